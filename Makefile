@@ -1,0 +1,43 @@
+# Needs only Python 3.11 or newer, make and git. Everything else is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+DATA ?=
+OUT ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test lint lock clean
+
+help:
+	@echo "make train   set up, then train a classifier from scratch and judge it (DATA=photos.zip or a folder, OUT=runs/mine)"
+	@echo "make test    set up, then run every check and test"
+	@echo "make setup   prepare .venv with everything a developer needs"
+	@echo "make lint    formatting, lint, types and import rules only"
+	@echo "make lock    write the locked, hashed requirement files again"
+	@echo "make clean   remove .venv and tool caches (never runs or pictures)"
+
+setup: .venv/ready
+
+.venv/ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+train: setup
+	@$(BIN)/dogvscat start $(if $(DATA),"$(DATA)") $(if $(OUT),--out "$(OUT)")
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock.sh
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,117 @@
+"""`card.json`: everything a bundle says about itself, in allow-listed fields; nothing in it is ever executed."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dogvscat.config import Config
+from dogvscat.errors import ModelError
+from dogvscat.judging.decision import Decision
+from dogvscat.labels import ClassNames
+
+CARD_FILE = "card.json"
+MODEL_FILE = "model.onnx"
+WEIGHTS_FILE = "weights.npz"
+GOLDEN_FOLDER = "golden"
+
+_MOST_BYTES = 4 * 1024 * 1024
+
+
+class CardSection(BaseModel):
+    """Frozen; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class GoldenPicture(CardSection):
+    """A drawn picture and the answer that every copy of this bundle must give for it."""
+
+    file: str = Field(pattern=r"^golden/[0-9]+\.png$")
+    probability: float = Field(ge=0.0, le=1.0)
+    """Of the positive class."""
+
+
+class Origin(CardSection):
+    """Where a bundle comes from, enough to train it again."""
+
+    data_digest: str
+    """sha256 over the photos and their labels."""
+    drawn_sample: bool
+    """True if it learned from drawings, not photographs."""
+    num_train: int
+    num_validation: int
+    epoch: int
+    """Whose weights it has, from 1."""
+    commit: str
+    created: str
+    """UTC, ISO 8601."""
+    hardware: str
+
+
+class Card(CardSection):
+    """A bundle's description. Probabilities are of the positive class, sizes in pixels."""
+
+    format_version: Literal[1] = 1
+    class_names: ClassNames
+    """In label order: 0, 1."""
+    positive_class: str
+    image_size: int = Field(ge=1, le=4096)
+    resize: Literal["squash"] = "squash"
+    """How a photo of any aspect becomes a square."""
+    temperature: float = Field(gt=0.0)
+    """Already inside the graph: its logit is calibrated. Written here for the record."""
+    threshold: float = Field(ge=0.0, le=1.0)
+    unsure_low: float = Field(ge=0.0, le=1.0)
+    unsure_high: float = Field(ge=0.0, le=1.0)
+    """The answer is `unsure` strictly between the two."""
+    config: Config
+    """Every setting of the training, the network's shape among them."""
+    origin: Origin
+    metrics: dict[str, dict[str, dict[str, Any]]]
+    """Split -> figure -> value, low, high, n, method."""
+    golden: tuple[GoldenPicture, ...] = Field(min_length=1)
+    files: dict[str, str]
+    """sha256 of every other file of the bundle, by relative path."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Card":
+        if self.positive_class != self.class_names[1] or self.class_names[0] == self.class_names[1]:
+            raise ValueError("positive_class must be the second of two different class_names")
+        if MODEL_FILE not in self.files or any(picture.file not in self.files for picture in self.golden):
+            raise ValueError("files must list the model and every golden picture")
+        self.decision()
+        return self
+
+    def decision(self) -> Decision:
+        """How calibrated logits, as the graph gives them, become answers."""
+        return Decision(1.0, self.threshold, self.unsure_low, self.unsure_high)
+
+
+def parse_card(folder: Path) -> tuple[Card, str]:
+    """Read and check a bundle's card.
+
+    Returns:
+        The card and the sha256 of its bytes.
+
+    Raises:
+        ModelError: if it is missing, too large, not JSON, or says something impossible.
+    """
+    path = folder / CARD_FILE
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ModelError(f"{path} is larger than {_MOST_BYTES:,} bytes, which no card is")
+        data = path.read_bytes()
+        return Card.model_validate(json.loads(data)), hashlib.sha256(data).hexdigest()
+    except FileNotFoundError:
+        raise ModelError(f"{folder} is not a bundle: it has no {CARD_FILE}") from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "card"
+        raise ModelError(f"{path} is not a valid card: {where}: {first['msg']}") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not JSON: {error}") from None

@@ -1,0 +1,82 @@
+"""Bundles on disk: found by a run folder, a bundle folder or nothing at all, and verified file by file before use."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from dogvscat.bundle.card import CARD_FILE, MODEL_FILE, Card, parse_card
+from dogvscat.errors import ModelError
+
+SHIPPED = Path(__file__).parent.parent / "models" / "classic"
+"""The bundle that `predict` uses when none is named."""
+
+RUN_BUNDLE = "bundle"
+"""Name of the bundle's folder inside a run folder."""
+
+_MOST_BYTES = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle."""
+
+    folder: Path
+    card: Card
+    digest: str
+    """sha256 of the card, which names the sha256 of every other file."""
+    model: bytes
+    """The ONNX graph, as verified."""
+
+
+def find_bundle(model: Path | None = None) -> Path:
+    """The bundle folder that MODEL means: a run folder, a bundle folder, or none for the shipped one.
+
+    Raises:
+        ModelError: if there is no bundle there.
+    """
+    folder = model if model is not None else SHIPPED
+    for candidate in (folder / RUN_BUNDLE, folder):
+        if (candidate / CARD_FILE).is_file():
+            return candidate
+    if model is None:
+        raise ModelError("this installation ships no bundle", hint="Train one: dogvscat train PHOTOS")
+    what = "does not exist" if not folder.exists() else "holds no bundle"
+    hint = "Give a run folder with a finished training, or a bundle folder with card.json and model.onnx."
+    if (folder / "config.toml").is_file():
+        hint = f"This training is not finished; go on with: dogvscat train --resume {folder}"
+    raise ModelError(f"{folder} {what}", hint=hint)
+
+
+def load_bundle(model: Path | None = None) -> Bundle:
+    """Find a bundle, and check its card and the sha256 of its files before any of them is parsed.
+
+    Raises:
+        ModelError: naming the file that is missing or not what the card says.
+    """
+    folder = find_bundle(model)
+    card, digest = parse_card(folder)
+    graph = b""
+    for name, expected in card.files.items():
+        data = _read(folder, name)
+        received = hashlib.sha256(data).hexdigest()
+        if received != expected:
+            raise ModelError(
+                f"{folder / name} is not the file this bundle was made with: expected sha256 {expected[:16]}..., "
+                f"received {received[:16]}...",
+                hint="Copy the whole bundle again, or train it again.",
+            )
+        if name == MODEL_FILE:
+            graph = data
+    return Bundle(folder, card, digest, graph)
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ModelError(f"the card of {folder} names a file outside of the bundle: {name!r}")
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ModelError(f"{path} is larger than {_MOST_BYTES:,} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from None

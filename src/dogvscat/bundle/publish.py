@@ -1,0 +1,113 @@
+"""Write a bundle: graph, weights, golden pictures with their answers, and the card that vouches for all of them."""
+
+import hashlib
+import io
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dogvscat import writing
+from dogvscat.bundle.card import CARD_FILE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE, Card, GoldenPicture, Origin
+from dogvscat.bundle.predictor import open_graph, run_graph
+from dogvscat.config import Config
+from dogvscat.judging.decision import Decision
+from dogvscat.labels import ClassNames
+from dogvscat.photos.decoder import decode
+from dogvscat.photos.drawing import golden_pictures
+
+_GOLDEN_SIZE = 160
+
+
+def publish_bundle(
+    folder: Path,
+    graph: bytes,
+    weights: Sequence[np.ndarray],
+    class_names: ClassNames,
+    config: Config,
+    decision: Decision,
+    origin: Origin,
+    metrics: dict[str, dict[str, dict[str, Any]]],
+) -> Card:
+    """Write a bundle folder; it appears complete or not at all, and replaces an older one.
+
+    Args:
+        folder: Where.
+        graph: ONNX, from `pixels` to the calibrated `logit`.
+        weights: The network's, in its order; kept in half precision, which is enough to go on training from.
+        class_names: In label order.
+        config: Every setting of the training.
+        decision: Temperature (already in the graph), threshold and unsure band.
+        origin: Where it comes from.
+        metrics: Split -> figure -> value with interval.
+
+    Raises:
+        ModelError: if the graph cannot be run.
+        WriteError: if the folder cannot be written.
+    """
+    pictures = _golden_files()
+    session = open_graph(graph, "the new bundle")
+    pixels = np.stack([decode(data, name, config.data.image_size) for name, data in pictures.items()])
+    y_prob = Decision().probabilities(run_graph(session, pixels))  # (num_golden,)
+    files = {MODEL_FILE: graph, WEIGHTS_FILE: _packed(weights), **pictures}
+    card = Card(
+        class_names=class_names,
+        positive_class=class_names[1],
+        image_size=config.data.image_size,
+        temperature=decision.temperature,
+        threshold=decision.threshold,
+        unsure_low=decision.unsure_low,
+        unsure_high=decision.unsure_high,
+        config=config,
+        origin=origin,
+        metrics=metrics,
+        golden=tuple(GoldenPicture(file=n, probability=float(p)) for n, p in zip(pictures, y_prob, strict=True)),
+        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    )
+    files[CARD_FILE] = (card.model_dump_json(indent=2) + "\n").encode()
+    _write_folder(folder, files)
+    return card
+
+
+def unpacked_weights(data: bytes) -> list[np.ndarray]:
+    """The weights of a bundle as float32, in the network's order."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as file:
+        return [file[name].astype(np.float32) for name in sorted(file.files)]
+
+
+def _packed(weights: Sequence[np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    arrays = {f"{index:04d}": weight.astype(np.float16) for index, weight in enumerate(weights)}
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _golden_files() -> dict[str, bytes]:
+    files = {}
+    for number, picture in enumerate(golden_pictures(_GOLDEN_SIZE), start=1):
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", optimize=True)
+        files[f"{GOLDEN_FOLDER}/{number}.png"] = buffer.getvalue()
+    return files
+
+
+def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
+    with writing.writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        try:
+            fresh.chmod(0o755)
+            for name, data in files.items():
+                writing.write_bytes(fresh / name, data)
+            if folder.exists():
+                shutil.rmtree(folder)
+            fresh.replace(folder)
+        except BaseException:
+            with suppress(OSError):
+                shutil.rmtree(fresh)
+            raise
+        writing.flush_folder(folder.parent)

@@ -1,0 +1,36 @@
+"""`dogvscat cache`: what is kept under DOGVSCAT_HOME, and clearing it."""
+
+from typing import Annotated
+
+import typer
+
+from dogvscat import home
+from dogvscat.cli.speaking import say, show, show_json
+from dogvscat.errors import UsageError
+
+
+def command(
+    clear: Annotated[list[str] | None, typer.Option(help="Clear one cache by name, or `all`; repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show the caches and their sizes, or clear them. Runs and photos are never touched."""
+    for name in clear or []:
+        if name != "all" and name not in home.AREAS:
+            raise UsageError(f"there is no cache {name!r}, expected all or one of {', '.join(home.AREAS)}")
+    for name in home.AREAS:
+        if name in (clear or []) or "all" in (clear or []):
+            say(f"{name}: {_in_units(home.clear(name))} freed")
+    areas = home.areas()
+    if as_json:
+        show_json({"home": str(home.home()), "caches": {area.name: area.num_bytes for area in areas}})
+        return
+    show(f"{home.home()}")
+    for area in areas:
+        show(f"  {area.name:<10} {_in_units(area.num_bytes):>10}  {area.purpose}")
+
+
+def _in_units(num_bytes: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.1f} {unit}"
+    return f"{num_bytes} bytes"

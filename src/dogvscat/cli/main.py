@@ -1,0 +1,85 @@
+"""The command line: one app, one boundary where errors become a red line and an exit code. Commands live beside it."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from dogvscat import __version__
+from dogvscat.cli import audit, cache, evaluate, fetch, predict, sample, train
+from dogvscat.errors import DogvscatError, Interrupted
+
+FIRST_SCREEN = """\
+dogvscat tells dogs from cats in photographs, learning from scratch.
+
+  dogvscat predict photo.jpg       what is on a photo (a network comes with the package)
+  dogvscat train photos/           train your own from a folder or zip: one folder a class
+  dogvscat audit photos/           find broken, doubled and doubtful photos first
+  dogvscat evaluate runs/classic-1 photos/    judge a network on other photos
+  dogvscat fetch                   download 25,000 photos of cats and dogs
+  dogvscat sample drawings/        draw cats and dogs, to try everything without photos
+
+Start with `dogvscat predict` on a photo of your own. `dogvscat --help` lists every command,
+and `dogvscat COMMAND --help` explains one.
+"""
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+@app.callback(invoke_without_command=True)
+def first(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
+) -> None:
+    """Train a dog-or-cat classifier from scratch, judge it honestly, and use it anywhere.
+
+    With two folders of photos, begin with `dogvscat train PHOTOS`; with none, with `dogvscat predict PHOTO`.
+    """
+    if version:
+        typer.echo(f"dogvscat {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(FIRST_SCREEN, nl=False)
+
+
+for command in (predict, train, evaluate, audit, fetch, sample, cache):
+    app.command()(command.command)
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with the right exit code."""
+    sys.exit(main(arguments))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: Without the program's name; those of the process if None.
+
+    Returns:
+        The exit code: 0 ok, 2 usage, 3 data, 4 model, 1 other, 130 interrupted. Errors nobody foresaw keep their
+        traceback.
+    """
+    try:
+        result = app(args=arguments, standalone_mode=False)
+    except DogvscatError as error:
+        _report(error.message, error.hint)
+        return error.exit_code
+    except typer.TyperException as error:  # a wrong option, argument or command
+        _report(error.format_message(), "`dogvscat --help` lists the commands, `dogvscat COMMAND --help` its options.")
+        return 2
+    code = result if isinstance(result, int) else 0
+    if code == Interrupted.exit_code:
+        _report("stopped", None)
+    return code
+
+
+def _report(message: str, hint: str | None) -> None:
+    red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else ("", "")
+    shown = f"{red}error: {message}{plain}\n" + (f"hint: {hint}\n" if hint else "")
+    sys.stderr.buffer.write(shown.encode("utf-8", "backslashreplace"))
+    sys.stderr.flush()

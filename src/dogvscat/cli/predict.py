@@ -1,0 +1,96 @@
+"""`dogvscat predict`: photos in, answers out. Never imports Keras."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dogvscat.cli.speaking import printable_path, say, show, show_json
+from dogvscat.errors import DataError
+
+
+def command(
+    photos: Annotated[list[str], typer.Argument(help="Files, folders, or - for a list of paths on stdin.")],
+    model: Annotated[Path | None, typer.Option(help="A run folder or a bundle. Default: the shipped one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> int:
+    """Say what is on each photo, with its probabilities.
+
+    A bad file never stops the rest; the exit code is 3 if any failed.
+    """
+    from dogvscat import progress
+    from dogvscat.bundle.predictor import Failure, Predictor
+
+    predictor = Predictor.load(model)
+    if predictor.card.origin.drawn_sample:
+        say("This network learned from drawings, not photographs: its answers about photographs mean nothing.")
+    walk = Walk(photos)
+    num_failed = num_answered = 0
+    for answer in progress.track(predictor.stream(walk.paths()), "Predicting"):
+        path = printable_path(answer.path)
+        if isinstance(answer, Failure):
+            num_failed += 1
+            _show_failure(answer, path, as_json)
+            continue
+        num_answered += 1
+        if as_json:
+            show_json({"path": path, "label": answer.label, "probabilities": answer.probabilities})
+        else:
+            chances = "  ".join(f"{name} {probability:.1%}" for name, probability in answer.probabilities.items())
+            show(f"{answer.label:<8} {chances}  {path}")
+    sys.stdout.flush()
+    return _sum_up(walk, num_answered, num_failed)
+
+
+class Walk:
+    """The files that arguments mean: files as they are, folders walked for photos, `-` for a list on stdin."""
+
+    def __init__(self, arguments: Iterable[str]) -> None:
+        self.arguments = list(arguments)
+        self.skipped = 0
+        """Files in walked folders that are no photos by their suffix."""
+
+    def paths(self) -> Iterator[str]:
+        """Every path, folders in sorted order."""
+        for argument in self.arguments:
+            if argument == "-":
+                for line in sys.stdin.buffer:
+                    if path := os.fsdecode(line.rstrip(b"\r\n")):
+                        yield from self._expanded(path)
+            else:
+                yield from self._expanded(argument)
+
+    def _expanded(self, path: str) -> Iterator[str]:
+        from dogvscat.photos.decoder import PHOTO_SUFFIXES
+
+        if not Path(path).is_dir():
+            yield path
+            return
+        for folder, folders, files in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(files):
+                if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
+                    yield f"{folder.rstrip(os.sep)}{os.sep}{name}"
+                else:
+                    self.skipped += 1
+
+
+def _show_failure(failure, path: str, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+    if as_json:
+        show_json({"path": path, "error": {"code": failure.code, "message": failure.message}})
+    else:
+        say(f"error: {path}: {failure.message}" + (f" ({failure.hint})" if failure.hint else ""))
+
+
+def _sum_up(walk: Walk, num_answered: int, num_failed: int) -> int:
+    if walk.skipped:
+        say(f"{walk.skipped} files of other kinds were skipped")
+    if not num_answered + num_failed:
+        raise DataError("there is no photo there", hint="Name photos or folders with photos.")
+    if num_failed:
+        say(f"{num_failed} of {num_answered + num_failed} photos could not be used")
+        return DataError.exit_code
+    return 0

@@ -1,0 +1,89 @@
+"""`dogvscat train`: from photos to a run folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dogvscat.cli.speaking import say, show, show_json
+from dogvscat.errors import UsageError
+
+_EPILOG_RUN = "Look at {run}/report.html, then try: dogvscat predict PHOTO --model {run}"
+
+
+def command(
+    photos: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A folder or zip with one folder a class. None: DOGVSCAT_DATA, a fetched archive, a fetch."
+        ),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="Name of a shipped recipe, or a TOML file.")] = "classic",
+    config: Annotated[Path | None, typer.Option(help="Settings on top of the recipe, as a TOML file.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, such as training.learning_rate=0.001; repeatable.")
+    ] = None,
+    test: Annotated[float, typer.Option(help="Share of the photos put aside for `evaluate`.", min=0, max=0.8)] = 0.0,
+    seed: Annotated[int | None, typer.Option(help="Short for --set training.seed=N.", min=0)] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/<recipe>-<n>.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run folder; needs nothing else.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON document.")] = False,
+) -> None:
+    """Train a network from scratch, judge it, and write a report and a bundle.
+
+    Ctrl-C stops after the step under way and loses nothing; --resume goes on to exactly the same result.
+    """
+    overrides = [*(settings or []), *([f"data.test_share={test}"] if test else [])]
+    overrides += [f"training.seed={seed}"] if seed is not None else []
+    if resume is not None:
+        if photos or config or out:
+            raise UsageError("--resume needs nothing else: photos, --config and --out are those of the run")
+        run = _resumed(resume, overrides)
+    else:
+        run = _trained(photos, recipe, config, overrides, out)
+    _show_result(run, as_json)
+
+
+def _trained(photos: Path | None, recipe: str, config: Path | None, overrides: list[str], out: Path | None) -> Path:
+    from dogvscat.config import resolve_config
+    from dogvscat.photos.finding import find_photos
+
+    resolved = resolve_config(recipe, config, overrides)
+    _need_the_extra()
+    from dogvscat.learning.run import refuse_existing
+    from dogvscat.learning.train import train
+
+    refuse_existing(out)
+    return train(find_photos(photos, say), resolved, out, say).folder
+
+
+def _resumed(folder: Path, overrides: list[str]) -> Path:
+    _need_the_extra()
+    from dogvscat.learning.train import resume
+
+    return resume(folder, overrides, say).folder
+
+
+def _need_the_extra() -> None:
+    from importlib.util import find_spec
+
+    if missing := [name for name in ("keras", "sklearn", "matplotlib", "imagehash") if find_spec(name) is None]:
+        hint = "Install it: pip install 'dogvscat[train]'"
+        raise UsageError(f"this command needs the extra `train`, which is not installed ({missing[0]})", hint=hint)
+
+
+def _show_result(run: Path, as_json: bool) -> None:
+    import json
+
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    if as_json:
+        show_json({"run": str(run), "metrics": metrics})
+        return
+    for split, result in metrics.items():
+        figures = result["figures"]
+        accuracy = figures["accuracy"]
+        show(
+            f"{split:<10} accuracy {accuracy['value']:.2%} ({accuracy['low']:.2%} to {accuracy['high']:.2%}, "
+            f"n = {accuracy['n']:,})"
+        )
+    say(_EPILOG_RUN.format(run=run))

@@ -1,0 +1,288 @@
+"""Every setting of a training: what it means, its unit, its default, and where it may come from.
+
+A recipe is a TOML file with the sections `data`, `augmentation`, `network` and `training`. Settings are resolved in the
+order default < recipe < file < flag (`--set training.epochs=40`), checked as a whole, and saved with the run, so that
+the saved file can be fed back. Unknown keys are errors, with the nearest known key as a suggestion.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dogvscat.errors import ConfigError
+
+RECIPES_FOLDER = Path(__file__).parent / "recipes"
+
+
+class Section(BaseModel):
+    """A frozen table of settings; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class DataConfig(Section):
+    """Which pictures, at which size, and who judges them."""
+
+    image_size: int = Field(64, ge=32, le=512)
+    """Side of the square that the network sees, in pixels. Photos are squashed to it, whatever their aspect."""
+    split_seed: int = Field(0, ge=0)
+    """Seed of the split alone, so that runs with different training seeds are judged on the same pictures."""
+    validation_share: float = Field(1 / 9, gt=0.0, lt=0.9)
+    """Share of the usable pictures, after the test split, that choose epoch, threshold and temperature."""
+    test_share: float = Field(0.0, ge=0.0, lt=0.9)
+    """Share of the usable pictures put aside and read once, by `evaluate`; 0 for none."""
+    train_count: int = Field(0, ge=0)
+    """Training pictures wanted, the rest being validation; 0 means by share. Ignored where the pictures are too few
+    to leave validation at least half of its share."""
+
+
+class AugmentationConfig(Section):
+    """Random changes to each training picture, drawn from (seed, epoch, sample). Zero or false switches one off."""
+
+    enabled: bool = True
+    """Switches all of them at once."""
+    flip: bool = True
+    """Mirror left to right in half of the cases."""
+    shift: float = Field(0.1, ge=0.0, le=0.5)
+    """Largest shift in each direction, as a share of the side."""
+    rotation: float = Field(10.0, ge=0.0, le=180.0)
+    """Largest rotation either way, in degrees."""
+    zoom: float = Field(0.15, ge=0.0, lt=1.0)
+    """Largest relative change of scale, in or out."""
+    brightness: float = Field(0.1, ge=0.0, le=1.0)
+    """Largest change of brightness, as a share of full white."""
+    contrast: float = Field(0.1, ge=0.0, lt=1.0)
+    """Largest relative change of contrast."""
+    cutout: float = Field(0.0, ge=0.0, le=0.75)
+    """Side of a grey square hidden at a random place, as a share of the picture's side (DeVries and Taylor 2017)."""
+
+
+class NetworkConfig(Section):
+    """The network's shape; it can be rebuilt from these allow-listed words and numbers alone."""
+
+    name: Literal["plain"] = "plain"
+    """`plain`: Conv2D + ReLU + MaxPool blocks, Flatten, Dense, Dropout, one logit."""
+    filters: tuple[int, ...] = Field((32, 64, 128), min_length=1, max_length=6)
+    """Filters of each convolution block, in order."""
+    kernel_size: int = Field(3, ge=1, le=7)
+    """Side of each convolution kernel, in pixels."""
+    dense_units: int = Field(128, ge=1, le=4096)
+    """Units of the hidden dense layer."""
+    dropout: float = Field(0.5, ge=0.0, lt=1.0)
+    """Share of the hidden units dropped at each training step (Srivastava et al. 2014)."""
+    batch_normalization: bool = False
+    """Normalise after each convolution, before the ReLU (Ioffe and Szegedy 2015)."""
+
+    @model_validator(mode="after")
+    def _filters_in_range(self) -> "NetworkConfig":
+        if any(not 1 <= count <= 1024 for count in self.filters):
+            raise ValueError(f"every entry of filters must lie between 1 and 1024, received {list(self.filters)}")
+        return self
+
+
+class TrainingConfig(Section):
+    """How the weights are found and when to stop."""
+
+    epochs: int = Field(60, ge=1, le=10_000)
+    """Most passes over the training pictures."""
+    batch_size: int = Field(64, ge=1, le=8192)
+    """Pictures a step."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """`adam` (with `weight_decay` it is AdamW), or `sgd` with Nesterov momentum 0.9."""
+    learning_rate: float = Field(1e-3, gt=0.0, le=10.0)
+    """Largest learning rate."""
+    schedule: Literal["constant", "one_cycle", "reduce_on_plateau"] = "reduce_on_plateau"
+    """`one_cycle`: linear warm-up, then linear to zero at the last epoch (Smith and Topin 2018).
+    `reduce_on_plateau`: multiplied by `plateau_factor` after `plateau_patience` epochs without a better one."""
+    warmup_share: float = Field(0.2, ge=0.0, lt=1.0)
+    """Share of all steps spent warming up, for `one_cycle`."""
+    plateau_patience: int = Field(3, ge=1)
+    """Epochs without a better validation loss before the learning rate is reduced."""
+    plateau_factor: float = Field(0.5, gt=0.0, lt=1.0)
+    """What the learning rate is then multiplied by."""
+    l2: float = Field(0.0, ge=0.0, le=1.0)
+    """L2 penalty on kernels, added to the loss."""
+    weight_decay: float = Field(0.0, ge=0.0, le=1.0)
+    """Decoupled weight decay a step, times the learning rate, on kernels only (Loshchilov and Hutter 2019)."""
+    label_smoothing: float = Field(0.0, ge=0.0, lt=0.5)
+    """Targets become this / 2 and 1 - this / 2 (Szegedy et al. 2016)."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced` weighs each class by the inverse of its share of the training pictures."""
+    early_stopping_patience: int = Field(8, ge=0)
+    """Epochs without a better validation loss before training stops; the best weights are restored. 0: never stop
+    early, and keep the last epoch's weights."""
+    seed: int = Field(0, ge=0, lt=2**31)
+    """Seed of the first weights, the order of pictures, augmentation and dropout."""
+    threads: int = Field(0, ge=0, le=256)
+    """CPU threads of the network; 0 for all. Results are equal bit for bit only at equal counts."""
+    checkpoint_seconds: float = Field(60.0, gt=0.0)
+    """Longest time between two checkpoints, in seconds; one is also written after each epoch."""
+
+
+class Config(Section):
+    """All settings of a run."""
+
+    recipe: str = "classic"
+    """Name of the recipe these settings started from."""
+    data: DataConfig = DataConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _possible_together(self) -> "Config":
+        if self.data.validation_share + self.data.test_share >= 1.0:
+            raise ValueError("data.validation_share and data.test_share together must stay below 1")
+        side = self.data.image_size
+        for depth, _ in enumerate(self.network.filters, start=1):
+            side = (side - self.network.kernel_size + 1) // 2
+            if side < 1:
+                raise ValueError(
+                    f"data.image_size {self.data.image_size} is used up by block {depth} of network.filters "
+                    f"{list(self.network.filters)}; use larger pictures or fewer blocks"
+                )
+        return self
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship, sorted."""
+    return sorted(path.stem for path in RECIPES_FOLDER.glob("*.toml"))
+
+
+def load_recipe(name_or_file: str) -> dict[str, Any]:
+    """The settings of a shipped recipe by name, or of a TOML file by path.
+
+    Raises:
+        ConfigError: if there is neither, or the file is not TOML.
+    """
+    shipped = RECIPES_FOLDER / f"{name_or_file}.toml"
+    if name_or_file in recipe_names():
+        return {"recipe": name_or_file, **read_toml(shipped)}
+    path = Path(name_or_file)
+    if path.suffix == ".toml" or path.is_file():
+        return {"recipe": path.stem, **read_toml(path)}
+    hint = f"Recipes: {', '.join(recipe_names())}; or give the path of a TOML file." + _nearest(
+        name_or_file, recipe_names()
+    )
+    raise ConfigError(f"there is no recipe {name_or_file!r}", hint=hint)
+
+
+def resolve_config(recipe: str, file: Path | None = None, settings: Iterable[str] = ()) -> Config:
+    """The whole configuration: defaults, then the recipe, then a file, then `section.key=value` settings.
+
+    Raises:
+        ConfigError: naming the key and the nearest known one, or the value and what was expected.
+    """
+    document = load_recipe(recipe)
+    if file is not None:
+        document = _merged(document, read_toml(file))
+    return build_config(_merged(document, parse_settings(settings)))
+
+
+def build_config(document: Mapping[str, Any]) -> Config:
+    """A checked configuration from nested tables.
+
+    Raises:
+        ConfigError: as for `resolve_config`.
+    """
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """Nested tables from settings such as `training.learning_rate=0.001`; values are TOML, else plain words.
+
+    Raises:
+        ConfigError: if one is not of the form `section.key=value`.
+    """
+    document: dict[str, Any] = {}
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        section, dot, field = key.strip().partition(".")
+        if not (separator and dot and section and field):
+            hint = "Example: --set training.learning_rate=0.001"
+            raise ConfigError(f"expected --set section.key=value, received {setting!r}", hint=hint)
+        document.setdefault(section, {})[field] = _parse_value(text.strip())
+    return document
+
+
+def changed(config: Config, settings: Iterable[str]) -> Config:
+    """The configuration with some settings replaced, checked again."""
+    return build_config(_merged(config.model_dump(), parse_settings(settings)))
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as TOML that `--config` reads back to an equal one."""
+    lines = [f"recipe = {_toml_value(config.recipe)}"]
+    for section, values in config.model_dump(exclude={"recipe"}).items():
+        lines += ["", f"[{section}]", *(f"{key} = {_toml_value(value)}" for key, value in values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        import json
+
+        return json.dumps(value)  # a JSON string is a TOML basic string
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    return repr(value)
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigError: if there is no such file or it is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {path}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
+
+
+def _merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(lower)
+    for key, value in upper.items():
+        both_tables = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if both_tables else value
+    return result
+
+
+def _explain(error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return ConfigError(f"there is no setting {key!r}", hint=_nearest(key, known_keys()).strip() or None)
+    message = first["msg"].removeprefix("Value error, ")
+    if not key:
+        return ConfigError(message)
+    return ConfigError(f"{key}: {message}, received {first['input']!r}")
+
+
+def known_keys() -> list[str]:
+    """Every setting as `section.key`, in the order of the sections."""
+    sections = {name: field.annotation for name, field in Config.model_fields.items() if name != "recipe"}
+    return [f"{name}.{key}" for name, section in sections.items() for key in section.model_fields]  # type: ignore[union-attr]
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" Did you mean {nearest[0]!r}?" if nearest else ""

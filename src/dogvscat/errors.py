@@ -1,0 +1,109 @@
+"""Every error this project raises on purpose.
+
+    DogvscatError              1  anything below, caught once in `cli` and once in `service`
+    +-- UsageError             2  a command or a setting was used wrongly
+    |   +-- ConfigError        2  an unknown or impossible setting
+    +-- DataError              3  the pictures are missing or cannot be used
+    |   +-- ImageError         3  one picture cannot be used; names its path
+    |   +-- LayoutError        3  a folder or archive is not arranged as two classes
+    |   +-- ArchiveError       3  a zip is damaged or hostile
+    |   +-- FetchError         3  a download failed
+    +-- ModelError             4  a run folder, checkpoint or bundle cannot be used
+    +-- WriteError             1  a file could not be written (disk full, read-only)
+    +-- Interrupted          130  stopped by Ctrl-C or SIGTERM; nothing is lost
+
+The number is the exit code. A message says what was wrong, what was expected and what was received; `hint` says what
+to do about it.
+"""
+
+
+class DogvscatError(Exception):
+    """Base of the tree.
+
+    Args:
+        message: What was wrong, what was expected, what was received.
+        hint: What to do about it, one sentence, or None.
+    """
+
+    code = "error"
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(DogvscatError):
+    """A command was used wrongly."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A setting is unknown, of the wrong type, out of range, or impossible beside another."""
+
+    code = "config"
+
+
+class DataError(DogvscatError):
+    """The pictures are missing or cannot be used."""
+
+    code = "data"
+    exit_code = 3
+
+
+class ImageError(DataError):
+    """One picture cannot be used.
+
+    Args:
+        path: The picture's path as the user knows it.
+        code: `not_found`, `permission`, `empty`, `unreadable`, `unsupported_format` or `too_large`.
+        message: What was wrong, without the path.
+        hint: What to do about it, or None.
+    """
+
+    def __init__(self, path: str, code: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{path}: {message}", hint=hint)
+        self.path = path
+        self.code = code
+        self.reason = message
+
+
+class LayoutError(DataError):
+    """A folder or archive does not hold photos of exactly two classes."""
+
+    code = "layout"
+
+
+class ArchiveError(DataError):
+    """A zip archive is damaged, hostile or too large."""
+
+    code = "archive"
+
+
+class FetchError(DataError):
+    """A download failed or is not what was asked for."""
+
+    code = "fetch"
+
+
+class ModelError(DogvscatError):
+    """A run folder, a checkpoint or a bundle is missing, damaged or does not fit."""
+
+    code = "model"
+    exit_code = 4
+
+
+class WriteError(DogvscatError):
+    """A file could not be written."""
+
+    code = "write"
+
+
+class Interrupted(DogvscatError):
+    """The user stopped the command; what was done so far is kept."""
+
+    code = "interrupted"
+    exit_code = 130

@@ -1,0 +1,59 @@
+"""Where caches and downloads live: `DOGVSCAT_HOME`, by default the user's cache folder. Never the checkout."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+AREAS = {
+    "archives": "downloaded archives",
+    "scans": "what was learned about each photo (hashes, sizes)",
+    "pixels": "decoded pictures, ready for training",
+    "verified": "digests of bundles whose golden pictures were checked",
+}
+
+
+@dataclass(frozen=True)
+class Area:
+    """One folder of the cache: its name, what it is for, where it is, and its size in bytes."""
+
+    name: str
+    purpose: str
+    path: Path
+    num_bytes: int
+
+
+def home() -> Path:
+    """The folder that holds every cache; it need not exist yet."""
+    if configured := os.environ.get("DOGVSCAT_HOME"):
+        return Path(configured).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "dogvscat"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "dogvscat"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dogvscat"
+
+
+def area(name: str) -> Path:
+    """The folder of one cache, one of `AREAS`; it need not exist yet."""
+    if name not in AREAS:
+        raise KeyError(f"expected one of {sorted(AREAS)}, received {name!r}")
+    return home() / name
+
+
+def areas() -> list[Area]:
+    """Every cache with its present size."""
+    return [Area(name, purpose, area(name), _num_bytes(area(name))) for name, purpose in AREAS.items()]
+
+
+def clear(name: str) -> int:
+    """Delete one cache; returns the bytes freed."""
+    folder = area(name)
+    freed = _num_bytes(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    return freed
+
+
+def _num_bytes(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0

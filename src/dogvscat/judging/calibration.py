@@ -1,0 +1,132 @@
+"""Choosing temperature, threshold and unsure band, and judging that choice on pictures that took no part in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from sklearn.model_selection import StratifiedGroupKFold
+
+from dogvscat.judging.answers import check_finite
+from dogvscat.judging.decision import Decision
+
+TEMPERATURES = (0.05, 20.0)
+"""A network twenty times too sure or too timid is broken; beyond that the search only chases rounding."""
+UNSURE_SHARE = 0.05
+"""Most of the validation pictures that may be answered "unsure": one in twenty is still a useful classifier."""
+CLEAR_GAIN = 2.0
+"""The threshold leaves 0.5 only for a gain above this many standard errors. The best threshold of a finite set
+always gains something there; below this the gain is noise and is lost again on other pictures."""
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """Answers for pictures that also served to choose the decision, each judged by a choice it took no part in.
+
+    Args:
+        y_prob: float64 [N], calibrated probability of the positive class.
+        y_pred: int64 [N] of 0 and 1.
+        unsure: bool [N].
+        folds: How many folds were used; 0 if there were too few pictures and the plain decision (temperature 1,
+            threshold 0.5, never unsure) judged them all.
+    """
+
+    y_prob: np.ndarray
+    y_pred: np.ndarray
+    unsure: np.ndarray
+    folds: int
+
+
+def fit_decision(y_true: np.ndarray, logits: np.ndarray) -> Decision:
+    """Choose temperature, then threshold, then unsure band, on validation pictures.
+
+    Args:
+        y_true: int64 [N] of 0 and 1.
+        logits: float64 [N], log-odds of the positive class as the network gives them.
+
+    Raises:
+        ModelError: if a logit is not a finite number.
+
+    Source: Guo et al., On calibration of modern neural networks, ICML 2017 (temperature scaling).
+    """
+    check_finite(logits)
+    y_true, logits = np.asarray(y_true), np.asarray(logits, dtype=np.float64)
+    temperature = _fit_temperature(y_true, logits)
+    y_prob = Decision(temperature).probabilities(logits)
+    threshold = _choose_threshold(y_true, y_prob)
+    half_width = _unsure_half_width(y_prob, threshold)
+    return Decision(temperature, threshold, max(0.0, threshold - half_width), min(1.0, threshold + half_width))
+
+
+def cross_fit(
+    y_true: np.ndarray, logits: np.ndarray, groups: Sequence[object] | np.ndarray, folds: int = 5, seed: int = 0
+) -> CrossFitted:
+    """Judge each picture by a decision fitted on the other folds only; a group never crosses folds.
+
+    Args:
+        y_true: int64 [N] of 0 and 1.
+        logits: float64 [N], log-odds of the positive class.
+        groups: One duplicate group a picture; equal values belong together.
+        folds: Folds wanted; fewer where a class has fewer groups.
+        seed: Seed of the folds.
+    """
+    check_finite(logits)
+    y_true, logits = np.asarray(y_true), np.asarray(logits, dtype=np.float64)
+    group_ids = np.unique(np.asarray([str(group) for group in groups]), return_inverse=True)[1]
+    possible = min(folds, *(len(np.unique(group_ids[y_true == label])) for label in (0, 1)))
+    if possible < 2:
+        plain = Decision()
+        y_prob = plain.probabilities(logits)
+        return CrossFitted(y_prob, plain.predict(y_prob), plain.is_unsure(y_prob), 0)
+    y_prob, y_pred, unsure = np.zeros(len(logits)), np.zeros(len(logits), np.int64), np.zeros(len(logits), bool)
+    splitter = StratifiedGroupKFold(possible, shuffle=True, random_state=seed)
+    for fitting, judged in splitter.split(logits, y_true, group_ids):
+        decision = fit_decision(y_true[fitting], logits[fitting])
+        y_prob[judged] = decision.probabilities(logits[judged])
+        y_pred[judged] = decision.predict(y_prob[judged])
+        unsure[judged] = decision.is_unsure(y_prob[judged])
+    return CrossFitted(y_prob, y_pred, unsure, possible)
+
+
+def _fit_temperature(y_true: np.ndarray, logits: np.ndarray) -> float:
+    """The temperature of least log loss; 1 where there is none, that is for one class or without a single mistake."""
+    sign = np.where(y_true == 1, 1.0, -1.0)
+    if len(np.unique(y_true)) < 2 or np.all(logits * sign > 0):
+        return 1.0
+
+    def log_loss(log_temperature: float) -> float:
+        return float(np.mean(np.logaddexp(0.0, -sign * logits / np.exp(log_temperature))))
+
+    bounds = (float(np.log(TEMPERATURES[0])), float(np.log(TEMPERATURES[1])))
+    found = minimize_scalar(log_loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(found.x))
+
+
+def _choose_threshold(y_true: np.ndarray, y_prob: np.ndarray) -> float:
+    """0.5, or the middle of the gap between two probabilities that gives clearly more right answers."""
+    order = np.argsort(y_prob, kind="stable")
+    ordered, labels = y_prob[order], y_true[order]
+    gaps = np.flatnonzero(np.diff(ordered) > 0) + 1  # a threshold fits before these positions
+    if not gaps.size or len(np.unique(labels)) < 2:
+        return 0.5
+    negatives_below = np.concatenate([[0], np.cumsum(labels == 0)])  # [N + 1]
+    positives_above = np.concatenate([np.cumsum((labels == 1)[::-1])[::-1], [0]])  # [N + 1]
+    right = negatives_below + positives_above
+    middles = (ordered[gaps - 1] + ordered[gaps]) / 2
+    best = middles[right[gaps] == right[gaps].max()]
+    nearest = float(best[np.argmin(np.abs(best - 0.5))])
+    gain = right[gaps].max() - right[np.searchsorted(ordered, 0.5)]
+    changed = int(np.sum((y_prob >= 0.5) != (y_prob >= nearest)))
+    # Were each changed answer right or wrong by a coin's toss, the gain would have this standard error.
+    return nearest if gain > CLEAR_GAIN * np.sqrt(changed) else 0.5
+
+
+def _unsure_half_width(y_prob: np.ndarray, threshold: float) -> float:
+    """Half the widest band centred on the threshold that holds at most UNSURE_SHARE of the pictures.
+
+    Fewer than 20 pictures cannot tell where the band should end: it is then empty.
+    """
+    allowed = int(UNSURE_SHARE * len(y_prob) + 1e-9)
+    if not allowed:
+        return 0.0
+    return float(np.sort(np.abs(y_prob - threshold))[allowed])  # the first picture that must stay outside

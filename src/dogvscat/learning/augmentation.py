@@ -1,0 +1,99 @@
+"""Random changes to training pictures: flip, shift, rotation, zoom, brightness, contrast and cutout.
+
+Every picture of every epoch has numbers of its own, drawn from (seed, epoch, sample), so the result depends neither on
+the batch it is in nor on what was drawn before. Flip, shift, rotation and zoom are one affine map, so that the picture
+is resampled once; what the map brings in from outside is the picture's own reflection.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from dogvscat.config import AugmentationConfig
+from dogvscat.learning.randomness import stateless_uniform
+
+_MID_GREY = 128
+_NUM_VALUES = 9
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """What was drawn for each picture of a batch; every field has one row a picture."""
+
+    maps: np.ndarray
+    """float64 (num_images, 6): output to input coordinates, in pixels, as Pillow's affine transform takes them."""
+    tables: np.ndarray
+    """uint8 (num_images, 256): brightness and contrast."""
+    corners: np.ndarray
+    """int64 (num_images, 2): top left of the hidden square, row and column."""
+
+
+def augment(images: np.ndarray, config: AugmentationConfig, seed: int, epoch: int, samples: np.ndarray) -> np.ndarray:
+    """Changed copies of some training pictures.
+
+    Args:
+        images: uint8 (num_images, image_size, image_size, 3).
+        config: Which changes, how strong.
+        seed: The training seed.
+        epoch: Which pass over the pictures, from 0.
+        samples: int64 (num_images,), the number of each training picture.
+
+    Returns:
+        uint8, shaped like `images`.
+    """
+    if not config.enabled:
+        return images
+    size = images.shape[1]
+    draws = _draw(config, size, stateless_uniform(seed, epoch, samples, _NUM_VALUES))
+    margin = size // 4
+    padded = _reflected(images, margin)  # (num_images, size + 2 margin, size + 2 margin, 3)
+    result = np.empty_like(images)
+    for image, target, affine, table in zip(padded, result, draws.maps, draws.tables, strict=True):
+        warped = Image.fromarray(image).transform(
+            (size, size), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR, fillcolor=(_MID_GREY,) * 3
+        )
+        np.take(table, np.asarray(warped), out=target)
+    side = round(config.cutout * size)
+    for image, (row, column) in zip(result, draws.corners, strict=True) if side else ():
+        image[row : row + side, column : column + side] = _MID_GREY
+    return result
+
+
+def _draw(config: AugmentationConfig, size: int, uniform: np.ndarray) -> _Draws:
+    signed = 2.0 * uniform - 1.0  # (num_images, _NUM_VALUES) in [-1, 1)
+    mirror = np.where(uniform[:, 0] < 0.5, -1.0, 1.0) if config.flip else np.ones(len(uniform))
+    shift_x, shift_y = signed[:, 1] * config.shift * size, signed[:, 2] * config.shift * size
+    angle = np.deg2rad(signed[:, 3] * config.rotation)
+    scale = 1.0 / (1.0 + signed[:, 4] * config.zoom)
+    side = round(config.cutout * size)
+    corners = np.stack([uniform[:, 7] * (size - side + 1), uniform[:, 8] * (size - side + 1)], axis=1)
+    return _Draws(
+        maps=_affine_maps(size, mirror, angle, scale, (shift_x, shift_y)),
+        tables=_tables(signed[:, 5] * config.brightness, 1.0 + signed[:, 6] * config.contrast),
+        corners=corners.astype(np.int64),
+    )
+
+
+def _affine_maps(
+    size: int, mirror: np.ndarray, angle: np.ndarray, scale: np.ndarray, shift: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Maps from output pixels to pixels of the padded input, about the centre: (num_images, 6)."""
+    a, b = mirror * scale * np.cos(angle), -mirror * scale * np.sin(angle)
+    d, e = scale * np.sin(angle), scale * np.cos(angle)
+    centre, padded_centre = size / 2, size / 2 + size // 4
+    c = padded_centre + shift[0] - (a + b) * centre
+    f = padded_centre + shift[1] - (d + e) * centre
+    return np.stack([a, b, c, d, e, f], axis=1)
+
+
+def _tables(brightness: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """What each of the 256 values becomes, for each picture: uint8 (num_images, 256)."""
+    values = np.arange(256, dtype=np.float64)
+    changed = (values - _MID_GREY) * contrast[:, None] + _MID_GREY + 255.0 * brightness[:, None]
+    return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+
+
+def _reflected(images: np.ndarray, margin: int) -> np.ndarray:
+    index = np.pad(np.arange(images.shape[1]), margin, mode="reflect")
+    return images[:, index][:, :, index]

@@ -1,0 +1,53 @@
+"""Knows the Keras backends: thread counts and determinism are set in each one's own way, before Keras is imported.
+
+Nothing else in this room may import TensorFlow, JAX or torch.
+"""
+
+import os
+
+from dogvscat.errors import UsageError
+from dogvscat.quiet import quiet_stderr
+
+
+def prepare_backend(threads: int) -> int:
+    """Choose threads and deterministic arithmetic; call it before anything is computed.
+
+    Determinism switches XLA off in TensorFlow; in return equal seeds give equal bits.
+    Source: tensorflow.org/api_docs/python/tf/config/experimental/enable_op_determinism
+
+    Args:
+        threads: CPU threads of the network, 0 for all.
+
+    Returns:
+        The number of threads in use.
+
+    Raises:
+        UsageError: if this process already computes with another number of threads.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with ten lines otherwise
+    threads = threads or os.cpu_count() or 1
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend == "tensorflow":
+        _prepare_tensorflow(threads)
+    elif backend == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return threads
+
+
+def _prepare_tensorflow(threads: int) -> None:
+    with quiet_stderr():  # TensorFlow and its first operation announce their build
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)  # one network, one stream: more only adds switching
+    except RuntimeError:  # already computing
+        in_use = tf.config.threading.get_intra_op_parallelism_threads()
+        if in_use != threads:
+            message = f"TensorFlow already runs with {in_use} threads in this process, {threads} were asked for"
+            raise UsageError(message, hint="Train in a fresh process.") from None
+    tf.config.experimental.enable_op_determinism()

@@ -1,0 +1,99 @@
+"""Batches of pictures for training and for judging, prepared on another thread while the network computes."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from dogvscat.config import AugmentationConfig
+from dogvscat.learning.augmentation import augment
+from dogvscat.learning.randomness import shuffled
+
+_BATCHES_AHEAD = 4
+
+
+class Batch(NamedTuple):
+    """One step's input."""
+
+    pixels: np.ndarray
+    """uint8 (num_images, image_size, image_size, 3)."""
+    y_true: np.ndarray
+    """float32 (num_images, 1), 0 or 1."""
+    weights: np.ndarray
+    """float32 (num_images, 1), how much each picture counts; 1 on average."""
+
+
+@dataclass(frozen=True)
+class LabelledPictures:
+    """Some pictures of the pixel cache with their labels."""
+
+    images: np.ndarray
+    """uint8 (num_cached, image_size, image_size, 3), mapped from disk."""
+    indices: np.ndarray
+    """int64 (num_pictures,): which of the cached images."""
+    y_true: np.ndarray
+    """int64 (num_pictures,), 0 or 1."""
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def pixels(self, samples: np.ndarray) -> np.ndarray:
+        """The pictures with some numbers, copied: uint8 (num_samples, image_size, image_size, 3)."""
+        return self.images[self.indices[samples]]
+
+
+@dataclass(frozen=True)
+class TrainingFeed:
+    """All batches of a training, each a function of (epoch, step) alone."""
+
+    pictures: LabelledPictures
+    augmentation: AugmentationConfig
+    batch_size: int
+    seed: int
+    class_weights: tuple[float, float] = (1.0, 1.0)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one pass; the last batch may be smaller."""
+        return -(-len(self.pictures) // self.batch_size)
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """The batch of one step, both counted from 0."""
+        order = shuffled(self.seed, epoch, len(self.pictures))
+        return self._batch(order, epoch, step)
+
+    def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from a step on, in order, a few prepared ahead."""
+        order = shuffled(self.seed, epoch, len(self.pictures))
+        pool = ThreadPoolExecutor(1)
+        ahead: deque[Future[Batch]] = deque()
+        try:
+            for step in range(first_step, self.steps_per_epoch):
+                ahead.append(pool.submit(self._batch, order, epoch, step))
+                if len(ahead) > _BATCHES_AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _batch(self, order: np.ndarray, epoch: int, step: int) -> Batch:
+        samples = order[step * self.batch_size : (step + 1) * self.batch_size]
+        pixels = augment(self.pictures.pixels(samples), self.augmentation, self.seed, epoch, samples)
+        y_true = self.pictures.y_true[samples]
+        weights = np.asarray(self.class_weights, dtype=np.float32)[y_true]
+        return Batch(pixels, y_true.astype(np.float32)[:, None], weights[:, None])
+
+
+def balanced_class_weights(y_true: np.ndarray) -> tuple[float, float]:
+    """Weights that make both classes count alike and average 1 over the pictures (King and Zeng 2001).
+
+    Args:
+        y_true: int64 (num_pictures,), 0 or 1, both present.
+    """
+    counts = np.bincount(y_true, minlength=2)
+    negative, positive = len(y_true) / (2.0 * counts)
+    return float(negative), float(positive)

@@ -1,0 +1,56 @@
+"""A trained network as ONNX: pixels uint8 in, calibrated logit out.
+
+Knows the backend only through Keras' own exporter, which goes through tf2onnx on TensorFlow.
+"""
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from dogvscat.errors import ModelError
+from dogvscat.quiet import quiet_stderr
+
+OPSET = 17
+
+
+def export_onnx(model: keras.Model, temperature: float) -> bytes:
+    """The ONNX graph of a network with the temperature applied.
+
+    Args:
+        model: From `pixels` to the logit.
+        temperature: What logits are divided by.
+
+    Returns:
+        A graph with input `pixels`, uint8 (N, image_size, image_size, 3), and output `logit`, float32 (N, 1).
+    """
+    pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
+    logit = keras.layers.Rescaling(1.0 / temperature, name="temperature")(model(pixels))
+    calibrated = keras.Model(pixels, {"logit": logit})
+    calibrated.predict_on_batch(np.zeros((1, *model.input_shape[1:]), dtype=np.uint8))  # the exporter needs one call
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), quiet_stderr():
+        warnings.filterwarnings("ignore", message=".*np.object.*", category=FutureWarning)  # tf2onnx 1.17, NumPy 2
+        file = os.path.join(folder, "model.onnx")  # noqa: PTH118 - Keras wants a string
+        calibrated.export(file, format="onnx", opset_version=OPSET, verbose=False)
+        return Path(file).read_bytes()
+
+
+def check_parity(model: keras.Model, temperature: float, pixels: np.ndarray, onnx_logits: np.ndarray) -> None:
+    """Make sure that the graph answers as the network does.
+
+    Args:
+        model: The network.
+        temperature: As exported.
+        pixels: uint8 (num_images, image_size, image_size, 3).
+        onnx_logits: float64 (num_images,), what the graph says.
+
+    Raises:
+        ModelError: if a probability differs by more than 1e-4.
+    """
+    logits = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)[:, 0] / temperature
+    difference = float(np.max(np.abs(1 / (1 + np.exp(-logits)) - 1 / (1 + np.exp(-onnx_logits)))))
+    if not difference <= 1e-4:
+        raise ModelError(f"the exported graph differs from the network by {difference:.2g} in probability")

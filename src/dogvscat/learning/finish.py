@@ -1,0 +1,97 @@
+"""After the last step: judge the training and validation pictures, choose the decision, publish the bundle, report."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from dogvscat import writing
+from dogvscat.bundle.card import Origin
+from dogvscat.bundle.predictor import open_graph, run_graph
+from dogvscat.bundle.publish import publish_bundle
+from dogvscat.judging.answers import Answers
+from dogvscat.judging.calibration import cross_fit, fit_decision
+from dogvscat.judging.decision import Decision
+from dogvscat.judging.history import History
+from dogvscat.judging.judge import SplitResult, judge_split, write_pictures
+from dogvscat.judging.predictions import write_predictions
+from dogvscat.learning.checkpoint import read_variables
+from dogvscat.learning.exporting import check_parity, export_onnx
+from dogvscat.learning.loop import Training, predict_logits
+from dogvscat.learning.material import Material
+from dogvscat.learning.run import Run, hardware
+
+_PARITY_PICTURES = 64
+
+
+def finish(run: Run, training: Training, material: Material) -> None:
+    """Write everything that a finished run holds beside its weights; doing it again gives the same files."""
+    decision, results = _judge(training, material)
+    writing.write_json(run.folder / "metrics.json", {name: result.to_dict() for name, result in results.items()})
+    write_predictions(run.folder / "predictions.csv", [result.answers for result in results.values()])
+    _publish(run, training, material, decision, results)
+    _tell(run, training, material, decision, results)
+
+
+def _judge(training: Training, material: Material) -> tuple[Decision, dict[str, SplitResult]]:
+    """Figures of both splits in inference mode; those of validation cross-fitted, since it chose the decision."""
+    manifest = material.manifest
+    rows = manifest.of_split("validation")
+    y_true, logits = manifest.labels(rows), predict_logits(training.model, training.validation)
+    decision = fit_decision(y_true, logits)
+    fitted = cross_fit(y_true, logits, [row.group for row in rows])
+    paths = [row.path for row in rows]
+    validation = Answers("validation", manifest.class_names, paths, y_true, fitted.y_prob, fitted.y_pred, fitted.unsure)
+    train = Answers.decided(
+        "train",
+        manifest.class_names,
+        [row.path for row in manifest.of_split("train")],
+        training.feed.pictures.y_true,
+        predict_logits(training.model, training.feed.pictures),
+        decision,
+    )
+    return decision, {"train": judge_split(train), "validation": judge_split(validation)}
+
+
+def _publish(
+    run: Run, training: Training, material: Material, decision: Decision, results: dict[str, SplitResult]
+) -> None:
+    graph = export_onnx(training.model, decision.temperature)
+    some = training.validation.pixels(np.arange(min(_PARITY_PICTURES, len(training.validation))))
+    check_parity(training.model, decision.temperature, some, run_graph(open_graph(graph, "the new bundle"), some))
+    environment = run.load_environment()
+    origin = Origin(
+        data_digest=material.manifest.digest,
+        drawn_sample=material.manifest.drawn,
+        num_train=len(training.feed.pictures),
+        num_validation=len(training.validation),
+        epoch=training.state.chosen_epoch(training.config.training),
+        commit=environment["commit"],
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        hardware=hardware(),
+    )
+    figures = {name: result.to_dict()["figures"] for name, result in results.items()}
+    weights = read_variables(training.model.weights)
+    class_names = material.manifest.class_names
+    publish_bundle(run.bundle_folder, graph, weights, class_names, training.config, decision, origin, figures)
+
+
+def _tell(
+    run: Run, training: Training, material: Material, decision: Decision, results: dict[str, SplitResult]
+) -> None:
+    """Pictures and report."""
+    settings, state = training.config.training, training.state
+    history = History(
+        rows=state.history,
+        best_epoch=state.chosen_epoch(settings),
+        stopped_early=state.stopped_early(settings),
+        num_train=len(training.feed.pictures),
+        num_validation=len(training.validation),
+    )
+    write_pictures(
+        run.folder,
+        results["validation"],
+        decision,
+        lambda indices: training.validation.pixels(np.asarray(indices)),
+        history,
+        material.note,
+    )

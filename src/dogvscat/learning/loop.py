@@ -1,0 +1,163 @@
+"""The training loop: steps, epochs, validation, learning rate, early stopping, checkpoints.
+
+Written out instead of `model.fit`, because a run that is killed at any moment has to go on with the same bits: every
+random number is a function of (epoch, step), and everything else lies in the checkpoint.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from dogvscat import writing
+from dogvscat.config import Config
+from dogvscat.errors import Interrupted, ModelError
+from dogvscat.learning.batches import Batch, LabelledPictures, TrainingFeed
+from dogvscat.learning.checkpoint import (
+    Weights,
+    load_checkpoint,
+    read_variables,
+    restore_checkpoint,
+    save_checkpoint,
+    take_checkpoint,
+    write_variables,
+)
+from dogvscat.learning.display import TrainingDisplay
+from dogvscat.learning.randomness import stateless_words
+from dogvscat.learning.schedules import learning_rate
+from dogvscat.learning.state import HISTORY_COLUMNS, TrainingState
+from dogvscat.learning.stopping import StopRequest
+
+_JUDGED_AT_ONCE = 256
+_TIMED_STEPS = 8
+
+
+@dataclass
+class Training:
+    """A model on its way, with what it learns from and where its checkpoint lies."""
+
+    model: keras.Model
+    config: Config
+    feed: TrainingFeed
+    validation: LabelledPictures
+    checkpoint_file: Path
+    history_file: Path
+
+    def __post_init__(self) -> None:
+        self.state = TrainingState()
+        self._best: Weights = []
+        self._saved_at = time.monotonic()
+        self._seed_generators = [
+            layer.seed_generator for layer in self.model.layers if getattr(layer, "seed_generator", None) is not None
+        ]
+
+    def resume(self) -> None:
+        """Go back to the checkpoint.
+
+        Raises:
+            ModelError: if there is none or it does not fit.
+        """
+        checkpoint = load_checkpoint(self.checkpoint_file)
+        restore_checkpoint(self.model, checkpoint)
+        self.state, self._best = checkpoint.state, checkpoint.best
+
+    def fit(self) -> None:
+        """Train until early stopping or the last epoch, and leave the chosen weights in the model.
+
+        Raises:
+            Interrupted: on Ctrl-C or SIGTERM, after a checkpoint was written.
+        """
+        config, state = self.config.training, self.state
+        with StopRequest() as stop, TrainingDisplay(config, state, self.feed.steps_per_epoch) as display:
+            if not state.finished(config):
+                display.say(self._estimate())
+            while not state.finished(config):
+                self._train_epoch(display, stop)
+                self._finish_epoch()
+                display.epoch(state)
+        if config.early_stopping_patience and self._best:
+            write_variables(self.model.weights, self._best)
+
+    def _train_epoch(self, display: TrainingDisplay, stop: StopRequest) -> None:
+        state, num_steps = self.state, self.config.training.epochs * self.feed.steps_per_epoch
+        started = time.monotonic() - state.epoch_seconds
+        for batch in self.feed.batches(state.epoch, state.step):
+            step = state.epoch * self.feed.steps_per_epoch + state.step
+            rate = learning_rate(self.config.training, step, num_steps, state.reductions)
+            loss, accuracy = self._step(batch, rate)
+            if not math.isfinite(loss):
+                message = f"the loss became {loss} in epoch {state.epoch + 1}, step {state.step + 1}: training diverged"
+                raise ModelError(message, hint="Start again with a smaller training.learning_rate.")
+            state.add_step(len(batch.y_true), loss, accuracy, rate)
+            state.epoch_seconds = time.monotonic() - started
+            display.step(state)
+            if stop.requested:
+                self._save()
+                raise Interrupted(f"stopped in epoch {state.epoch + 1} after step {state.step}; nothing is lost")
+            if time.monotonic() - self._saved_at > self.config.training.checkpoint_seconds:
+                self._save()
+
+    def _step(self, batch: Batch, rate: float) -> tuple[float, float]:
+        """One step; returns the batch's loss and accuracy before it."""
+        state = self.state
+        self.model.optimizer.learning_rate = rate
+        for index, generator in enumerate(self._seed_generators):
+            generator.state.assign(stateless_words(self.feed.seed, state.epoch, state.step, index))
+        self.model.reset_metrics()  # figures of this batch alone; the epoch's mean is in the state, which is resumable
+        figures = self.model.train_on_batch(*batch, return_dict=True)
+        return float(figures["loss"]), float(figures["accuracy"])
+
+    def _finish_epoch(self) -> None:
+        state = self.state
+        started = time.monotonic()
+        logits = predict_logits(self.model, self.validation)
+        row = {
+            "epoch": state.epoch + 1,
+            "loss": state.loss,
+            "accuracy": state.accuracy,
+            "val_loss": log_loss(self.validation.y_true, logits),
+            "val_accuracy": float(np.mean((logits >= 0) == self.validation.y_true)),
+            "learning_rate": state.learning_rate,
+            "seconds": round(state.epoch_seconds + time.monotonic() - started, 2),
+        }
+        if state.finish_epoch(row, self.config.training):
+            self._best = read_variables(self.model.weights)
+        self._save()
+        rows = ([row[name] for name in HISTORY_COLUMNS] for row in state.history)
+        writing.write_csv(self.history_file, HISTORY_COLUMNS, rows)
+
+    def _save(self) -> None:
+        save_checkpoint(self.checkpoint_file, take_checkpoint(self.model, self.state, self._best))
+        self._saved_at = time.monotonic()
+
+    def _estimate(self) -> str:
+        """Time a few steps, put everything back as it was, and say how long the rest may take."""
+        before = take_checkpoint(self.model, self.state, self._best)
+        batch = self.feed.batch(self.state.epoch, 0)
+        self._step(batch, rate=0.0)  # compiles
+        started = time.monotonic()
+        for _ in range(_TIMED_STEPS):
+            self._step(batch, rate=0.0)
+        seconds = (time.monotonic() - started) / _TIMED_STEPS
+        restore_checkpoint(self.model, before)
+        epoch = seconds * self.feed.steps_per_epoch * (1 + len(self.validation) / len(self.feed.pictures) / 3)
+        left = self.config.training.epochs - self.state.epoch
+        early = ", less if it stops early" if self.config.training.early_stopping_patience else ""
+        return f"about {epoch:.0f} s an epoch, at most {max(1, round(left * epoch / 60))} min for {left} epochs{early}"
+
+
+def predict_logits(model: keras.Model, pictures: LabelledPictures) -> np.ndarray:
+    """The network's answers in inference mode, without augmentation: float64 (num_pictures,)."""
+    logits = np.empty(len(pictures))
+    for start in range(0, len(pictures), _JUDGED_AT_ONCE):
+        samples = np.arange(start, min(start + _JUDGED_AT_ONCE, len(pictures)))
+        logits[samples] = np.asarray(model.predict_on_batch(pictures.pixels(samples)))[:, 0]
+    return logits
+
+
+def log_loss(y_true: np.ndarray, logits: np.ndarray) -> float:
+    """Mean cross-entropy in nats, without smoothing or penalties, stable for large logits."""
+    return float(np.mean(np.logaddexp(0.0, np.where(y_true == 1, -logits, logits))))

@@ -1,0 +1,28 @@
+"""The pictures of a run, decoded and split: what every step from the first batch to the report reads."""
+
+from dataclasses import dataclass
+
+from dogvscat.learning.batches import LabelledPictures
+from dogvscat.photos.manifest import Manifest
+from dogvscat.photos.pixels import PixelCache
+
+DRAWN_NOTE = "drawn sample, not photographs"
+"""Seen on every picture of a run that learned from drawings."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """A manifest with the pixels of its pictures."""
+
+    manifest: Manifest
+    pixels: PixelCache
+
+    @property
+    def note(self) -> str | None:
+        """What must be seen beside every result, if anything."""
+        return DRAWN_NOTE if self.manifest.drawn else None
+
+    def pictures(self, split: str) -> LabelledPictures:
+        """The pictures of `train` or `validation` with their labels."""
+        rows = self.manifest.of_split(split)
+        return LabelledPictures(self.pixels.images, self.pixels.indices(rows), self.manifest.labels(rows))

@@ -1,0 +1,192 @@
+"""The run folder: where each thing of a training lies, what it was made with, and that nobody's is overwritten."""
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dogvscat import writing
+from dogvscat.config import Config, build_config, read_toml, to_toml
+from dogvscat.errors import ModelError, UsageError, WriteError
+from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
+
+_RECORDED_PACKAGES = (
+    "dogvscat",
+    "keras",
+    "tensorflow-cpu",
+    "tensorflow",
+    "torch",
+    "jax",
+    "numpy",
+    "pillow",
+    "onnxruntime",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. Its files are named by the design; this is the one place that knows their names."""
+
+    folder: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "config.toml"
+
+    @property
+    def environment_file(self) -> Path:
+        return self.folder / "environment.json"
+
+    @property
+    def manifest_file(self) -> Path:
+        return self.folder / "manifest.csv"
+
+    @property
+    def history_file(self) -> Path:
+        return self.folder / "history.csv"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        return self.folder / "checkpoint" / "state.npz"
+
+    @property
+    def bundle_folder(self) -> Path:
+        return self.folder / "bundle"
+
+    def load_config(self) -> Config:
+        """The configuration this run was started with.
+
+        Raises:
+            ModelError: if this is no run folder.
+        """
+        if not self.config_file.is_file():
+            hint = "A run folder is what `dogvscat train` writes; it holds a config.toml."
+            raise ModelError(f"{self.folder} is not a run folder", hint=hint)
+        return build_config(read_toml(self.config_file))
+
+    def save_config(self, config: Config) -> None:
+        """Write the configuration; reading it back gives an equal one."""
+        writing.write_text(self.config_file, to_toml(config))
+
+    def load_environment(self) -> dict[str, Any]:
+        """What the run was made with.
+
+        Raises:
+            ModelError: if the file is missing or damaged.
+        """
+        try:
+            return json.loads(self.environment_file.read_text(encoding="utf-8", errors="surrogateescape"))
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{self.environment_file} cannot be read: {error}") from None
+
+    def load_manifest(self) -> Manifest:
+        """The pictures of the run, as they were split.
+
+        Raises:
+            ModelError: if the file is missing or damaged.
+        """
+        return load_manifest(self.manifest_file, drawn=bool(self.load_environment()["drawn_sample"]))
+
+
+def start_run(out: Path | None, config: Config, manifest: Manifest, photos: Path, threads: int) -> Run:
+    """Make a run folder with everything that is known before the first step.
+
+    Args:
+        out: Where, or None for the next free `runs/<recipe>-<n>`.
+        config: Fully resolved.
+        manifest: The pictures with their splits.
+        photos: Where they lie; `--resume` goes back there if the pixel cache is gone.
+        threads: In use.
+
+    Raises:
+        UsageError: if `out` exists already.
+        WriteError: if it cannot be written.
+    """
+    run = Run(_new_folder(out, config.recipe))
+    run.save_config(config)
+    save_manifest(run.manifest_file, manifest)
+    writing.write_json(run.environment_file, _environment(config, manifest, photos, threads))
+    return run
+
+
+def refuse_existing(out: Path | None) -> None:
+    """Raise before any work is done if the results would have no place to go.
+
+    Raises:
+        UsageError: if `out` exists and is not an empty folder.
+    """
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        hint = f"Choose another --out, or go on with it: dogvscat train --resume {out}"
+        raise UsageError(f"{out} exists already and is not overwritten", hint=hint)
+
+
+def _new_folder(out: Path | None, recipe: str) -> Path:
+    refuse_existing(out)
+    if out is not None:
+        with writing.writing(out):
+            out.mkdir(parents=True, exist_ok=True)
+        return out
+    for number in range(1, 100_000):
+        folder = Path("runs") / f"{recipe}-{number}"
+        with writing.writing(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+        return folder
+    raise WriteError("runs/ is full: there are 100,000 runs of this recipe")
+
+
+def _environment(config: Config, manifest: Manifest, photos: Path, threads: int) -> dict[str, Any]:
+    versions = {}
+    for package in _RECORDED_PACKAGES:
+        try:
+            versions[package] = version(package)
+        except ModuleNotFoundError:  # PackageNotFoundError: not installed here
+            continue
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "photos": os.fsencode(photos.resolve()).decode("utf-8", "surrogateescape"),
+        "data_digest": manifest.digest,
+        "drawn_sample": manifest.drawn,
+        "seed": config.training.seed,
+        "threads": threads,
+        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "python": platform.python_version(),
+        "versions": versions,
+        "platform": platform.platform(),
+        "hardware": hardware(),
+        "commit": commit(),
+    }
+
+
+def hardware() -> str:
+    """The processor and the number of cores this process may use, in words."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{name}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+
+
+def commit() -> str:
+    """The commit of the checkout this code runs from, `+` behind it if files were changed; else `unknown`."""
+    here = Path(__file__).parent.parent  # the package: what else changed does not matter to a run
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", ".")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

@@ -1,0 +1,152 @@
+"""A training from photographs to a judged bundle, read downward: data, network, loop, judging, bundle, report."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dogvscat.config import Config, changed
+from dogvscat.errors import DataError, UsageError
+from dogvscat.judging.image_grid import image_grid
+from dogvscat.learning.augmentation import augment
+from dogvscat.learning.backend import prepare_backend
+from dogvscat.learning.batches import TrainingFeed, balanced_class_weights
+from dogvscat.learning.material import DRAWN_NOTE, Material
+from dogvscat.learning.run import Run, refuse_existing, start_run
+from dogvscat.photos.manifest import Manifest, make_manifest
+from dogvscat.photos.pixels import PixelCache, cached_pixels, mapped_pixels
+from dogvscat.photos.sources import open_photos
+
+Say = Callable[[str], None]
+
+EXTENDABLE = ("training.epochs", "training.early_stopping_patience", "training.checkpoint_seconds")
+"""Settings that may change when a run is resumed; any other would make it a different run."""
+
+_PREVIEWED = 5
+_UNEQUAL = 1.5
+
+
+def train(photos: Path, config: Config, out: Path | None, say: Say) -> Run:
+    """Train from scratch, judge, and write a run folder.
+
+    Args:
+        photos: A folder or zip with photos of two classes.
+        config: Every setting.
+        out: The run folder, or None for the next free one below `runs/`.
+        say: Told what happens, a sentence at a time.
+
+    Raises:
+        DataError: if the photos cannot be used.
+        UsageError: if `out` exists.
+        WriteError: if a file cannot be written; what was finished before is kept.
+        Interrupted: on Ctrl-C; go on with `resume`.
+    """
+    refuse_existing(out)
+    source = open_photos(photos)
+    manifest = make_manifest(source, config.data)
+    _describe(manifest, source.skipped, say)
+    pixels = cached_pixels(source, manifest, config.data.image_size)
+    threads = prepare_backend(config.training.threads)
+    run = start_run(out, config, manifest, photos, threads)
+    _fit_and_finish(run, config, Material(manifest, pixels), say, resume=False)
+    return run
+
+
+def resume(folder: Path, settings: Sequence[str], say: Say) -> Run:
+    """Go on with a run that was stopped or killed, or judge one again; the result is as if nothing had happened.
+
+    Args:
+        folder: The run folder.
+        settings: `section.key=value`, of `EXTENDABLE` only.
+        say: Told what happens.
+
+    Raises:
+        ModelError: if the folder holds no run, or its checkpoint is damaged.
+        UsageError: if a setting may not change.
+        DataError: if the photos are gone or have changed, and the pixel cache is gone as well.
+    """
+    run = Run(folder)
+    config = _extended(run.load_config(), settings)
+    environment = run.load_environment()
+    manifest = run.load_manifest()
+    pixels = _pixels_again(Path(environment["photos"]), manifest, config)
+    prepare_backend(environment["threads"])
+    run.save_config(config)
+    _fit_and_finish(run, config, Material(manifest, pixels), say, resume=run.checkpoint_file.exists())
+    return run
+
+
+def _fit_and_finish(run: Run, config: Config, material: Material, say: Say, *, resume: bool) -> None:
+    # Keras is imported here and in what follows, after the backend was prepared and the photos proved usable.
+    from dogvscat.learning.finish import finish
+    from dogvscat.learning.loop import Training
+    from dogvscat.learning.networks import build_network
+    from dogvscat.learning.optimizers import compile_network
+
+    pictures = material.pictures("train")
+    settings = config.training
+    weights = balanced_class_weights(pictures.y_true) if settings.class_weights == "balanced" else (1.0, 1.0)
+    feed = TrainingFeed(pictures, config.augmentation, settings.batch_size, settings.seed, weights)
+    _preview_augmentation(run, feed, material.manifest.drawn)
+    model = build_network(config.network, config.data.image_size, l2=settings.l2, seed=settings.seed)
+    compile_network(model, settings)
+    training = Training(model, config, feed, material.pictures("validation"), run.checkpoint_file, run.history_file)
+    if resume:
+        training.resume()
+        say(f"Going on after epoch {training.state.epoch}, step {training.state.step}.")
+    say(f"Training `{config.recipe}` ({model.count_params():,} weights) in {run.folder}")
+    training.fit()
+    say("Judging the pictures, and writing the bundle and the report.")
+    finish(run, training, material)
+
+
+def _extended(config: Config, settings: Sequence[str]) -> Config:
+    for setting in settings:
+        key = setting.partition("=")[0].strip()
+        if key not in EXTENDABLE:
+            hint = f"Only these may change: {', '.join(EXTENDABLE)}. Anything else is another run."
+            raise UsageError(f"{key} cannot change when a run is resumed", hint=hint)
+    return changed(config, settings)
+
+
+def _pixels_again(photos: Path, manifest: Manifest, config: Config) -> PixelCache:
+    """The pixel cache of a run; decoded again from the photos if it was cleared and they are still the same."""
+    if (pixels := mapped_pixels(manifest, config.data.image_size)) is not None:
+        return pixels
+    source = open_photos(photos)
+    if make_manifest(source, config.data).digest != manifest.digest:
+        raise DataError(f"the photos in {photos} have changed since this run was started", hint="Start a new run.")
+    return cached_pixels(source, manifest, config.data.image_size)
+
+
+def _describe(manifest: Manifest, skipped: int, say: Say) -> None:
+    if manifest.drawn:
+        say("These pictures are DRAWN BY CODE, not photographs; what is learned from them is of no use on photographs.")
+    for split in ("train", "validation", "test"):
+        counts = manifest.count(split)
+        if any(counts.values()):
+            say(f"{split}: {sum(counts.values()):,} photos ({_in_words(counts)})")
+    left_out = [row for row in manifest.rows if not row.split]
+    if left_out or skipped:
+        say(f"left out: {len(left_out)} photos (manifest.csv says why), {skipped} files of other kinds")
+    counts = manifest.count("train")
+    if max(counts.values()) > _UNEQUAL * min(counts.values()):
+        say(f"The classes are unequal ({_in_words(counts)}); consider --set training.class_weights=balanced")
+
+
+def _in_words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _preview_augmentation(run: Run, feed: TrainingFeed, drawn: bool) -> None:
+    """A picture of five training pictures, each changed five times."""
+    path = run.folder / "augmentation.png"
+    if path.exists():
+        return
+    samples = np.linspace(0, len(feed.pictures) - 1, _PREVIEWED).astype(np.int64)
+    images = np.stack(
+        [augment(feed.pictures.pixels(samples), feed.augmentation, feed.seed, epoch, samples) for epoch in range(5)],
+        axis=1,
+    )  # (5 pictures, 5 epochs, image_size, image_size, 3)
+    flat = images.reshape(-1, *images.shape[2:])
+    image_grid(path, flat, [], _PREVIEWED, "Each row: one picture as five epochs see it", DRAWN_NOTE if drawn else None)

@@ -1,0 +1,179 @@
+"""The only code that turns a file into pixels. Training, audit, prediction and service all go through `decode`.
+
+What it promises: the content decides the format, never the name; only allow-listed formats are opened; the header
+is checked and the pixel count capped before anything is decoded; EXIF orientation is applied, transparency is laid on
+white, every mode becomes RGB, of an animation the first frame counts; every failure is one `ImageError` with the path.
+"""
+
+import warnings
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, features
+
+from dogvscat.errors import ImageError
+
+DECODER_VERSION = 1
+"""Raise it when the same file gives other pixels: cached pictures of older versions are then not used."""
+
+MAX_PIXELS = 50_000_000
+MAX_FILE_BYTES = 100 * 1024 * 1024
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else []))
+PHOTO_SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif"]
+    # HEIC is not read, but named with advice instead of passed over.
+).union([".heic", ".heif"])
+
+# Pillow warns about odd metadata and about sizes that MAX_PIXELS refuses anyway; what a photo is worth is decided here.
+warnings.filterwarnings("ignore", module=r"PIL\..*")
+
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION_TAG = 0x0112
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+class Picture(NamedTuple):
+    """A decoded photo and what its header said."""
+
+    pixels: np.ndarray
+    """uint8 (image_size, image_size, 3), RGB."""
+    width: int
+    """Width as seen, after EXIF orientation, in pixels."""
+    height: int
+    """Height as seen, in pixels."""
+    mode: str
+    """Pillow's name of the pixel type in the file, such as RGB, CMYK, P or I;16."""
+
+
+def decode(data: bytes, path: str, image_size: int) -> np.ndarray:
+    """The photo's pixels, squashed to a square.
+
+    Args:
+        data: The whole file.
+        path: What to call it in errors.
+        image_size: Side of the square, in pixels.
+
+    Returns:
+        uint8 (image_size, image_size, 3), RGB.
+
+    Raises:
+        ImageError: with code `empty`, `unreadable`, `unsupported_format` or `too_large`.
+    """
+    return examine(data, path, image_size).pixels
+
+
+def decode_photo(path: Path, image_size: int) -> np.ndarray:
+    """As `decode`, reading the file.
+
+    Raises:
+        ImageError: as `decode`, or with code `not_found` or `permission`.
+    """
+    return decode(read_photo(path), str(path), image_size)
+
+
+def read_photo(path: Path) -> bytes:
+    """The bytes of a photo file, checked for size before it is read.
+
+    Raises:
+        ImageError: with code `not_found`, `permission`, `too_large` or `unreadable`.
+    """
+    try:
+        if path.is_dir():
+            raise ImageError(str(path), "unreadable", "is a folder, expected a photo")
+        num_bytes = path.stat().st_size
+        if num_bytes > MAX_FILE_BYTES:
+            raise ImageError(str(path), "too_large", f"has {num_bytes:,} bytes, at most {MAX_FILE_BYTES:,} are read")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError(str(path), "not_found", "there is no such file") from None
+    except PermissionError:
+        raise ImageError(str(path), "permission", "may not be read by this user") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+        raise ImageError(str(path), "unreadable", f"cannot be read: {error}") from None
+
+
+def examine(data: bytes, path: str, image_size: int) -> Picture:
+    """As `decode`, with width, height and mode as well."""
+    if not data:
+        raise ImageError(path, "empty", "the file is empty")
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            return _render(image, path, image_size)
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(path, "too_large", f"declares far too many pixels: {error}") from None
+    except MemoryError:
+        raise ImageError(path, "too_large", "needs more memory than there is") from None
+    except Image.UnidentifiedImageError:
+        raise _not_a_photo(data, path) from None
+    except (
+        Exception
+    ) as error:  # Pillow raises many kinds on malformed files: ValueError, SyntaxError, struct.error, ...
+        reason = str(error) or type(error).__name__
+        raise ImageError(path, "unreadable", f"is damaged: {reason}") from None
+
+
+def _render(image: Image.Image, path: str, image_size: int) -> Picture:
+    width, height = image.size
+    mode = image.mode
+    if width * height > MAX_PIXELS:
+        raise ImageError(path, "too_large", f"declares {width} x {height} pixels, at most {MAX_PIXELS:,} are decoded")
+    orientation = _orientation(image)
+    image.draft("RGB", (image_size, image_size))  # JPEG only: decode at 1/2, 1/4 or 1/8, never below the size wanted
+    rgb = _to_rgb(image).resize((image_size, image_size), Image.Resampling.BILINEAR)  # antialiased by Pillow
+    if orientation in _TRANSPOSE:
+        rgb = rgb.transpose(_TRANSPOSE[orientation])
+    if orientation >= 5:
+        width, height = height, width
+    return Picture(np.asarray(rgb), width, height, mode)  # (image_size, image_size, 3)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # broken EXIF must not cost a good picture
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode to RGB: transparency on white, 16 and 32 bits scaled to 8."""
+    image.load()
+    if image.mode.startswith("I") or image.mode == "F":
+        return _deep_grey_to_rgb(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits; Pillow's own conversion would clip it at 255."""
+    grey = np.nan_to_num(np.asarray(image, dtype=np.float32))  # (height, width)
+    largest = float(grey.max(initial=0.0))
+    full = 1.0 if image.mode == "F" and largest <= 1.0 else 255.0 if largest <= 255.0 else 65535.0
+    full = max(full, largest) if image.mode == "F" or largest > full else full
+    if image.mode.startswith("I;16"):
+        full = 65535.0
+    scaled = np.clip(grey * (255.0 / full), 0.0, 255.0)
+    return Image.fromarray((scaled + 0.5).astype(np.uint8)).convert("RGB")
+
+
+def _not_a_photo(data: bytes, path: str) -> ImageError:
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
+        hint = "Convert it to JPEG first; iPhones do so with Settings > Camera > Formats > Most Compatible."
+        return ImageError(path, "unsupported_format", "is a HEIC picture, which is not read", hint=hint)
+    hint = f"Photos may be {', '.join(FORMATS)}."
+    return ImageError(path, "unsupported_format", "is not a picture of a known format", hint=hint)

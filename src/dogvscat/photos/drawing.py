@@ -1,0 +1,240 @@
+"""Cats and dogs drawn by code: a sample to train on where there are no photographs, and golden pictures for bundles.
+
+Scene, light, colours, fur, pose, size and place are drawn at random in the same way for both kinds, so that only the
+shape of the animal tells them apart.
+"""
+
+import colorsys
+import shutil
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+
+from dogvscat.errors import WriteError
+from dogvscat.photos.animals import POSES, Brush, Colour, Kind, draw_animal
+from dogvscat.photos.sources import DRAWN_NOTE
+from dogvscat.progress import track
+from dogvscat.writing import write_text, writing
+
+KINDS: tuple[Kind, Kind] = ("cat", "dog")
+_FURS: list[Colour] = [
+    (62, 56, 56),
+    (120, 116, 116),
+    (176, 174, 170),
+    (120, 82, 54),
+    (176, 122, 74),
+    (218, 146, 78),
+    (226, 196, 150),
+    (238, 232, 222),
+]
+_NOTE = (
+    "The pictures in this folder were drawn by code (dogvscat sample). They are not photographs:\n"
+    "what a network learns from them says nothing about how well it does on real cats and dogs.\n"
+)
+
+
+def draw(kind: Kind, seed: int, image_size: int) -> Image.Image:
+    """A drawn cat or dog.
+
+    Args:
+        kind: Which of the two.
+        seed: Equal seeds give equal pictures; non-negative.
+        image_size: Side of the square picture, in pixels.
+
+    Returns:
+        An RGB picture.
+    """
+    rng = np.random.default_rng([seed, KINDS.index(kind)])
+    side = 2 * image_size  # drawn at twice the size and reduced, which smooths the edges
+    canvas = _backdrop(rng, image_size).resize((side, side))
+    pose = str(rng.choice(list(POSES)))
+    fur = _fur(rng, image_size).resize((side, side))
+    brush = Brush(canvas, fur, _placement(rng, pose, side), rng, accent=_FURS[rng.integers(5, len(_FURS))])
+    _ground_shadow(canvas, brush, pose)
+    draw_animal(brush, kind, pose)
+    _foreground(rng, canvas, brush, pose)
+    return _photographed(rng, canvas.resize((image_size, image_size), Image.Resampling.LANCZOS))
+
+
+def write_sample(folder: Path, count: int, seed: int = 0, image_size: int = 160) -> None:
+    """Write drawn pictures as `cat/0001.jpg` and so on, with a note that they are drawn.
+
+    Args:
+        folder: Absent or empty; nothing appears in it before all pictures are finished.
+        count: Pictures in all, half of each kind.
+        seed: Equal seeds give equal samples.
+        image_size: Height of the pictures, in pixels; the width varies around it.
+
+    Raises:
+        WriteError: if the folder is not empty or cannot be written to.
+    """
+    unfinished = folder / ".unfinished"
+    with writing(folder):
+        if folder.is_dir():
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a sample that was interrupted
+        if folder.exists() and any(folder.iterdir()):
+            raise WriteError(f"{folder} is not empty", hint="Choose a new or an empty folder.")
+        try:
+            for kind in KINDS:
+                (unfinished / kind).mkdir(parents=True)
+            for path, data in track(_sample(count, seed, image_size), "drawing", count):
+                (unfinished / path).write_bytes(data)
+            write_text(folder / DRAWN_NOTE, _NOTE)
+            for kind in KINDS:
+                (unfinished / kind).rename(folder / kind)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def golden_pictures(image_size: int) -> list[Image.Image]:
+    """Six fixed drawn pictures, three of each kind, of sizes and aspects around `image_size`."""
+    shapes = [(1.0, 1.0), (1.5, 1.0), (1.0, 1.5), (0.5, 0.5), (2.0, 1.6), (0.8, 1.0)]
+    pictures = []
+    for seed, (width, height) in enumerate(shapes):
+        picture = draw(KINDS[seed % 2], seed, image_size * 2)
+        size = (round(image_size * width), round(image_size * height))
+        pictures.append(picture.resize(size, Image.Resampling.LANCZOS))
+    return pictures
+
+
+def _sample(count: int, seed: int, image_size: int) -> Iterator[tuple[str, bytes]]:
+    for number in range(count):
+        kind = KINDS[number % 2]
+        picture_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        rng = np.random.default_rng(picture_seed)
+        width = int(image_size * rng.uniform(0.85, 1.3))
+        picture = draw(kind, picture_seed, image_size).resize((width, image_size), Image.Resampling.LANCZOS)
+        data = BytesIO()
+        picture.save(data, "JPEG", quality=int(rng.integers(75, 95)))
+        yield f"{kind}/{number // 2 + 1:04}.jpg", data.getvalue()
+
+
+def _placement(rng: np.random.Generator, pose: str, side: int) -> np.ndarray:
+    """Somewhere in the picture, small or large, turned a little, facing either way; float64 (2, 3)."""
+    left, top, right, bottom = POSES[pose]
+    scale = rng.uniform(0.6, 1.05) * side / max(right - left, bottom - top)
+    slack = np.maximum(0.12 * side, side - scale * np.array([right - left, bottom - top])) / 2
+    x, y = side / 2 + rng.uniform(-1, 1, size=2) * slack
+    brush = Brush(Image.new("RGB", (1, 1)), Image.new("RGB", (1, 1)), np.eye(3)[:2], rng)
+    turned = brush.at(x, y, scale, rng.uniform(-14, 14), mirrored=bool(rng.random() < 0.5))
+    return turned.at(-(left + right) / 2, -(top + bottom) / 2, 1.0).to_pixels
+
+
+def _colour(rng: np.random.Generator) -> Colour:
+    hue, saturation, value = rng.integers(256), rng.integers(10, 140), rng.uniform(100, 245)
+    red, green, blue = colorsys.hsv_to_rgb(hue / 255, saturation / 255, value)
+    return round(red), round(green), round(blue)
+
+
+def _noise(rng: np.random.Generator, cells: int, side: int) -> np.ndarray:
+    """Smooth random values of about -1 to 1; float32 (side, side)."""
+    small = Image.fromarray(rng.uniform(-1, 1, size=(cells, cells)).astype(np.float32))
+    return np.asarray(small.resize((side, side), Image.Resampling.BICUBIC))
+
+
+def _backdrop(rng: np.random.Generator, side: int) -> Image.Image:
+    """A gradient between two colours, a floor, texture and clutter."""
+    first, second = np.array(_colour(rng)), np.array(_colour(rng))
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.mgrid[0:side, 0:side] / side - 0.5
+    share = np.clip(0.5 + x * np.cos(angle) + y * np.sin(angle), 0, 1)[..., None]
+    canvas = Image.fromarray((first * share + second * (1 - share)).astype(np.uint8))
+    pen = ImageDraw.Draw(canvas)
+    if rng.random() < 0.7:
+        height = side * rng.uniform(0.5, 0.85)
+        pen.polygon(
+            [(0, height), (side, height + side * rng.uniform(-0.08, 0.08)), (side, side), (0, side)], _colour(rng)
+        )
+    for _ in range(rng.integers(0, 9)):
+        _clutter(rng, pen, side)
+    texture = sum(rng.uniform(0, 14) * _noise(rng, cells, side) for cells in (4, 12, 40))
+    pixels = (
+        np.asarray(canvas.filter(ImageFilter.GaussianBlur(rng.uniform(0, side / 60)))) + np.asarray(texture)[..., None]
+    )
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def _clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
+    x, y = rng.uniform(-0.1, 1.1, size=2) * side
+    width, height = rng.uniform(0.03, 0.3, size=2) * side
+    match rng.integers(4):
+        case 0:
+            pen.ellipse((x, y, x + width, y + height), _colour(rng))
+        case 1:
+            pen.rectangle((x, y, x + width, y + height), _colour(rng))
+        case 2:  # things as pointed as ears
+            pen.polygon([(x, y), (x + width, y), (x + width * rng.random(), y - height)], _colour(rng))
+        case _:  # and as thin as whiskers
+            pen.line((x, y, x + width * 3, y + height * rng.uniform(-3, 3)), _colour(rng), max(1, side // 100))
+
+
+def _fur(rng: np.random.Generator, side: int) -> Image.Image:
+    """A sheet of plain, striped, spotted or patched fur."""
+    base, other = (np.array(_FURS[index], dtype=np.float32) for index in rng.choice(len(_FURS), 2, replace=False))
+    warp = _noise(rng, 5, side)
+    y, x = np.mgrid[0:side, 0:side] / side
+    share = np.zeros((side, side))
+    match rng.integers(4):
+        case 0:
+            angle = rng.uniform(0, np.pi)
+            waves = (x * np.cos(angle) + y * np.sin(angle)) * rng.uniform(25, 60) + 2.5 * warp
+            share[np.sin(waves) > 0.45] = 0.6
+        case 1:
+            share[_noise(rng, int(rng.integers(12, 24)), side) > 0.35] = 1
+        case 2:
+            share[_noise(rng, int(rng.integers(3, 7)), side) > 0.15] = 1
+        case _:
+            pass
+    fur = base + (other - base) * share[..., None]
+    hair = 9 * _noise(rng, side // 2, side) + 12 * warp
+    return Image.fromarray(np.clip(fur + hair[..., None], 0, 255).astype(np.uint8))
+
+
+def _ground_shadow(canvas: Image.Image, brush: Brush, pose: str) -> None:
+    if pose == "portrait":
+        return
+    left, _, right, bottom = POSES[pose]
+    mask = Image.new("L", canvas.size)
+    middle, half = (left + right) / 2, (right - left) / 2
+    outline = [(middle + half * np.cos(a), bottom - 0.2 + 0.25 * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 30)]
+    ImageDraw.Draw(mask).polygon(brush.pixels(outline), fill=110)
+    canvas.paste((0, 0, 0), mask=mask.filter(ImageFilter.GaussianBlur(0.15 * brush.unit)))
+
+
+def _foreground(rng: np.random.Generator, canvas: Image.Image, brush: Brush, pose: str) -> None:
+    """Sometimes grass, a board or a ball in front of the animal, but never over the middle of its head."""
+    side = canvas.size[0]
+    head = brush.pixels([(0.0, 0.0)])[0]
+    clear = head[1] + 1.3 * brush.unit
+    pen = ImageDraw.Draw(canvas)
+    match rng.integers(6):
+        case 0:
+            colour, low = _colour(rng), max(clear, 0.75 * side)
+            for x in np.arange(0, side, side / 45):
+                tip = low + rng.uniform(0, 0.2) * side
+                pen.polygon([(x, side), (x + side / 60, side), (x + rng.uniform(-0.03, 0.03) * side, tip)], colour)
+        case 1:
+            edge = max(clear, rng.uniform(0.6, 0.95) * side)
+            pen.rectangle((0, edge, side, side), _colour(rng))
+        case 2:
+            radius = rng.uniform(0.05, 0.12) * side
+            x, y = rng.uniform(0, side), max(clear + radius, rng.uniform(0.7, 1.0) * side)
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), _colour(rng))
+        case _:
+            pass
+
+
+def _photographed(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    """Light from one side, exposure, blur and noise."""
+    side = picture.size[0]
+    y, x = np.mgrid[0:side, 0:side] / side - 0.5
+    angle = rng.uniform(0, 2 * np.pi)
+    light = 1 + rng.uniform(0, 0.45) * (x * np.cos(angle) + y * np.sin(angle))
+    pixels = np.asarray(picture) * (light * rng.uniform(0.8, 1.2))[..., None]
+    pixels = pixels + rng.normal(0, rng.uniform(0, 9), size=pixels.shape)
+    picture = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    picture = ImageEnhance.Color(picture).enhance(rng.uniform(0.0 if rng.random() < 0.1 else 0.6, 1.2))
+    return picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, side / 160)))

@@ -1,0 +1,76 @@
+"""Which photos show the same picture: equal files, and files whose perceptual hashes differ in few bits."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dogvscat.photos.scan import ScannedPhoto
+
+NEAR_DUPLICATE_BITS = 30
+"""Hashes of 256 bits that differ in at most this many belong to one picture, saved, scaled or cropped differently.
+Unrelated photos differ in 128 on average; on 22,500 real ones no unrelated pair came below 60."""
+
+LOW_INFORMATION_CONTRAST = 5.0
+"""Below this standard deviation of grey values, in 0..127.5, a picture is blank; its hash is noise and not compared."""
+
+_ROWS_AT_ONCE = 512
+
+
+class Pair(NamedTuple):
+    """Two photos, by index, and in how many bits their hashes differ."""
+
+    first: int
+    second: int
+    bits: int
+
+
+def near_duplicates(scanned: Sequence[ScannedPhoto]) -> list[Pair]:
+    """Pairs of usable photos of different content whose pictures nearly agree."""
+    comparable = [
+        index for index, photo in enumerate(scanned) if photo.usable and photo.contrast >= LOW_INFORMATION_CONTRAST
+    ]
+    if len(comparable) < 2:
+        return []
+    hashes = np.array([np.frombuffer(bytes.fromhex(scanned[i].perceptual_hash), dtype=np.uint64) for i in comparable])
+    pairs = []  # hashes: (num_comparable, 4)
+    for start in range(0, len(hashes), _ROWS_AT_ONCE):
+        rows = hashes[start : start + _ROWS_AT_ONCE]
+        bits = _differing_bits(rows, hashes[start:])  # (num_rows, num_comparable - start)
+        for row, column in np.argwhere(bits <= NEAR_DUPLICATE_BITS):
+            first, second = comparable[start + row], comparable[start + column]
+            if row < column and scanned[first].sha256 != scanned[second].sha256:
+                pairs.append(Pair(first, second, int(bits[row, column])))
+    return pairs
+
+
+def group_names(scanned: Sequence[ScannedPhoto], pairs: Iterable[Pair]) -> list[str]:
+    """A group for each photo: photos connected by equal content or by a pair share one.
+
+    The name is the start of the smallest sha256 in the group, so it does not depend on file names or their order.
+    """
+    parent = list(range(len(scanned)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    first_with: dict[str, int] = {}
+    for index, photo in enumerate(scanned):
+        parent[root(index)] = root(first_with.setdefault(photo.sha256, index))
+    for pair in pairs:
+        parent[root(pair.first)] = root(pair.second)
+    smallest: dict[int, str] = {}
+    for index, photo in enumerate(scanned):
+        smallest[root(index)] = min(photo.sha256, smallest.get(root(index), photo.sha256))
+    return [smallest[root(index)][:16] for index in range(len(scanned))]
+
+
+def _differing_bits(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Hamming distances of packed hashes, uint16 (num_rows, num_columns)."""
+    bits = np.zeros((len(rows), len(columns)), dtype=np.uint16)
+    for word in range(rows.shape[1]):
+        bits += np.bitwise_count(rows[:, None, word] ^ columns[None, :, word])
+    return bits

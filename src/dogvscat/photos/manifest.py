@@ -1,0 +1,160 @@
+"""The table of all photos of a run: where each came from, what it is, its duplicate group, its split, its issues."""
+
+import csv
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from dogvscat import writing
+from dogvscat.config import DataConfig
+from dogvscat.errors import DataError, ModelError
+from dogvscat.labels import ClassNames, sorted_class_names
+from dogvscat.photos.duplicates import group_names, near_duplicates
+from dogvscat.photos.issues import Issue, find_issues
+from dogvscat.photos.scan import ScannedPhoto, scan
+from dogvscat.photos.sources import PhotoSource
+from dogvscat.photos.splits import LEFT_OUT, assign_splits, honour_declared
+
+LARGEST_UNREADABLE_SHARE = 0.5
+"""Above this share of undecodable files, something is wrong with the whole folder and not with some photos."""
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One photo. `size` is width x height in pixels as seen; `split` is empty if the photo is left out."""
+
+    path: str
+    label: str
+    sha256: str
+    perceptual_hash: str
+    size: str
+    mode: str
+    group: str
+    split: str
+    issues: str
+    """Kinds of issues, joined by `;`."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All photos of a source, sorted by path."""
+
+    class_names: ClassNames
+    rows: tuple[ManifestRow, ...]
+    drawn: bool = False
+    """Whether the pictures are the drawn sample."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the sorted (sha256, label) pairs: equal for a zip and its unpacked folder."""
+        pairs = sorted(f"{row.sha256} {row.label}\n" for row in self.rows)
+        return hashlib.sha256("".join(pairs).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def of_split(self, split: str) -> list[ManifestRow]:
+        """The rows of `train`, `validation` or `test`."""
+        return [row for row in self.rows if row.split == split]
+
+    def labels(self, rows: Sequence[ManifestRow]) -> np.ndarray:
+        """y_true of some rows: int64 (num_rows,), 1 for the positive class."""
+        return np.array([self.class_names.index(row.label) for row in rows], dtype=np.int64)
+
+    def count(self, split: str) -> dict[str, int]:
+        """Photos of each class in a split."""
+        counted = Counter(row.label for row in self.rows if row.split == split)
+        return {name: counted[name] for name in self.class_names}
+
+
+def make_manifest(source: PhotoSource, config: DataConfig) -> Manifest:
+    """Scan the photos, find duplicates and issues, and split.
+
+    Photos that cannot be decoded, and photos whose picture is also filed under the other class, are in no split.
+
+    Raises:
+        DataError: if too few photos are left to train and validate both classes.
+    """
+    scanned = scan(source)
+    pairs = near_duplicates(scanned)
+    groups = group_names(scanned, pairs)
+    issues = find_issues(scanned, groups, pairs)
+    splits = _split(scanned, groups, issues, config)
+    kinds = _kinds_by_path(issues)
+    rows = (
+        ManifestRow(
+            photo.path,
+            source.class_names[photo.label],
+            photo.sha256,
+            photo.perceptual_hash,
+            f"{photo.width}x{photo.height}",
+            photo.mode,
+            group,
+            split,
+            ";".join(kinds.get(photo.path, ())),
+        )
+        for photo, group, split in zip(scanned, groups, splits, strict=True)
+    )
+    return Manifest(source.class_names, tuple(rows), source.drawn)
+
+
+def save_manifest(path: Path, manifest: Manifest) -> None:
+    """Write the manifest as CSV."""
+    writing.write_csv(path, [field.name for field in fields(ManifestRow)], map(astuple, manifest.rows))
+
+
+def load_manifest(path: Path, drawn: bool = False) -> Manifest:
+    """Read a manifest written by `save_manifest`.
+
+    Raises:
+        ModelError: if the file is missing or is not a manifest.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = tuple(ManifestRow(**row) for row in csv.DictReader(file))
+        return Manifest(sorted_class_names(row.label for row in rows), rows, drawn)
+    except (OSError, TypeError, ValueError, csv.Error) as error:
+        raise ModelError(f"{path} is not a manifest: {error}") from None
+
+
+def _split(
+    scanned: Sequence[ScannedPhoto], groups: Sequence[str], issues: Sequence[Issue], config: DataConfig
+) -> list[str]:
+    conflicting = {issue.path for issue in issues if issue.kind == "label_conflict"}
+    usable = [i for i, photo in enumerate(scanned) if photo.usable and photo.path not in conflicting]
+    _refuse_if_mostly_unreadable(scanned)
+    labels = [scanned[i].label for i in usable]
+    if min(labels.count(0), labels.count(1)) < 2:
+        raise DataError(
+            f"at least 2 usable photos of each class are needed, found {labels.count(0)} and {labels.count(1)}",
+            hint="`dogvscat audit` lists what is wrong with each photo.",
+        )
+    usable_groups = [groups[i] for i in usable]
+    declared = [scanned[i].declared_split for i in usable]
+    assigned = (
+        honour_declared(declared, labels, usable_groups, config)
+        if any(declared)
+        else assign_splits(labels, usable_groups, config)
+    )
+    splits = [LEFT_OUT] * len(scanned)
+    for index, split in zip(usable, assigned, strict=True):
+        splits[index] = split
+    return splits
+
+
+def _refuse_if_mostly_unreadable(scanned: Sequence[ScannedPhoto]) -> None:
+    unreadable = [photo for photo in scanned if not photo.usable]
+    if len(unreadable) > LARGEST_UNREADABLE_SHARE * len(scanned):
+        first = unreadable[0]
+        raise DataError(
+            f"{len(unreadable)} of {len(scanned)} photos cannot be read, for example {first.path}: {first.error}",
+            hint="`dogvscat audit` lists every one of them.",
+        )
+
+
+def _kinds_by_path(issues: Sequence[Issue]) -> dict[str, list[str]]:
+    kinds: dict[str, list[str]] = {}
+    for issue in issues:
+        kinds.setdefault(issue.path, []).append(issue.kind)
+    return kinds

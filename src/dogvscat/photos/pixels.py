@@ -1,0 +1,84 @@
+"""The pixel cache: every picture decoded once, kept as bytes on disk, and mapped into memory.
+
+Decoding costs far more than a small network, so it is done once per data digest and size. The cache is one `.npy` file,
+written whole or not at all, in the order of the pictures' sha256; so a folder and its zip share it.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dogvscat import home, progress, writing
+from dogvscat.errors import DataError
+from dogvscat.photos.decoder import DECODER_VERSION, decode
+from dogvscat.photos.manifest import Manifest, ManifestRow
+from dogvscat.photos.sources import PhotoSource
+
+
+@dataclass(frozen=True)
+class PixelCache:
+    """The decoded pictures of a manifest."""
+
+    images: np.ndarray
+    """uint8 (num_pictures, image_size, image_size, 3), mapped from disk, read-only."""
+    digests: np.ndarray
+    """The sha256 of each picture's file, sorted: <U64 (num_pictures,)."""
+
+    def indices(self, rows: Sequence[ManifestRow]) -> np.ndarray:
+        """Where the pictures of some manifest rows lie in `images`: int64 (num_rows,)."""
+        return np.searchsorted(self.digests, [row.sha256 for row in rows])
+
+
+def cached_pixels(source: PhotoSource, manifest: Manifest, image_size: int) -> PixelCache:
+    """The pixel cache for a manifest, decoded now if it is not there yet.
+
+    Raises:
+        DataError: if a photo changed since it was scanned.
+        WriteError: if the disk is full.
+    """
+    if (pixels := mapped_pixels(manifest, image_size)) is None:
+        paths = {row.sha256: row.path for row in manifest.rows if row.perceptual_hash}  # those that can be decoded
+        digests = sorted(paths)
+        _decode_all(source, [paths[digest] for digest in digests], cache_file(manifest, image_size), image_size)
+        pixels = mapped_pixels(manifest, image_size)
+    if pixels is None:
+        hint = "Remove it with `dogvscat cache --clear pixels`."
+        raise DataError(f"the pixel cache {cache_file(manifest, image_size)} is damaged", hint=hint)
+    return pixels
+
+
+def mapped_pixels(manifest: Manifest, image_size: int) -> PixelCache | None:
+    """The pixel cache for a manifest if it is there already, without need of the photos."""
+    digests = np.array(sorted({row.sha256 for row in manifest.rows if row.perceptual_hash}))
+    try:
+        images = np.load(cache_file(manifest, image_size), mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    expected = (len(digests), image_size, image_size, 3)
+    return PixelCache(images, digests) if images.shape == expected and images.dtype == np.uint8 else None
+
+
+def cache_file(manifest: Manifest, image_size: int) -> Path:
+    """Where the cache of a manifest lies; splits and settings do not matter."""
+    return home.area("pixels") / f"{manifest.digest[:32]}-{image_size}px-{DECODER_VERSION}.npy"
+
+
+def _decode_all(source: PhotoSource, paths: Sequence[str], file: Path, image_size: int) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), image_size, image_size, 3)}
+    with writing.atomic_file(file) as target:  # plain writes: a full disk under a memory map would kill the process
+        np.lib.format.write_array_header_1_0(target, header)
+        decoded = _decoded(source, paths, image_size)
+        for pixels in progress.track(decoded, "Decoding pictures", len(paths)):
+            target.write(pixels.data)
+
+
+def _decoded(source: PhotoSource, paths: Sequence[str], image_size: int) -> Iterator[np.ndarray]:
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        yield from pool.map(lambda path: decode(source.read(path), path, image_size), paths)
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,110 @@
+"""Which pictures train, which choose, which are read once: stratified, seeded, and no duplicate group in two parts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dogvscat.config import DataConfig
+from dogvscat.errors import DataError
+
+TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", "test", ""
+
+
+def assign_splits(labels: Sequence[int], groups: Sequence[str], config: DataConfig) -> list[str]:
+    """A split for each picture.
+
+    Args:
+        labels: 0 or 1 for each picture.
+        groups: Duplicate group of each; a group lands in one split as a whole.
+        config: Seed and shares.
+
+    Returns:
+        `train`, `validation` or `test` for each, in the order given. The result depends on group names and the seed
+        only, not on the order of pictures.
+
+    Raises:
+        DataError: if a class is left without a training or a validation picture.
+    """
+    wanted = _wanted_counts(len(labels), config)
+    splits = [TRAIN] * len(labels)
+    for label in (0, 1):
+        members = [index for index, this in enumerate(labels) if this == label]
+        counts = {name: _class_count(total, label, labels) for name, total in wanted.items()}
+        for index, split in _fill(members, groups, counts, seed=(config.split_seed, label)):
+            splits[index] = split
+    check_splits(labels, splits)
+    return splits
+
+
+def honour_declared(declared: Sequence[str], labels: Sequence[int], groups: Sequence[str], config: DataConfig):  # type: ignore[no-untyped-def]
+    """Splits as the folders declare them; validation is carved from training where none is declared.
+
+    A training picture that also lies, exactly or nearly, in a held-out folder is left out of training: its copy would
+    be judged by a network that has seen it. The same holds for a validation picture that is also a test picture.
+    """
+    splits = list(declared)
+    if VALIDATION not in splits:
+        pool = [index for index, split in enumerate(splits) if split == TRAIN]
+        config = config.model_copy(update={"test_share": 0.0})
+        carved = assign_splits([labels[i] for i in pool], [groups[i] for i in pool], config)
+        for index, split in zip(pool, carved, strict=True):
+            splits[index] = split
+    for held_out, lower in ((TEST, (TRAIN, VALIDATION)), (VALIDATION, (TRAIN,))):
+        kept = {group for group, split in zip(groups, splits, strict=True) if split == held_out}
+        splits = [
+            LEFT_OUT if split in lower and group in kept else split for split, group in zip(splits, groups, strict=True)
+        ]
+    check_splits(labels, splits)
+    return splits
+
+
+def check_splits(labels: Sequence[int], splits: Sequence[str]) -> None:
+    """Make sure that training and validation hold both classes.
+
+    Raises:
+        DataError: naming the split and the counts.
+    """
+    for name in (TRAIN, VALIDATION):
+        counts = [
+            sum(1 for this, split in zip(labels, splits, strict=True) if split == name and this == k) for k in (0, 1)
+        ]
+        if min(counts) == 0:
+            raise DataError(
+                f"the {name} split needs photos of both classes, it would hold {counts[0]} and {counts[1]}",
+                hint="Add photos, or change data.validation_share and data.test_share.",
+            )
+
+
+def _wanted_counts(num_usable: int, config: DataConfig) -> dict[str, int]:
+    test = round(num_usable * config.test_share)
+    rest = num_usable - test
+    validation = round(rest * config.validation_share)
+    if config.train_count and rest - config.train_count >= validation / 2:
+        validation = rest - config.train_count
+    return {TEST: test, VALIDATION: max(validation, 2)}
+
+
+def _class_count(total: int, label: int, labels: Sequence[int]) -> int:
+    """How many of `total` held-out pictures this class gives: in proportion, both classes adding up exactly."""
+    share_of_positive = sum(labels) / len(labels)
+    positive = round(total * share_of_positive)
+    if total >= 2:
+        positive = min(max(positive, 1), total - 1)
+    return positive if label == 1 else total - positive
+
+
+def _fill(members: list[int], groups: Sequence[str], counts: dict[str, int], seed: tuple[int, int]):  # type: ignore[no-untyped-def]
+    """Deal whole groups, in seeded order, into the held-out parts until each is exactly full."""
+    by_group: dict[str, list[int]] = {}
+    for index in members:
+        by_group.setdefault(groups[index], []).append(index)
+    names = sorted(by_group)
+    order = np.random.default_rng(seed).permutation(len(names))
+    room = dict(counts)
+    for position in order:
+        group = by_group[names[position]]
+        for split in (TEST, VALIDATION):
+            if len(group) <= room[split]:
+                room[split] -= len(group)
+                yield from ((index, split) for index in group)
+                break

@@ -1,0 +1,111 @@
+"""Every file this project writes goes through here: whole or not at all.
+
+A temporary file in the same folder is written, flushed to the disk and renamed over the target, and the folder is
+flushed as well, so that a crash leaves the old file or the new one and never half of either.
+Source: Pillai et al., All File Systems Are Not Created Equal, OSDI 2014.
+"""
+
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from dogvscat.errors import WriteError
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A binary file to write to; it appears at `path` when the block ends without an error.
+
+    Raises:
+        WriteError: if the disk is full, the folder is read-only, or anything else keeps the file from being written.
+    """
+    temporary = None
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-", suffix=".partial")
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would hide results from colleagues
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        flush_folder(path.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn operating-system errors inside the block into a WriteError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(f"could not write {path}: {reason}", hint=_advice(error)) from error
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes atomically."""
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, atomically. File names that are not UTF-8 keep their escaped bytes."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write one JSON document, indented, atomically. NaN is refused: it is not JSON."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV table with a header, atomically."""
+
+    class Sink:
+        def __init__(self, file: BinaryIO) -> None:
+            self.file = file
+
+        def write(self, text: str) -> None:
+            self.file.write((text.removesuffix("\r\n") + "\n").encode("utf-8", "surrogateescape"))
+
+    with atomic_file(path) as file:
+        table = csv.writer(Sink(file), lineterminator="\r\n")  # so that it quotes a bare \r in a file name as well
+        table.writerow(header)
+        table.writerows(rows)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make a rename in `folder` durable; some file systems cannot, and then nothing is done."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _advice(error: OSError) -> str:
+    import errno
+
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Free some space and run the same command again; what was finished before is kept."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "Choose a folder you may write to."
+    return "Check the folder and try again."
