@@ -45,8 +45,8 @@ def first(
         typer.echo(FIRST_SCREEN, nl=False)
 
 
-for command in (predict, train, evaluate, audit, fetch, sample, cache):
-    app.command()(command.command)
+for module in (predict, train, evaluate, audit, fetch, sample, cache):
+    app.command(module.__name__.rpartition(".")[2])(module.command)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

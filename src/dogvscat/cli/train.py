@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.speaking import say, show, show_json
+from dogvscat.cli.extras import need_train_extra
+from dogvscat.cli.results import show_figures
+from dogvscat.cli.speaking import say, show_json
 from dogvscat.errors import UsageError
 
 _EPILOG_RUN = "Look at {run}/report.html, then try: dogvscat predict PHOTO --model {run}"
@@ -49,7 +51,7 @@ def _trained(photos: Path | None, recipe: str, config: Path | None, overrides: l
     from dogvscat.photos.finding import find_photos
 
     resolved = resolve_config(recipe, config, overrides)
-    _need_the_extra()
+    need_train_extra()
     from dogvscat.learning.run import refuse_existing
     from dogvscat.learning.train import train
 
@@ -58,18 +60,10 @@ def _trained(photos: Path | None, recipe: str, config: Path | None, overrides: l
 
 
 def _resumed(folder: Path, overrides: list[str]) -> Path:
-    _need_the_extra()
+    need_train_extra()
     from dogvscat.learning.train import resume
 
     return resume(folder, overrides, say).folder
-
-
-def _need_the_extra() -> None:
-    from importlib.util import find_spec
-
-    if missing := [name for name in ("keras", "sklearn", "matplotlib", "imagehash") if find_spec(name) is None]:
-        hint = "Install it: pip install 'dogvscat[train]'"
-        raise UsageError(f"this command needs the extra `train`, which is not installed ({missing[0]})", hint=hint)
 
 
 def _show_result(run: Path, as_json: bool) -> None:
@@ -79,11 +73,5 @@ def _show_result(run: Path, as_json: bool) -> None:
     if as_json:
         show_json({"run": str(run), "metrics": metrics})
         return
-    for split, result in metrics.items():
-        figures = result["figures"]
-        accuracy = figures["accuracy"]
-        show(
-            f"{split:<10} accuracy {accuracy['value']:.2%} ({accuracy['low']:.2%} to {accuracy['high']:.2%}, "
-            f"n = {accuracy['n']:,})"
-        )
+    show_figures(metrics)
     say(_EPILOG_RUN.format(run=run))

@@ -1,5 +1,6 @@
 """After the last step: judge the training and validation pictures, choose the decision, publish the bundle, report."""
 
+import shlex
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,12 +9,15 @@ from dogvscat import writing
 from dogvscat.bundle.card import Origin
 from dogvscat.bundle.predictor import open_graph, run_graph
 from dogvscat.bundle.publish import publish_bundle
+from dogvscat.config import Config
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.calibration import cross_fit, fit_decision
 from dogvscat.judging.decision import Decision
+from dogvscat.judging.diagnosis import diagnose, suspected_mislabelled
 from dogvscat.judging.history import History
 from dogvscat.judging.judge import SplitResult, judge_split, write_pictures
 from dogvscat.judging.predictions import write_predictions
+from dogvscat.judging.report import Report, write_report
 from dogvscat.learning.checkpoint import read_variables
 from dogvscat.learning.exporting import check_parity, export_onnx
 from dogvscat.learning.loop import Training, predict_logits
@@ -25,14 +29,14 @@ _PARITY_PICTURES = 64
 
 def finish(run: Run, training: Training, material: Material) -> None:
     """Write everything that a finished run holds beside its weights; doing it again gives the same files."""
-    decision, results = _judge(training, material)
-    writing.write_json(run.folder / "metrics.json", {name: result.to_dict() for name, result in results.items()})
-    write_predictions(run.folder / "predictions.csv", [result.answers for result in results.values()])
+    decision, folds, results = _judge(training, material)
+    writing.write_json(run.metrics_file, {name: result.to_dict() for name, result in results.items()})
+    write_predictions(run.predictions_file, [result.answers for result in results.values()])
     _publish(run, training, material, decision, results)
-    _tell(run, training, material, decision, results)
+    _tell(run, training, material, decision, folds, results)
 
 
-def _judge(training: Training, material: Material) -> tuple[Decision, dict[str, SplitResult]]:
+def _judge(training: Training, material: Material) -> tuple[Decision, int, dict[str, SplitResult]]:
     """Figures of both splits in inference mode; those of validation cross-fitted, since it chose the decision."""
     manifest = material.manifest
     rows = manifest.of_split("validation")
@@ -49,7 +53,7 @@ def _judge(training: Training, material: Material) -> tuple[Decision, dict[str, 
         predict_logits(training.model, training.feed.pictures),
         decision,
     )
-    return decision, {"train": judge_split(train), "validation": judge_split(validation)}
+    return decision, fitted.folds, {"train": judge_split(train), "validation": judge_split(validation)}
 
 
 def _publish(
@@ -76,22 +80,74 @@ def _publish(
 
 
 def _tell(
-    run: Run, training: Training, material: Material, decision: Decision, results: dict[str, SplitResult]
+    run: Run, training: Training, material: Material, decision: Decision, folds: int, results: dict[str, SplitResult]
 ) -> None:
     """Pictures and report."""
+    history = _history(training)
+    validation, train = results["validation"], results["train"]
+    pictures = write_pictures(
+        run.folder,
+        validation,
+        decision,
+        lambda indices: training.validation.pixels(np.asarray(indices)),
+        history,
+        material.note,
+    )
+    report = Report(
+        title=run.folder.resolve().name,
+        splits=[validation, train],
+        decision=decision,
+        folds=folds,
+        pictures=pictures | {"augmentation": run.augmentation_picture},
+        history=history,
+        findings=diagnose(history, train.figures, validation.figures),
+        suspects=suspected_mislabelled(validation.answers),
+        facts=_facts(training),
+        settings=_settings(training.config),
+        environment=[(name, _in_words(value)) for name, value in run.load_environment().items()],
+        commands=_commands(run),
+        note=material.note,
+    )
+    write_report(run.report_file, report)
+
+
+def _history(training: Training) -> History:
     settings, state = training.config.training, training.state
-    history = History(
+    return History(
         rows=state.history,
         best_epoch=state.chosen_epoch(settings),
         stopped_early=state.stopped_early(settings),
         num_train=len(training.feed.pictures),
         num_validation=len(training.validation),
     )
-    write_pictures(
-        run.folder,
-        results["validation"],
-        decision,
-        lambda indices: training.validation.pixels(np.asarray(indices)),
-        history,
-        material.note,
-    )
+
+
+def _facts(training: Training) -> list[tuple[str, str]]:
+    size = training.config.data.image_size
+    return [
+        ("recipe", training.config.recipe),
+        ("weights", f"{training.model.count_params():,}, all learned from scratch"),
+        ("input", f"{size} x {size} pixels; photos of any size are squashed to it"),
+        ("training pictures", f"{len(training.feed.pictures):,}"),
+        ("time", f"{sum(row['seconds'] for row in training.state.history) / 60:.0f} minutes of training"),
+    ]
+
+
+def _settings(config: Config) -> list[tuple[str, str]]:
+    sections = config.model_dump(exclude={"recipe"})
+    return [(f"{name}.{key}", _in_words(value)) for name, section in sections.items() for key, value in section.items()]
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _commands(run: Run) -> list[tuple[str, str]]:
+    folder = shlex.quote(str(run.folder))
+    return [
+        (f"dogvscat predict PHOTO --model {folder}", "what this network says about a photo of yours"),
+        (f"dogvscat evaluate {folder} PHOTOS --out FOLDER", "judge it on photos it has not seen"),
+        (f"dogvscat train --resume {folder} --set training.epochs=100", "let it train longer"),
+    ]

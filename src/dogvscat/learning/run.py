@@ -55,6 +55,22 @@ class Run:
         return self.folder / "checkpoint" / "state.npz"
 
     @property
+    def metrics_file(self) -> Path:
+        return self.folder / "metrics.json"
+
+    @property
+    def predictions_file(self) -> Path:
+        return self.folder / "predictions.csv"
+
+    @property
+    def augmentation_picture(self) -> Path:
+        return self.folder / "augmentation.png"
+
+    @property
+    def report_file(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
     def bundle_folder(self) -> Path:
         return self.folder / "bundle"
 

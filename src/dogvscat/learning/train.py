@@ -140,8 +140,7 @@ def _in_words(counts: dict[str, int]) -> str:
 
 def _preview_augmentation(run: Run, feed: TrainingFeed, drawn: bool) -> None:
     """A picture of five training pictures, each changed five times."""
-    path = run.folder / "augmentation.png"
-    if path.exists():
+    if run.augmentation_picture.exists():
         return
     samples = np.linspace(0, len(feed.pictures) - 1, _PREVIEWED).astype(np.int64)
     images = np.stack(
@@ -149,4 +148,5 @@ def _preview_augmentation(run: Run, feed: TrainingFeed, drawn: bool) -> None:
         axis=1,
     )  # (5 pictures, 5 epochs, image_size, image_size, 3)
     flat = images.reshape(-1, *images.shape[2:])
-    image_grid(path, flat, [], _PREVIEWED, "Each row: one picture as five epochs see it", DRAWN_NOTE if drawn else None)
+    title = "Each row: one picture as five epochs see it"
+    image_grid(run.augmentation_picture, flat, [], _PREVIEWED, title, DRAWN_NOTE if drawn else None)

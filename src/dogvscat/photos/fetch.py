@@ -45,9 +45,9 @@ class _Part(NamedTuple):
 
     def read_notes(self) -> dict[str, Any]:
         """`num_bytes` of the whole and `etag`, each None if unknown; empty if there is nothing to go on from."""
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, KeyError, AttributeError):
             notes = json.loads(self.notes.read_text(encoding="utf-8"))
-            if isinstance(notes, dict) and notes.keys() == {"num_bytes", "etag"}:
+            if isinstance(notes.get("num_bytes"), int | None) and isinstance(notes["etag"], str | None):
                 return notes
         return {}
 
@@ -91,7 +91,7 @@ def fetch_archive(
     _download(url, part, connect_seconds)
     _check_digest(url, sha256, part)
     with writing(archive):
-        os.replace(part.file, archive)  # noqa: PTH105
+        part.file.replace(archive)
         part.notes.unlink(missing_ok=True)
     flush_folder(folder)
     return archive
@@ -123,7 +123,8 @@ def _download(url: str, part: _Part, connect_seconds: float) -> None:
     while True:
         num_bytes = part.num_bytes()
         try:
-            return _continue(url, part, connect_seconds)
+            _continue(url, part, connect_seconds)
+            return
         except _CutOff as error:
             if part.num_bytes() <= num_bytes:
                 message = f"the download of {url} broke off after {part.num_bytes():,} bytes: {error}"
@@ -140,16 +141,16 @@ def _continue(url: str, part: _Part, connect_seconds: float) -> None:
         request.add_header("Range", f"bytes={start}-")
         if notes["etag"]:
             request.add_header("If-Range", notes["etag"])
-    response = _open(request, connect_seconds)
-    with response:
-        if response.status == 416:  # the file has become shorter
+    with _open(request, connect_seconds) as response:
+        if start and response.status != 200 and not _is_rest(response, start, notes):
             part.remove()
-            raise _CutOff("the file on the server has changed")
-        if not _goes_on(response, start, notes):
+            _continue(url, part, connect_seconds)
+            return
+        if response.status == 200:  # also where a server sends the whole though the rest was asked for
             start, notes = 0, _notes(response)
             part.remove()
             write_json(part.notes, notes)
-        total = notes["num_bytes"]
+        total = notes.get("num_bytes")
         remaining = None if total is None else -(-(total - start) // _MEBIBYTE)
         for _ in track(_receive(response, part.file), "fetching, MiB", remaining):
             pass
@@ -157,22 +158,17 @@ def _continue(url: str, part: _Part, connect_seconds: float) -> None:
         raise _CutOff(f"expected {total:,} bytes")
 
 
-def _goes_on(response: http.client.HTTPResponse, start: int, notes: dict[str, Any]) -> bool:
-    """Whether the answer is the rest of the same file; a server may send the whole, or another."""
-    if response.status != 206 or not start:
-        return False
-    expected = f"bytes {start}-"
-    whole = str(notes["num_bytes"] or "*")
-    content_range = response.headers.get("Content-Range", "")
+def _is_rest(response: http.client.HTTPResponse, start: int, notes: dict[str, Any]) -> bool:
+    """Whether the answer goes on where the part ends, in the same file."""
+    first, _, whole = response.headers.get("Content-Range", "").partition("/")
+    same_size = whole in ("*", str(notes["num_bytes"] or whole))
     same_etag = notes["etag"] in (None, response.headers.get("ETag"))
-    if content_range.startswith(expected) and content_range.endswith(("/*", f"/{whole}")) and same_etag:
-        return True
-    raise FetchError("the file on the server has changed", hint="Run it again: it starts from the beginning.")
+    return response.status == 206 and first.startswith(f"bytes {start}-") and same_size and same_etag
 
 
 def _notes(response: http.client.HTTPResponse) -> dict[str, Any]:
     length = response.headers.get("Content-Length", "")
-    num_bytes = int(length) if length.isdecimal() else None
+    num_bytes = int(length) if re.fullmatch("[0-9]{1,18}", length) else None
     if num_bytes is not None and num_bytes > MAX_ARCHIVE_BYTES:
         raise FetchError(f"the file has {num_bytes:,} bytes, at most {MAX_ARCHIVE_BYTES:,} are fetched")
     etag = response.headers.get("ETag")
@@ -194,14 +190,16 @@ def _receive(response: http.client.HTTPResponse, file: Path) -> Iterator[None]:
                 return
             if received + len(data) > MAX_ARCHIVE_BYTES:
                 raise FetchError(f"more than {MAX_ARCHIVE_BYTES:,} bytes came, which is no archive of photos")
-            with writing(file):
-                opened.write(data)
+            unwritten = memoryview(data)
+            while unwritten:  # a full disk takes a part and refuses the rest
+                with writing(file):
+                    unwritten = unwritten[opened.write(unwritten) :]
             yield from [None] * ((received + len(data)) // _MEBIBYTE - received // _MEBIBYTE)
             received += len(data)
 
 
 def _check_digest(url: str, sha256: str, part: _Part) -> None:
-    with writing(part.file), part.file.open("rb") as file:
+    with writing(part.file), part.file.open("r+b") as file:
         os.fsync(file.fileno())
         received = hashlib.file_digest(file, "sha256").hexdigest()
     if received != sha256.lower():
@@ -251,16 +249,17 @@ def _open(request: urllib.request.Request, connect_seconds: float) -> http.clien
         given_up.set()
         message = f"{request.full_url} did not answer within {connect_seconds:g} s"
         raise FetchError(message, hint=_CONNECT) from None
-    return _judged(answer, request.full_url)
+    return _judged(answer, request)
 
 
-def _judged(answer: Any, url: str) -> http.client.HTTPResponse:
+def _judged(answer: Any, request: urllib.request.Request) -> http.client.HTTPResponse:
     if isinstance(answer, FetchError):
         raise answer
     if isinstance(answer, Exception) and not isinstance(answer, urllib.error.HTTPError):
         reason = getattr(answer, "reason", None) or answer
-        raise FetchError(f"cannot reach {url}: {reason}", hint=_CONNECT) from None
-    if answer.status not in (200, 206, 416):
+        raise FetchError(f"cannot reach {request.full_url}: {reason}", hint=_CONNECT) from None
+    if answer.status not in ((200, 206, 416) if request.has_header("Range") else (200,)):
         answer.close()
-        raise FetchError(f"{url} was refused by the server: {answer.status} {answer.reason}", hint=_CONNECT)
+        message = f"{request.full_url} was refused by the server: {answer.status} {answer.reason}"
+        raise FetchError(message, hint=_CONNECT)
     return answer

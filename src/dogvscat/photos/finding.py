@@ -34,7 +34,8 @@ def find_photos(given: Path | None, say: Say) -> Path:
         say(f"Using the archive fetched earlier: {archive}")
         return archive
     say(
-        "No photos were named, so the public Dogs vs. Cats archive (800 MB) is fetched; Ctrl-C stops, and resumes later."
+        "No photos were named, so the public Dogs vs. Cats archive (800 MB) is fetched. Ctrl-C stops; a later fetch "
+        "goes on."
     )
     try:
         return fetch_archive()

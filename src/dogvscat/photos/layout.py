@@ -214,7 +214,7 @@ def _explain(folder: _Folder, where: str) -> str:
         return f"the class folder {', '.join(empty)} in {where} holds no photos ({listed})"
     if not filled:
         return f"the photos in {where} are in no class folders ({listed})"
-    if any(map(_split, filled)):
+    if all(map(_split, filled)):
         return f"the photos in {where} are in folders for training and testing without classes inside ({listed})"
     if len({class_name(name) for name in filled}) < len(filled) == 2:
         return f"both folders in {where} mean the same class ({listed})"

@@ -79,6 +79,11 @@ def perceptual_hash(pixels: np.ndarray) -> str:
     return str(imagehash.phash(Image.fromarray(pixels), hash_size=HASH_SIDE))
 
 
+def sha256_of(data: bytes) -> str:
+    """The digest by which a photo's content is known, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def _look(source: PhotoSource, photo: Photo) -> ScannedPhoto:
     data = b""
     facts = {"perceptual_hash": "", "width": 0, "height": 0, "mode": "", "contrast": 0.0}
@@ -101,7 +106,7 @@ def _look(source: PhotoSource, photo: Photo) -> ScannedPhoto:
         photo.label,
         photo.split or "",
         len(data),
-        hashlib.sha256(data).hexdigest(),
+        sha256_of(data),
         **facts,  # type: ignore[arg-type]
         error_code=error_code,
         error=error,

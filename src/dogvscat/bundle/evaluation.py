@@ -1,0 +1,164 @@
+"""Judge a finished model on any labelled photos. Heavy: it needs scikit-learn and matplotlib, but no Keras."""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import cpu_count
+from pathlib import Path
+
+import numpy as np
+
+from dogvscat import progress, writing
+from dogvscat.bundle.card import Card
+from dogvscat.bundle.predictor import BATCH_SIZE, Predictor
+from dogvscat.errors import DataError, ImageError
+from dogvscat.judging.answers import Answers
+from dogvscat.judging.diagnosis import suspected_mislabelled
+from dogvscat.judging.judge import SplitResult, judge_split, write_pictures
+from dogvscat.judging.predictions import write_predictions
+from dogvscat.judging.report import Report, write_report
+from dogvscat.photos.decoder import decode
+from dogvscat.photos.manifest import load_manifest
+from dogvscat.photos.scan import sha256_of
+from dogvscat.photos.sources import Photo, PhotoSource
+
+SPLIT_ORDER = ("test", "all", "validation", "train")
+"""The most honest figures first: photos put aside, photos never seen, photos that chose, photos that taught."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found, and which photos could not be judged."""
+
+    results: Mapping[str, SplitResult]
+    failures: tuple[ImageError, ...]
+
+
+def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Evaluation:
+    """Judge a model on labelled photos and write metrics, predictions, pictures and a report.
+
+    Photos that the model's run knows, by their content, are judged apart under the split they had there, so that
+    pictures it learned from never pass for new ones.
+
+    Args:
+        model: A run folder or a bundle, or None for the shipped one.
+        source: Photos of the same two classes.
+        out: Folder for the results.
+        say: Told what happens.
+
+    Raises:
+        ModelError: if there is no usable model.
+        DataError: if the classes are others, or no photo can be read.
+    """
+    predictor = Predictor.load(model)
+    card = predictor.card
+    if source.class_names != card.class_names:
+        raise DataError(
+            f"the photos are of {' and '.join(source.class_names)}, the model knows {' and '.join(card.class_names)}"
+        )
+    judged, failures = _answer(predictor, source, _known_splits(model))
+    results = {split: judge_split(judged[split]) for split in SPLIT_ORDER if split in judged}
+    if not results:
+        raise DataError(f"none of {len(failures)} photos could be read", hint="`dogvscat audit` says why.")
+    _warn(results, card, say)
+    _write(out, results, predictor, source, model)
+    return Evaluation(results, failures)
+
+
+def _known_splits(model: Path | None) -> dict[str, str]:
+    """sha256 -> split, of every photo that took part in the model's run; empty for a bare bundle."""
+    manifest_file = (model or Path()) / "manifest.csv"
+    if model is None or not manifest_file.is_file():
+        return {}
+    return {row.sha256: row.split for row in load_manifest(manifest_file).rows if row.split}
+
+
+def _answer(
+    predictor: Predictor, source: PhotoSource, known: Mapping[str, str]
+) -> tuple[dict[str, Answers], tuple[ImageError, ...]]:
+    photos: dict[str, list[Photo]] = {}
+    logits: dict[str, list[np.ndarray]] = {}
+    failures = []
+    for batch in _batches(source, predictor.card.image_size):
+        good = [(photo, digest, pixels) for photo, digest, pixels in batch if not isinstance(pixels, ImageError)]
+        failures += [pixels for _, _, pixels in batch if isinstance(pixels, ImageError)]
+        answers = predictor.logits(np.stack([pixels for _, _, pixels in good])) if good else ()
+        for (photo, digest, _), logit in zip(good, answers, strict=True):
+            split = known.get(digest, "all")
+            photos.setdefault(split, []).append(photo)
+            logits.setdefault(split, []).append(logit)
+    decision = predictor.card.decision()
+    judged = {
+        split: Answers.decided(
+            split,
+            source.class_names,
+            [photo.path for photo in members],
+            np.array([photo.label for photo in members]),
+            np.array(logits[split]),
+            decision,
+        )
+        for split, members in photos.items()
+    }
+    return judged, tuple(failures)
+
+
+def _batches(source: PhotoSource, image_size: int) -> Iterator[list[tuple[Photo, str, np.ndarray | ImageError]]]:
+    def look(photo: Photo) -> tuple[Photo, str, np.ndarray | ImageError]:
+        try:
+            data = source.read(photo.path)
+            return photo, sha256_of(data), decode(data, photo.path, image_size)
+        except ImageError as error:
+            return photo, "", error
+
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        batch = []
+        for looked_at in progress.track(pool.map(look, source.photos), "Judging photos", len(source.photos)):
+            batch.append(looked_at)
+            if len(batch) == BATCH_SIZE:
+                yield batch
+                batch = []
+        yield batch
+
+
+def _warn(results: Mapping[str, SplitResult], card: Card, say: Say) -> None:
+    if "train" in results:
+        num_seen = results["train"].n
+        say(f"{num_seen:,} of these photos trained the model; they are judged apart and say nothing about new photos.")
+    if card.origin.drawn_sample:
+        say("This model learned from drawings, not photographs.")
+
+
+def _write(
+    out: Path, results: Mapping[str, SplitResult], predictor: Predictor, source: PhotoSource, model: Path | None
+) -> None:
+    card, first = predictor.card, next(iter(results.values()))
+    writing.write_json(out / "metrics.json", {name: result.to_dict() for name, result in results.items()})
+    write_predictions(out / "predictions.csv", [result.answers for result in results.values()])
+    note = "drawn sample, not photographs" if source.drawn or card.origin.drawn_sample else None
+
+    def load_images(indices) -> np.ndarray:  # type: ignore[no-untyped-def]
+        paths = [first.answers.paths[index] for index in indices]
+        return np.stack([decode(source.read(path), path, card.image_size) for path in paths])
+
+    pictures = write_pictures(out, first, card.decision(), load_images, None, note)
+    report = Report(
+        title=f"{(model or predictor.bundle.folder).resolve().name} on {source.location.name}",
+        splits=list(results.values()),
+        decision=card.decision(),
+        pictures=pictures,
+        suspects=suspected_mislabelled(first.answers),
+        facts=_facts(card),
+        note=note,
+    )
+    write_report(out / "report.html", report)
+
+
+def _facts(card: Card) -> list[tuple[str, str]]:
+    return [
+        ("recipe", card.config.recipe),
+        ("input", f"{card.image_size} x {card.image_size} pixels; photos of any size are squashed to it"),
+        ("learned from", f"{card.origin.num_train:,} pictures, data digest {card.origin.data_digest[:16]}"),
+        ("made", f"{card.origin.created}, commit {card.origin.commit}, {card.origin.hardware}"),
+    ]

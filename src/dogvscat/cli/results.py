@@ -1,0 +1,28 @@
+"""The figures of a training or an evaluation on the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dogvscat.cli.speaking import show
+
+
+def show_figures(metrics: Mapping[str, Any]) -> None:
+    """One line a split: accuracy with its interval and n, then precision and recall of each class.
+
+    Args:
+        metrics: What metrics.json holds.
+    """
+    for split, result in metrics.items():
+        figures = result["figures"]
+        accuracy = figures["accuracy"]
+        show(
+            f"{split:<10} accuracy {accuracy['value']:.2%} (95 %: {accuracy['low']:.2%} to {accuracy['high']:.2%}), "
+            f"n = {result['n']:,}"
+        )
+        for name in result["class_names"]:
+            precision, recall = figures[f"precision_{name}"]["value"], figures[f"recall_{name}"]["value"]
+            show(f"           {name}: precision {_share(precision)}, recall {_share(recall)}")
+
+
+def _share(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2%}"

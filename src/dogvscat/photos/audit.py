@@ -1,0 +1,137 @@
+"""The audit: what is wrong with a collection of photos, as a table and as a page with the pictures side by side."""
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader
+from PIL import Image
+
+from dogvscat import writing
+from dogvscat.errors import ImageError
+from dogvscat.labels import ClassNames
+from dogvscat.photos.decoder import decode
+from dogvscat.photos.duplicates import group_names, near_duplicates
+from dogvscat.photos.issues import ISSUE_KINDS, Issue, find_issues
+from dogvscat.photos.scan import ScannedPhoto, scan
+from dogvscat.photos.sources import PhotoSource
+
+KIND_MEANS = {
+    "unreadable": "Cannot be decoded: damaged, of an unknown format, or far too large. Left out of training.",
+    "empty": "The file has no bytes. Left out of training.",
+    "exact_duplicate": "The very same file more than once. All copies stay on one side of every split.",
+    "near_duplicate": "The same picture saved, scaled or cropped again. Kept on one side of every split as well.",
+    "label_conflict": "The same picture filed under both classes. All copies are left out of training.",
+    "low_information": "Blank or nearly blank: there is nothing to see.",
+    "odd_size": "Ten times more or fewer pixels than the typical photo here.",
+    "odd_aspect_ratio": "More than three times as long as wide: squashing it to a square distorts the animal.",
+    "tiny": "Shorter side below 32 pixels: too little to see.",
+}
+
+_THUMBNAIL = 128
+_MOST_GROUPS_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found in one collection."""
+
+    location: str
+    class_names: ClassNames
+    scanned: Sequence[ScannedPhoto]
+    issues: Sequence[Issue]
+    skipped: int
+    """Files of other kinds."""
+    drawn: bool
+
+    def count_kinds(self) -> dict[str, int]:
+        """Issues of each kind, all kinds in order."""
+        counted = Counter(issue.kind for issue in self.issues)
+        return {kind: counted[kind] for kind in ISSUE_KINDS}
+
+    def count_classes(self) -> dict[str, int]:
+        """Photos filed under each class."""
+        counted = Counter(self.class_names[photo.label] for photo in self.scanned)
+        return {name: counted[name] for name in self.class_names}
+
+
+def audit_photos(source: PhotoSource) -> Audit:
+    """Look at every photo and find what is wrong; nothing is changed."""
+    scanned = scan(source)
+    pairs = near_duplicates(scanned)
+    groups = group_names(scanned, pairs)
+    issues = find_issues(scanned, groups, pairs)
+    return Audit(str(source.location), source.class_names, scanned, issues, source.skipped, source.drawn)
+
+
+def write_audit(folder: Path, audit: Audit, source: PhotoSource) -> None:
+    """Write `issues.csv` and `audit.html` into a folder.
+
+    Raises:
+        WriteError: if they cannot be written.
+    """
+    header = ("path", "kind", "group", "detail")
+    writing.write_csv(folder / "issues.csv", header, (astuple(issue) for issue in audit.issues))
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
+    page = environment.get_template("audit.html.jinja").render(
+        audit=audit,
+        classes=audit.count_classes(),
+        sections=_sections(audit, source),
+    )
+    writing.write_bytes(folder / "audit.html", page.encode("utf-8", "backslashreplace"))
+
+
+@dataclass(frozen=True)
+class _Shown:
+    path: str
+    label: str
+    detail: str
+    thumbnail: str
+
+
+@dataclass(frozen=True)
+class _Section:
+    kind: str
+    meaning: str
+    count: int
+    groups: Sequence[Sequence[_Shown]]
+    num_groups: int
+
+
+def _sections(audit: Audit, source: PhotoSource) -> list[_Section]:
+    by_path = {photo.path: photo for photo in audit.scanned}
+    sections = []
+    for kind, count in audit.count_kinds().items():
+        grouped: dict[str, list[Issue]] = {}
+        for issue in audit.issues:
+            if issue.kind == kind:
+                grouped.setdefault(issue.group, []).append(issue)
+        shown = [
+            [_show(source, by_path[issue.path], issue, audit.class_names) for issue in issues]
+            for issues in list(grouped.values())[:_MOST_GROUPS_SHOWN]
+        ]
+        sections.append(_Section(kind, KIND_MEANS[kind], count, shown, len(grouped)))
+    return sections
+
+
+def _show(source: PhotoSource, photo: ScannedPhoto, issue: Issue, class_names: ClassNames) -> _Shown:
+    thumbnail = ""
+    if photo.usable:
+        try:
+            pixels = decode(source.read(photo.path), photo.path, _THUMBNAIL)
+            thumbnail = _data_uri(Image.fromarray(pixels), photo)
+        except ImageError:  # changed since the scan; the row in the table still says what was found
+            pass
+    return _Shown(photo.path, class_names[photo.label], issue.detail, thumbnail)
+
+
+def _data_uri(image: Image.Image, photo: ScannedPhoto) -> str:
+    """The picture in its own aspect as a data: address, so that the page needs no other file."""
+    scale = _THUMBNAIL / max(photo.width, photo.height)
+    size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+    buffer = io.BytesIO()
+    image.resize(size).save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
