@@ -47,7 +47,9 @@ def print_table(folders: list[Path]) -> None:
     print("|---" * (len(FIGURES) + 6) + "|")
     for folder, row in zip(folders, rows, strict=True):
         cells = [f"{row[name]:.4f}" for name in ("train_accuracy", *FIGURES)]
-        print(f"| {folder.name} | {row['epochs']} | {row['minutes']:.0f} | {' | '.join(cells)} | {row['n']} | {row['commit']} |")
+        print(
+            f"| {folder.name} | {row['epochs']} | {row['minutes']:.0f} | {' | '.join(cells)} | {row['n']} | {row['commit']} |"
+        )
     for title, summary in (("mean", statistics.mean), ("standard deviation", statistics.stdev)):
         if len(rows) > 1:
             cells = [f"{summary([float(row[name]) for row in rows]):.4f}" for name in ("train_accuracy", *FIGURES)]

@@ -1,19 +1,38 @@
 """Fixtures for every room."""
 
+import ctypes
+import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from dogvscat.bundle.card import Origin
+from dogvscat.bundle.publish import publish_bundle
+from dogvscat.config import Config, build_config
+from dogvscat.judging.decision import Decision
 from dogvscat.photos.drawing import write_sample
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+LinearBundle = Callable[..., Path]
+ChangeCard = Callable[[Callable[[dict[str, Any]], Any]], None]
 
 QUICK = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
 """Settings of a network that trains in a second; it learns nothing worth knowing."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fixtures that live longer than one test keep out of the user's caches as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOGVSCAT_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +59,7 @@ def dogvscat() -> Dogvscat:
     def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "dogvscat", *map(str, arguments)]
         defaults = {"capture_output": True, "text": True, "errors": "surrogateescape", "timeout": 300}
-        return subprocess.run(command, **{**defaults, **options}, check=False)  # type: ignore[call-overload, no-any-return]
+        return subprocess.run(command, **{**defaults, **options}, check=False)  # type: ignore[call-overload]
 
     return run
 
@@ -61,3 +80,146 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogv
     done = dogvscat("train", drawn_photos, "--out", folder, *settings)
     assert done.returncode == 0, done.stderr
     return folder
+
+
+def _linear_graph(weights: np.ndarray) -> bytes:
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["numbers"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["logit"]),
+    ]
+    column = (weights.reshape(-1, 1) / 255.0).astype(np.float32)
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", *weights.shape])],
+        [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N", 1])],
+        [numpy_helper.from_array(column, "weights")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+def _red_or_blue(image_size: int = 32) -> np.ndarray:
+    away = (np.arange(image_size) + 0.5) / image_size - 0.5  # from the middle, in -0.5..0.5
+    weights = np.zeros((image_size, image_size, 3))
+    weights[:, :, 0] = 8.0 + 16.0 * away[None, :] + 32.0 * away[:, None]
+    weights[:, :, 2] = -8.0
+    return weights / image_size**2
+
+
+@pytest.fixture(scope="session")
+def linear_graph() -> Callable[[np.ndarray], bytes]:
+    """Makes an ONNX graph whose logit is the sum of the given weights, (image_size, image_size, 3), times pixels in
+    0..1."""
+    return _linear_graph
+
+
+@pytest.fixture(scope="session")
+def linear_bundle() -> LinearBundle:
+    """Publishes a bundle that can be followed by hand: `linear_bundle(folder, threshold=0.6)`.
+
+    Its network says dog to red and cat to blue, and looks at red more closely to the lower right: for a picture of one
+    colour the logit is 8 * (red - blue), both in 0..1; any other answer depends on what is where.
+    """
+
+    def publish(
+        folder: Path,
+        graph: bytes | None = None,
+        class_names: tuple[str, str] = ("cat", "dog"),
+        threshold: float = 0.5,
+        unsure: tuple[float, float] | None = None,
+        config: Config | None = None,
+    ) -> Path:
+        low, high = unsure or (threshold, threshold)
+        publish_bundle(
+            folder,
+            graph or _linear_graph(_red_or_blue()),
+            [np.linspace(-1.0, 1.0, 6).reshape(2, 3), np.array([0.25])],
+            class_names,
+            config or build_config({"data": {"image_size": 32}}),
+            Decision(1.0, threshold, low, high),
+            Origin(
+                data_digest="0" * 64,
+                drawn_sample=False,
+                num_train=2,
+                num_validation=2,
+                epoch=1,
+                commit="unknown",
+                created="2026-01-01T00:00:00+00:00",
+                hardware="none",
+            ),
+            {},
+        )
+        return folder
+
+    return publish
+
+
+@pytest.fixture(scope="session")
+def untouched_bundle(tmp_path_factory: pytest.TempPathFactory, linear_bundle: LinearBundle) -> Path:
+    """A bundle for all tests that only read."""
+    return linear_bundle(tmp_path_factory.mktemp("bundles") / "untouched")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, untouched_bundle: Path) -> Path:
+    """A bundle that a test may damage."""
+    return Path(shutil.copytree(untouched_bundle, tmp_path / "bundle"))
+
+
+@pytest.fixture
+def change_card(bundle: Path) -> ChangeCard:
+    """Changes the card of `bundle` in place: `change_card(lambda card: card.pop("threshold"))`."""
+
+    def change(edit: Callable[[dict[str, Any]], Any]) -> None:
+        card = json.loads((bundle / "card.json").read_text())
+        edit(card)
+        (bundle / "card.json").write_text(json.dumps(card))
+
+    return change
+
+
+@pytest.fixture(scope="session")
+def unprivileged() -> dict[str, Any]:
+    """Options for `dogvscat(...)` under which file permissions hold, also where the tests run as root.
+
+    Root could change to another user, but that one might not be allowed to run this Python; so the child stays root
+    and gives up what lets root pass over permissions (Linux: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH).
+    """
+    if os.geteuid() != 0:
+        return {}
+    system = ctypes.CDLL(None)
+    drop_from_bounding_set = 24  # PR_CAPBSET_DROP
+
+    def obey_permissions() -> None:
+        for capability in (1, 2):
+            if system.prctl(drop_from_bounding_set, capability, 0, 0, 0):
+                raise OSError("permissions cannot be made to hold for root here")
+
+    return {"preexec_fn": obey_permissions}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Makes a disk with room for so many bytes: `small_disk(65536)`; again, with another number, resizes it."""
+    folder = tmp_path / "disk"
+
+    def mount(num_bytes: int) -> Path:
+        size = f"size={num_bytes},mode=755"
+        options = f"remount,{size}" if folder.is_mount() else size
+        folder.mkdir(exist_ok=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False
+        )
+        if done.returncode:
+            folder.rmdir()
+            pytest.skip("a small disk is needed, and only root may mount one")
+        return folder
+
+    try:
+        yield mount
+    finally:
+        if folder.is_mount():
+            subprocess.run(["umount", folder], check=True)

@@ -6,6 +6,7 @@ the saved file can be fed back. Unknown keys are errors, with the nearest known 
 """
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -80,7 +81,9 @@ class NetworkConfig(Section):
     @model_validator(mode="after")
     def _filters_in_range(self) -> "NetworkConfig":
         if any(not 1 <= count <= 1024 for count in self.filters):
-            raise ValueError(f"every entry of filters must lie between 1 and 1024, received {list(self.filters)}")
+            raise ValueError(
+                f"every entry of network.filters must lie between 1 and 1024, received {list(self.filters)}"
+            )
         return self
 
 
@@ -229,9 +232,7 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        import json
-
-        return json.dumps(value)  # a JSON string is a TOML basic string
+        return json.dumps(value, ensure_ascii=False)  # a TOML basic string, which knows no surrogate pairs
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(_toml_value, value))}]"
     return repr(value)
@@ -270,9 +271,11 @@ def _explain(error: ValidationError) -> ConfigError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return ConfigError(f"there is no setting {key!r}", hint=_nearest(key, known_keys()).strip() or None)
+        known = list(known_keys() if "." in key else Config.model_fields)
+        known = [other for other in known if other.endswith(f".{first['loc'][-1]}")] or known  # of another section
+        return ConfigError(f"there is no setting {key!r}", hint=_nearest(key, known).strip() or None)
     message = first["msg"].removeprefix("Value error, ")
-    if not key:
+    if not key or first["type"] == "value_error":  # what was received is in the message
         return ConfigError(message)
     return ConfigError(f"{key}: {message}, received {first['input']!r}")
 

@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from dogvscat.errors import WriteError
+
 AREAS = {
     "archives": "downloaded archives",
     "scans": "what was learned about each photo (hashes, sizes)",
@@ -32,7 +34,7 @@ def home() -> Path:
         return Path.home() / "Library" / "Caches" / "dogvscat"
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "dogvscat"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dogvscat"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dogvscat"
 
 
 def area(name: str) -> Path:
@@ -48,10 +50,18 @@ def areas() -> list[Area]:
 
 
 def clear(name: str) -> int:
-    """Delete one cache; returns the bytes freed."""
+    """Delete one cache; returns the bytes freed.
+
+    Raises:
+        WriteError: if it cannot be deleted.
+    """
     folder = area(name)
-    freed = _num_bytes(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        freed = _num_bytes(folder)
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise WriteError(f"could not clear {folder}: {error.strerror}", hint="Delete it as its owner.") from None
     return freed
 
 

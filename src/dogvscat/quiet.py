@@ -20,6 +20,7 @@ def quiet_stderr() -> Iterator[None]:
         try:
             yield
         except BaseException:
+            sys.stderr.flush()
             held.seek(0)
             os.write(kept, held.read())
             raise

@@ -8,6 +8,7 @@ Source: Pillai et al., All File Systems Are Not Created Equal, OSDI 2014.
 import csv
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,17 +25,14 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         WriteError: if the disk is full, the folder is read-only, or anything else keeps the file from being written.
     """
-    temporary = None
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-", suffix=".partial")
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.name[:40]}-{secrets.token_hex(8)}.partial")
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with open(temporary, "xb") as file:  # not tempfile: its 0600 would hide results from colleagues
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's 0600 would hide results from colleagues
             os.replace(temporary, path)
         except BaseException:
             with suppress(OSError):
@@ -51,6 +49,23 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise WriteError(f"could not write {path}: {reason}", hint=_advice(error)) from error
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raise before any work is done if the results would have no place to go.
+
+    Args:
+        folder: It need not exist yet, nor the folders above it.
+
+    Raises:
+        WriteError: if nothing can be written there, found out by writing a byte.
+    """
+    with writing(folder):
+        there = folder.absolute()
+        while not there.exists():
+            there = there.parent
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b".")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -93,12 +108,6 @@ def flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _advice(error: OSError) -> str:

@@ -104,7 +104,7 @@ def parse_card(folder: Path) -> tuple[Card, str]:
         if path.stat().st_size > _MOST_BYTES:
             raise ModelError(f"{path} is larger than {_MOST_BYTES:,} bytes, which no card is")
         data = path.read_bytes()
-        return Card.model_validate(json.loads(data)), hashlib.sha256(data).hexdigest()
+        return Card.model_validate(json.loads(data, parse_constant=_refuse)), hashlib.sha256(data).hexdigest()
     except FileNotFoundError:
         raise ModelError(f"{folder} is not a bundle: it has no {CARD_FILE}") from None
     except OSError as error:
@@ -115,3 +115,7 @@ def parse_card(folder: Path) -> tuple[Card, str]:
         raise ModelError(f"{path} is not a valid card: {where}: {first['msg']}") from None
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}") from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from dogvscat import progress, writing
-from dogvscat.bundle.card import Card
+from dogvscat.bundle.card import CARD_FILE, Card
 from dogvscat.bundle.predictor import BATCH_SIZE, Predictor
-from dogvscat.errors import DataError, ImageError
+from dogvscat.errors import DataError, ImageError, UsageError
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.diagnosis import suspected_mislabelled
 from dogvscat.judging.judge import SplitResult, judge_split, write_pictures
@@ -45,13 +45,16 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Ev
     Args:
         model: A run folder or a bundle, or None for the shipped one.
         source: Photos of the same two classes.
-        out: Folder for the results.
+        out: Folder for the results; those of an earlier evaluation are replaced.
         say: Told what happens.
 
     Raises:
         ModelError: if there is no usable model.
         DataError: if the classes are others, or no photo can be read.
+        UsageError: if `out` is a run folder or a bundle, whose own results would be overwritten.
+        WriteError: if the results cannot be written.
     """
+    _refuse_out(out)
     predictor = Predictor.load(model)
     card = predictor.card
     if source.class_names != card.class_names:
@@ -65,6 +68,12 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Ev
     _warn(results, card, say)
     _write(out, results, predictor, source, model)
     return Evaluation(results, failures)
+
+
+def _refuse_out(out: Path) -> None:
+    writing.refuse_unwritable(out)
+    if (out / "config.toml").exists() or (out / CARD_FILE).exists():
+        raise UsageError(f"{out} is a run folder or a bundle and is not overwritten", hint="Choose another --out.")
 
 
 def _known_splits(model: Path | None) -> dict[str, str]:

@@ -35,14 +35,18 @@ def find_bundle(model: Path | None = None) -> Path:
         ModelError: if there is no bundle there.
     """
     folder = model if model is not None else SHIPPED
-    for candidate in (folder / RUN_BUNDLE, folder):
-        if (candidate / CARD_FILE).is_file():
-            return candidate
+    try:
+        for candidate in (folder / RUN_BUNDLE, folder):
+            if (candidate / CARD_FILE).is_file():
+                return candidate
+        what = "holds no bundle" if folder.exists() else "does not exist"
+        unfinished = (folder / "config.toml").is_file()
+    except OSError as error:
+        raise ModelError(f"{folder} cannot be opened: {error.strerror}") from None
     if model is None:
         raise ModelError("this installation ships no bundle", hint="Train one: dogvscat train PHOTOS")
-    what = "does not exist" if not folder.exists() else "holds no bundle"
     hint = "Give a run folder with a finished training, or a bundle folder with card.json and model.onnx."
-    if (folder / "config.toml").is_file():
+    if unfinished:
         hint = f"This training is not finished; go on with: dogvscat train --resume {folder}"
     raise ModelError(f"{folder} {what}", hint=hint)
 
@@ -78,5 +82,5 @@ def _read(folder: Path, name: str) -> bytes:
         if path.stat().st_size > _MOST_BYTES:
             raise ModelError(f"{path} is larger than {_MOST_BYTES:,} bytes")
         return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        raise ModelError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None

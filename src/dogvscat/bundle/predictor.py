@@ -56,7 +56,9 @@ def open_graph(graph: bytes, where: str, threads: int = 0) -> onnxruntime.Infere
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or os.cpu_count() or 1
-    options.log_severity_level = 3  # errors only; they are raised as well
+    options.log_severity_level = 4  # errors are raised, no need to print them as well
+    # Weights outside of the graph are in no card, so nobody has verified them: send ONNX Runtime where no file can be.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", f"{os.devnull}/none")
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a dozen kinds of its own, none of them public
@@ -72,8 +74,20 @@ def open_graph(graph: bytes, where: str, threads: int = 0) -> onnxruntime.Infere
 
 
 def run_graph(session: onnxruntime.InferenceSession, pixels: np.ndarray) -> np.ndarray:
-    """Logits float64 (num_images,) for pixels uint8 (num_images, image_size, image_size, 3)."""
-    return session.run(["logit"], {"pixels": pixels})[0][:, 0].astype(np.float64)
+    """Logits float64 (num_images,) for pixels uint8 (num_images, image_size, image_size, 3).
+
+    Raises:
+        ModelError: if the graph does not give one finite number a picture.
+    """
+    try:
+        logits = np.asarray(session.run(["logit"], {"pixels": pixels})[0], dtype=np.float64)
+    except Exception as error:  # as in open_graph
+        raise ModelError(f"the graph cannot be run on pictures of shape {pixels.shape[1:]}: {error}") from None
+    if logits.shape != (len(pixels), 1) or not np.isfinite(logits).all():
+        raise ModelError(
+            f"the graph should give finite logits of shape {(len(pixels), 1)}, it gives {logits.shape}: {logits[:3]}"
+        )
+    return logits[:, 0]  # (num_images,)
 
 
 class Predictor:
@@ -105,7 +119,7 @@ class Predictor:
         """
         predictor = cls(load_bundle(Path(model) if model is not None else None), threads)
         verified = home.area("verified") / predictor.bundle.digest
-        if not verified.exists():
+        if not os.path.exists(verified):  # noqa: PTH110 - unlike Path.exists, never raises
             predictor.check_golden()
             with suppress(DogvscatError):  # a cache that cannot be written only means checking again
                 writing.write_text(verified, f"{predictor.bundle.folder}\n")
@@ -118,12 +132,15 @@ class Predictor:
             ModelError: naming the picture that comes out differently.
         """
         for golden in self.card.golden:
-            pixels = decode_photo(self.bundle.folder / golden.file, self.card.image_size)
+            file = self.bundle.folder / golden.file
+            try:
+                pixels = decode_photo(file, self.card.image_size)
+            except ImageError as error:
+                raise ModelError(f"the golden picture {error.message}") from None
             received = float(self.probabilities(pixels[None])[0])
             if abs(received - golden.probability) > GOLDEN_TOLERANCE:
                 raise ModelError(
-                    f"{self.bundle.folder / golden.file} should come out as {golden.probability:.4f}, "
-                    f"this installation says {received:.4f}",
+                    f"{file} should come out as {golden.probability:.4f}, this installation says {received:.4f}",
                     hint="The pixels or the arithmetic differ; compare the versions of Pillow and onnxruntime.",
                 )
 

@@ -15,6 +15,7 @@ from dogvscat import writing
 from dogvscat.bundle.card import CARD_FILE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE, Card, GoldenPicture, Origin
 from dogvscat.bundle.predictor import open_graph, run_graph
 from dogvscat.config import Config
+from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision
 from dogvscat.labels import ClassNames
 from dogvscat.photos.decoder import decode
@@ -33,7 +34,7 @@ def publish_bundle(
     origin: Origin,
     metrics: dict[str, dict[str, dict[str, Any]]],
 ) -> Card:
-    """Write a bundle folder; it appears complete or not at all, and replaces an older one.
+    """Write a bundle folder; it appears complete or not at all, and replaces an older one, which stays if that fails.
 
     Args:
         folder: Where.
@@ -74,9 +75,16 @@ def publish_bundle(
 
 
 def unpacked_weights(data: bytes) -> list[np.ndarray]:
-    """The weights of a bundle as float32, in the network's order."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        return [file[name].astype(np.float32) for name in sorted(file.files)]
+    """The weights of a bundle as float32, in the network's order.
+
+    Raises:
+        ModelError: if these are no weights.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            return [file[name].astype(np.float32) for name in sorted(file.files)]
+    except Exception as error:  # NumPy and zipfile raise a dozen kinds on malformed files
+        raise ModelError(f"{WEIGHTS_FILE} is damaged: {error}") from None
 
 
 def _packed(weights: Sequence[np.ndarray]) -> bytes:
@@ -103,11 +111,22 @@ def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
             fresh.chmod(0o755)
             for name, data in files.items():
                 writing.write_bytes(fresh / name, data)
-            if folder.exists():
-                shutil.rmtree(folder)
-            fresh.replace(folder)
+            _swap(fresh, folder)
         except BaseException:
-            with suppress(OSError):
-                shutil.rmtree(fresh)
+            shutil.rmtree(fresh, ignore_errors=True)
             raise
         writing.flush_folder(folder.parent)
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    """Put a folder in the place of another, which is deleted last: a full folder cannot be replaced in one step."""
+    older = fresh.with_name(f"{fresh.name}-older")
+    if folder.exists():
+        folder.replace(older)
+    try:
+        fresh.replace(folder)
+    except BaseException:
+        with suppress(OSError):
+            older.replace(folder)
+        raise
+    shutil.rmtree(older, ignore_errors=True)

@@ -23,11 +23,14 @@ def command(
     need_train_extra()
     from dogvscat.photos.audit import KIND_MEANS, audit_photos, write_audit
     from dogvscat.photos.sources import open_photos
+    from dogvscat.writing import refuse_unwritable
 
     for kind in fail_on or []:
         if kind != "any" and kind not in KIND_MEANS:
             raise UsageError(f"there is no kind of issue {kind!r}, expected any or one of {', '.join(KIND_MEANS)}")
     source = open_photos(photos)
+    if out is not None:
+        refuse_unwritable(out)
     audit = audit_photos(source)
     if out is not None:
         write_audit(out, audit, source)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.speaking import printable_path, say, show_json
+from dogvscat.cli.speaking import say, show_json
 
 
 def command(
@@ -31,5 +31,5 @@ def command(
         show_figures(metrics)
         say(f"Look at {out}/report.html")
     for failure in evaluation.failures:
-        say(f"error: {printable_path(str(failure))}")
+        say(f"error: {failure.message}")
     return DataError.exit_code if evaluation.failures else 0

@@ -5,16 +5,18 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.speaking import say, show
-from dogvscat.photos.fetch import OFFICIAL_SHA256, OFFICIAL_URL
 
 
 def command(
-    url: Annotated[str, typer.Option(help="Where the archive lies.")] = OFFICIAL_URL,
-    sha256: Annotated[str, typer.Option(help="What its bytes must add up to.")] = OFFICIAL_SHA256,
+    url: Annotated[str | None, typer.Option(help="Where the archive lies, if not at Microsoft's address.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="The digest its bytes must have; needed with --url.")] = None,
 ) -> None:
     """Download Microsoft's Dogs vs. Cats archive (about 800 MB); goes on where an earlier download stopped."""
-    from dogvscat.photos.fetch import fetch_archive
+    from dogvscat.errors import UsageError
+    from dogvscat.photos.fetch import OFFICIAL_SHA256, OFFICIAL_URL, fetch_archive
 
-    path = fetch_archive(url, sha256)
+    if (url is None) != (sha256 is None):
+        raise UsageError("--url and --sha256 go together: an archive is only used if its digest is known")
+    path = fetch_archive(url or OFFICIAL_URL, sha256 or OFFICIAL_SHA256)
     show(str(path))
     say(f"Train on it with: dogvscat train {path}")

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from dogvscat import __version__
-from dogvscat.cli import audit, cache, evaluate, fetch, predict, sample, train
+from dogvscat.cli import audit, cache, evaluate, fetch, predict, sample, speaking, train
 from dogvscat.errors import DogvscatError, Interrupted
+from dogvscat.judging.display import printable
 
 FIRST_SCREEN = """\
 dogvscat tells dogs from cats in photographs, learning from scratch.
@@ -40,9 +41,10 @@ def first(
     With two folders of photos, begin with `dogvscat train PHOTOS`; with none, with `dogvscat predict PHOTO`.
     """
     if version:
-        typer.echo(f"dogvscat {__version__}")
+        speaking.show(f"dogvscat {__version__}")
     elif context.invoked_subcommand is None:
-        typer.echo(FIRST_SCREEN, nl=False)
+        for line in FIRST_SCREEN.splitlines():
+            speaking.show(line)
 
 
 for module in (predict, train, evaluate, audit, fetch, sample, cache):
@@ -66,12 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         result = app(args=arguments, standalone_mode=False)
+        speaking.flush()
     except DogvscatError as error:
         _report(error.message, error.hint)
         return error.exit_code
     except typer.TyperException as error:  # a wrong option, argument or command
         _report(error.format_message(), "`dogvscat --help` lists the commands, `dogvscat COMMAND --help` its options.")
         return 2
+    except BrokenPipeError:  # whoever read the results has seen enough
+        return 1
     code = result if isinstance(result, int) else 0
     if code == Interrupted.exit_code:
         _report("stopped", None)
@@ -80,6 +85,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(message: str, hint: str | None) -> None:
     red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else ("", "")
-    shown = f"{red}error: {message}{plain}\n" + (f"hint: {hint}\n" if hint else "")
-    sys.stderr.buffer.write(shown.encode("utf-8", "backslashreplace"))
+    shown = f"{red}error: {printable(message)}{plain}\n" + (f"hint: {printable(hint)}\n" if hint else "")
+    sys.stderr.buffer.write(shown.encode())
     sys.stderr.flush()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.speaking import printable_path, say, show, show_json
+from dogvscat.cli.speaking import flush, say, show, show_json
 from dogvscat.errors import DataError
 
 
@@ -30,18 +30,17 @@ def command(
     walk = Walk(photos)
     num_failed = num_answered = 0
     for answer in progress.track(predictor.stream(walk.paths()), "Predicting"):
-        path = printable_path(answer.path)
         if isinstance(answer, Failure):
             num_failed += 1
-            _show_failure(answer, path, as_json)
+            _show_failure(answer, as_json)
             continue
         num_answered += 1
         if as_json:
-            show_json({"path": path, "label": answer.label, "probabilities": answer.probabilities})
+            show_json({"path": answer.path, "label": answer.label, "probabilities": answer.probabilities})
         else:
             chances = "  ".join(f"{name} {probability:.1%}" for name, probability in answer.probabilities.items())
-            show(f"{answer.label:<8} {chances}  {path}")
-    sys.stdout.flush()
+            show(f"{answer.label:<8} {chances}  {answer.path}")
+    flush()
     return _sum_up(walk, num_answered, num_failed)
 
 
@@ -66,23 +65,25 @@ class Walk:
     def _expanded(self, path: str) -> Iterator[str]:
         from dogvscat.photos.decoder import PHOTO_SUFFIXES
 
-        if not Path(path).is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, never raises
             yield path
             return
-        for folder, folders, files in os.walk(path):
+        closed: list[str] = []
+        for folder, folders, files in os.walk(path, onerror=lambda error: closed.append(error.filename)):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(files):
                 if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
                     yield f"{folder.rstrip(os.sep)}{os.sep}{name}"
                 else:
                     self.skipped += 1
+        yield from closed  # a folder that cannot be looked into fails like a photo that cannot be opened
 
 
-def _show_failure(failure, path: str, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+def _show_failure(failure, as_json: bool) -> None:  # type: ignore[no-untyped-def]
     if as_json:
-        show_json({"path": path, "error": {"code": failure.code, "message": failure.message}})
+        show_json({"path": failure.path, "error": {"code": failure.code, "message": failure.message}})
     else:
-        say(f"error: {path}: {failure.message}" + (f" ({failure.hint})" if failure.hint else ""))
+        say(f"error: {failure.path}: {failure.message}" + (f" ({failure.hint})" if failure.hint else ""))
 
 
 def _sum_up(walk: Walk, num_answered: int, num_failed: int) -> int:

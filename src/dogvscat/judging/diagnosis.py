@@ -24,9 +24,9 @@ RISE_AFTER_BEST = 1.05
 STILL_IMPROVING_SHARE = 0.1
 """A best epoch within this last share of the epochs suggests that training was cut off while it still paid."""
 NOISY_ACCURACY = 0.015
-"""Typical jump of validation accuracy from epoch to epoch, as a standard deviation, that hides progress. The same
-pictures are judged each time, so that the jumps come from the weights, not from the choice of pictures."""
-NOISY_EPOCHS = 6
+"""Standard deviation of validation accuracy around its trend that hides progress. The same pictures are judged each
+time, so that the jumps come from the weights, not from the choice of pictures."""
+NOISY_EPOCHS = 8
 """Fewest epochs from which noise is judged."""
 WIDE_INTERVAL = 0.03
 """Half the interval of validation accuracy above which two settings can hardly be told apart."""
@@ -188,7 +188,8 @@ def _epoch_limit(history: History) -> Finding | None:
 def _noisy(history: History) -> Finding | None:
     accuracy = history.column("val_accuracy")
     jumps = np.diff(accuracy[len(accuracy) // 2 :])
-    if len(accuracy) < NOISY_EPOCHS or np.sqrt(np.mean(jumps**2) / 2) <= NOISY_ACCURACY:
+    # Second differences cancel a steady trend; of independent values they have six times the variance.
+    if len(accuracy) < NOISY_EPOCHS or np.sqrt(np.mean(np.diff(jumps) ** 2) / 6) <= NOISY_ACCURACY:
         return None
     return Finding(
         "noisy_validation",

@@ -82,7 +82,8 @@ def drawing(path: Path, width: float, height: float, note: str | None = None) ->
 def add_title(axes: Axes, title: str, subtitle: str) -> None:
     """A bold title and, under it, a grey line that says what was counted."""
     axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=24)
-    axes.annotate(subtitle, (0, 1), (0, 7), "axes fraction", textcoords="offset points", color=MUTED, fontsize=10)
+    line = axes.annotate(subtitle, (0, 1), (0, 7), "axes fraction", "offset points", color=MUTED, fontsize=10)
+    line.set_in_layout(False)  # the title keeps the room; a long line must not push the axes aside
 
 
 def say_instead(figure: Drawing, title: str, message: str) -> None:

@@ -9,6 +9,7 @@ from sklearn import metrics
 
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.decision import Decision
+from dogvscat.judging.display import split_words
 from dogvscat.judging.figure_style import (
     INK,
     MUTED,
@@ -40,7 +41,7 @@ def learning_curves(path: Path, history: History, note: str | None = None) -> No
         add_title(below, "Accuracy, higher is better", counted)
         below.yaxis.set_major_formatter(_percent())
         below.set_xlabel("Epoch")
-        below.set_xlim(left=history.column("epoch")[0] - 0.5)
+        below.set_xlim(history.column("epoch")[0] - 0.5, history.last_epoch + 0.5)
         below.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
@@ -152,7 +153,7 @@ def probability_histogram(path: Path, answers: Answers, decision: Decision, note
             axes.set_ylabel("Pictures (log scale)")
             counted = f"{wrong.sum():,} of {of_class.sum():,} answered wrongly"
             title = f"Pictures labelled {label_text(answers.class_names[label], 24)}"
-            add_title(axes, title, f"{label_text(answers.split)}, {counted}")
+            add_title(axes, title, f"{_named(answers)}{counted}")
         figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         rows[1].set(xlabel=f"Probability of {positive}", xlim=(0, 1))
         rows[1].xaxis.set_major_formatter(_percent())
@@ -177,7 +178,12 @@ def _share_text(count: int, total: int) -> str:
 
 
 def _counted(answers: Answers) -> str:
-    return f"{label_text(answers.split)}, n = {answers.n:,}"
+    return f"{_named(answers)}n = {answers.n:,}"
+
+
+def _named(answers: Answers) -> str:
+    words = split_words(answers.split)
+    return f"{label_text(words, 18)}, " if words else ""
 
 
 def _percent() -> PercentFormatter:

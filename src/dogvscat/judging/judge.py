@@ -10,6 +10,7 @@ from sklearn.metrics import confusion_matrix as count_answers
 
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.decision import Decision
+from dogvscat.judging.display import num_pictures, printable
 from dogvscat.judging.figures import confusion_matrix, learning_curves, probability_histogram, reliability, roc
 from dogvscat.judging.history import History
 from dogvscat.judging.image_grid import image_grid
@@ -110,13 +111,14 @@ def _draw_mistakes(
 ) -> None:
     mistakes = answers.mistakes()
     shown = mistakes[: WALL_COLUMNS * WALL_ROWS].tolist()
-    counted = f"among {answers.n:,} {answers.split} pictures"
+    counted = f"among {num_pictures(answers.n, answers.split)}"
     if not shown:
         image_grid(path, np.zeros((0, 1, 1, 3), np.uint8), [], WALL_COLUMNS, f"No mistake {counted}", note)
         return
-    which = f"The {len(shown)} most confident of" if len(shown) < len(mistakes) else "All"
     captions = [_caption(answers, index) for index in shown]
-    title = f"{which} {len(mistakes):,} mistakes {counted}"
+    title = f"The only mistake {counted}" if len(mistakes) == 1 else f"All {len(mistakes):,} mistakes {counted}"
+    if len(shown) < len(mistakes):
+        title = f"The {len(shown)} most confident of {len(mistakes):,} mistakes {counted}"
     image_grid(path, load_images(shown), captions, WALL_COLUMNS, title, note)
 
 
@@ -124,9 +126,5 @@ def _caption(answers: Answers, index: int) -> str:
     """File, what it is filed as, and the answer with its probability."""
     answer = int(answers.y_pred[index])
     probability = answers.y_prob[index] if answer == 1 else 1 - answers.y_prob[index]
-    file, stored, given = map(_one_line, (answers.paths[index], *answers.class_names[:: 1 if answer else -1]))
+    file, stored, given = map(printable, (answers.paths[index], *answers.class_names[:: 1 if answer else -1]))
     return f"{file}\nfiled as {stored}\nseen as {given}, {100 * probability:.1f} %"
-
-
-def _one_line(name: str) -> str:
-    return name.replace("\n", "\\n")

@@ -10,10 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.diagnosis import CURVES_NOTE, Finding, Suspect
-from dogvscat.judging.display import printable
+from dogvscat.judging.diagnosis import CONFIDENT_CONTRADICTION, CURVES_NOTE, Finding, Suspect
+from dogvscat.judging.display import num_pictures, printable, split_words
 from dogvscat.judging.history import History
-from dogvscat.judging.intervals import Figure, as_decimal, as_percent
+from dogvscat.judging.intervals import RESAMPLES, Figure, as_decimal, as_percent
 from dogvscat.judging.judge import SplitResult
 from dogvscat.labels import ClassNames
 from dogvscat.writing import write_bytes
@@ -99,17 +99,14 @@ def _variables(report: Report) -> dict[str, Any]:
     return {
         "report": report,
         "first": first,
-        "first_name": split_words(first.answers.split),
+        "judged": num_pictures(first.n, first.answers.split),
         "class_names": first.answers.class_names,
         "figures": figure_rows(report.splits, report.decision),
         "images": {name: _data_uri(path) for name, path in report.pictures.items() if path.is_file()},
         "curves_note": CURVES_NOTE,
+        "resamples": f"{RESAMPLES:,}",
+        "contradiction": f"{100 * CONFIDENT_CONTRADICTION:.0f} %",
     }
-
-
-def split_words(split: str) -> str:
-    """A split as it stands before "pictures": nothing for `all`, so that it reads "2,500 pictures"."""
-    return "" if split == "all" else printable(split).replace("train", "training")
 
 
 def with_code(text: str) -> Markup:
@@ -124,9 +121,8 @@ def figure_rows(splits: Sequence[SplitResult], decision: Decision) -> list[Figur
     rows = []
     for name in splits[0].figures:
         label, meaning = meanings[name]
-        cells = [(split_words(split.answers.split), _value(name, split.figures[name]), split) for split in splits]
-        numbers = [(words, value, split.figures[name].n) for words, value, split in cells]
-        rows.append(FigureRow(label, meaning, numbers))
+        of_splits = [(split_words(split.answers.split), split.figures[name]) for split in splits]
+        rows.append(FigureRow(label, meaning, [(words, _value(name, figure), figure.n) for words, figure in of_splits]))
     return rows
 
 
@@ -148,7 +144,7 @@ def _meanings(class_names: ClassNames, decision: Decision) -> dict[str, tuple[st
         "brier_score": ("Brier score", "Mean squared error of the probability. 0 is perfect; always 50 % costs 0.25."),
         "expected_calibration_error": (
             "Calibration error",
-            "How far the claimed confidence and the accuracy lie apart on average (15 bins). 0 is perfect.",
+            "How far the claimed confidence and the accuracy lie apart on average. 0 is perfect.",
         ),
         "majority_baseline": ("Baseline", "Accuracy of always naming the commoner class: what must be beaten."),
         "unsure_rate": ("Unsure", f"Share answered “unsure”: a probability of {positive} {band}."),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 
 from dogvscat.errors import ModelError
 from dogvscat.quiet import quiet_stderr
@@ -35,7 +36,29 @@ def export_onnx(model: keras.Model, temperature: float) -> bytes:
         warnings.filterwarnings("ignore", message=".*np.object.*", category=FutureWarning)  # tf2onnx 1.17, NumPy 2
         file = os.path.join(folder, "model.onnx")  # noqa: PTH118 - Keras wants a string
         calibrated.export(file, format="onnx", opset_version=OPSET, verbose=False)
-        return Path(file).read_bytes()
+        return _with_stable_names(Path(file).read_bytes())
+
+
+def _with_stable_names(data: bytes) -> bytes:
+    """The same graph with inner names counted in order: tf2onnx's own differ from one process to the next."""
+    graph = onnx.load_from_string(data)
+    names = {value.name: value.name for value in [*graph.graph.input, *graph.graph.output]}
+    for node in graph.graph.node:
+        for name in [*node.input, *node.output]:
+            if name:
+                names.setdefault(name, f"value{len(names)}")
+    for number, node in enumerate(graph.graph.node):
+        node.name = f"{node.op_type}{number}"
+        node.input[:] = [names.get(name, "") for name in node.input]
+        node.output[:] = [names.get(name, "") for name in node.output]
+    constants = sorted(graph.graph.initializer, key=lambda constant: list(names).index(constant.name))
+    for constant in constants:
+        constant.name = names[constant.name]
+    del graph.graph.initializer[:], graph.graph.value_info[:]
+    graph.graph.doc_string = ""
+    graph.graph.initializer.extend(constants)
+    onnx.checker.check_model(graph)
+    return graph.SerializeToString(deterministic=True)
 
 
 def check_parity(model: keras.Model, temperature: float, pixels: np.ndarray, onnx_logits: np.ndarray) -> None:

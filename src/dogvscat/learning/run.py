@@ -27,6 +27,9 @@ _RECORDED_PACKAGES = (
     "onnxruntime",
 )
 
+_NEEDED = {"photos", "drawn_sample", "threads", "commit"}
+"""What is read back from `environment.json`."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -96,9 +99,12 @@ class Run:
             ModelError: if the file is missing or damaged.
         """
         try:
-            return json.loads(self.environment_file.read_text(encoding="utf-8", errors="surrogateescape"))
+            environment = json.loads(self.environment_file.read_text(encoding="utf-8", errors="surrogateescape"))
         except (OSError, ValueError) as error:
             raise ModelError(f"{self.environment_file} cannot be read: {error}") from None
+        if not isinstance(environment, dict) or not _NEEDED.issubset(environment):
+            raise ModelError(f"{self.environment_file} is damaged: expected {', '.join(sorted(_NEEDED))} in it")
+        return environment
 
     def load_manifest(self) -> Manifest:
         """The pictures of the run, as they were split.
@@ -135,10 +141,14 @@ def refuse_existing(out: Path | None) -> None:
 
     Raises:
         UsageError: if `out` exists and is not an empty folder.
+        WriteError: if nothing can be written there, or below `runs/` if `out` is None.
     """
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        hint = f"Choose another --out, or go on with it: dogvscat train --resume {out}"
-        raise UsageError(f"{out} exists already and is not overwritten", hint=hint)
+    folder = out or Path("runs")
+    with writing.writing(folder):
+        if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+            hint = f"Choose another --out, or go on with it: dogvscat train --resume {out}"
+            raise UsageError(f"{out} exists already and is not overwritten", hint=hint)
+    writing.refuse_unwritable(folder)
 
 
 def _new_folder(out: Path | None, recipe: str) -> Path:

@@ -1,16 +1,18 @@
 """A training from photographs to a judged bundle, read downward: data, network, loop, judging, bundle, report."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dogvscat.config import Config, changed
-from dogvscat.errors import DataError, UsageError
+from dogvscat.errors import DataError, Interrupted, UsageError
 from dogvscat.judging.image_grid import image_grid
 from dogvscat.learning.augmentation import augment
 from dogvscat.learning.backend import prepare_backend
 from dogvscat.learning.batches import TrainingFeed, balanced_class_weights
+from dogvscat.learning.checkpoint import load_checkpoint
 from dogvscat.learning.material import DRAWN_NOTE, Material
 from dogvscat.learning.run import Run, refuse_existing, start_run
 from dogvscat.photos.manifest import Manifest, make_manifest
@@ -69,10 +71,12 @@ def resume(folder: Path, settings: Sequence[str], say: Say) -> Run:
     config = _extended(run.load_config(), settings)
     environment = run.load_environment()
     manifest = run.load_manifest()
+    if going_on := run.checkpoint_file.exists():
+        load_checkpoint(run.checkpoint_file)  # a damaged one is told of now, and not after the photos were decoded
     pixels = _pixels_again(Path(environment["photos"]), manifest, config)
     prepare_backend(environment["threads"])
     run.save_config(config)
-    _fit_and_finish(run, config, Material(manifest, pixels), say, resume=run.checkpoint_file.exists())
+    _fit_and_finish(run, config, Material(manifest, pixels), say, resume=going_on)
     return run
 
 
@@ -95,7 +99,11 @@ def _fit_and_finish(run: Run, config: Config, material: Material, say: Say, *, r
         training.resume()
         say(f"Going on after epoch {training.state.epoch}, step {training.state.step}.")
     say(f"Training `{config.recipe}` ({model.count_params():,} weights) in {run.folder}")
-    training.fit()
+    try:
+        training.fit()
+    except Interrupted as stop:
+        stop.hint = f"Go on with: dogvscat train --resume {shlex.quote(str(run.folder))}"
+        raise
     say("Judging the pictures, and writing the bundle and the report.")
     finish(run, training, material)
 

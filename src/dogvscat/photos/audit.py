@@ -33,6 +33,7 @@ KIND_MEANS = {
 
 _THUMBNAIL = 128
 _MOST_GROUPS_SHOWN = 60
+_MOST_PHOTOS_SHOWN = 12  # of one group
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,12 @@ def write_audit(folder: Path, audit: Audit, source: PhotoSource) -> None:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
     page = environment.get_template("audit.html.jinja").render(
         audit=audit,
+        name=source.location.resolve().name,
         classes=audit.count_classes(),
+        num_found=len({issue.path for issue in audit.issues}),
         sections=_sections(audit, source),
     )
-    writing.write_bytes(folder / "audit.html", page.encode("utf-8", "backslashreplace"))
+    writing.write_text(folder / "audit.html", _printable(page))
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,17 @@ class _Shown:
 
 
 @dataclass(frozen=True)
+class _Group:
+    photos: Sequence[_Shown]
+    num_photos: int
+
+
+@dataclass(frozen=True)
 class _Section:
     kind: str
     meaning: str
     count: int
-    groups: Sequence[Sequence[_Shown]]
+    groups: Sequence[_Group]
     num_groups: int
 
 
@@ -109,10 +118,11 @@ def _sections(audit: Audit, source: PhotoSource) -> list[_Section]:
         for issue in audit.issues:
             if issue.kind == kind:
                 grouped.setdefault(issue.group, []).append(issue)
-        shown = [
-            [_show(source, by_path[issue.path], issue, audit.class_names) for issue in issues]
-            for issues in list(grouped.values())[:_MOST_GROUPS_SHOWN]
-        ]
+        shown = []
+        for issues in list(grouped.values())[:_MOST_GROUPS_SHOWN]:
+            some = issues[:_MOST_PHOTOS_SHOWN]
+            photos = [_show(source, by_path[issue.path], issue, audit.class_names) for issue in some]
+            shown.append(_Group(photos, len(issues)))
         sections.append(_Section(kind, KIND_MEANS[kind], count, shown, len(grouped)))
     return sections
 
@@ -126,6 +136,11 @@ def _show(source: PhotoSource, photo: ScannedPhoto, issue: Issue, class_names: C
         except ImageError:  # changed since the scan; the row in the table still says what was found
             pass
     return _Shown(photo.path, class_names[photo.label], issue.detail, thumbnail)
+
+
+def _printable(page: str) -> str:
+    """Bytes of file names that are not UTF-8 as \\xNN."""
+    return page.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _data_uri(image: Image.Image, photo: ScannedPhoto) -> str:

@@ -5,6 +5,7 @@ is checked and the pixel count capped before anything is decoded; EXIF orientati
 white, every mode becomes RGB, of an animation the first frame counts; every failure is one `ImageError` with the path.
 """
 
+import stat
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -88,9 +89,11 @@ def read_photo(path: Path) -> bytes:
         ImageError: with code `not_found`, `permission`, `too_large` or `unreadable`.
     """
     try:
-        if path.is_dir():
-            raise ImageError(str(path), "unreadable", "is a folder, expected a photo")
-        num_bytes = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device could wait for ever
+            kind = "folder" if stat.S_ISDIR(status.st_mode) else "pipe or a device"
+            raise ImageError(str(path), "unreadable", f"is a {kind}, expected a photo")
+        num_bytes = status.st_size
         if num_bytes > MAX_FILE_BYTES:
             raise ImageError(str(path), "too_large", f"has {num_bytes:,} bytes, at most {MAX_FILE_BYTES:,} are read")
         return path.read_bytes()
@@ -117,9 +120,7 @@ def examine(data: bytes, path: str, image_size: int) -> Picture:
         raise ImageError(path, "too_large", "needs more memory than there is") from None
     except Image.UnidentifiedImageError:
         raise _not_a_photo(data, path) from None
-    except (
-        Exception
-    ) as error:  # Pillow raises many kinds on malformed files: ValueError, SyntaxError, struct.error, ...
+    except Exception as error:  # malformed files make Pillow raise many kinds: ValueError, SyntaxError, struct.error
         reason = str(error) or type(error).__name__
         raise ImageError(path, "unreadable", f"is damaged: {reason}") from None
 
@@ -129,9 +130,12 @@ def _render(image: Image.Image, path: str, image_size: int) -> Picture:
     mode = image.mode
     if width * height > MAX_PIXELS:
         raise ImageError(path, "too_large", f"declares {width} x {height} pixels, at most {MAX_PIXELS:,} are decoded")
-    orientation = _orientation(image)
-    image.draft("RGB", (image_size, image_size))  # JPEG only: decode at 1/2, 1/4 or 1/8, never below the size wanted
-    rgb = _to_rgb(image).resize((image_size, image_size), Image.Resampling.BILINEAR)  # antialiased by Pillow
+    size = (image_size, image_size)
+    draft = image.draft("RGB", size)  # JPEG only: decode at 1/2, 1/4 or 1/8, never below the size wanted
+    box = draft[1] if draft else None  # 375 rows at 1/2 become 188, of which the last is half beyond the edge
+    image.load()
+    orientation = _orientation(image)  # only now: loading a TIFF turns it, and sets this back to 1
+    rgb = _to_rgb(image).resize(size, Image.Resampling.BILINEAR, box)  # antialiased by Pillow
     if orientation in _TRANSPOSE:
         rgb = rgb.transpose(_TRANSPOSE[orientation])
     if orientation >= 5:
@@ -149,10 +153,9 @@ def _orientation(image: Image.Image) -> int:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Any mode to RGB: transparency on white, 16 and 32 bits scaled to 8."""
-    image.load()
     if image.mode.startswith("I") or image.mode == "F":
         return _deep_grey_to_rgb(image)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
@@ -160,14 +163,14 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits; Pillow's own conversion would clip it at 255."""
-    grey = np.nan_to_num(np.asarray(image, dtype=np.float32))  # (height, width)
-    largest = float(grey.max(initial=0.0))
-    full = 1.0 if image.mode == "F" and largest <= 1.0 else 255.0 if largest <= 255.0 else 65535.0
-    full = max(full, largest) if image.mode == "F" or largest > full else full
-    if image.mode.startswith("I;16"):
-        full = 65535.0
-    scaled = np.clip(grey * (255.0 / full), 0.0, 255.0)
+    """Grey of more than 8 bits; Pillow's own conversion would clip it at 255.
+
+    White is 65535 for whole numbers, whatever the picture holds: a dark one stays dark. For fractions white is 1, or
+    255 if any is above 1. What lies outside is clipped; what is no number is black.
+    """
+    grey = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)  # (height, width)
+    white = 65535.0 if image.mode != "F" else 255.0 if grey.max(initial=0.0) > 1.0 else 1.0
+    scaled = np.clip(grey / white, 0.0, 1.0) * 255.0
     return Image.fromarray((scaled + 0.5).astype(np.uint8)).convert("RGB")
 
 

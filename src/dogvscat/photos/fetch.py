@@ -214,6 +214,7 @@ class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         address = urllib.parse.urlsplit(newurl)
         if address.scheme != "https" and not (address.scheme == "http" and _is_loopback(address.hostname or "")):
+            fp.close()
             raise FetchError(f"{req.full_url} redirects to {newurl}, expected an https address")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -260,6 +261,7 @@ def _judged(answer: Any, request: urllib.request.Request) -> http.client.HTTPRes
         raise FetchError(f"cannot reach {request.full_url}: {reason}", hint=_CONNECT) from None
     if answer.status not in ((200, 206, 416) if request.has_header("Range") else (200,)):
         answer.close()
-        message = f"{request.full_url} was refused by the server: {answer.status} {answer.reason}"
+        reason = " ".join(f"{answer.status} {answer.reason}".split())
+        message = f"{request.full_url} was refused by the server: {reason}"
         raise FetchError(message, hint=_CONNECT)
     return answer

@@ -50,6 +50,6 @@ def find_photos(given: Path | None, say: Say) -> Path:
 
 def _drawn_sample() -> Path:
     folder = home.area("archives") / f"drawn-sample-{DRAWN_COUNT}"
-    if not folder.exists():
+    if not (folder / "dog").is_dir():  # appears last: a sample that was cut off is drawn again
         write_sample(folder, DRAWN_COUNT)
     return folder

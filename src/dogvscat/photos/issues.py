@@ -53,10 +53,10 @@ def find_issues(scanned: Sequence[ScannedPhoto], groups: Sequence[str], pairs: I
         *_undecodable(scanned, groups),
         *_exact_duplicates(scanned, groups),
         *_near_duplicates(scanned, groups, pairs),
+        *_label_conflicts(scanned, groups),
         *_odd(scanned, groups),
     ]
-    unique = {(issue.path, issue.kind): issue for issue in issues}.values()
-    return sorted(unique, key=lambda issue: (ISSUE_KINDS.index(issue.kind), issue.group, issue.path))
+    return sorted(issues, key=lambda issue: (ISSUE_KINDS.index(issue.kind), issue.group, issue.path))
 
 
 def _undecodable(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iterable[Issue]:
@@ -75,8 +75,6 @@ def _exact_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) ->
             photo, group = scanned[index], groups[index]
             others = [scanned[other] for other in indices if other != index]
             yield Issue(photo.path, "exact_duplicate", group, f"same file as {_names(others)}")
-            if contrary := [other for other in others if other.label != photo.label]:
-                yield Issue(photo.path, "label_conflict", group, f"same file as {_names(contrary)}")
 
 
 def _near_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str], pairs: Iterable[Pair]) -> Iterable[Issue]:
@@ -85,11 +83,23 @@ def _near_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str], pai
         near[first].append((bits, second))
         near[second].append((bits, first))
     for index, neighbours in near.items():
-        photo, group = scanned[index], groups[index]
         bits, closest = min(neighbours)
-        yield Issue(photo.path, "near_duplicate", group, f"{bits} of 256 bits from {scanned[closest].path}")
-        if contrary := [scanned[other] for _, other in neighbours if scanned[other].label != photo.label]:
-            yield Issue(photo.path, "label_conflict", group, f"nearly the same picture as {_names(contrary)}")
+        detail = f"{bits} of 256 bits from {scanned[closest].path}"
+        yield Issue(scanned[index].path, "near_duplicate", groups[index], detail)
+
+
+def _label_conflicts(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iterable[Issue]:
+    """Every photo of a group that holds both labels: a copy of a copy shows the same animal as well."""
+    by_group = defaultdict(list)
+    for photo, group in zip(scanned, groups, strict=True):
+        if photo.usable:
+            by_group[group].append(photo)
+    for group, photos in by_group.items():
+        for photo in photos:
+            if contrary := [other for other in photos if other.label != photo.label]:
+                same_file = [other for other in contrary if other.sha256 == photo.sha256]
+                detail = "same file as" if same_file else "nearly the same picture as"
+                yield Issue(photo.path, "label_conflict", group, f"{detail} {_names(same_file or contrary)}")
 
 
 def _odd(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iterable[Issue]:

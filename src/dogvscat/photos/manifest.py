@@ -112,7 +112,10 @@ def load_manifest(path: Path, drawn: bool = False) -> Manifest:
     """
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = tuple(ManifestRow(**row) for row in csv.DictReader(file))
+            header, *lines = csv.reader(file)
+        if header != [field.name for field in fields(ManifestRow)]:
+            raise ValueError("its first line is another")
+        rows = tuple(ManifestRow(*line) for line in lines)
         return Manifest(sorted_class_names(row.label for row in rows), rows, drawn)
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise ModelError(f"{path} is not a manifest: {error}") from None

@@ -16,6 +16,7 @@ from dogvscat import home, progress, writing
 from dogvscat.errors import DataError
 from dogvscat.photos.decoder import DECODER_VERSION, decode
 from dogvscat.photos.manifest import Manifest, ManifestRow
+from dogvscat.photos.scan import sha256_of
 from dogvscat.photos.sources import PhotoSource
 
 
@@ -42,8 +43,7 @@ def cached_pixels(source: PhotoSource, manifest: Manifest, image_size: int) -> P
     """
     if (pixels := mapped_pixels(manifest, image_size)) is None:
         paths = {row.sha256: row.path for row in manifest.rows if row.perceptual_hash}  # those that can be decoded
-        digests = sorted(paths)
-        _decode_all(source, [paths[digest] for digest in digests], cache_file(manifest, image_size), image_size)
+        _decode_all(source, sorted(paths.items()), cache_file(manifest, image_size), image_size)
         pixels = mapped_pixels(manifest, image_size)
     if pixels is None:
         hint = "Remove it with `dogvscat cache --clear pixels`."
@@ -52,10 +52,10 @@ def cached_pixels(source: PhotoSource, manifest: Manifest, image_size: int) -> P
 
 
 def mapped_pixels(manifest: Manifest, image_size: int) -> PixelCache | None:
-    """The pixel cache for a manifest if it is there already, without need of the photos."""
+    """The pixel cache for a manifest if it is there already and whole, without need of the photos."""
     digests = np.array(sorted({row.sha256 for row in manifest.rows if row.perceptual_hash}))
     try:
-        images = np.load(cache_file(manifest, image_size), mmap_mode="r", allow_pickle=False)
+        images = np.lib.format.open_memmap(cache_file(manifest, image_size), mode="r")
     except (OSError, ValueError):
         return None
     expected = (len(digests), image_size, image_size, 3)
@@ -67,18 +67,26 @@ def cache_file(manifest: Manifest, image_size: int) -> Path:
     return home.area("pixels") / f"{manifest.digest[:32]}-{image_size}px-{DECODER_VERSION}.npy"
 
 
-def _decode_all(source: PhotoSource, paths: Sequence[str], file: Path, image_size: int) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), image_size, image_size, 3)}
+def _decode_all(source: PhotoSource, photos: Sequence[tuple[str, str]], file: Path, image_size: int) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(photos), image_size, image_size, 3)}
     with writing.atomic_file(file) as target:  # plain writes: a full disk under a memory map would kill the process
         np.lib.format.write_array_header_1_0(target, header)
-        decoded = _decoded(source, paths, image_size)
-        for pixels in progress.track(decoded, "Decoding pictures", len(paths)):
+        decoded = _decoded(source, photos, image_size)
+        for pixels in progress.track(decoded, "Decoding pictures", len(photos)):
             target.write(pixels.data)
 
 
-def _decoded(source: PhotoSource, paths: Sequence[str], image_size: int) -> Iterator[np.ndarray]:
+def _decoded(source: PhotoSource, photos: Sequence[tuple[str, str]], image_size: int) -> Iterator[np.ndarray]:
+    def decode_known(photo: tuple[str, str]) -> np.ndarray:
+        sha256, path = photo
+        data = source.read(path)
+        if sha256_of(data) != sha256:  # its pixels would be kept under another picture's digest for ever
+            hint = "Run `dogvscat cache --clear scans`, then the same command again."
+            raise DataError(f"{path} has changed since it was first looked at", hint=hint)
+        return decode(data, path, image_size)
+
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        yield from pool.map(lambda path: decode(source.read(path), path, image_size), paths)
+        yield from pool.map(decode_known, photos)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,6 +22,7 @@ HASH_SIDE = 16
 """The perceptual hash has HASH_SIDE squared bits: with 64 bits, thousands of photos collide by chance."""
 
 _SCAN_SIZE = 4 * HASH_SIDE  # what the hash's cosine transform looks at, in pixels
+_PASSING = ("permission", "not_found")  # put right without touching the file, so not worth remembering
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,16 @@ def scan(source: PhotoSource) -> list[ScannedPhoto]:
         One entry a photo, in the source's order; photos that cannot be decoded carry the reason.
     """
     remembered = home.area("scans") / f"{source.fingerprint()[:32]}-{DECODER_VERSION}-{SCAN_VERSION}.csv"
-    if remembered.exists() and (scanned := _load(remembered, len(source.photos))) is not None:
+    if (scanned := _load(remembered, source.photos)) is not None:
         return scanned
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
         results = pool.map(lambda photo: _look(source, photo), source.photos)
         scanned = list(progress.track(results, "Looking at photos", len(source.photos)))
-    _save(remembered, scanned)
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
+    if not any(photo.error_code in _PASSING for photo in scanned):
+        _save(remembered, scanned)
     return scanned
 
 
@@ -118,14 +123,15 @@ def _save(path: Path, scanned: Iterable[ScannedPhoto]) -> None:
     writing.write_csv(path, names, (list(asdict(photo).values()) for photo in scanned))
 
 
-def _load(path: Path, expected: int) -> list[ScannedPhoto] | None:
-    """The remembered scan, or None if the file is not what was written."""
+def _load(path: Path, photos: Sequence[Photo]) -> list[ScannedPhoto] | None:
+    """The remembered scan, or None if there is none or it is not one of these photos."""
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             scanned = [_from_row(row) for row in csv.DictReader(file)]
     except (OSError, KeyError, TypeError, ValueError, csv.Error):
         return None
-    return scanned if len(scanned) == expected else None
+    known = [(photo.path, photo.label, photo.declared_split) for photo in scanned]
+    return scanned if known == [(photo.path, photo.label, photo.split or "") for photo in photos] else None
 
 
 def _from_row(row: dict[str, str]) -> ScannedPhoto:

@@ -1,6 +1,6 @@
 """Which pictures train, which choose, which are read once: stratified, seeded, and no duplicate group in two parts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def assign_splits(labels: Sequence[int], groups: Sequence[str], config: DataConf
 
     Args:
         labels: 0 or 1 for each picture.
-        groups: Duplicate group of each; a group lands in one split as a whole.
+        groups: Duplicate group of each, all of one label; a group lands in one split as a whole.
         config: Seed and shares.
 
     Returns:
@@ -36,13 +36,21 @@ def assign_splits(labels: Sequence[int], groups: Sequence[str], config: DataConf
     return splits
 
 
-def honour_declared(declared: Sequence[str], labels: Sequence[int], groups: Sequence[str], config: DataConfig):  # type: ignore[no-untyped-def]
+def honour_declared(
+    declared: Sequence[str], labels: Sequence[int], groups: Sequence[str], config: DataConfig
+) -> list[str]:
     """Splits as the folders declare them; validation is carved from training where none is declared.
 
     A training picture that also lies, exactly or nearly, in a held-out folder is left out of training: its copy would
     be judged by a network that has seen it. The same holds for a validation picture that is also a test picture.
+
+    Raises:
+        DataError: as `assign_splits`, or if a test split is asked for beside declared ones.
     """
     splits = list(declared)
+    if config.test_share and TEST not in splits:
+        hint = "Put the photos to test on into a folder `test` beside `train`, or ask for no test split."
+        raise DataError("the folders declare their own splits, and none of them is a test split", hint=hint)
     if VALIDATION not in splits:
         pool = [index for index, split in enumerate(splits) if split == TRAIN]
         config = config.model_copy(update={"test_share": 0.0})
@@ -86,14 +94,16 @@ def _wanted_counts(num_usable: int, config: DataConfig) -> dict[str, int]:
 
 def _class_count(total: int, label: int, labels: Sequence[int]) -> int:
     """How many of `total` held-out pictures this class gives: in proportion, both classes adding up exactly."""
-    share_of_positive = sum(labels) / len(labels)
+    share_of_positive = sum(labels) / max(len(labels), 1)
     positive = round(total * share_of_positive)
     if total >= 2:
         positive = min(max(positive, 1), total - 1)
     return positive if label == 1 else total - positive
 
 
-def _fill(members: list[int], groups: Sequence[str], counts: dict[str, int], seed: tuple[int, int]):  # type: ignore[no-untyped-def]
+def _fill(
+    members: list[int], groups: Sequence[str], counts: dict[str, int], seed: tuple[int, int]
+) -> Iterator[tuple[int, str]]:
     """Deal whole groups, in seeded order, into the held-out parts until each is exactly full."""
     by_group: dict[str, list[int]] = {}
     for index in members:

@@ -1,0 +1,184 @@
+"""The same job the plain Keras way, side by side with ours: how many pictures a second, from cold and per epoch?
+
+    python benchmarks/peer_keras.py PHOTOS --sizes 64 96 128 --out peer.md
+
+The plain way is `image_dataset_from_directory` with preprocessing layers and `fit`, as the Keras guides show it, on
+the same pictures, network, batch size and augmentation. Each side runs in processes of its own, in turns: a cold start
+(nothing decoded yet, one epoch with validation) and then warm epochs. The archive is unpacked once for the plain way,
+outside of the times; ours reads the zip as it is. The plain way gets no unreadable file, which would stop it.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from dogvscat.config import Config, resolve_config
+from dogvscat.photos.manifest import make_manifest
+from dogvscat.photos.sources import open_photos
+
+
+def main() -> None:
+    """Run both sides in turns and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 96, 128])
+    parser.add_argument("--epochs", type=int, default=3, help="epochs a run; the first is the cold one")
+    parser.add_argument("--rounds", type=int, default=1, help="runs of each side at each size")
+    parser.add_argument("--pictures", type=int, default=0, help="training pictures, 0 for all")
+    parser.add_argument("--out", type=Path, help="write the table here as well")
+    parser.add_argument("--side", choices=["ours", "plain", "plain-cached"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.side:
+        _run_side(arguments)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = _unpack(arguments.photos, Path(folder), arguments.pictures)
+        lines = _table(arguments, unpacked)
+    print("\n".join(lines))
+    if arguments.out:
+        arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _table(arguments: argparse.Namespace, unpacked: Path) -> list[str]:
+    lines = [
+        "| px | side | cold start to the end of epoch 1, s | a later epoch, s | pictures/s, later | ours is faster by |",
+        "|---|---|---|---|---|---|",
+    ]
+    for size in arguments.sizes:
+        measured: dict[str, list[dict[str, float]]] = {"ours": [], "plain": [], "plain-cached": []}
+        for _ in range(arguments.rounds):
+            for side, results in measured.items():
+                results.append(_in_own_process(arguments, unpacked, side, size))
+                print(f"{size} px {side}: {results[-1]}", file=sys.stderr, flush=True)
+        ours = statistics.median(result["epoch"] for result in measured["ours"])
+        for side, results in measured.items():
+            cold = statistics.median(result["cold"] for result in results)
+            epoch = statistics.median(result["epoch"] for result in results)
+            speed = results[0]["pictures"] / epoch
+            lines.append(f"| {size} | {side} | {cold:.1f} | {epoch:.1f} | {speed:.0f} | {epoch / ours:.2f}x |")
+    return lines
+
+
+def _in_own_process(arguments: argparse.Namespace, unpacked: Path, side: str, size: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as home:
+        photos = unpacked if side != "ours" or arguments.pictures else arguments.photos
+        command = [sys.executable, __file__, str(photos), "--side", side, "--sizes", str(size)]
+        command += ["--epochs", str(arguments.epochs)]
+        environment = {**os.environ, "DOGVSCAT_HOME": home, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        environment["STARTED"] = repr(time.time())  # imports belong to a cold start
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def _unpack(photos: Path, folder: Path, num_pictures: int) -> Path:
+    """The usable pictures of a source as train/validation folders, split as ours splits them."""
+    source = open_photos(photos)
+    manifest = make_manifest(source, resolve_config("classic").data)
+    taken = {"train": 0, "validation": 0}
+    rows = sorted((row for row in manifest.rows if row.split in taken), key=lambda row: row.sha256)
+    for row in rows:
+        if num_pictures and taken[row.split] >= (num_pictures if row.split == "train" else num_pictures // 8):
+            continue
+        taken[row.split] += 1
+        target = folder / row.split / row.label / row.path.replace("/", "_")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read(row.path))
+    return folder
+
+
+def _run_side(arguments: argparse.Namespace) -> None:
+    config = resolve_config("classic", None, [f"data.image_size={arguments.sizes[0]}"])
+    run = _run_ours if arguments.side == "ours" else _run_plain
+    started = float(os.environ["STARTED"])
+    ends, pictures = run(arguments.photos, config, arguments)
+    later = [end - before for before, end in zip(ends, ends[1:], strict=False)]
+    epoch = statistics.median(later) if later else float("nan")
+    print(json.dumps({"cold": ends[0] - started, "epoch": epoch, "pictures": pictures}))
+
+
+def _run_ours(photos: Path, config: Config, arguments: argparse.Namespace) -> tuple[list[float], int]:
+    from dogvscat.learning.backend import prepare_backend
+    from dogvscat.learning.batches import TrainingFeed
+    from dogvscat.learning.material import Material
+    from dogvscat.photos.pixels import cached_pixels
+
+    source = open_photos(photos)
+    manifest = make_manifest(source, config.data)
+    material = Material(manifest, cached_pixels(source, manifest, config.data.image_size))
+    prepare_backend(0)
+
+    from dogvscat.learning.loop import predict_logits
+    from dogvscat.learning.networks import build_network
+    from dogvscat.learning.optimizers import compile_network
+
+    model = build_network(config.network, config.data.image_size)
+    compile_network(model, config.training)
+    pictures = material.pictures("train")
+    feed = TrainingFeed(pictures, config.augmentation, config.training.batch_size, seed=0)
+    ends = []
+    for epoch in range(arguments.epochs):
+        for batch in feed.batches(epoch):
+            model.train_on_batch(*batch)
+        predict_logits(model, material.pictures("validation"))
+        ends.append(time.time())
+    return ends, len(pictures)
+
+
+def _run_plain(photos: Path, config: Config, arguments: argparse.Namespace) -> tuple[list[float], int]:
+    import keras
+    import tensorflow as tf
+
+    size, settings = config.data.image_size, config.augmentation
+
+    def dataset(split: str) -> tf.data.Dataset:
+        return keras.utils.image_dataset_from_directory(
+            photos / split,
+            label_mode="binary",
+            image_size=(size, size),
+            batch_size=config.training.batch_size,
+            shuffle=split == "train",
+            seed=0,
+            verbose=False,
+        )
+
+    train, validation = dataset("train"), dataset("validation")
+    pictures = len(train.file_paths)
+    if arguments.side == "plain-cached":  # the guides' advice where memory allows: keep decoded pictures as float32
+        train, validation = train.cache(), validation.cache()
+    train, validation = train.prefetch(tf.data.AUTOTUNE), validation.prefetch(tf.data.AUTOTUNE)
+    augmentation = [
+        keras.layers.RandomFlip("horizontal"),
+        keras.layers.RandomTranslation(settings.shift, settings.shift),
+        keras.layers.RandomRotation(settings.rotation / 360),
+        keras.layers.RandomZoom(settings.zoom),
+        keras.layers.RandomBrightness(settings.brightness),
+        keras.layers.RandomContrast(settings.contrast),
+    ]
+    blocks = [
+        layer
+        for filters in config.network.filters
+        for layer in (keras.layers.Conv2D(filters, 3, activation="relu"), keras.layers.MaxPooling2D())
+    ]
+    head = [
+        keras.layers.Flatten(),
+        keras.layers.Dense(config.network.dense_units, activation="relu"),
+        keras.layers.Dropout(config.network.dropout),
+        keras.layers.Dense(1, activation="sigmoid"),
+    ]
+    inputs = [keras.Input((size, size, 3)), *augmentation, keras.layers.Rescaling(1 / 255)]
+    model = keras.Sequential([*inputs, *blocks, *head])
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    ends: list[float] = []
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.time()))
+    model.fit(train, validation_data=validation, epochs=arguments.epochs, callbacks=[watch], verbose=0)
+    return ends, pictures
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Answers worked out by hand for pictures of one colour, and graphs that must not be run."""
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dogvscat import home
+from dogvscat.bundle.predictor import BATCH_SIZE, Failure, Prediction, Predictor
+from dogvscat.errors import ModelError
+from dogvscat.photos.decoder import decode
+
+LinearBundle = Callable[..., Path]
+ChangeCard = Callable[[Callable[[dict[str, Any]], Any]], None]
+
+# red, green, blue -> the logit of the linear network: 8 * (red - blue) / 255
+COLOURS = {(255, 0, 0): 8.0, (0, 0, 255): -8.0, (90, 7, 90): 0.0, (150, 0, 99): 1.6, (51, 255, 102): -1.6}
+
+
+def png(colour: tuple[int, int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def predictor(untouched_bundle: Path) -> Predictor:
+    return Predictor.load(untouched_bundle)
+
+
+def test_answers_are_what_one_works_out_by_hand(predictor: Predictor) -> None:
+    answers = predictor.predict([png(colour) for colour in COLOURS])
+    for answer, logit in zip(answers, COLOURS.values(), strict=True):
+        assert isinstance(answer, Prediction)
+        assert answer.probabilities["dog"] == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-5)
+        assert sum(answer.probabilities.values()) == pytest.approx(1.0, abs=1e-12)
+        assert list(answer.probabilities) == ["cat", "dog"]
+        if logit:
+            assert answer.label == ("dog" if logit > 0 else "cat")
+
+
+@pytest.mark.parametrize(
+    ("threshold", "unsure", "labels"),
+    [
+        # probabilities of dog: 0.9997, 0.0003, 0.5, 0.832, 0.168
+        (0.6, None, ["dog", "cat", "cat", "dog", "cat"]),
+        (0.9, None, ["dog", "cat", "cat", "cat", "cat"]),
+        (0.5, (0.1, 0.9), ["dog", "cat", "unsure", "unsure", "unsure"]),
+        (0.2, (0.19, 0.6), ["dog", "cat", "unsure", "dog", "cat"]),
+        (0.84, (0.3, 0.84), ["dog", "cat", "unsure", "unsure", "cat"]),
+    ],
+)
+def test_labels_follow_threshold_and_band(
+    untouched_bundle: Path, threshold: float, unsure: tuple[float, float] | None, labels: list[str]
+) -> None:
+    predictor = Predictor.load(untouched_bundle)
+    low, high = unsure or (threshold, threshold)
+    changes = {"threshold": threshold, "unsure_low": low, "unsure_high": high}
+    predictor.card = predictor.card.model_copy(update=changes)
+    answers = predictor.predict([png(colour) for colour in COLOURS])
+    assert [answer.label for answer in answers if isinstance(answer, Prediction)] == labels
+
+
+def test_other_classes_work_the_same_way(tmp_path: Path, linear_bundle: LinearBundle) -> None:
+    predictor = Predictor.load(linear_bundle(tmp_path / "bundle", class_names=("husky", "wolf")))
+    (answer,) = predictor.predict([png((255, 0, 0))])
+    assert isinstance(answer, Prediction)
+    assert answer.label == "wolf"  # the positive class is the second by name
+    assert list(answer.probabilities) == ["husky", "wolf"]
+
+
+def test_answers_come_in_order_with_failures_in_place(tmp_path: Path, predictor: Predictor) -> None:
+    photos: list[Path] = []
+    for number in range(5 * BATCH_SIZE + 3):
+        photos.append(tmp_path / f"{number}.png")
+        if number % 7 == 3:
+            photos[-1].write_bytes(b"not a picture")
+        elif number % 11 != 5:
+            photos[-1].write_bytes(png((number, 0, 0)))
+    answers = predictor.predict(photos)
+    assert [answer.path for answer in answers] == [str(photo) for photo in photos]
+    for number, answer in enumerate(answers):
+        if isinstance(answer, Failure):
+            assert answer.code == ("unsupported_format" if number % 7 == 3 else "not_found")
+            assert str(photos[number]) not in answer.message
+        else:
+            logit = 8 * number / 255
+            assert answer.probabilities["dog"] == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-5)
+    num_failed = sum(isinstance(answer, Failure) for answer in answers)
+    assert num_failed == sum(number % 7 == 3 or number % 11 == 5 for number in range(len(photos)))
+
+
+def test_a_batch_of_one_equals_a_batch_of_many(predictor: Predictor, drawn_photos: Path) -> None:
+    photos = sorted(drawn_photos.rglob("*.jpg"))[: BATCH_SIZE + 5]
+    together = [answer.probabilities["dog"] for answer in predictor.predict(photos) if isinstance(answer, Prediction)]
+    alone = [
+        answer.probabilities["dog"]
+        for photo in photos
+        for answer in predictor.predict([photo])
+        if isinstance(answer, Prediction)
+    ]
+    assert len(together) == len(alone) == len(photos)
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    assert np.ptp(together) > 0.05  # the pictures do get different answers
+
+
+def test_bytes_paths_and_pixels_agree(predictor: Predictor, drawn_photos: Path) -> None:
+    photo = min(drawn_photos.rglob("*.jpg"))
+    answers = predictor.predict([photo, str(photo), photo.read_bytes()])
+    assert all(isinstance(answer, Prediction) for answer in answers)
+    assert [answer.path for answer in answers] == [str(photo), str(photo), "picture 2"]
+    probabilities = {answer.probabilities["dog"] for answer in answers if isinstance(answer, Prediction)}
+    pixels = decode(photo.read_bytes(), "", 32)[None]  # (1, 32, 32, 3)
+    assert probabilities == {float(predictor.probabilities(pixels)[0])}
+    assert 1 / (1 + np.exp(-predictor.logits(pixels))) == pytest.approx(predictor.probabilities(pixels))
+
+
+def test_nothing_to_predict_is_no_error(predictor: Predictor) -> None:
+    assert predictor.predict([]) == []
+
+
+def test_golden_pictures_of_one_bundle_are_answered_once(bundle: Path) -> None:
+    Predictor.load(bundle)
+    (marker,) = home.area("verified").iterdir()
+    assert marker.name == hashlib.sha256((bundle / "card.json").read_bytes()).hexdigest()
+    checked = []
+
+    class Watched(Predictor):
+        def check_golden(self) -> None:
+            checked.append(self)
+
+    Watched.load(bundle)
+    assert checked == []
+    marker.unlink()
+    Watched.load(bundle)
+    assert len(checked) == 1
+
+
+def test_a_wrong_golden_answer_is_refused_and_the_picture_named(bundle: Path, change_card: ChangeCard) -> None:
+    true_probability = json.loads((bundle / "card.json").read_text())["golden"][2]["probability"]
+    change_card(lambda card: card["golden"][2].update(probability=abs(true_probability - 0.01)))
+    with pytest.raises(ModelError, match=rf"golden/3\.png should come out as .*says {true_probability:.4f}"):
+        Predictor.load(bundle)
+    assert not list(home.area("verified").glob("*"))
+
+
+def test_rounding_of_other_processors_passes(bundle: Path, change_card: ChangeCard) -> None:
+    change_card(lambda card: [picture.update(probability=picture["probability"] - 5e-4) for picture in card["golden"]])
+    assert Predictor.load(bundle)
+
+
+def test_a_golden_picture_that_is_none_is_refused(bundle: Path, change_card: ChangeCard) -> None:
+    (bundle / "golden" / "2.png").write_bytes(b"no picture")
+    digest = hashlib.sha256(b"no picture").hexdigest()
+    change_card(lambda card: card["files"].update({"golden/2.png": digest}))
+    with pytest.raises(ModelError, match=r"the golden picture .*golden/2\.png: is not a picture"):
+        Predictor.load(bundle)
+
+
+def test_a_home_that_cannot_be_written_only_means_checking_again(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("DOGVSCAT_HOME", str(tmp_path / "file"))
+    assert Predictor.load(bundle)
+    monkeypatch.setenv("DOGVSCAT_HOME", "/dev/null/home")
+    assert Predictor.load(bundle)

@@ -1,0 +1,130 @@
+"""A bundle appears whole or not at all, in the place of an older one, with weights good enough to go on from."""
+
+import io
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dogvscat.bundle.card import parse_card
+from dogvscat.bundle.folder import load_bundle
+from dogvscat.bundle.predictor import Predictor
+from dogvscat.bundle.publish import unpacked_weights
+from dogvscat.errors import ModelError, WriteError
+from dogvscat.photos.decoder import decode_photo
+
+LinearBundle = Callable[..., Path]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_published_bundle_verifies_and_answers_its_golden_pictures(untouched_bundle: Path) -> None:
+    predictor = Predictor(load_bundle(untouched_bundle))
+    predictor.check_golden()
+    card = predictor.card
+    assert len(card.golden) == 6
+    for golden in card.golden:
+        pixels = decode_photo(untouched_bundle / golden.file, card.image_size)
+        assert predictor.probabilities(pixels[None])[0] == pytest.approx(golden.probability, abs=1e-6)
+    probabilities = [golden.probability for golden in card.golden]
+    assert np.ptp(probabilities) > 0.05  # else a broken graph could pass
+
+
+def test_others_may_read_a_bundle(untouched_bundle: Path) -> None:
+    assert untouched_bundle.stat().st_mode & 0o555 == 0o555
+    for path in untouched_bundle.rglob("*"):
+        assert path.stat().st_mode & 0o444 == 0o444
+
+
+def test_weights_come_back_in_order_and_within_half_precision(untouched_bundle: Path) -> None:
+    weights = unpacked_weights((untouched_bundle / "weights.npz").read_bytes())
+    assert [array.shape for array in weights] == [(2, 3), (1,)]
+    assert {array.dtype for array in weights} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(weights[0], np.linspace(-1.0, 1.0, 6).reshape(2, 3), rtol=2**-11)  # float16: 11 bits
+    assert weights[1] == 0.25
+
+
+def packed(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, array)
+    return buffer.getvalue()
+
+
+DAMAGED_WEIGHTS = {
+    "empty": b"",
+    "garbage": b"garbage" * 20,
+    "pickled objects": packed(np.array([{"run": print}], dtype=object)),
+    "words": packed(np.array(["word"])),
+    "cut short": packed(np.zeros(999, np.float16))[:-20],
+    "another format": b"\x93NUMPY\x01\x00" + packed(np.zeros(3)),
+}
+
+
+@pytest.mark.parametrize("data", DAMAGED_WEIGHTS.values(), ids=DAMAGED_WEIGHTS.keys())
+def test_damaged_weights_are_refused_and_nothing_is_unpickled(data: bytes) -> None:
+    with pytest.raises(ModelError, match=r"weights\.npz is damaged"):
+        unpacked_weights(data)
+
+
+def test_a_newer_bundle_takes_the_place_of_an_older_one(bundle: Path, linear_bundle: LinearBundle) -> None:
+    (bundle / "notes.txt").write_text("left over")
+    linear_bundle(bundle, threshold=0.7)
+    assert parse_card(bundle)[0].threshold == 0.7
+    assert load_bundle(bundle)
+    assert not (bundle / "notes.txt").exists()
+    assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]  # nothing else is left behind
+
+
+def test_a_graph_that_cannot_run_is_never_published(bundle: Path, linear_bundle: LinearBundle) -> None:
+    before = contents(bundle)
+    with pytest.raises(ModelError, match="the graph in the new bundle cannot be run"):
+        linear_bundle(bundle, graph=b"garbage")
+    assert contents(bundle) == before
+    assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("room", [0.1, 0.5, 0.98])
+def test_a_disk_that_fills_up_leaves_the_older_bundle(
+    untouched_bundle: Path, linear_bundle: LinearBundle, small_disk: Callable[[int], Path], room: float
+) -> None:
+    num_bytes = sum(-(-len(data) // 4096) * 4096 for data in contents(untouched_bundle).values())
+    disk = small_disk(round(num_bytes * (1 + room)))
+    shutil.copytree(untouched_bundle, disk / "bundle")
+    with pytest.raises(WriteError, match="No space left on device"):
+        linear_bundle(disk / "bundle", threshold=0.7)
+    assert contents(disk / "bundle") == contents(untouched_bundle)
+    assert [path.name for path in disk.iterdir()] == ["bundle"]
+
+
+def test_the_older_bundle_returns_if_the_newer_cannot_be_put_in_place(
+    bundle: Path, linear_bundle: LinearBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(bundle)
+    real = os.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if target == bundle and "older" not in self.name:
+            raise OSError(5, "Input/output error")
+        real(self, target)
+        return target
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(WriteError, match=r"could not write .*bundle: Input/output error"):
+        linear_bundle(bundle, threshold=0.7)
+    assert contents(bundle) == before
+    assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
+
+
+def test_a_file_in_the_way_is_replaced_whole_or_not_at_all(tmp_path: Path, linear_bundle: LinearBundle) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("mine")
+    with pytest.raises(WriteError, match="could not write"):
+        linear_bundle(blocked / "bundle")
+    assert blocked.read_text() == "mine"
+    shutil.rmtree(linear_bundle(tmp_path / "bundle"))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,207 @@
+"""The light wing stays light, and what every command promises: exit codes, streams, suggestions, no colours in files."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+
+HEAVY = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "imagehash", "jinja2", "onnx", "pandas"}
+
+LOADED = """
+import sys
+from dogvscat.cli.main import main
+try:
+    code = main(sys.argv[2:])
+except SystemExit as stop:
+    code = stop.code
+open(sys.argv[1], "w").write("\\n".join(sys.modules))
+sys.exit(code)
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, linear_bundle: Callable[..., Path]) -> Path:
+    return linear_bundle(tmp_path_factory.mktemp("light") / "bundle")
+
+
+def loaded_by(folder: Path, *arguments: object) -> tuple[int, set[str]]:
+    """The exit code of a command and the top-level modules it imported."""
+    listing = folder / "modules.txt"
+    command = [sys.executable, "-c", LOADED, str(listing), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, timeout=120)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, {name.partition(".")[0] for name in listing.read_text().split()}
+
+
+def test_the_first_three_answers_load_next_to_nothing(tmp_path: Path) -> None:
+    for arguments in ([], ["--version"], ["--help"]):
+        code, modules = loaded_by(tmp_path, *arguments)
+        assert code == 0
+        assert modules & (HEAVY | {"numpy", "PIL", "onnxruntime"}) == set(), arguments
+
+
+@pytest.mark.parametrize(
+    "arguments", ["fetch --help", "train --help", "sample drawn --count 4", "cache", "cache --json"]
+)
+def test_light_commands_load_nothing_heavy(tmp_path: Path, arguments: str) -> None:
+    code, modules = loaded_by(tmp_path, *arguments.split())
+    assert code == 0
+    assert modules & HEAVY == set()
+
+
+def test_predict_loads_nothing_heavy(tmp_path: Path, model: Path, drawn_photos: Path) -> None:
+    code, modules = loaded_by(tmp_path, "predict", "--model", model, drawn_photos)
+    assert code == 0
+    assert "onnxruntime" in modules
+    assert modules & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("train photos --set training.epoch=3", 2),
+        ("train photos --recipe clasic", 2),
+        ("train nothing --out run", 3),
+        ("train photos --out photos", 2),
+        ("train --resume photos", 4),
+        ("evaluate nothing photos --out out", 4),
+        ("audit nothing", 3),
+    ],
+)
+def test_what_is_wrong_from_the_start_is_said_before_keras_loads(
+    tmp_path: Path, drawn_photos: Path, arguments: str, expected: int
+) -> None:
+    (tmp_path / "photos").symlink_to(drawn_photos)
+    code, modules = loaded_by(tmp_path, *arguments.split())
+    assert code == expected
+    assert modules & {"keras", "tensorflow"} == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        ("--version", 0, ""),
+        ("predict {photo}", 0, ""),
+        ("predict", 2, "error: Missing argument 'photos'."),
+        ("predcit x", 2, "error: No such command 'predcit'. Did you mean 'predict'?"),
+        ("predict --jsn x", 2, "error: No such option: --jsn (Possible options: --json)"),
+        ("sample drawn --count many", 2, "error: Invalid value for '--count'"),
+        ("train x --set training.epoch=3", 2, "error: there is no setting 'training.epoch'\nhint: Did you mean 'training.epochs'?"),
+        ("cache --clear pixel", 2, "error: there is no cache 'pixel', expected all or one of archives, scans,"),
+        ("audit {photos} --fail-on blurry", 2, "error: there is no kind of issue 'blurry', expected any or one of unreadable,"),
+        ("predict nothing.jpg", 3, "error: nothing.jpg: there is no such file\n1 of 1 photos could not be used"),
+        ("audit nothing", 3, "error: cannot open nothing: No such file or directory"),
+        ("predict {photo} --model nothing", 4, "error: nothing does not exist"),
+        ("sample {photos}", 1, "is not empty"),
+    ],
+)  # fmt: skip
+def test_exit_codes(
+    dogvscat: Dogvscat, tmp_path: Path, model: Path, drawn_photos: Path, arguments: str, code: int, error: str
+) -> None:
+    photo = min(drawn_photos.rglob("*.jpg"))
+    words = [word.format(photo=photo, photos=drawn_photos) for word in arguments.split()]
+    if words[0] == "predict" and "--model" not in words:
+        words += ["--model", str(model)]
+    done = dogvscat(*words, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert error in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not code or not done.stdout
+    assert not list(tmp_path.iterdir())  # whatever failed left nothing behind
+
+
+def test_ctrl_c_ends_a_prediction_with_130(quick_run: Path, drawn_photos: Path) -> None:
+    command = [sys.executable, "-m", "dogvscat", "predict", "--model", str(quick_run), "-"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("This network learned from drawings")  # now it waits for paths
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "stopped" in errors
+
+
+def test_the_first_screen_names_the_next_step(dogvscat: Dogvscat) -> None:
+    done = dogvscat()
+    assert done.stdout.startswith("dogvscat tells dogs from cats in photographs")
+    assert "Start with `dogvscat predict` on a photo of your own." in done.stdout
+    assert not done.stderr
+    help_page = dogvscat("--help").stdout
+    commands = set(re.findall(r"^  dogvscat (\w+)", done.stdout, re.MULTILINE))
+    assert {"predict", "train", "audit", "evaluate", "fetch", "sample"} <= commands
+    assert all(re.search(rf"^│ {command} ", help_page, re.MULTILINE) for command in commands)
+
+
+def test_json_is_all_there_is_on_stdout(dogvscat: Dogvscat, model: Path, drawn_photos: Path, tmp_path: Path) -> None:
+    done = dogvscat("predict", "--json", "--model", model, drawn_photos, tmp_path / "nothing.jpg")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 3
+    assert len(rows) == 49
+    assert sum("error" in row for row in rows) == 1
+    audited = dogvscat("audit", "--json", drawn_photos, "--out", tmp_path / "audit")
+    assert json.loads(audited.stdout)["photos"] == {"cat": 24, "dog": 24}
+    kept = dogvscat("cache", "--json", "--clear", "scans")
+    assert json.loads(kept.stdout)["caches"]["scans"] == 0
+    assert "scans: " in kept.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", ["", "--help", "predict --help", "predict nothing.jpg", "predcit", "audit nothing"]
+)
+def test_no_colours_off_a_terminal(dogvscat: Dogvscat, model: Path, arguments: str) -> None:
+    words = arguments.split()
+    if "nothing.jpg" in words:
+        words += ["--model", str(model)]
+    done = dogvscat(*words)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_errors_are_red_on_a_terminal_unless_no_color_is_set(no_color: str) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "dogvscat", "audit", "nothing"]
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": no_color}
+    done = subprocess.run(command, stderr=theirs, env=environment, timeout=60, check=False)
+    os.close(theirs)
+    shown = os.read(ours, 4096)
+    os.close(ours)
+    assert done.returncode == 3
+    assert b"error: cannot open nothing" in shown
+    assert (b"\x1b[31m" in shown) == (not no_color)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+@pytest.mark.parametrize("arguments", ["", "--version", "cache", "predict {photos} --json"])
+def test_results_that_reach_no_disk_are_an_error(
+    dogvscat: Dogvscat, model: Path, drawn_photos: Path, arguments: str
+) -> None:
+    words = arguments.format(photos=drawn_photos).split()
+    words += ["--model", str(model)] if "predict" in words else []
+    with Path("/dev/full").open("w") as full:
+        done = dogvscat(*words, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert "error: could not write the results to stdout: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(model: Path, drawn_photos: Path) -> None:
+    command = [sys.executable, "-m", "dogvscat", "predict", "--json", "--model", str(model)]
+    command += [str(drawn_photos)] * 40  # far more rows than a pipe holds
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert json.loads(process.stdout.readline())["path"]
+        process.stdout.close()
+        assert process.stderr.read() == ""

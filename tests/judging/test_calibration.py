@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, log_loss
+
+from dogvscat.errors import ModelError
+from dogvscat.judging.calibration import UNSURE_SHARE, cross_fit, fit_decision
+from dogvscat.judging.decision import Decision
+
+
+def overconfident(n: int, factor: float = 3.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels drawn from true log-odds, and logits that exaggerate those log-odds by a factor."""
+    rng = np.random.default_rng(seed)
+    log_odds = rng.normal(0, 2, n)
+    y_true = (rng.uniform(size=n) < Decision().probabilities(log_odds)).astype(np.int64)
+    return y_true, log_odds * factor
+
+
+def test_temperature_is_what_logistic_regression_without_intercept_finds():
+    y_true, logits = overconfident(2000)
+    slope = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10).fit(logits[:, None], y_true).coef_[0, 0]
+    assert fit_decision(y_true, logits).temperature == pytest.approx(1 / slope, rel=1e-3)
+
+
+def test_temperature_undoes_exaggeration_and_improves_log_loss_and_brier():
+    y_true, logits = overconfident(20_000)
+    decision = fit_decision(y_true, logits)
+    assert decision.temperature == pytest.approx(3.0, rel=0.05)
+    before, after = Decision().probabilities(logits), decision.probabilities(logits)
+    assert log_loss(y_true, after) < log_loss(y_true, before)
+    assert brier_score_loss(y_true, after) < brier_score_loss(y_true, before)
+
+
+def test_a_clear_shift_moves_the_threshold_and_noise_does_not():
+    y_true, logits = overconfident(2000, factor=1.0)
+    assert fit_decision(y_true, logits).threshold == 0.5
+    shifted = fit_decision(y_true, logits + 2.0)
+    assert shifted.threshold == pytest.approx(Decision(shifted.temperature).probabilities(np.array(2.0)), abs=0.1)
+    moved, plain = (Decision(shifted.temperature, t, 0.0, 1.0) for t in (shifted.threshold, 0.5))
+    y_prob = moved.probabilities(logits + 2.0)
+    assert np.mean(moved.predict(y_prob) == y_true) > np.mean(plain.predict(y_prob) == y_true) + 0.05
+
+
+@pytest.mark.parametrize("n", [20, 199, 2500])
+def test_the_unsure_band_is_the_widest_that_holds_its_share(n):
+    y_true, logits = overconfident(n)
+    decision = fit_decision(y_true, logits)
+    y_prob = decision.probabilities(logits)
+    allowed = int(UNSURE_SHARE * n)
+    assert decision.is_unsure(y_prob).sum() == allowed
+    wider = (decision.unsure_high - decision.unsure_low) / 2 + 1e-9
+    assert np.sum(np.abs(y_prob - decision.threshold) < wider) > allowed
+
+
+def test_too_few_pictures_leave_the_band_empty():
+    assert not fit_decision(*overconfident(19)).is_unsure(np.linspace(0, 1, 1001)).any()
+
+
+@pytest.mark.parametrize(
+    ("y_true", "logits"),
+    [
+        ([1], [0.3]),
+        ([0], [100.0]),
+        ([1, 1, 1], [2.0, -1.0, 0.0]),
+        ([0, 1], [-1.0, 1.0]),  # no mistake: the best temperature would be zero
+        ([0, 0, 1, 1], [-900.0, -800.0, 800.0, 900.0]),
+        ([0, 1], [0.0, 0.0]),
+    ],
+)
+def test_degenerate_sets_keep_a_threshold_of_one_half(y_true, logits):
+    decision = fit_decision(np.array(y_true), np.array(logits))
+    assert decision.threshold == 0.5
+    assert 0.05 <= decision.temperature <= 20.0
+    if all((z > 0) == bool(y) for y, z in zip(y_true, logits, strict=True)) or len(set(y_true)) == 1:
+        assert decision.temperature == 1.0
+
+
+def test_all_wrong_makes_the_network_humble_without_failing():
+    decision = fit_decision(np.array([0, 1] * 50), np.array([3.0, -3.0] * 50))
+    assert decision.temperature == pytest.approx(20.0, rel=0.01)
+
+
+def test_answers_that_are_no_numbers_name_the_cause():
+    with pytest.raises(ModelError, match="not a finite number for 1 of 2 pictures") as raised:
+        fit_decision(np.array([0, 1]), np.array([np.nan, 1.0]))
+    assert "training.learning_rate" in str(raised.value.hint)
+
+
+def test_no_picture_takes_part_in_its_own_judgement():
+    y_true, logits = overconfident(200)
+    groups = np.arange(200) // 2  # pairs of duplicates
+    before = cross_fit(y_true, logits, groups)
+    changed = logits.copy()
+    changed[[10, 11]] *= -8.0  # one whole group gives other answers
+    after = cross_fit(y_true, changed, groups)
+    assert before.folds == 5
+
+    def temperatures(y_prob: np.ndarray, used: np.ndarray) -> np.ndarray:
+        return used / np.log(y_prob / (1 - y_prob))
+
+    same = np.isclose(temperatures(before.y_prob, logits), temperatures(after.y_prob, changed), rtol=1e-3)
+    assert same[[10, 11]].all()  # judged by a decision that never saw them
+    assert not same.all()  # which the others' decisions did
+
+
+def test_cross_fitting_is_seeded_and_groups_may_be_words():
+    y_true, logits = overconfident(100)
+    words = [f"group {i // 2}" for i in range(100)]
+    first, again = cross_fit(y_true, logits, words, seed=1), cross_fit(y_true, logits, words, seed=1)
+    assert np.array_equal(first.y_prob, again.y_prob)
+    assert first.y_pred.dtype == np.int64
+    assert first.unsure.dtype == bool
+
+
+@pytest.mark.parametrize(
+    ("y_true", "groups", "folds"),
+    [
+        ([1], [0], 0),
+        ([0, 1], [0, 1], 0),
+        ([1, 1, 1, 1], [0, 1, 2, 3], 0),
+        ([0, 0, 1, 1], [7, 7, 7, 7], 0),
+        ([0, 0, 1, 1], [0, 1, 2, 3], 2),
+        ([0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 4, 5], 3),
+    ],
+)
+def test_few_pictures_take_fewer_folds_or_none(y_true, groups, folds):
+    logits = np.linspace(-2, 2, len(y_true))
+    judged = cross_fit(np.array(y_true), logits, groups)
+    assert judged.folds == folds
+    assert judged.y_prob.shape == judged.y_pred.shape == judged.unsure.shape == (len(y_true),)
+    if not folds:
+        assert judged.y_prob == pytest.approx(Decision().probabilities(logits))

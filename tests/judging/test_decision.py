@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from dogvscat.judging.decision import Decision
+
+
+def test_probabilities_are_the_logistic_function_without_overflow():
+    logits = np.array([-1e6, -800.0, -3.0, 0.0, 3.0, 800.0, 1e6])
+    assert Decision(2.5).probabilities(logits) == pytest.approx(expit(logits / 2.5))
+
+
+def test_the_threshold_itself_is_positive_and_the_band_excludes_its_ends():
+    decision = Decision(1.0, 0.6, 0.5, 0.7)
+    y_prob = np.array([0.5, 0.55, 0.6, 0.65, 0.7])
+    assert decision.predict(y_prob).tolist() == [0, 0, 1, 1, 1]
+    assert decision.is_unsure(y_prob).tolist() == [False, True, True, True, False]
+
+
+def test_the_plain_decision_is_never_unsure():
+    decision = Decision()
+    assert not decision.is_unsure(np.linspace(0, 1, 101)).any()
+    assert decision.predict(np.array([0.4999, 0.5])).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_impossible_temperatures_are_refused(temperature):
+    with pytest.raises(ValueError, match="temperature must be a positive number"):
+        Decision(temperature)
+
+
+@pytest.mark.parametrize("bounds", [(0.5, 0.6, 0.7), (0.5, 0.3, 0.4), (0.5, -0.1, 0.6), (0.5, 0.4, float("nan"))])
+def test_a_band_beside_its_threshold_is_refused(bounds):
+    with pytest.raises(ValueError, match="unsure_low <= threshold <= unsure_high"):
+        Decision(1.0, *bounds)

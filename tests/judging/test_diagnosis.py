@@ -1,0 +1,141 @@
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from dogvscat.config import changed, resolve_config
+from dogvscat.judging.answers import Answers
+from dogvscat.judging.diagnosis import Finding, diagnose, suspected_mislabelled
+from dogvscat.judging.history import History
+from dogvscat.judging.intervals import Figure, wilson
+
+
+def history(
+    val_loss: Sequence[float | None],
+    loss: Sequence[float | None] | None = None,
+    stopped_early: bool = True,
+    num_validation: int = 2500,
+    val_accuracy: Sequence[float] | None = None,
+) -> History:
+    n = len(val_loss)
+    loss = loss or np.linspace(0.69, 0.3, n).tolist()
+    val_accuracy = val_accuracy or np.linspace(0.6, 0.88, n).tolist()
+    rows: list[dict[str, float | None]] = [
+        {
+            "epoch": i + 1, "loss": loss[i], "accuracy": 0.8, "val_loss": val_loss[i],
+            "val_accuracy": val_accuracy[i], "learning_rate": 0.001, "seconds": 1.0,
+        }
+        for i in range(n)
+    ]  # fmt: skip
+    finite = [np.inf if value is None else value for value in val_loss]
+    return History(rows, int(np.argmin(finite)) + 1, stopped_early, 20_000, num_validation)
+
+
+def figures(right: int, n: int, baseline: float = 0.5) -> dict[str, Figure]:
+    return {"accuracy": wilson(right, n), "majority_baseline": wilson(int(baseline * n), n)}
+
+
+def kinds(findings: list[Finding]) -> list[str]:
+    return [finding.kind for finding in findings]
+
+
+CALM = [0.6, 0.5, 0.42, 0.36, 0.33, 0.32, 0.325, 0.326, 0.327]
+GOOD_TRAIN, GOOD_VALIDATION = figures(17_900, 20_000), figures(2214, 2500)
+
+
+def test_a_good_run_is_called_good():
+    found = diagnose(history(CALM), GOOD_TRAIN, GOOD_VALIDATION)
+    assert kinds(found) == ["generalises", "stopped_early"]
+    assert "89.5 % (89.1-89.9)" in found[0].explanation
+    assert "best in epoch 6 and did not improve in the 3 epochs after it" in found[1].explanation
+
+
+def test_over_fitting_needs_a_gap_beyond_chance():
+    assert "over_fitting" in kinds(diagnose(history(CALM), figures(19_400, 20_000), GOOD_VALIDATION))
+    assert "over_fitting" not in kinds(diagnose(history(CALM), figures(18_100, 20_000), GOOD_VALIDATION))
+    few = diagnose(history(CALM), figures(97, 100), figures(18, 20))  # 7 points, but 20 pictures
+    assert "over_fitting" not in kinds(few)
+    assert "few_pictures" in kinds(few)
+
+
+def test_under_fitting_is_judged_against_the_commoner_class():
+    assert "under_fitting" in kinds(diagnose(history(CALM), figures(15_000, 20_000), figures(1870, 2500)))
+    # 85 % sounds fine, unless nine in ten pictures are of one class
+    unequal = diagnose(history(CALM), figures(18_400, 20_000, 0.9), figures(2300, 2500, 0.9))
+    assert "under_fitting" in kinds(unequal)
+    assert "generalises" not in kinds(unequal)
+
+
+def test_nothing_learned():
+    found = diagnose(history(CALM), figures(10_100, 20_000), figures(1260, 2500))
+    assert kinds(found)[0] == "learned_nothing"
+    assert "generalises" not in kinds(found)
+    assert "under_fitting" not in kinds(found)
+
+
+def test_epochs_that_ran_out():
+    falling = [0.6, 0.55, 0.5, 0.46, 0.43, 0.41]
+    found = diagnose(history(falling, stopped_early=False), GOOD_TRAIN, GOOD_VALIDATION)
+    assert "epoch_limit" in kinds(found)
+    assert "--set training.epochs=12" in next(f.try_next for f in found if f.kind == "epoch_limit")
+    assert "epoch_limit" not in kinds(diagnose(history(CALM, stopped_early=False), GOOD_TRAIN, GOOD_VALIDATION))
+    assert "epoch_limit" not in kinds(diagnose(history(falling), GOOD_TRAIN, GOOD_VALIDATION))
+
+
+def test_noise_is_judged_in_the_second_half():
+    calm_late = [0.5, 0.7, 0.5, 0.8, 0.87, 0.872, 0.874, 0.873, 0.875]
+    wild_late = [0.5, 0.6, 0.7, 0.8, 0.87, 0.82, 0.88, 0.80, 0.87]
+    assert "noisy_validation" not in kinds(diagnose(history(CALM, val_accuracy=calm_late), GOOD_TRAIN, GOOD_VALIDATION))
+    found = diagnose(history(CALM, val_accuracy=wild_late, num_validation=300), GOOD_TRAIN, GOOD_VALIDATION)
+    assert "noisy_validation" in kinds(found)
+    assert any("up to 8.0 points" in finding.explanation for finding in found)
+    assert any("data.validation_share" in finding.try_next for finding in found)
+
+
+def test_memorising_after_the_best_epoch():
+    rising = [0.6, 0.4, 0.32, 0.34, 0.37, 0.4]
+    found = diagnose(history(rising), GOOD_TRAIN, GOOD_VALIDATION)
+    assert "memorised_late" in kinds(found)
+    assert any("validation loss rose by 25 %" in finding.explanation for finding in found)
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), None])
+def test_divergence_silences_every_other_finding(broken):
+    found = diagnose(history([0.6, 0.5, broken], loss=[0.6, 0.5, broken]), GOOD_TRAIN, GOOD_VALIDATION)
+    assert kinds(found) == ["diverged"]
+
+
+def test_a_run_of_one_epoch_has_findings():
+    one = history([0.6], loss=[0.6], val_accuracy=[0.7], stopped_early=False)
+    assert "epoch_limit" in kinds(diagnose(one, figures(3, 4), figures(1, 1)))
+
+
+def test_every_setting_that_is_named_exists():
+    found = [
+        *diagnose(history([0.6, None], loss=[0.6, None]), GOOD_TRAIN, GOOD_VALIDATION),
+        *diagnose(history(CALM, num_validation=9), GOOD_TRAIN, GOOD_VALIDATION),
+        *diagnose(history([0.6, 0.4, 0.5], stopped_early=False), figures(19_400, 20_000), GOOD_VALIDATION),
+        *diagnose(history([0.6, 0.4, 0.5]), figures(15_000, 20_000), figures(15, 20)),
+        *diagnose(history([0.3, 0.2]), figures(10, 20), figures(10, 20)),
+    ]
+    config = resolve_config("classic")
+    settings = {match for f in found for match in re.findall(r"--set ([^\s`]+)", f.try_next)}
+    assert len(settings) > 5
+    for setting in settings:
+        changed(config, [setting])
+
+
+def test_suspects_are_confident_contradictions_worst_first():
+    y_true = np.array([0, 0, 1, 1, 0])
+    y_prob = np.array([0.95, 0.5, 0.001, 0.2, 0.1])
+    answers = Answers("all", ("cat", "dog"), list("abcde"), y_true, y_prob, np.zeros(5, int), np.zeros(5, bool))
+    suspects = suspected_mislabelled(answers)
+    assert [(s.path, s.label, s.answer) for s in suspects] == [("c", "dog", "cat"), ("a", "cat", "dog")]
+    assert [s.probability for s in suspects] == pytest.approx([0.999, 0.95])
+    assert [s.path for s in suspected_mislabelled(answers, limit=1)] == ["c"]
+
+
+def test_history_refuses_a_best_epoch_it_does_not_have():
+    with pytest.raises(ValueError, match="best_epoch among 0 rows of epochs, received 3"):
+        History([], 3, False, 1, 1)

@@ -1,0 +1,156 @@
+import base64
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from dogvscat.errors import WriteError
+from dogvscat.judging.answers import Answers
+from dogvscat.judging.decision import Decision
+from dogvscat.judging.diagnosis import diagnose, suspected_mislabelled
+from dogvscat.judging.history import History
+from dogvscat.judging.judge import SplitResult, judge_split, write_pictures
+from dogvscat.judging.report import Report, render_report, with_code, write_report
+
+HOSTILE = "<script>alert('x')</script>\udcff&.jpg"
+VOID = {"meta", "img"}
+
+
+def result(n=40, split="validation", class_names=("cat", "dog")) -> SplitResult:
+    y_true = np.arange(n) % 2
+    y_prob = np.where(np.arange(n) % 10 == 0, 0.95, 0.1 + 0.8 * y_true)
+    y_pred = (y_prob >= 0.5).astype(np.int64)
+    paths = [f"{i}{HOSTILE}" for i in range(n)]
+    return judge_split(Answers(split, class_names, paths, y_true, y_prob, y_pred, np.zeros(n, bool)))
+
+
+def history() -> History:
+    keys = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+    return History([{"epoch": i + 1, **dict.fromkeys(keys, 0.5)} for i in range(3)], 1, True, 80, 40)
+
+
+def load_images(indices) -> np.ndarray:
+    return np.zeros((len(indices), 8, 8, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def full_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    folder = tmp_path_factory.mktemp("pictures")
+    validation, train, curves = result(), result(80, "train"), history()
+    return Report(
+        title="classic-1",
+        splits=[validation, train],
+        decision=Decision(1.5, 0.5, 0.4, 0.6),
+        folds=5,
+        pictures=write_pictures(folder, validation, Decision(), load_images, curves),
+        history=curves,
+        findings=diagnose(curves, train.figures, validation.figures),
+        suspects=suspected_mislabelled(validation.answers),
+        facts=[("Recipe", "classic")],
+        settings=[("network.dropout", "0.5")],
+        environment=[("Commit", "<none>")],
+        commands=[("dogvscat predict photo.jpg --model runs/classic-1", "Try a photo.")],
+        note="drawn sample, not photographs",
+    )
+
+
+class Page(HTMLParser):
+    """Checks nesting and collects what a browser would load."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+
+
+def test_the_page_is_whole_well_nested_and_fetches_nothing(tmp_path, full_report):
+    write_report(tmp_path / "report.html", full_report)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert page.open == []
+    assert "script" not in page.tags
+    assert len(page.sources) == len(full_report.pictures) == 7
+    for source, path in zip(page.sources, full_report.pictures, strict=False):
+        assert source.startswith("data:image/png;base64,"), path
+        assert base64.b64decode(source.split(",")[1]).startswith(b"\x89PNG")
+
+
+def test_the_verdict_and_every_section_are_there(full_report):
+    text = re.sub(r"\s+", " ", Page(render_report(full_report)).text)
+    assert "Right on 36 of 40 validation pictures: 90.0 % (76.9-96.0)" in text
+    for heading in (
+        "How the training went", "The figures", "Where it errs", "Labels worth checking",
+        "How sure it is", "How to go on", "What this was",
+    ):  # fmt: skip
+        assert heading in text
+    assert "drawn sample, not photographs" in text
+    assert "cross-fitted: in 5 parts" in text
+    assert "dividing its raw answers by a temperature of 1.50" in text
+    assert "n = 40" in text
+    assert "n = 80" in text
+
+
+def test_names_of_strangers_are_shown_and_never_obeyed(full_report):
+    html = render_report(full_report)
+    assert "<script" not in html
+    assert "0&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;\\xff&amp;.jpg" in html
+    assert "&lt;none&gt;" in html
+
+
+def test_sections_without_content_vanish():
+    text = Page(render_report(Report("model.onnx", [result(4, "all")], Decision()))).text
+    for heading in ("How the training went", "Labels worth", "How to go on", "What this was", "cross-fitted"):
+        assert heading not in text
+    assert re.search(r"Right on 3 of 4\s+pictures", text)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_single_picture_of_a_single_class(label):
+    answers = Answers("all", ("cat", "dog"), ["a"], np.array([label]), np.array([1.0]), np.array([1]), np.array([True]))
+    text = Page(render_report(Report("m", [judge_split(answers)], Decision()))).text
+    assert "undefined" in text
+
+
+def test_odd_class_names_reach_the_page_escaped(tmp_path):
+    names = ("<b>", "\udcfe\n")
+    write_report(tmp_path / "report.html", Report("\ud800", [result(4, "all", names)], Decision()))
+    page = (tmp_path / "report.html").read_bytes().decode("utf-8")
+    assert "<b>" not in page
+    assert "Precision, &lt;b&gt;" in page
+    assert "Precision, \\xfe\\n" in page
+
+
+def test_too_few_pictures_to_choose_a_decision_are_mentioned():
+    assert "too few validation pictures to choose" in render_report(Report("m", [result(4)], Decision(), folds=0))
+
+
+def test_code_is_marked_and_everything_escaped():
+    assert with_code("try `--set a=<1>` & more") == "try <code>--set a=&lt;1&gt;</code> &amp; more"
+
+
+def test_a_report_needs_a_split(tmp_path):
+    with pytest.raises(ValueError, match="at least one split"):
+        write_report(tmp_path / "report.html", Report("m", [], Decision()))
+
+
+def test_a_page_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(WriteError, match=r"could not write .*report\.html"):
+        write_report(tmp_path / "file" / "report.html", Report("m", [result(4)], Decision()))

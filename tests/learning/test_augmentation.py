@@ -1,0 +1,103 @@
+"""Each change alone against NumPy or Pillow, and independence of the batch."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dogvscat.config import AugmentationConfig
+from dogvscat.learning.augmentation import augment
+from dogvscat.learning.randomness import stateless_uniform
+
+NOTHING = {"flip": False, "shift": 0, "rotation": 0, "zoom": 0, "brightness": 0, "contrast": 0, "cutout": 0}
+SAMPLES = np.arange(16)
+SEED, EPOCH, SIZE = 11, 2, 32
+
+
+def only(**settings: object) -> AugmentationConfig:
+    return AugmentationConfig.model_validate({**NOTHING, **settings})
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    """Smooth pictures, so that resampling changes little: uint8 (16, 32, 32, 3)."""
+    coarse = np.random.default_rng(0).integers(0, 256, (16, 5, 5, 3), dtype=np.uint8)
+    return np.stack([np.asarray(Image.fromarray(i).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for i in coarse])
+
+
+def changed(images: np.ndarray, config: AugmentationConfig) -> np.ndarray:
+    return augment(images, config, SEED, EPOCH, SAMPLES)
+
+
+def test_nothing_switched_on_changes_nothing(images: np.ndarray) -> None:
+    np.testing.assert_array_equal(changed(images, only()), images)
+    np.testing.assert_array_equal(changed(images, AugmentationConfig(enabled=False)), images)
+
+
+def test_flip_mirrors_about_half_exactly(images: np.ndarray) -> None:
+    result = changed(images, only(flip=True))
+    mirrored = [np.array_equal(new, old[:, ::-1]) for new, old in zip(result, images, strict=True)]
+    same = [np.array_equal(new, old) for new, old in zip(result, images, strict=True)]
+    assert all(a != b for a, b in zip(mirrored, same, strict=True))
+    assert 3 <= sum(mirrored) <= 13
+
+
+def test_rotation_agrees_with_pillow(images: np.ndarray) -> None:
+    result = changed(images, only(rotation=40.0))
+    angles = (2 * stateless_uniform(SEED, EPOCH, SAMPLES, 9)[:, 3] - 1) * 40.0
+    middle = slice(8, 24)  # the corners are filled in other ways
+    for new, old, angle in zip(result, images, angles, strict=True):
+        rotated = np.asarray(Image.fromarray(old).rotate(angle, Image.Resampling.BILINEAR))
+        assert np.abs(new[middle, middle].astype(int) - rotated[middle, middle]).max() <= 2
+
+
+def test_zoom_enlarges_or_shrinks_about_the_centre(images: np.ndarray) -> None:
+    result = changed(images, only(zoom=0.5))
+    scales = 1 + (2 * stateless_uniform(SEED, EPOCH, SAMPLES, 9)[:, 4] - 1) * 0.5
+    for new, old, scale in zip(result, images, scales, strict=True):
+        half = SIZE / 2 / scale
+        box = (SIZE / 2 - half, SIZE / 2 - half, SIZE / 2 + half, SIZE / 2 + half)
+        if scale < 1:
+            continue  # Pillow's resize with a box cannot look outside of the picture
+        zoomed = np.asarray(Image.fromarray(old).resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=box))
+        assert np.abs(new[2:-2, 2:-2].astype(int) - zoomed[2:-2, 2:-2]).max() <= 3
+
+
+def test_shift_moves_and_reflects_at_the_border(images: np.ndarray) -> None:
+    ramp = np.broadcast_to(np.arange(SIZE, dtype=np.uint8)[None, None, :, None] * 4, images.shape)
+    result = changed(np.ascontiguousarray(ramp), only(shift=0.2))
+    shifts = (2 * stateless_uniform(SEED, EPOCH, SAMPLES, 9)[:, 1] - 1) * 0.2 * SIZE
+    for new, shift in zip(result, shifts, strict=True):
+        positions = np.abs(np.arange(SIZE) + shift)  # reflected at the left border ...
+        positions = np.minimum(positions, 2 * (SIZE - 1) - positions)  # ... and at the right one
+        np.testing.assert_allclose(new[16, :, 0], positions * 4, atol=2.0)
+
+
+def test_brightness_and_contrast_by_hand() -> None:
+    grey = np.full((16, SIZE, SIZE, 3), 100, np.uint8)
+    uniform = 2 * stateless_uniform(SEED, EPOCH, SAMPLES, 9) - 1
+    brighter = changed(grey, only(brightness=0.2))[:, 0, 0, 0]
+    np.testing.assert_array_equal(brighter, np.rint(100 + 255 * 0.2 * uniform[:, 5]))
+    flatter = changed(grey, only(contrast=0.5))[:, 0, 0, 0]
+    np.testing.assert_array_equal(flatter, np.rint(128 - 28 * (1 + 0.5 * uniform[:, 6])))
+
+
+def test_cutout_hides_one_square_inside(images: np.ndarray) -> None:
+    black = np.zeros_like(images)
+    result = changed(black, only(cutout=0.25))
+    assert ((result == 128).sum(axis=(1, 2, 3)) == 8 * 8 * 3).all()
+    corners = {tuple(np.argwhere(picture)[0][:2]) for picture in result}
+    assert len(corners) > 8
+
+
+def test_a_picture_changes_alike_in_any_batch_and_differently_in_each_epoch(images: np.ndarray) -> None:
+    config = AugmentationConfig(cutout=0.2)
+    whole = augment(images, config, SEED, EPOCH, SAMPLES)
+    alone = augment(images[5:6], config, SEED, EPOCH, SAMPLES[5:6])
+    np.testing.assert_array_equal(whole[5], alone[0])
+    assert not np.array_equal(whole, augment(images, config, SEED, EPOCH + 1, SAMPLES))
+
+
+def test_the_given_pictures_are_left_as_they_are(images: np.ndarray) -> None:
+    before = images.copy()
+    changed(images, AugmentationConfig(cutout=0.2))
+    np.testing.assert_array_equal(images, before)

@@ -1,0 +1,57 @@
+"""What is fed: every picture once an epoch, the same from any starting step."""
+
+import numpy as np
+import pytest
+from sklearn.utils.class_weight import compute_class_weight
+
+from dogvscat.config import AugmentationConfig
+from dogvscat.learning.batches import LabelledPictures, TrainingFeed, balanced_class_weights
+
+
+@pytest.fixture
+def feed() -> TrainingFeed:
+    """23 pictures whose first pixel is their number, in batches of 5."""
+    images = np.zeros((30, 32, 32, 3), np.uint8)
+    images[:, 0, 0, 0] = np.arange(30)
+    indices = np.arange(29, 6, -1)
+    pictures = LabelledPictures(images, indices, (indices % 2).astype(np.int64))
+    return TrainingFeed(pictures, AugmentationConfig(enabled=False), batch_size=5, seed=3)
+
+
+def numbers(feed: TrainingFeed, epoch: int, first_step: int = 0) -> list[int]:
+    return [int(n) for batch in feed.batches(epoch, first_step) for n in batch.pixels[:, 0, 0, 0]]
+
+
+def test_every_picture_once_an_epoch_in_an_order_of_its_own(feed: TrainingFeed) -> None:
+    assert sorted(numbers(feed, 0)) == list(range(7, 30))
+    assert numbers(feed, 0) != numbers(feed, 1)
+    assert feed.steps_per_epoch == 5
+
+
+def test_an_epoch_goes_on_from_any_step(feed: TrainingFeed) -> None:
+    whole = numbers(feed, 2)
+    for step in range(feed.steps_per_epoch):
+        assert numbers(feed, 2, step) == whole[5 * step :]
+        np.testing.assert_array_equal(feed.batch(2, step).pixels[:, 0, 0, 0], whole[5 * step : 5 * step + 5])
+
+
+def test_labels_and_weights_belong_to_the_pictures(feed: TrainingFeed) -> None:
+    weighted = TrainingFeed(feed.pictures, feed.augmentation, 5, 3, class_weights=(0.5, 2.0))
+    for batch in weighted.batches(0):
+        odd = batch.pixels[:, 0, 0, :1] % 2
+        np.testing.assert_array_equal(batch.y_true, odd)
+        np.testing.assert_array_equal(batch.weights, np.where(odd == 1, 2.0, 0.5))
+        assert batch.y_true.dtype == batch.weights.dtype == np.float32
+
+
+def test_an_error_while_preparing_reaches_the_loop(feed: TrainingFeed) -> None:
+    broken = LabelledPictures(feed.pictures.images, feed.pictures.indices + 1000, feed.pictures.y_true)
+    with pytest.raises(IndexError):
+        list(TrainingFeed(broken, feed.augmentation, 5, 3).batches(0))
+
+
+def test_balanced_weights_as_scikit_learn_computes_them() -> None:
+    y_true = np.array([0] * 30 + [1] * 10)
+    expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=y_true)
+    assert balanced_class_weights(y_true) == pytest.approx(expected)
+    assert np.mean(np.asarray(balanced_class_weights(y_true))[y_true]) == pytest.approx(1.0)

@@ -1,0 +1,143 @@
+"""A checkpoint is the whole state: what is loaded goes on exactly like what was saved."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from dogvscat.config import Config, build_config
+from dogvscat.errors import Interrupted, ModelError
+from dogvscat.learning.batches import LabelledPictures, TrainingFeed
+from dogvscat.learning.checkpoint import load_checkpoint, read_variables
+from dogvscat.learning.display import TrainingDisplay
+from dogvscat.learning.loop import Training, log_loss, predict_logits
+from dogvscat.learning.networks import build_network
+from dogvscat.learning.optimizers import compile_network
+from dogvscat.learning.stopping import StopRequest
+
+SETTINGS: dict[str, dict[str, object]] = {
+    "data": {"image_size": 32},
+    "network": {"filters": [4, 8], "dense_units": 8, "batch_normalization": True},
+    "training": {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "weight_decay": 0.01, "seed": 5},
+}
+
+
+def make_training(folder: Path, **training: object) -> Training:
+    """A small training on noise; the pictures are always the same."""
+    config: Config = build_config({**SETTINGS, "training": {**SETTINGS["training"], **training}})
+    images = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
+    y_true = (np.arange(60) % 2).astype(np.int64)
+    model = build_network(config.network, 32, l2=config.training.l2, seed=config.training.seed)
+    compile_network(model, config.training)
+    pictures = LabelledPictures(images, np.arange(40), y_true[:40])
+    feed = TrainingFeed(pictures, config.augmentation, config.training.batch_size, config.training.seed)
+    validation = LabelledPictures(images, np.arange(40, 60), y_true[40:])
+    return Training(model, config, feed, validation, folder / "checkpoint" / "state.npz", folder / "history.csv")
+
+
+def weights_of(model: keras.Model) -> list[np.ndarray]:
+    return read_variables([*model.variables, *model.optimizer.variables])
+
+
+def assert_equal_bits(first: keras.Model, second: keras.Model) -> None:
+    for a, b in zip(weights_of(first), weights_of(second), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def stop_after(training: Training, steps: int) -> None:
+    """Run some steps as the loop does, then a checkpoint, as if Ctrl-C had been pressed."""
+    stop, seen = StopRequest(), 0
+    step = training._step
+
+    def counting(batch, rate):  # type: ignore[no-untyped-def]
+        nonlocal seen
+        seen += 1
+        stop.requested = seen >= steps
+        return step(batch, rate)
+
+    training._step = counting  # type: ignore[method-assign]
+    display = TrainingDisplay(training.config.training, training.state, training.feed.steps_per_epoch)
+
+    def go_on() -> None:
+        while True:
+            training._train_epoch(display, stop)
+            training._finish_epoch()
+
+    with pytest.raises(Interrupted, match="nothing is lost"):
+        go_on()
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5, 6, 12])
+def test_stopped_anywhere_and_resumed_equals_uninterrupted(tmp_path: Path, steps: int) -> None:
+    whole = make_training(tmp_path / "whole")
+    whole.fit()
+    stopped = make_training(tmp_path / "stopped")
+    stop_after(stopped, steps)
+    resumed = make_training(tmp_path / "stopped", seed=5)
+    resumed.resume()
+    assert (resumed.state.epoch, resumed.state.step) in {divmod(steps, 5), (steps // 5 - 1, 5)}
+    resumed.fit()
+    assert_equal_bits(whole.model, resumed.model)
+    without_times = [[{**row, "seconds": 0} for row in t.state.history] for t in (whole, resumed)]
+    assert without_times[0] == without_times[1]
+    assert whole.state.best_val_loss == resumed.state.best_val_loss
+
+
+def test_equal_seeds_give_equal_weights_and_others_do_not(tmp_path: Path) -> None:
+    first, second, other = (make_training(tmp_path / str(n), seed=n // 2, epochs=1) for n in (2, 3, 4))
+    for training in (first, second, other):
+        training.fit()
+    assert_equal_bits(first.model, second.model)
+    assert not np.array_equal(weights_of(first.model)[0], weights_of(other.model)[0])
+
+
+def test_the_best_epochs_weights_are_restored(tmp_path: Path) -> None:
+    training = make_training(tmp_path, epochs=6, early_stopping_patience=6)
+    training.fit()
+    logits = predict_logits(training.model, training.validation)
+    assert log_loss(training.validation.y_true, logits) == pytest.approx(training.state.best_val_loss, rel=1e-6)
+
+
+def test_estimating_the_time_changes_nothing(tmp_path: Path) -> None:
+    training = make_training(tmp_path)
+    before = weights_of(training.model)
+    assert "s an epoch" in training._estimate()
+    for a, b in zip(before, weights_of(training.model), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_diverged_training_says_so(tmp_path: Path) -> None:
+    training = make_training(tmp_path)
+    training.model.get_layer("logit").bias.assign([np.nan])  # what an exploding gradient leaves behind
+    with pytest.raises(ModelError, match="diverged"):
+        training.fit()
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    training = make_training(tmp_path, epochs=1)
+    training.fit()
+    whole = training.checkpoint_file.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"nonsense", whole[:-30]):
+        training.checkpoint_file.write_bytes(damaged)
+        with pytest.raises(ModelError, match="is damaged"):
+            load_checkpoint(training.checkpoint_file)
+    training.checkpoint_file.unlink()
+    with pytest.raises(ModelError, match="there is no checkpoint"):
+        load_checkpoint(training.checkpoint_file)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    make_training(tmp_path, epochs=1).fit()
+    other = make_training(tmp_path, optimizer="sgd")
+    with pytest.raises(ModelError, match="do not fit this network"):
+        other.resume()
+
+
+def test_log_loss_as_scikit_learn_computes_it() -> None:
+    from sklearn.metrics import log_loss as reference
+
+    logits = np.array([-3.0, 0.2, 1.5, 20.0])
+    y_true = np.array([0, 1, 0, 1])
+    assert log_loss(y_true, logits) == pytest.approx(reference(y_true, 1 / (1 + np.exp(-logits))), rel=1e-9)
+    assert np.isfinite(log_loss(np.array([0]), np.array([1000.0])))

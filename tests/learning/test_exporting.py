@@ -1,0 +1,61 @@
+"""The graph that ships answers as the network that was trained."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from dogvscat.bundle.predictor import open_graph, run_graph
+from dogvscat.config import NetworkConfig, resolve_config
+from dogvscat.errors import ModelError
+from dogvscat.learning.exporting import check_parity, export_onnx
+from dogvscat.learning.networks import build_network
+from dogvscat.photos.decoder import decode
+from dogvscat.photos.sources import open_photos
+
+SMALL = NetworkConfig(filters=(4, 8), dense_units=8)
+
+
+def test_keras_and_onnx_agree_on_500_real_pictures(test_data: Path) -> None:
+    config = resolve_config("classic")
+    size = config.data.image_size
+    model = build_network(config.network, size, seed=3)
+    temperature = 0.05  # fresh weights say nearly nothing; this spreads their answers over all probabilities
+    source = open_photos(test_data / "kagglecatsanddogs.zip")
+    photos = [photo for photo in source.photos if source.read(photo.path)][:: len(source.photos) // 500][:500]
+    pixels = np.stack([decode(source.read(photo.path), photo.path, size) for photo in photos])
+    graph = export_onnx(model, temperature)
+    onnx_logits = run_graph(open_graph(graph, "test"), pixels)
+    keras_logits = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)[:, 0] / temperature
+    difference = np.abs(1 / (1 + np.exp(-onnx_logits)) - 1 / (1 + np.exp(-keras_logits)))
+    assert len(pixels) == 500
+    assert np.std(keras_logits) > 0.2
+    assert difference.max() <= 1e-4
+
+
+@pytest.mark.parametrize("network", [SMALL, SMALL.model_copy(update={"batch_normalization": True})])
+def test_the_graph_is_as_promised(network: NetworkConfig) -> None:
+    graph = onnx.load_from_string(export_onnx(build_network(network, 32), temperature=2.0))
+    onnx.checker.check_model(graph)
+    (given,), (result,) = graph.graph.input, graph.graph.output
+    assert (given.name, given.type.tensor_type.elem_type) == ("pixels", onnx.TensorProto.UINT8)
+    assert [dimension.dim_value for dimension in given.type.tensor_type.shape.dim[1:]] == [32, 32, 3]
+    assert not given.type.tensor_type.shape.dim[0].dim_value  # any number of pictures
+    assert (result.name, result.type.tensor_type.elem_type) == ("logit", onnx.TensorProto.FLOAT)
+
+
+def test_temperature_divides_the_logit() -> None:
+    model = build_network(SMALL, 32, seed=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    warm, cool = (run_graph(open_graph(export_onnx(model, t), "test"), pixels) for t in (1.0, 4.0))
+    np.testing.assert_allclose(cool, warm / 4.0, rtol=1e-5)
+
+
+def test_a_graph_that_answers_otherwise_is_refused() -> None:
+    model = build_network(SMALL, 32, seed=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    logits = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)[:, 0]
+    check_parity(model, 1.0, pixels, logits)
+    with pytest.raises(ModelError, match="differs from the network"):
+        check_parity(model, 1.0, pixels, logits + 0.01)

@@ -1,0 +1,94 @@
+"""Shapes, parameter counts by hand, and an independent forward pass."""
+
+import numpy as np
+import pytest
+from scipy.signal import correlate
+
+from dogvscat.config import NetworkConfig, TrainingConfig, resolve_config
+from dogvscat.learning.networks import build_network
+from dogvscat.learning.optimizers import compile_network
+
+TINY = NetworkConfig(filters=(2, 3), dense_units=4)
+
+
+def test_classic_has_the_parameters_counted_by_hand() -> None:
+    config = resolve_config("classic")
+    model = build_network(config.network, config.data.image_size)
+    convolutions = (9 * 3 * 32 + 32) + (9 * 32 * 64 + 64) + (9 * 64 * 128 + 128)
+    side = 6  # 64 -> 62 -> 31 -> 29 -> 14 -> 12 -> 6
+    assert model.count_params() == convolutions + (side * side * 128 * 128 + 128) + (128 + 1)
+    kinds = [type(layer).__name__ for layer in model.layers[1:]]
+    block = ["Conv2D", "ReLU", "MaxPooling2D"]
+    assert kinds == ["Rescaling", *block, *block, *block, "Flatten", "Dense", "ReLU", "Dropout", "Dense"]
+
+
+def test_the_forward_pass_agrees_with_scipy() -> None:
+    model = build_network(TINY.model_copy(update={"dropout": 0.0}), 12, seed=5)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3), dtype=np.uint8)
+    weights = iter(model.get_weights())
+    x = pixels / 255.0
+    for _ in TINY.filters:
+        x = _pooled(np.maximum(_convolved(x, next(weights), next(weights)), 0.0))
+    x = np.maximum(x.reshape(2, -1) @ next(weights) + next(weights), 0.0)
+    expected = x @ next(weights) + next(weights)
+    np.testing.assert_allclose(model.predict_on_batch(pixels), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_equal_seeds_give_equal_weights_and_layers_differ() -> None:
+    first, again, other = (build_network(TINY, 32, seed=seed).get_weights() for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_dropout_keeps_the_mean_and_rests_in_inference() -> None:
+    model = build_network(NetworkConfig(filters=(4,), dense_units=64, dropout=0.5), 32, seed=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
+    calm = [float(model(pixels, training=False)[0, 0]) for _ in range(2)]
+    assert calm[0] == calm[1]
+    many = np.repeat(pixels, 4000, axis=0)
+    dropped = np.asarray(model(many, training=True))[:, 0]
+    assert dropped.std() > 0
+    assert dropped.mean() == pytest.approx(calm[0], abs=5 * dropped.std() / np.sqrt(4000))
+
+
+def test_batch_normalization_replaces_the_bias() -> None:
+    plain = build_network(TINY, 32).count_params()
+    normalized = build_network(TINY.model_copy(update={"batch_normalization": True}), 32).count_params()
+    assert normalized - plain == 4 * (2 + 3) - (2 + 3)
+
+
+def test_l2_adds_the_penalty_on_kernels_only() -> None:
+    model = build_network(TINY, 32, l2=0.01, seed=1)
+    kernels = [np.asarray(w) for w in model.get_weights() if np.ndim(w) > 1]
+    assert float(sum(model.losses)) == pytest.approx(
+        0.01 * sum(np.sum(k.astype(np.float64) ** 2) for k in kernels), rel=1e-5
+    )
+
+
+def test_weight_decay_spares_biases() -> None:
+    model = build_network(TINY, 32, seed=1)
+    compile_network(model, TrainingConfig(optimizer="sgd", weight_decay=0.1, learning_rate=0.5))
+    biases = [layer.bias for layer in model.layers if hasattr(layer, "bias")]
+    for bias in biases:
+        bias.assign(np.ones(bias.shape, np.float32))
+    kernel = model.get_layer("conv1").kernel
+    before = np.asarray(kernel)
+    black = np.zeros((4, 32, 32, 3), np.uint8)
+    model.train_on_batch(black, np.array([[0.0], [1.0], [0.0], [1.0]], np.float32), sample_weight=np.zeros((4, 1)))
+    np.testing.assert_allclose(np.asarray(kernel), before * (1 - 0.5 * 0.1), rtol=1e-5)
+    assert all(np.array_equal(np.asarray(bias), np.ones(bias.shape)) for bias in biases)
+
+
+def _convolved(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    maps = [
+        sum(correlate(image[..., c], kernel[..., c, f], mode="valid") for c in range(image.shape[-1])) + bias[f]
+        for image in x
+        for f in range(kernel.shape[-1])
+    ]
+    side = maps[0].shape[0]
+    return np.asarray(maps).reshape(len(x), kernel.shape[-1], side, side).transpose(0, 2, 3, 1)
+
+
+def _pooled(x: np.ndarray) -> np.ndarray:
+    side = x.shape[1] // 2
+    return x[:, : 2 * side, : 2 * side].reshape(len(x), side, 2, side, 2, -1).max(axis=(2, 4))
