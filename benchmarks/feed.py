@@ -49,7 +49,7 @@ def main() -> None:
     epochs = (feed.batches(epoch) for epoch in itertools.count())
     live = itertools.chain.from_iterable(epochs)
 
-    def seconds(batches) -> float:  # type: ignore[no-untyped-def]
+    def seconds(batches) -> float:
         started = time.perf_counter()
         for batch in itertools.islice(batches, arguments.steps):
             model.train_on_batch(*batch)

@@ -2,8 +2,8 @@
 
     python benchmarks/seeds.py PHOTOS --recipe classic --seeds 1 2 3 --out FOLDER
 
-Each seed is a run folder below FOLDER; finished ones are not trained again and stopped ones go on, so the command can be
-repeated until it is through. Prints a row a seed and the mean with its standard deviation.
+Each seed is a run folder below FOLDER; finished ones are not trained again and stopped ones go on, so the command can
+be repeated until it is through. Prints a row a seed and the mean with its standard deviation.
 """
 
 import argparse
@@ -47,9 +47,8 @@ def print_table(folders: list[Path]) -> None:
     print("|---" * (len(FIGURES) + 6) + "|")
     for folder, row in zip(folders, rows, strict=True):
         cells = [f"{row[name]:.4f}" for name in ("train_accuracy", *FIGURES)]
-        print(
-            f"| {folder.name} | {row['epochs']} | {row['minutes']:.0f} | {' | '.join(cells)} | {row['n']} | {row['commit']} |"
-        )
+        start = f"| {folder.name} | {row['epochs']} | {row['minutes']:.0f}"
+        print(f"{start} | {' | '.join(cells)} | {row['n']} | {row['commit']} |")
     for title, summary in (("mean", statistics.mean), ("standard deviation", statistics.stdev)):
         if len(rows) > 1:
             cells = [f"{summary([float(row[name]) for row in rows]):.4f}" for name in ("train_accuracy", *FIGURES)]

@@ -20,6 +20,7 @@ from dogvscat.judging.decision import Decision
 from dogvscat.photos.drawing import write_sample
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+PredictJson = Callable[..., tuple[int, list[dict[str, Any]], str]]
 LinearBundle = Callable[..., Path]
 ChangeCard = Callable[[Callable[[dict[str, Any]], Any]], None]
 
@@ -161,6 +162,19 @@ def linear_bundle() -> LinearBundle:
 def untouched_bundle(tmp_path_factory: pytest.TempPathFactory, linear_bundle: LinearBundle) -> Path:
     """A bundle for all tests that only read."""
     return linear_bundle(tmp_path_factory.mktemp("bundles") / "untouched")
+
+
+@pytest.fixture
+def predict(dogvscat: Dogvscat, untouched_bundle: Path) -> PredictJson:
+    """Exit code, rows and stderr of `dogvscat predict --json` with the untouched bundle."""
+
+    def run(*photos: object, **options: Any) -> tuple[int, list[dict[str, Any]], str]:
+        command = ("predict", "--json", "--model", untouched_bundle, "--", *photos)
+        done = dogvscat(*command, **{"encoding": "utf-8", "errors": "strict", **options})
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+    return run
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The light wing stays light, and what every command promises: exit codes, streams, suggestions, no colours in files."""
+"""The light wing stays light; and what every command promises: exit codes, streams, suggestions, no stray colours."""
 
 import json
 import os
@@ -28,11 +28,6 @@ sys.exit(code)
 """
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory, linear_bundle: Callable[..., Path]) -> Path:
-    return linear_bundle(tmp_path_factory.mktemp("light") / "bundle")
-
-
 def loaded_by(folder: Path, *arguments: object) -> tuple[int, set[str]]:
     """The exit code of a command and the top-level modules it imported."""
     listing = folder / "modules.txt"
@@ -58,8 +53,8 @@ def test_light_commands_load_nothing_heavy(tmp_path: Path, arguments: str) -> No
     assert modules & HEAVY == set()
 
 
-def test_predict_loads_nothing_heavy(tmp_path: Path, model: Path, drawn_photos: Path) -> None:
-    code, modules = loaded_by(tmp_path, "predict", "--model", model, drawn_photos)
+def test_predict_loads_nothing_heavy(tmp_path: Path, untouched_bundle: Path, drawn_photos: Path) -> None:
+    code, modules = loaded_by(tmp_path, "predict", "--model", untouched_bundle, drawn_photos)
     assert code == 0
     assert "onnxruntime" in modules
     assert modules & HEAVY == set()
@@ -95,9 +90,9 @@ def test_what_is_wrong_from_the_start_is_said_before_keras_loads(
         ("predcit x", 2, "error: No such command 'predcit'. Did you mean 'predict'?"),
         ("predict --jsn x", 2, "error: No such option: --jsn (Possible options: --json)"),
         ("sample drawn --count many", 2, "error: Invalid value for '--count'"),
-        ("train x --set training.epoch=3", 2, "error: there is no setting 'training.epoch'\nhint: Did you mean 'training.epochs'?"),
+        ("train x --set training.epoch=3", 2, "hint: Did you mean 'training.epochs'?"),
         ("cache --clear pixel", 2, "error: there is no cache 'pixel', expected all or one of archives, scans,"),
-        ("audit {photos} --fail-on blurry", 2, "error: there is no kind of issue 'blurry', expected any or one of unreadable,"),
+        ("audit {photos} --fail-on blurry", 2, "error: there is no kind of issue 'blurry', expected any or one of"),
         ("predict nothing.jpg", 3, "error: nothing.jpg: there is no such file\n1 of 1 photos could not be used"),
         ("audit nothing", 3, "error: cannot open nothing: No such file or directory"),
         ("predict {photo} --model nothing", 4, "error: nothing does not exist"),
@@ -105,12 +100,18 @@ def test_what_is_wrong_from_the_start_is_said_before_keras_loads(
     ],
 )  # fmt: skip
 def test_exit_codes(
-    dogvscat: Dogvscat, tmp_path: Path, model: Path, drawn_photos: Path, arguments: str, code: int, error: str
+    dogvscat: Dogvscat,
+    tmp_path: Path,
+    untouched_bundle: Path,
+    drawn_photos: Path,
+    arguments: str,
+    code: int,
+    error: str,
 ) -> None:
     photo = min(drawn_photos.rglob("*.jpg"))
     words = [word.format(photo=photo, photos=drawn_photos) for word in arguments.split()]
     if words[0] == "predict" and "--model" not in words:
-        words += ["--model", str(model)]
+        words += ["--model", str(untouched_bundle)]
     done = dogvscat(*words, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert error in done.stderr
@@ -144,8 +145,10 @@ def test_the_first_screen_names_the_next_step(dogvscat: Dogvscat) -> None:
     assert all(re.search(rf"^│ {command} ", help_page, re.MULTILINE) for command in commands)
 
 
-def test_json_is_all_there_is_on_stdout(dogvscat: Dogvscat, model: Path, drawn_photos: Path, tmp_path: Path) -> None:
-    done = dogvscat("predict", "--json", "--model", model, drawn_photos, tmp_path / "nothing.jpg")
+def test_json_is_all_there_is_on_stdout(
+    dogvscat: Dogvscat, untouched_bundle: Path, drawn_photos: Path, tmp_path: Path
+) -> None:
+    done = dogvscat("predict", "--json", "--model", untouched_bundle, drawn_photos, tmp_path / "nothing.jpg")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 3
     assert len(rows) == 49
@@ -160,10 +163,10 @@ def test_json_is_all_there_is_on_stdout(dogvscat: Dogvscat, model: Path, drawn_p
 @pytest.mark.parametrize(
     "arguments", ["", "--help", "predict --help", "predict nothing.jpg", "predcit", "audit nothing"]
 )
-def test_no_colours_off_a_terminal(dogvscat: Dogvscat, model: Path, arguments: str) -> None:
+def test_no_colours_off_a_terminal(dogvscat: Dogvscat, untouched_bundle: Path, arguments: str) -> None:
     words = arguments.split()
     if "nothing.jpg" in words:
-        words += ["--model", str(model)]
+        words += ["--model", str(untouched_bundle)]
     done = dogvscat(*words)
     assert "\x1b" not in done.stdout + done.stderr
 
@@ -185,10 +188,10 @@ def test_errors_are_red_on_a_terminal_unless_no_color_is_set(no_color: str) -> N
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 @pytest.mark.parametrize("arguments", ["", "--version", "cache", "predict {photos} --json"])
 def test_results_that_reach_no_disk_are_an_error(
-    dogvscat: Dogvscat, model: Path, drawn_photos: Path, arguments: str
+    dogvscat: Dogvscat, untouched_bundle: Path, drawn_photos: Path, arguments: str
 ) -> None:
     words = arguments.format(photos=drawn_photos).split()
-    words += ["--model", str(model)] if "predict" in words else []
+    words += ["--model", str(untouched_bundle)] if "predict" in words else []
     with Path("/dev/full").open("w") as full:
         done = dogvscat(*words, capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
@@ -196,8 +199,8 @@ def test_results_that_reach_no_disk_are_an_error(
     assert "Traceback" not in done.stderr
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(model: Path, drawn_photos: Path) -> None:
-    command = [sys.executable, "-m", "dogvscat", "predict", "--json", "--model", str(model)]
+def test_a_reader_that_has_seen_enough_is_no_error(untouched_bundle: Path, drawn_photos: Path) -> None:
+    command = [sys.executable, "-m", "dogvscat", "predict", "--json", "--model", str(untouched_bundle)]
     command += [str(drawn_photos)] * 40  # far more rows than a pipe holds
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

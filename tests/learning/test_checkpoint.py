@@ -50,7 +50,7 @@ def stop_after(training: Training, steps: int) -> None:
     stop, seen = StopRequest(), 0
     step = training._step
 
-    def counting(batch, rate):  # type: ignore[no-untyped-def]
+    def counting(batch, rate):
         nonlocal seen
         seen += 1
         stop.requested = seen >= steps

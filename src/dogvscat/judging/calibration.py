@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dogvscat.judging.answers import check_finite
@@ -14,9 +15,9 @@ TEMPERATURES = (0.05, 20.0)
 """A network twenty times too sure or too timid is broken; beyond that the search only chases rounding."""
 UNSURE_SHARE = 0.05
 """Most of the validation pictures that may be answered "unsure": one in twenty is still a useful classifier."""
-CLEAR_GAIN = 2.0
-"""The threshold leaves 0.5 only for a gain above this many standard errors. The best threshold of a finite set
-always gains something there; below this the gain is noise and is lost again on other pictures."""
+CLEAR_BIAS = 3.84
+"""The threshold leaves 0.5 only where a bias of the logits shows in a likelihood-ratio test at 5 %: the quantile of
+chi-squared with one degree of freedom."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,22 +104,23 @@ def _fit_temperature(y_true: np.ndarray, logits: np.ndarray) -> float:
 
 
 def _choose_threshold(y_true: np.ndarray, y_prob: np.ndarray) -> float:
-    """0.5, or the middle of the gap between two probabilities that gives clearly more right answers."""
-    order = np.argsort(y_prob, kind="stable")
-    ordered, labels = y_prob[order], y_true[order]
-    gaps = np.flatnonzero(np.diff(ordered) > 0) + 1  # a threshold fits before these positions
-    if not gaps.size or len(np.unique(labels)) < 2:
+    """The probability at which both classes are equally likely, by a logistic regression on the logits.
+
+    A network that leans to one class is put straight by it. The threshold of most right answers would follow every
+    single picture; this one has two parameters and is far steadier on other pictures.
+    Source: Platt, Probabilistic outputs for support vector machines, 1999.
+    """
+    inside = np.clip(y_prob, 1e-9, 1 - 1e-9)
+    logits = np.log(inside) - np.log1p(-inside)
+    sign = np.where(y_true == 1, 1.0, -1.0)
+    if len(np.unique(y_true)) < 2 or np.all(logits * sign > 0) or np.ptp(logits) == 0:
         return 0.5
-    negatives_below = np.concatenate([[0], np.cumsum(labels == 0)])  # [N + 1]
-    positives_above = np.concatenate([np.cumsum((labels == 1)[::-1])[::-1], [0]])  # [N + 1]
-    right = negatives_below + positives_above
-    middles = (ordered[gaps - 1] + ordered[gaps]) / 2
-    best = middles[right[gaps] == right[gaps].max()]
-    nearest = float(best[np.argmin(np.abs(best - 0.5))])
-    gain = right[gaps].max() - right[np.searchsorted(ordered, 0.5)]
-    changed = int(np.sum((y_prob >= 0.5) != (y_prob >= nearest)))
-    # Were each changed answer right or wrong by a coin's toss, the gain would have this standard error.
-    return nearest if gain > CLEAR_GAIN * np.sqrt(changed) else 0.5
+    fitted = LogisticRegression(C=1e6, tol=1e-8, max_iter=1000).fit(logits[:, None], y_true)
+    slope, bias = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    gain = np.sum(np.logaddexp(0.0, -sign * logits) - np.logaddexp(0.0, -sign * (slope * logits + bias)))
+    if slope <= 0 or 2 * gain < CLEAR_BIAS:
+        return 0.5
+    return float(1 / (1 + np.exp(np.clip(bias / slope, -700, 700))))
 
 
 def _unsure_half_width(y_prob: np.ndarray, threshold: float) -> float:

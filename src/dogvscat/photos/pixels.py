@@ -4,6 +4,8 @@ Decoding costs far more than a small network, so it is done once per data digest
 written whole or not at all, in the order of the pictures' sha256; so a folder and its zip share it.
 """
 
+import io
+import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -54,12 +56,15 @@ def cached_pixels(source: PhotoSource, manifest: Manifest, image_size: int) -> P
 def mapped_pixels(manifest: Manifest, image_size: int) -> PixelCache | None:
     """The pixel cache for a manifest if it is there already and whole, without need of the photos."""
     digests = np.array(sorted({row.sha256 for row in manifest.rows if row.perceptual_hash}))
+    shape = (len(digests), image_size, image_size, 3)
+    header = _npy_header(shape)
     try:
-        images = np.lib.format.open_memmap(cache_file(manifest, image_size), mode="r")
-    except (OSError, ValueError):
+        with cache_file(manifest, image_size).open("rb") as file:
+            whole = file.read(len(header)) == header and file.seek(0, os.SEEK_END) == len(header) + math.prod(shape)
+            images = np.memmap(file, np.uint8, "r", len(header), shape) if whole else None
+    except OSError:
         return None
-    expected = (len(digests), image_size, image_size, 3)
-    return PixelCache(images, digests) if images.shape == expected and images.dtype == np.uint8 else None
+    return None if images is None else PixelCache(images, digests)
 
 
 def cache_file(manifest: Manifest, image_size: int) -> Path:
@@ -68,12 +73,18 @@ def cache_file(manifest: Manifest, image_size: int) -> Path:
 
 
 def _decode_all(source: PhotoSource, photos: Sequence[tuple[str, str]], file: Path, image_size: int) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(photos), image_size, image_size, 3)}
     with writing.atomic_file(file) as target:  # plain writes: a full disk under a memory map would kill the process
-        np.lib.format.write_array_header_1_0(target, header)
+        target.write(_npy_header((len(photos), image_size, image_size, 3)))
         decoded = _decoded(source, photos, image_size)
         for pixels in progress.track(decoded, "Decoding pictures", len(photos)):
             target.write(pixels.data)
+
+
+def _npy_header(shape: tuple[int, ...]) -> bytes:
+    """How the file must begin; comparing bytes is safer than parsing those of a damaged file."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()
 
 
 def _decoded(source: PhotoSource, photos: Sequence[tuple[str, str]], image_size: int) -> Iterator[np.ndarray]:

@@ -1,0 +1,175 @@
+"""The table of all photos: one digest for equal contents, a round trip, and the standard split of the real archive."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dogvscat.config import DataConfig
+from dogvscat.errors import DataError, ModelError
+from dogvscat.photos.drawing import draw
+from dogvscat.photos.manifest import Manifest, load_manifest, make_manifest, save_manifest
+from dogvscat.photos.sources import open_photos
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Ten cats and ten dogs."""
+    for kind in ("cat", "dog"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for seed in range(10):
+            draw(kind, seed, 64).save(tmp_path / "photos" / kind / f"{seed}.png")
+    return tmp_path / "photos"
+
+
+def _manifest(location: Path, config: DataConfig | None = None) -> Manifest:
+    return make_manifest(open_photos(location), config or DataConfig())
+
+
+def test_a_folder_and_its_zip_are_one_data_set(photos: Path) -> None:
+    manifest = _manifest(photos)
+    assert _manifest(Path(shutil.make_archive(str(photos), "zip", photos))) == manifest
+    assert len(manifest.digest) == 64
+
+
+def test_the_digest_is_of_contents_and_labels_alone(photos: Path, tmp_path: Path) -> None:
+    manifest = _manifest(photos)
+    renamed = tmp_path / "renamed" / "PetImages"
+    for kind in ("cat", "dog"):
+        (renamed / f"{kind.capitalize()}s").mkdir(parents=True)
+        for number, path in enumerate(sorted((photos / kind).iterdir())):
+            shutil.copy(path, renamed / f"{kind.capitalize()}s" / f"x{9 - number}.jpg")
+    again = _manifest(renamed.parent)
+    assert again.digest == manifest.digest
+    assert {row.sha256: row.split for row in again.rows} == {row.sha256: row.split for row in manifest.rows}
+    assert replace(manifest, rows=manifest.rows[::-1]).digest == manifest.digest
+    (photos / "cat" / "0.png").rename(photos / "dog" / "other.png")
+    assert _manifest(photos).digest != manifest.digest
+
+
+def test_splits_and_seed_do_not_change_the_digest(photos: Path) -> None:
+    manifests = [_manifest(photos, DataConfig(split_seed=seed, test_share=0.2)) for seed in (0, 1)]
+    assert manifests[0].digest == manifests[1].digest == _manifest(photos).digest
+    assert [row.split for row in manifests[0].rows] != [row.split for row in manifests[1].rows]
+
+
+def test_rows_labels_and_counts(photos: Path) -> None:
+    shutil.copy(photos / "cat" / "0.png", photos / "dog" / "conflict.png")
+    (photos / "dog" / "empty.jpg").touch()
+    manifest = _manifest(photos, DataConfig(test_share=0.2))
+    assert [row.path for row in manifest.rows] == sorted(row.path for row in manifest.rows)
+    assert {name: manifest.count(name) for name in ("train", "validation", "test", "")} == {
+        "train": {"cat": 6, "dog": 7},
+        "validation": {"cat": 1, "dog": 1},
+        "test": {"cat": 2, "dog": 2},
+        "": {"cat": 1, "dog": 2},
+    }
+    left_out = {row.path: (row.size, row.issues) for row in manifest.of_split("")}
+    assert left_out == {
+        "cat/0.png": ("64x64", "exact_duplicate;label_conflict"),
+        "dog/conflict.png": ("64x64", "exact_duplicate;label_conflict"),
+        "dog/empty.jpg": ("0x0", "empty"),
+    }
+    rows = manifest.of_split("train")
+    y_true = manifest.labels(rows)
+    assert y_true.dtype == np.int64
+    assert y_true.tolist() == [int(row.label == "dog") for row in rows]
+
+
+def test_copies_share_a_split(photos: Path) -> None:
+    draw("cat", 0, 64).save(photos / "cat" / "copy.webp", quality=80)
+    shutil.copy(photos / "dog" / "3.png", photos / "dog" / "copy.png")
+    for seed in range(10):
+        rows = {row.path: row for row in _manifest(photos, DataConfig(split_seed=seed)).rows}
+        for first, second in (("cat/0.png", "cat/copy.webp"), ("dog/3.png", "dog/copy.png")):
+            assert rows[first].group == rows[second].group
+            assert rows[first].split == rows[second].split != ""
+
+
+def test_declared_folders_are_honoured(photos: Path, tmp_path: Path) -> None:
+    for split, numbers in (("train", range(7)), ("val", range(7, 9)), ("test", range(9, 10))):
+        for kind in ("cat", "dog"):
+            (tmp_path / "split" / split / kind).mkdir(parents=True)
+            for number in numbers:
+                shutil.copy(photos / kind / f"{number}.png", tmp_path / "split" / split / kind)
+    shutil.copy(photos / "cat" / "9.png", tmp_path / "split" / "train" / "cat" / "leak.png")
+    manifest = _manifest(tmp_path / "split")
+    assert [sum(manifest.count(name).values()) for name in ("train", "validation", "test")] == [14, 4, 2]
+    assert [row.path for row in manifest.of_split("")] == ["train/cat/leak.png"]
+
+
+def test_it_survives_a_round_trip(photos: Path, tmp_path: Path) -> None:
+    for name in (b"\xff\xfe.png", b"a,b\"c'.png", b"two\nlines\r.png", "ü😺.png".encode(), b" ;=x.png"):
+        shutil.copy(photos / "cat" / "1.png", os.fsdecode(os.fsencode(photos / "cat") + b"/" + name))
+    manifest = _manifest(photos)
+    save_manifest(tmp_path / "manifest.csv", manifest)
+    assert load_manifest(tmp_path / "manifest.csv") == manifest
+    assert load_manifest(tmp_path / "manifest.csv").digest == manifest.digest
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "other header", "extra column", "one class", "gone", "folder"])
+def test_what_is_no_manifest(photos: Path, tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "manifest.csv"
+    save_manifest(path, _manifest(photos))
+    text = path.read_text()
+    header, first, *_ = text.splitlines(keepends=True)
+    damaged = {
+        "empty": "",
+        "half": text[: text.rindex(",64x64,") + 3],
+        "other header": text.replace("sha256", "md5", 1),
+        "extra column": text[:-1] + ",more\n",
+        "one class": header + first,
+    }
+    path.unlink()
+    if damage == "folder":
+        path.mkdir()
+    elif damage in damaged:
+        path.write_text(damaged[damage])
+    with pytest.raises(ModelError, match=r"manifest\.csv is not a manifest: "):
+        load_manifest(path)
+
+
+def test_a_mostly_unreadable_folder_is_refused(photos: Path) -> None:
+    for number in range(21):
+        (photos / "dog" / f"broken{number:02}.jpg").write_bytes(b"x")
+    with pytest.raises(
+        DataError, match=r"21 of 41 photos cannot be read, for example dog/broken00\.jpg: is not"
+    ) as caught:
+        _manifest(photos)
+    assert "dogvscat audit" in str(caught.value.hint)
+    (photos / "dog" / "broken00.jpg").unlink()
+    assert sum(_manifest(photos).count("train").values()) == 18  # half is still accepted
+
+
+@pytest.mark.parametrize("num_dogs", [0, 1])
+def test_a_class_with_hardly_a_photo_is_refused(photos: Path, num_dogs: int) -> None:
+    for number in range(num_dogs, 10):
+        (photos / "dog" / f"{number}.png").write_bytes(b"")
+    with pytest.raises(DataError, match=f"at least 2 usable photos of each class are needed, found 10 and {num_dogs}"):
+        _manifest(photos)
+
+
+def test_the_standard_split_of_the_real_archive(archive_manifest: Manifest) -> None:
+    counts = {name: archive_manifest.count(name) for name in ("train", "validation", "test")}
+    assert {name: sum(count.values()) for name, count in counts.items()} == {
+        "train": 20_000,
+        "validation": 2_494,
+        "test": 0,
+    }
+    assert abs(counts["train"]["cat"] - counts["train"]["dog"]) <= 2
+    left_out = {row.path.removeprefix("PetImages/"): row.issues.split(";")[-1] for row in archive_manifest.of_split("")}
+    assert left_out == {
+        "Cat/666.jpg": "empty",
+        "Dog/11702.jpg": "empty",
+        "Cat/8456.jpg": "label_conflict",
+        "Dog/8736.jpg": "label_conflict",
+        "Cat/11565.jpg": "label_conflict",
+        "Dog/10401.jpg": "label_conflict",
+        "Dog/10797.jpg": "label_conflict",
+        "Dog/2877.jpg": "label_conflict",
+    }
+    places = {(row.group, row.split) for row in archive_manifest.rows if row.split}
+    assert len(places) == len({group for group, _ in places})

@@ -1,0 +1,176 @@
+"""Settings: where they come from, what is refused and how, and that they survive a round trip through TOML."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from dogvscat.config import (
+    Config,
+    Section,
+    build_config,
+    changed,
+    known_keys,
+    load_recipe,
+    parse_settings,
+    recipe_names,
+    resolve_config,
+    to_toml,
+)
+from dogvscat.errors import ConfigError
+
+
+def _toml(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_flag_beats_the_file_beats_the_recipe_beats_the_default(tmp_path: Path) -> None:
+    recipe = _toml(
+        tmp_path / "mine.toml", "[training]\nepochs = 2\nbatch_size = 2\nlearning_rate = 0.2\n[data]\nsplit_seed = 2"
+    )
+    file = _toml(tmp_path / "file.toml", "[training]\nbatch_size = 3\nlearning_rate = 0.3")
+    config = resolve_config(str(recipe), file, ["training.learning_rate=0.4"])
+    training = config.training
+    assert (config.recipe, config.data.split_seed) == ("mine", 2)
+    assert (training.seed, training.epochs, training.batch_size, training.learning_rate) == (0, 2, 3, 0.4)
+
+
+def test_of_two_flags_the_last_counts() -> None:
+    assert resolve_config("classic", None, ["training.seed=1", "training.seed=2"]).training.seed == 2
+
+
+def test_classic_is_what_the_design_describes() -> None:
+    config = resolve_config("classic")
+    assert config.network.filters == (32, 64, 128)
+    assert (config.network.dense_units, config.network.dropout) == (128, 0.5)
+    assert config.data.train_count == 20_000
+    assert config.augmentation.enabled
+    assert config.training.early_stopping_patience > 0
+    assert "classic" in recipe_names()
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_round_trips(tmp_path: Path, name: str) -> None:
+    config = resolve_config(name)
+    saved = _toml(tmp_path / "config.toml", to_toml(config))
+    assert resolve_config("classic", saved) == config
+    assert tomllib.loads(saved.read_text(encoding="utf-8")) == config.model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "augmentation.flip=false",
+        "network.batch_normalization=true",
+        "network.filters=[7]",
+        "network.filters=[1, 2, 3, 4]",
+        "training.learning_rate=1e-7",
+        "training.learning_rate=0.1234567890123456789",
+        "training.l2=1",
+        "training.checkpoint_seconds=inf",
+        "training.checkpoint_seconds=1e300",
+        "training.seed=2147483647",
+        "training.optimizer=sgd",
+    ],
+)
+def test_every_type_of_value_round_trips(setting: str) -> None:
+    config = changed(Config(), [setting])
+    assert config != Config()
+    assert build_config(tomllib.loads(to_toml(config))) == config
+
+
+@pytest.mark.parametrize("name", ['say "hi"', "back\\slash", "tab\tand\nline", "chat 😺", "", "[data]", "a = 1 # no"])
+def test_every_name_round_trips(name: str) -> None:
+    config = Config(recipe=name)
+    assert build_config(tomllib.loads(to_toml(config))) == config
+
+
+@pytest.mark.parametrize(
+    ("setting", "message", "hint"),
+    [
+        ("training.learning_rat=1", "no setting 'training.learning_rat'", "'training.learning_rate'"),
+        ("training.image_size=64", "no setting 'training.image_size'", "'data.image_size'"),
+        ("train.epochs=3", "no setting 'train'", "'training'"),
+        ("training.epochs=0", "training.epochs: .* greater than or equal to 1, received 0", None),
+        ("training.epochs=many", "training.epochs: .* valid integer.*, received 'many'", None),
+        ("training.epochs=3.5", "training.epochs: .*, received 3.5", None),
+        ("training.learning_rate=nan", "training.learning_rate: .*, received nan", None),
+        ("training.optimizer=rmsprop", "training.optimizer: .*'adam' or 'sgd', received 'rmsprop'", None),
+        ("augmentation.flip=perhaps", "augmentation.flip: .* valid boolean", None),
+        ("network.filters=8", "network.filters: ", None),
+        ("network.filters=[]", "network.filters: ", None),
+        ("network.filters=[32, 0]", r"every entry of network.filters .* received \[32, 0\]$", None),
+        ("network.name=resnet", "network.name: .*'plain'", None),
+        ("training.seed=2147483648", "training.seed: ", None),
+        ("data.image_size=31", "data.image_size: ", None),
+    ],
+)
+def test_what_is_wrong_is_named(setting: str, message: str, hint: str | None) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        resolve_config("classic", None, [setting])
+    assert caught.value.hint == (f"Did you mean {hint}?" if hint else None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["data.validation_share=0.5", "data.test_share=0.5"], "together must stay below 1"),
+        (["data.image_size=32", "network.filters=[8, 8, 8, 8, 8]"], "image_size 32 is used up by block 4"),
+        (["data.image_size=32", "network.kernel_size=7", "network.filters=[8, 8, 8]"], "is used up by block 3"),
+    ],
+)
+def test_settings_that_are_impossible_together(settings: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve_config("classic", None, settings)
+
+
+@pytest.mark.parametrize("setting", ["training.epochs", "epochs=3", "=3", "training.=3", ".epochs=3", ""])
+def test_a_setting_is_section_key_and_value(setting: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected --set section\.key=value"):
+        parse_settings([setting])
+
+
+def test_values_are_toml_or_plain_words() -> None:
+    settings = ["a.number=1", "a.list=[1, 2]", "a.flag=true", "a.word=adam", 'a.quoted="x=y"', " a.spaced = 2 "]
+    expected = {"number": 1, "list": [1, 2], "flag": True, "word": "adam", "quoted": "x=y", "spaced": 2}
+    assert parse_settings(settings) == {"a": expected}
+
+
+def test_unknown_recipes_and_files(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no recipe 'clasic'") as caught:
+        load_recipe("clasic")
+    assert "Did you mean 'classic'?" in str(caught.value.hint)
+    with pytest.raises(ConfigError, match=r"no file .*gone\.toml"):
+        load_recipe(str(tmp_path / "gone.toml"))
+    with pytest.raises(ConfigError, match=r"bad\.toml cannot be read as TOML"):
+        resolve_config("classic", _toml(tmp_path / "bad.toml", "training = ["))
+    (tmp_path / "latin.toml").write_bytes(b'recipe = "\xe9"')
+    with pytest.raises(ConfigError, match=r"latin\.toml cannot be read as TOML"):
+        resolve_config("classic", tmp_path / "latin.toml")
+    with pytest.raises(ConfigError, match=r"cannot be read as TOML: .*directory"):
+        resolve_config("classic", tmp_path)
+    with pytest.raises(ConfigError, match=r"data: .* received 3"):
+        resolve_config("classic", _toml(tmp_path / "flat.toml", "data = 3"))
+
+
+def test_settings_cannot_be_changed_in_place() -> None:
+    config = Config()
+    with pytest.raises(ValidationError, match="frozen"):
+        config.training.epochs = 3  # type: ignore[misc]
+    assert changed(config, ["training.epochs=3"]).training.epochs == 3
+    assert config == Config()
+
+
+def test_every_setting_says_what_it_means() -> None:
+    described = {}
+    for name, field in Config.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, Section):
+            assert section.__doc__
+            described.update({f"{name}.{key}": inner.description for key, inner in section.model_fields.items()})
+        else:
+            assert field.description
+    assert list(described) == known_keys()
+    assert [key for key, description in described.items() if len(description or "") < 15] == []

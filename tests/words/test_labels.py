@@ -1,0 +1,33 @@
+"""Class names are matched and ordered by name."""
+
+import pytest
+
+from dogvscat.labels import CAT_AND_DOG, class_name, is_cat_or_dog, sorted_class_names
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("cat", "cat"),
+        ("Cats", "cat"),
+        (" DOG ", "dog"),
+        ("dogs", "dog"),
+        ("Fox", "Fox"),
+        ("catfish", "catfish"),
+        ("", ""),
+    ],
+)
+def test_folders_stand_for_classes(folder: str, expected: str) -> None:
+    assert class_name(folder) == expected
+    assert is_cat_or_dog(folder) == (expected in CAT_AND_DOG)
+
+
+@pytest.mark.parametrize("names", [["dog", "cat"], ["cat", "dog"], ["dog", "cat", "dog"]])
+def test_the_positive_class_is_the_second_by_name(names: list[str]) -> None:
+    assert sorted_class_names(names) == CAT_AND_DOG == ("cat", "dog")
+
+
+@pytest.mark.parametrize("names", [[], ["cat"], ["cat", "cat"], ["a", "b", "c"]])
+def test_anything_but_two_classes_is_refused(names: list[str]) -> None:
+    with pytest.raises(ValueError, match="expected two class names"):
+        sorted_class_names(names)
