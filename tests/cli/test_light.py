@@ -98,7 +98,7 @@ def test_what_is_wrong_from_the_start_is_said_before_keras_loads(
         ("predict {photo} --model nothing", 4, "error: nothing does not exist"),
         ("sample {photos}", 1, "is not empty"),
     ],
-)  # fmt: skip
+)
 def test_exit_codes(
     dogvscat: Dogvscat,
     tmp_path: Path,

@@ -64,7 +64,7 @@ def test_an_audit_finds_them_to_be_one_picture(dogvscat: Dogvscat, tmp_path: Pat
     for number in range(1, 9):
         for name in ("cat", "dog"):
             (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
-            (tmp_path / "photos" / name / f"{number}.jpg").write_bytes(oriented(draw(name, 77, 240), number))  # type: ignore[arg-type]
+            (tmp_path / "photos" / name / f"{number}.jpg").write_bytes(oriented(draw(name, 77, 240), number))
     done = dogvscat("audit", tmp_path / "photos", "--out", tmp_path / "audit")
     assert done.returncode == 0, done.stderr
     with (tmp_path / "audit" / "issues.csv").open(newline="") as file:

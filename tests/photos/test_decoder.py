@@ -55,7 +55,7 @@ def _difference(first: np.ndarray, second: np.ndarray) -> float:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_gives_the_same_square(kind: str) -> None:
     picture = examine(_file(_scene(), kind), "scene", 32)
-    assert (picture.pixels.shape, picture.pixels.dtype) == ((32, 32, 3), np.uint8)
+    assert (picture.pixels.shape, picture.pixels.dtype) == ((32, 32, 3), np.dtype(np.uint8))
     assert (picture.width, picture.height) == (60, 40)
     corners = picture.pixels[[4, 4, 27, 27], [4, 27, 4, 27]].astype(int)
     expected = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)]

@@ -120,7 +120,7 @@ def _try(data: bytes) -> bool:
         except ImageError as error:
             outcome = str(error)
         else:
-            outcome, good = "", (pixels.shape, pixels.dtype) == ((16, 16, 3), np.uint8)
+            outcome, good = "", (pixels.shape, pixels.dtype) == ((16, 16, 3), np.dtype(np.uint8))
     assert outcome.startswith("some/path.jpg: ") if outcome else good
     return not outcome
 

@@ -65,7 +65,10 @@ def test_it_holds_what_decode_gives(photos: Path) -> None:
     source, manifest = _opened(photos)
     pixels = cached_pixels(source, manifest, SIDE)
     rows = [row for row in manifest.rows if row.perceptual_hash]
-    assert (pixels.images.shape, pixels.images.dtype) == ((48, SIDE, SIDE, 3), np.uint8)  # the copy is the same picture
+    assert (pixels.images.shape, pixels.images.dtype) == (
+        (48, SIDE, SIDE, 3),
+        np.dtype(np.uint8),
+    )  # the copy is the same picture
     assert len(rows) == 49
     indices = pixels.indices(rows)
     assert indices.dtype == np.int64

@@ -1,5 +1,6 @@
 """Native noise is held back and shown on failure only; in processes of their own, as it is about descriptor 2."""
 
+import os
 import subprocess
 import sys
 
@@ -32,7 +33,8 @@ finally:
 )
 def test_noise_is_shown_only_on_failure(body: str, expected: str, exit_code: int) -> None:
     command = [sys.executable, "-c", PROGRAM.format(body=body)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, env=buffered, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == exit_code
     if exit_code:
         assert done.stderr.startswith(expected)

@@ -10,6 +10,7 @@ import numpy as np
 
 from dogvscat import progress, writing
 from dogvscat.bundle.card import CARD_FILE, Card
+from dogvscat.bundle.folder import RUN_BUNDLE
 from dogvscat.bundle.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, UsageError
 from dogvscat.judging.answers import Answers
@@ -40,7 +41,8 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Ev
     """Judge a model on labelled photos and write metrics, predictions, pictures and a report.
 
     Photos that the model's run knows, by their content, are judged apart under the split they had there, so that
-    pictures it learned from never pass for new ones.
+    pictures it learned from never pass for new ones. Those that the run left out, because the same picture is filed
+    under both classes, are not judged.
 
     Args:
         model: A run folder or a bundle, or None for the shipped one.
@@ -61,10 +63,16 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Ev
         raise DataError(
             f"the photos are of {' and '.join(source.class_names)}, the model knows {' and '.join(card.class_names)}"
         )
-    judged, failures = _answer(predictor, source, _known_splits(model))
+    judged, failures = _answer(predictor, source, _known_splits(predictor.bundle.folder))
     results = {split: judge_split(judged[split]) for split in SPLIT_ORDER if split in judged}
+    num_judged = sum(result.n for result in results.values())
+    if left_out := len(source.photos) - len(failures) - num_judged:
+        say(
+            f"{left_out:,} of these photos were left out of the model's run (manifest.csv says why), and so they are here."
+        )
     if not results:
-        raise DataError(f"none of {len(failures)} photos could be read", hint="`dogvscat audit` says why.")
+        hint = "`dogvscat audit` says what is wrong with each."
+        raise DataError(f"none of {len(source.photos):,} photos can be judged", hint=hint)
     _warn(results, card, say)
     _write(out, results, predictor, source, model)
     return Evaluation(results, failures)
@@ -76,12 +84,12 @@ def _refuse_out(out: Path) -> None:
         raise UsageError(f"{out} is a run folder or a bundle and is not overwritten", hint="Choose another --out.")
 
 
-def _known_splits(model: Path | None) -> dict[str, str]:
-    """sha256 -> split, of every photo that took part in the model's run; empty for a bare bundle."""
-    manifest_file = (model or Path()) / "manifest.csv"
-    if model is None or not manifest_file.is_file():
+def _known_splits(bundle: Path) -> dict[str, str]:
+    """sha256 -> split, empty where left out, of every photo of the run that a bundle lies in; else nothing."""
+    manifest_file = bundle.parent / "manifest.csv"
+    if bundle.name != RUN_BUNDLE or not manifest_file.is_file():
         return {}
-    return {row.sha256: row.split for row in load_manifest(manifest_file).rows if row.split}
+    return {row.sha256: row.split for row in load_manifest(manifest_file).rows}
 
 
 def _answer(
@@ -95,7 +103,8 @@ def _answer(
         failures += [pixels for _, _, pixels in batch if isinstance(pixels, ImageError)]
         answers = predictor.logits(np.stack([pixels for _, _, pixels in good])) if good else ()
         for (photo, digest, _), logit in zip(good, answers, strict=True):
-            split = known.get(digest, "all")
+            if not (split := known.get(digest, "all")):
+                continue
             photos.setdefault(split, []).append(photo)
             logits.setdefault(split, []).append(logit)
     decision = predictor.card.decision()

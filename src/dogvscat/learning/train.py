@@ -122,9 +122,10 @@ def _pixels_again(photos: Path, manifest: Manifest, config: Config) -> PixelCach
     if (pixels := mapped_pixels(manifest, config.data.image_size)) is not None:
         return pixels
     source = open_photos(photos)
-    if make_manifest(source, config.data).digest != manifest.digest:
+    found = make_manifest(source, config.data)  # paths may have changed, contents may not
+    if found.digest != manifest.digest:
         raise DataError(f"the photos in {photos} have changed since this run was started", hint="Start a new run.")
-    return cached_pixels(source, manifest, config.data.image_size)
+    return cached_pixels(source, found, config.data.image_size)
 
 
 def _describe(manifest: Manifest, skipped: int, say: Say) -> None:

@@ -1,0 +1,103 @@
+"""`dogvscat evaluate`: what a run has seen is judged apart, and what cannot be judged is named."""
+
+import csv
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dogvscat.photos.drawing import write_sample
+
+Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+
+FILES = {
+    "metrics.json",
+    "predictions.csv",
+    "report.html",
+    "confusion_matrix.png",
+    "confusion_matrix_normalized.png",
+    "roc.png",
+    "reliability.png",
+    "mistakes.png",
+}
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as table:
+        return list(csv.DictReader(table))
+
+
+def by_name(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_a_run_learned_from_is_judged_apart(
+    dogvscat: Dogvscat, quick_run: Path, drawn_photos: Path, tmp_path: Path
+) -> None:
+    before = by_name(quick_run)
+    done = dogvscat("evaluate", quick_run, drawn_photos, "--out", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads(done.stdout)["metrics"]
+    manifest = rows_of(quick_run / "manifest.csv")
+    for split in ("train", "validation"):
+        assert metrics[split]["n"] == sum(row["split"] == split for row in manifest)
+    assert metrics.keys() == {"train", "validation"}
+    assert "of these photos trained the model; they are judged apart" in done.stderr
+    # The graph alone and the network in training give the same figures for what it learned from.
+    at_the_end = json.loads((quick_run / "metrics.json").read_text())
+    expected, received = at_the_end["train"]["figures"]["log_loss"], metrics["train"]["figures"]["log_loss"]
+    assert received["value"] == pytest.approx(expected["value"], abs=1e-4)
+    assert by_name(quick_run) == before
+
+
+def test_new_photos_are_one_split_with_all_files(dogvscat: Dogvscat, quick_run: Path, tmp_path: Path) -> None:
+    write_sample(tmp_path / "new", 20, seed=9, image_size=64)
+    done = dogvscat("evaluate", quick_run, tmp_path / "new", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("all        accuracy ")
+    assert "n = 20" in done.stdout
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= FILES
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    predictions = rows_of(tmp_path / "out" / "predictions.csv")
+    assert metrics["all"]["n"] == len(predictions) == 20
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "drawn sample, not photographs" in page
+
+
+def test_photos_that_cannot_be_read_are_listed_and_the_rest_is_judged(
+    dogvscat: Dogvscat, untouched_bundle: Path, tmp_path: Path
+) -> None:
+    write_sample(tmp_path / "new", 12, seed=9, image_size=64)
+    (tmp_path / "new" / "cat" / "broken.jpg").write_bytes(b"text")
+    (tmp_path / "new" / "dog" / "empty.jpg").write_bytes(b"")
+    done = dogvscat("evaluate", untouched_bundle, tmp_path / "new", "--out", tmp_path / "out")
+    assert done.returncode == 3
+    assert "n = 12" in done.stdout
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2
+    assert "cat/broken.jpg: is not a picture of a known format" in errors[0]
+    assert "dog/empty.jpg: the file is empty" in errors[1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        ("{bundle} {wolves} --out out", 3, "error: the photos are of husky and wolf, the model knows cat and dog"),
+        ("{bundle} {wolves} --out {bundle}", 2, "is a run folder or a bundle and is not overwritten"),
+        ("{bundle} {wolves}", 2, "error: Missing option '--out'"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(
+    dogvscat: Dogvscat, untouched_bundle: Path, tmp_path: Path, arguments: str, code: int, error: str
+) -> None:
+    for name in ("husky", "wolf"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(b"never looked at")
+    done = dogvscat("evaluate", *arguments.format(bundle=untouched_bundle, wolves=tmp_path).split(), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert error in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["husky", "wolf"]
