@@ -92,9 +92,9 @@ def test_results_that_have_no_place_are_refused_before_any_photo_is_read(
     bundle: Path, drawn_photos: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(WriteError, match="could not write .*file: Not a directory"):
+    with pytest.raises(WriteError, match=r"could not write .*file: Not a directory"):
         judged(bundle, drawn_photos, tmp_path / "file")
-    with pytest.raises(WriteError, match="could not write .*below: Not a directory"):
+    with pytest.raises(WriteError, match=r"could not write .*below: Not a directory"):
         judged(bundle, drawn_photos, tmp_path / "file" / "below")
     assert (tmp_path / "file").read_text() == "mine"
 

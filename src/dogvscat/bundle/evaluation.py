@@ -67,9 +67,7 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Ev
     results = {split: judge_split(judged[split]) for split in SPLIT_ORDER if split in judged}
     num_judged = sum(result.n for result in results.values())
     if left_out := len(source.photos) - len(failures) - num_judged:
-        say(
-            f"{left_out:,} of these photos were left out of the model's run (manifest.csv says why), and so they are here."
-        )
+        say(f"{left_out:,} of these photos were left out of the model's run (manifest.csv says why); so they are here.")
     if not results:
         hint = "`dogvscat audit` says what is wrong with each."
         raise DataError(f"none of {len(source.photos):,} photos can be judged", hint=hint)

@@ -1,11 +1,13 @@
 """A training from photographs to a judged bundle, read downward: data, network, loop, judging, bundle, report."""
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from dogvscat import home, writing
 from dogvscat.config import Config, changed
 from dogvscat.errors import DataError, Interrupted, UsageError
 from dogvscat.judging.image_grid import image_grid
@@ -44,6 +46,8 @@ def train(photos: Path, config: Config, out: Path | None, say: Say) -> Run:
         Interrupted: on Ctrl-C; go on with `resume`.
     """
     refuse_existing(out)
+    if not os.path.exists(home.area("pixels")):  # noqa: PTH110 - else all that is needed may be there; never raises
+        writing.refuse_unwritable(home.area("pixels"))
     source = open_photos(photos)
     manifest = make_manifest(source, config.data)
     _describe(manifest, source.skipped, say)
@@ -69,6 +73,7 @@ def resume(folder: Path, settings: Sequence[str], say: Say) -> Run:
     """
     run = Run(folder)
     config = _extended(run.load_config(), settings)
+    writing.refuse_unwritable(folder)
     environment = run.load_environment()
     manifest = run.load_manifest()
     if going_on := run.checkpoint_file.exists():

@@ -74,8 +74,6 @@ def write_audit(folder: Path, audit: Audit, source: PhotoSource) -> None:
     Raises:
         WriteError: if they cannot be written.
     """
-    header = ("path", "kind", "group", "detail")
-    writing.write_csv(folder / "issues.csv", header, (astuple(issue) for issue in audit.issues))
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
     page = environment.get_template("audit.html.jinja").render(
         audit=audit,
@@ -84,7 +82,9 @@ def write_audit(folder: Path, audit: Audit, source: PhotoSource) -> None:
         num_found=len({issue.path for issue in audit.issues}),
         sections=_sections(audit, source),
     )
-    writing.write_text(folder / "audit.html", _printable(page))
+    writing.write_text(folder / "audit.html", _printable(page))  # the larger first: where it fits, the table does
+    header = ("path", "kind", "group", "detail")
+    writing.write_csv(folder / "issues.csv", header, (astuple(issue) for issue in audit.issues))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from dogvscat import home, progress, writing
-from dogvscat.errors import ImageError
+from dogvscat.errors import ImageError, WriteError
 from dogvscat.photos.decoder import DECODER_VERSION, examine
 from dogvscat.photos.sources import Photo, PhotoSource
 
@@ -68,7 +69,8 @@ def scan(source: PhotoSource) -> list[ScannedPhoto]:
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
     if not any(photo.error_code in _PASSING for photo in scanned):
-        _save(remembered, scanned)
+        with suppress(WriteError):  # it only saves time; who needs the disk for more will say so
+            _save(remembered, scanned)
     return scanned
 
 

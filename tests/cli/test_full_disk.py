@@ -1,0 +1,184 @@
+"""Full disks and read-only folders: a named error, no half files, earlier results intact, and the same command works
+once there is room. On real small disks, which only root may mount; folders become read-only for root as well.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dogvscat.bundle.publish import unpacked_weights
+from dogvscat.photos.drawing import write_sample
+
+Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+SmallDisk = Callable[[int], Path]
+
+PAGE = 4096
+FULL = "No space left on device"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def room_for(*files: Path) -> int:
+    """Bytes on a disk that these files take."""
+    return sum(-(-file.stat().st_size // PAGE) * PAGE for file in files)
+
+
+def fill(disk: Path, leave: int) -> Path:
+    """Leave no more than so many bytes."""
+    filler = disk / "filler"
+    state = os.statvfs(disk)
+    filler.write_bytes(bytes(state.f_bavail * state.f_frsize - leave))
+    return filler
+
+
+def refused(done: subprocess.CompletedProcess[str], reason: str) -> str:
+    """The error of a command that could not write."""
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    error = next(line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert error.startswith("error: could not write ")
+    assert error.endswith(f": {reason}")
+    assert "hint: " in done.stderr
+    return error
+
+
+def test_a_training_whose_disk_fills_up_twice_ends_as_if_it_had_not(
+    dogvscat: Dogvscat, quick_run: Path, drawn_photos: Path, small_disk: SmallDisk
+) -> None:
+    """First the pixel cache does not fit, then the second checkpoint beside the first; then there is room."""
+    disk = small_disk(64 * 1024)
+    run = disk / "run"
+    settings = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
+    command = ("train", drawn_photos, "--out", run, *(part for setting in settings for part in ("--set", setting)))
+    environment = {**os.environ, "DOGVSCAT_HOME": str(disk / "home")}
+    assert "/home/pixels/" in refused(dogvscat(*command, env=environment), FULL)
+    assert not run.exists()
+    assert {path.parent.name for path in disk.rglob("*") if path.is_file()} <= {"scans"}
+
+    before_training = ("config.toml", "environment.json", "manifest.csv", "augmentation.png", "history.csv")
+    checkpoint = quick_run / "checkpoint" / "state.npz"
+    room = room_for(*(quick_run / name for name in before_training), checkpoint)
+    room += 48 * 32 * 32 * 3 + 8 * PAGE  # pixel cache and scan
+    small_disk(room + checkpoint.stat().st_size // 2)
+    assert "/run/checkpoint/state.npz" in refused(dogvscat(*command, env=environment), FULL)
+    finished = np.load(run / "checkpoint" / "state.npz")["state"].tobytes()
+    assert b'"epoch": 1' in finished  # what was finished is kept
+    assert not list(disk.rglob("*.partial"))
+
+    small_disk(16 * 1024 * 1024)
+    done = dogvscat("train", "--resume", run, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "Going on after epoch 1" in done.stderr
+    straight, interrupted = (
+        unpacked_weights((folder / "bundle" / "weights.npz").read_bytes()) for folder in (quick_run, run)
+    )
+    for one, other in zip(straight, interrupted, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for name in ("predictions.csv", "manifest.csv"):
+        assert (run / name).read_bytes() == (quick_run / name).read_bytes()
+
+
+def test_an_audit_that_does_not_fit_leaves_the_one_before(
+    dogvscat: Dogvscat, tmp_path: Path, small_disk: SmallDisk
+) -> None:
+    photos = tmp_path / "photos"
+    write_sample(photos, 6, image_size=64)
+    for number in range(40):
+        (photos / "cat" / f"blank {number}.jpg").write_bytes(b"")
+    disk = small_disk(2 * 1024 * 1024)
+    command = ("audit", photos, "--out", disk / "audit")
+    assert dogvscat(*command).returncode == 0
+    before = contents(disk / "audit")
+    (photos / "cat" / "blank 1.jpg").unlink()
+    for leave in (PAGE, 0):
+        filler = fill(disk, leave)
+        assert str(disk / "audit") in refused(dogvscat(*command), FULL)
+        assert contents(disk / "audit") == before
+        filler.unlink()
+    assert dogvscat(*command).returncode == 0
+    after = contents(disk / "audit")
+    assert after.keys() == before.keys()
+    assert after["issues.csv"].count(b",empty,") == 39
+
+
+def test_a_disk_that_is_full_from_the_start_is_told_of_at_once(
+    dogvscat: Dogvscat, untouched_bundle: Path, drawn_photos: Path, small_disk: SmallDisk
+) -> None:
+    disk = small_disk(16 * PAGE)
+    fill(disk, 0)
+    for command in (
+        ("train", drawn_photos, "--out", disk / "run"),
+        ("evaluate", untouched_bundle, drawn_photos, "--out", disk / "evaluation"),
+        ("sample", disk / "drawn"),
+    ):
+        assert str(disk) in refused(dogvscat(*command), FULL)
+        assert not {path.name for path in disk.rglob("*") if path.is_file()} - {"filler"}
+    full_home = {**os.environ, "DOGVSCAT_HOME": str(disk / "home")}
+    assert "home/pixels" in refused(dogvscat("train", drawn_photos, env=full_home), FULL)
+    for command in (
+        ("audit", drawn_photos),
+        ("predict", drawn_photos, "--model", untouched_bundle),
+    ):  # whose caches only save time
+        done = dogvscat(*command, env=full_home)
+        assert done.returncode == 0, done.stderr
+
+
+def test_read_only_folders_are_told_of_at_once(
+    dogvscat: Dogvscat, untouched_bundle: Path, drawn_photos: Path, tmp_path: Path, unprivileged: dict[str, Any]
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (closed / "mine.txt").write_text("mine")
+    closed.chmod(0o555)
+    home = {**os.environ, "DOGVSCAT_HOME": str(closed)}
+    try:
+        for command in (
+            ("train", drawn_photos, "--out", closed / "deep" / "run"),
+            ("audit", drawn_photos, "--out", closed),
+            ("evaluate", untouched_bundle, drawn_photos, "--out", closed / "evaluation"),
+            ("sample", closed / "drawn"),
+        ):
+            assert str(closed) in refused(dogvscat(*command, **unprivileged), "Permission denied")
+        in_there = dogvscat("train", drawn_photos, cwd=closed, **unprivileged)  # the default is runs/ in this folder
+        assert "could not write runs" in refused(in_there, "Permission denied")
+        assert "closed/pixels" in refused(
+            dogvscat("train", drawn_photos, env=home, cwd=tmp_path, **unprivileged), "Permission denied"
+        )
+        for command in (("audit", drawn_photos), ("predict", drawn_photos, "--model", untouched_bundle)):
+            assert dogvscat(*command, env=home, **unprivileged).returncode == 0
+    finally:
+        closed.chmod(0o755)
+    assert contents(tmp_path) == {"closed/mine.txt": b"mine"}
+
+
+def test_a_run_that_may_no_longer_be_written_stays_as_it_is(
+    dogvscat: Dogvscat, quick_run: Path, unprivileged: dict[str, Any]
+) -> None:
+    before = contents(quick_run)
+    folders = [quick_run, *(path for path in quick_run.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        done = dogvscat("train", "--resume", quick_run, "--set", "training.epochs=3", **unprivileged)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    refused(done, "Permission denied")
+    assert contents(quick_run) == before
+
+
+@pytest.mark.parametrize("name", ["DOGVSCAT_HOME", "HOME"])
+def test_a_home_that_is_no_folder_does_not_keep_from_predicting(
+    dogvscat: Dogvscat, untouched_bundle: Path, drawn_photos: Path, name: str
+) -> None:
+    environment = {key: value for key, value in os.environ.items() if key not in ("DOGVSCAT_HOME", "XDG_CACHE_HOME")}
+    done = dogvscat("predict", drawn_photos, "--model", untouched_bundle, env={**environment, name: "/dev/null"})
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,69 @@
+"""Docs that can drift from the code are held to it."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from dogvscat.cli.main import FIRST_SCREEN, app
+from dogvscat.errors import DogvscatError
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = [command.name for command in app.registered_commands]
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_names_every_command(command: str) -> None:
+    assert f"`dogvscat {command}" in read("README.md")
+
+
+def test_the_first_screen_names_real_commands_only() -> None:
+    named = set(re.findall(r"^  dogvscat (\w+)", FIRST_SCREEN, re.MULTILINE))
+    assert named <= set(COMMANDS)
+    assert {"predict", "train"} <= named
+
+
+def test_every_dependency_is_explained() -> None:
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["train"], *extras["dev"]]
+    names = {re.split(r"[^A-Za-z0-9-]", requirement)[0].lower() for requirement in wanted} - {"dogvscat"}
+    explained = (
+        read("docs/architecture.md")
+        .lower()
+        .replace("onnx runtime", "onnxruntime")
+        .replace("on tensorflow", "tensorflow-cpu")
+    )
+    assert {name for name in names if name not in explained} == set()
+
+
+def test_every_room_is_explained() -> None:
+    rooms = {path.parent.name for path in (ROOT / "src" / "dogvscat").glob("*/__init__.py")}
+    assert {room for room in rooms if f"`{room}/`" not in read("docs/architecture.md")} == set()
+
+
+def test_exit_codes_are_those_documented() -> None:
+    codes: set[int] = set()
+    waiting = [DogvscatError]
+    while waiting:
+        kind = waiting.pop()
+        codes.add(kind.exit_code)
+        waiting += kind.__subclasses__()
+    listed = re.search(r"exit code \(0 ok, (.*?)\)", read("docs/architecture.md").replace("\n", " "))
+    assert listed
+    assert codes == {int(code) for code in re.findall(r"\d+", listed.group(1))}
+
+
+def test_contributing_stays_short() -> None:
+    assert len(read("CONTRIBUTING.md").splitlines()) < 60
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name} -> {target}"
