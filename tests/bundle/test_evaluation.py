@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from dogvscat.bundle.evaluation import Evaluation, evaluate
 from dogvscat.errors import DataError, ModelError, UsageError, WriteError
@@ -41,7 +42,15 @@ def run(bundle: Path, drawn_photos: Path, tmp_path: Path) -> Path:
         for number, photo in enumerate(sorted(drawn_photos.rglob("*.jpg"))):
             split = "" if number % 24 == 0 else "validation" if number % 8 == 1 else "train"
             digest = hashlib.sha256(photo.read_bytes()).hexdigest()
-            table.writerow({"path": photo.name, "label": photo.parent.name, "sha256": digest, "split": split})
+            table.writerow(
+                {
+                    "path": photo.name,
+                    "label": photo.parent.name,
+                    "sha256": digest,
+                    "perceptual_hash": "",
+                    "split": split,
+                }
+            )
     return folder
 
 
@@ -57,6 +66,16 @@ def test_what_a_run_knows_is_judged_apart(run: Path, drawn_photos: Path, tmp_pat
     assert "2 of these photos were left out of the model's run" in said
     predictions = rows_of(tmp_path / "out" / "predictions.csv")
     assert len(predictions) == 46
+
+
+def test_photos_saved_again_at_another_size_are_known_too(quick_run: Path, drawn_photos: Path, tmp_path: Path) -> None:
+    for photo in drawn_photos.rglob("*.jpg"):
+        copy = tmp_path / "larger" / photo.parent.name / f"{photo.stem}.png"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(photo) as image:
+            image.resize((150, 90)).save(copy)
+    evaluation, _ = judged(quick_run, tmp_path / "larger", tmp_path / "out")
+    assert {name: result.n for name, result in evaluation.results.items()} == {"validation": 5, "train": 43}
 
 
 def test_a_bundle_alone_knows_no_photos(bundle: Path, drawn_photos: Path, tmp_path: Path) -> None:

@@ -251,6 +251,11 @@ DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
     "checkpoint garbage": ("checkpoint/state.npz", lambda data: b"garbage" * 99, "state.npz is damaged"),
     "checkpoint with a flipped byte": ("checkpoint/state.npz", flipped, "state.npz is damaged"),
     "manifest cut short": ("manifest.csv", lambda data: data[:30], r"manifest\.csv is not a manifest"),
+    "manifest with a row less": (
+        "manifest.csv",
+        lambda data: data[: data.rindex(b"\n", 0, -1) + 1],
+        r"manifest\.csv does not list the photos that this run was started with",
+    ),
     "manifest garbage": ("manifest.csv", lambda data: b"\x00\xff" * 99, r"manifest\.csv is not a manifest"),
     "environment garbage": ("environment.json", lambda data: b"garbage", r"environment\.json cannot be read"),
     "environment of nothing": ("environment.json", lambda data: b"{}", r"environment\.json is damaged: expected"),

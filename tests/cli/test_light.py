@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,14 @@ def test_what_is_wrong_from_the_start_is_said_before_keras_loads(
     (tmp_path / "photos").symlink_to(drawn_photos)
     code, modules = loaded_by(tmp_path, *arguments.split())
     assert code == expected
+    assert modules & {"keras", "tensorflow"} == set()
+
+
+def test_a_damaged_checkpoint_is_told_of_before_keras_loads(tmp_path: Path, quick_run: Path) -> None:
+    run = Path(shutil.copytree(quick_run, tmp_path / "run"))
+    (run / "checkpoint" / "state.npz").write_bytes(b"garbage")
+    code, modules = loaded_by(tmp_path, "train", "--resume", run)
+    assert code == 4
     assert modules & {"keras", "tensorflow"} == set()
 
 

@@ -19,8 +19,9 @@ from dogvscat.judging.judge import SplitResult, judge_split, write_pictures
 from dogvscat.judging.predictions import write_predictions
 from dogvscat.judging.report import Report, write_report
 from dogvscat.photos.decoder import decode
+from dogvscat.photos.duplicates import find_copies
 from dogvscat.photos.manifest import load_manifest
-from dogvscat.photos.scan import sha256_of
+from dogvscat.photos.scan import scan
 from dogvscat.photos.sources import Photo, PhotoSource
 
 SPLIT_ORDER = ("test", "all", "validation", "train")
@@ -40,9 +41,9 @@ class Evaluation:
 def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Evaluation:
     """Judge a model on labelled photos and write metrics, predictions, pictures and a report.
 
-    Photos that the model's run knows, by their content, are judged apart under the split they had there, so that
-    pictures it learned from never pass for new ones. Those that the run left out, because the same picture is filed
-    under both classes, are not judged.
+    Photos that the model's run knows, by content or as near copies, are judged apart under the split they had there,
+    so that pictures it learned from never pass for new ones. Those that the run left out, because the same picture is
+    filed under both classes, are not judged.
 
     Args:
         model: A run folder or a bundle, or None for the shipped one.
@@ -63,7 +64,7 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Ev
         raise DataError(
             f"the photos are of {' and '.join(source.class_names)}, the model knows {' and '.join(card.class_names)}"
         )
-    judged, failures = _answer(predictor, source, _known_splits(predictor.bundle.folder))
+    judged, failures = _answer(predictor, source, _known_splits(predictor.bundle.folder, source))
     results = {split: judge_split(judged[split]) for split in SPLIT_ORDER if split in judged}
     num_judged = sum(result.n for result in results.values())
     if left_out := len(source.photos) - len(failures) - num_judged:
@@ -82,12 +83,21 @@ def _refuse_out(out: Path) -> None:
         raise UsageError(f"{out} is a run folder or a bundle and is not overwritten", hint="Choose another --out.")
 
 
-def _known_splits(bundle: Path) -> dict[str, str]:
-    """sha256 -> split, empty where left out, of every photo of the run that a bundle lies in; else nothing."""
+def _known_splits(bundle: Path, source: PhotoSource) -> dict[str, str]:
+    """Path -> split, empty where left out, of the photos that the run knows which a bundle lies in.
+
+    A photo is known by its content or by its picture: saved again at another size, it is still what was learned.
+    """
     manifest_file = bundle.parent / "manifest.csv"
     if bundle.name != RUN_BUNDLE or not manifest_file.is_file():
         return {}
-    return {row.sha256: row.split for row in load_manifest(manifest_file).rows}
+    rows = load_manifest(manifest_file).rows
+    by_content = {row.sha256: row.split for row in rows}
+    scanned = scan(source)
+    known = {photo.path: by_content[photo.sha256] for photo in scanned if photo.sha256 in by_content}
+    others = [photo for photo in scanned if photo.path not in known and photo.usable]
+    copies = find_copies([photo.perceptual_hash for photo in others], [row.perceptual_hash for row in rows])
+    return known | {p.path: rows[copy].split for p, copy in zip(others, copies, strict=True) if copy is not None}
 
 
 def _answer(
@@ -97,11 +107,11 @@ def _answer(
     logits: dict[str, list[np.ndarray]] = {}
     failures = []
     for batch in _batches(source, predictor.card.image_size):
-        good = [(photo, digest, pixels) for photo, digest, pixels in batch if not isinstance(pixels, ImageError)]
-        failures += [pixels for _, _, pixels in batch if isinstance(pixels, ImageError)]
-        answers = predictor.logits(np.stack([pixels for _, _, pixels in good])) if good else ()
-        for (photo, digest, _), logit in zip(good, answers, strict=True):
-            if not (split := known.get(digest, "all")):
+        good = [(photo, pixels) for photo, pixels in batch if not isinstance(pixels, ImageError)]
+        failures += [pixels for _, pixels in batch if isinstance(pixels, ImageError)]
+        answers = predictor.logits(np.stack([pixels for _, pixels in good])) if good else ()
+        for (photo, _), logit in zip(good, answers, strict=True):
+            if not (split := known.get(photo.path, "all")):
                 continue
             photos.setdefault(split, []).append(photo)
             logits.setdefault(split, []).append(logit)
@@ -120,13 +130,12 @@ def _answer(
     return judged, tuple(failures)
 
 
-def _batches(source: PhotoSource, image_size: int) -> Iterator[list[tuple[Photo, str, np.ndarray | ImageError]]]:
-    def look(photo: Photo) -> tuple[Photo, str, np.ndarray | ImageError]:
+def _batches(source: PhotoSource, image_size: int) -> Iterator[list[tuple[Photo, np.ndarray | ImageError]]]:
+    def look(photo: Photo) -> tuple[Photo, np.ndarray | ImageError]:
         try:
-            data = source.read(photo.path)
-            return photo, sha256_of(data), decode(data, photo.path, image_size)
+            return photo, decode(source.read(photo.path), photo.path, image_size)
         except ImageError as error:
-            return photo, "", error
+            return photo, error
 
     with ThreadPoolExecutor(cpu_count()) as pool:
         batch = []

@@ -27,7 +27,7 @@ _RECORDED_PACKAGES = (
     "onnxruntime",
 )
 
-_NEEDED = {"photos", "drawn_sample", "threads", "commit"}
+_NEEDED = {"photos", "data_digest", "drawn_sample", "threads", "commit"}
 """What is read back from `environment.json`."""
 
 
@@ -112,7 +112,11 @@ class Run:
         Raises:
             ModelError: if the file is missing or damaged.
         """
-        return load_manifest(self.manifest_file, drawn=bool(self.load_environment()["drawn_sample"]))
+        environment = self.load_environment()
+        manifest = load_manifest(self.manifest_file, drawn=bool(environment["drawn_sample"]))
+        if manifest.digest != environment["data_digest"]:
+            raise ModelError(f"{self.manifest_file} does not list the photos that this run was started with")
+        return manifest
 
 
 def start_run(out: Path | None, config: Config, manifest: Manifest, photos: Path, threads: int) -> Run:

@@ -70,6 +70,7 @@ def resume(folder: Path, settings: Sequence[str], say: Say) -> Run:
         ModelError: if the folder holds no run, or its checkpoint is damaged.
         UsageError: if a setting may not change.
         DataError: if the photos are gone or have changed, and the pixel cache is gone as well.
+        WriteError: if the folder cannot be written.
     """
     run = Run(folder)
     config = _extended(run.load_config(), settings)

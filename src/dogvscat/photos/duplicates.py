@@ -33,8 +33,8 @@ def near_duplicates(scanned: Sequence[ScannedPhoto]) -> list[Pair]:
     ]
     if len(comparable) < 2:
         return []
-    hashes = np.array([np.frombuffer(bytes.fromhex(scanned[i].perceptual_hash), dtype=np.uint64) for i in comparable])
-    pairs = []  # hashes: (num_comparable, 4)
+    hashes = _packed([scanned[index].perceptual_hash for index in comparable])  # (num_comparable, 4)
+    pairs = []
     for start in range(0, len(hashes), _ROWS_AT_ONCE):
         rows = hashes[start : start + _ROWS_AT_ONCE]
         bits = _differing_bits(rows, hashes[start:])  # (num_rows, num_comparable - start)
@@ -43,6 +43,25 @@ def near_duplicates(scanned: Sequence[ScannedPhoto]) -> list[Pair]:
             if row < column and scanned[first].sha256 != scanned[second].sha256:
                 pairs.append(Pair(first, second, int(bits[row, column])))
     return pairs
+
+
+def find_copies(wanted: Sequence[str], known: Sequence[str]) -> list[int | None]:
+    """For each perceptual hash, the index of the nearest known one if it belongs to the same picture, else None.
+
+    Args:
+        wanted: Hashes as hexadecimal digits; an empty one has no copy.
+        known: Likewise.
+    """
+    usable = [index for index, digits in enumerate(known) if digits]
+    if not usable:
+        return [None] * len(wanted)
+    packed = _packed([known[index] for index in usable])  # (num_usable, 4)
+    copies: list[int | None] = []
+    for digits in wanted:
+        bits = _differing_bits(_packed([digits]), packed)[0] if digits else np.array([NEAR_DUPLICATE_BITS + 1])
+        nearest = int(np.argmin(bits))
+        copies.append(usable[nearest] if bits[nearest] <= NEAR_DUPLICATE_BITS else None)
+    return copies
 
 
 def group_names(scanned: Sequence[ScannedPhoto], pairs: Iterable[Pair]) -> list[str]:
@@ -67,6 +86,11 @@ def group_names(scanned: Sequence[ScannedPhoto], pairs: Iterable[Pair]) -> list[
     for index, photo in enumerate(scanned):
         smallest[root(index)] = min(photo.sha256, smallest.get(root(index), photo.sha256))
     return [smallest[root(index)][:16] for index in range(len(scanned))]
+
+
+def _packed(hashes: Sequence[str]) -> np.ndarray:
+    """Hexadecimal digits as words, uint64 (num_hashes, 4)."""
+    return np.array([np.frombuffer(bytes.fromhex(digits), dtype=np.uint64) for digits in hashes])
 
 
 def _differing_bits(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
