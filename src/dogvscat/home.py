@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogvscat.errors import WriteError
+from dogvscat.errors import UsageError, WriteError
 
 AREAS = {
     "archives": "downloaded archives",
@@ -27,9 +27,21 @@ class Area:
 
 
 def home() -> Path:
-    """The folder that holds every cache; it need not exist yet."""
+    """The folder that holds every cache; it need not exist yet.
+
+    Raises:
+        UsageError: if DOGVSCAT_HOME is not set and this user has no home folder.
+    """
     if configured := os.environ.get("DOGVSCAT_HOME"):
         return Path(configured).expanduser()
+    try:
+        return _user_cache()
+    except RuntimeError:
+        hint = "Set DOGVSCAT_HOME to a folder."
+        raise UsageError("this user has no home folder to keep caches in", hint=hint) from None
+
+
+def _user_cache() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "dogvscat"
     if sys.platform == "win32":

@@ -1,7 +1,8 @@
 import pytest
 
-from dogvscat.judging.display import num_pictures, printable, shortened
+from dogvscat.judging.display import num_pictures, shortened
 from dogvscat.judging.figure_style import label_text
+from dogvscat.printable import printable
 
 
 @pytest.mark.parametrize(

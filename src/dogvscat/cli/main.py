@@ -10,7 +10,7 @@ import typer
 from dogvscat import __version__
 from dogvscat.cli import audit, cache, evaluate, fetch, predict, sample, speaking, train
 from dogvscat.errors import DogvscatError, Interrupted
-from dogvscat.judging.display import printable
+from dogvscat.printable import printable
 
 FIRST_SCREEN = """\
 dogvscat tells dogs from cats in photographs, learning from scratch.

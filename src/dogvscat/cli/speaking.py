@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dogvscat.errors import WriteError
-from dogvscat.judging.display import printable
+from dogvscat.printable import printable
 
 
 def say(sentence: str) -> None:

@@ -1,10 +1,6 @@
-"""File and class names as they may be shown: whoever named a file does not decide what a page or a picture says."""
+"""How names and numbers are worded in figures and reports."""
 
-
-def printable(text: str) -> str:
-    """The text with everything that cannot be shown written as an escape: control characters, direction overrides,
-    and bytes of file names that are not UTF-8 (`\\xff`)."""
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+from dogvscat.printable import printable
 
 
 def shortened(text: str, limit: int) -> str:
@@ -20,9 +16,3 @@ def num_pictures(n: int, split: str) -> str:
 def split_words(split: str) -> str:
     """A split as it stands before "pictures": `training` for `train`, nothing for `all`."""
     return {"train": "training", "all": ""}.get(split, printable(split))
-
-
-def _escaped(char: str) -> str:
-    if "\udc80" <= char <= "\udcff":  # how Python carries an undecodable byte
-        return f"\\x{ord(char) - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode("ascii")

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from dogvscat.judging.display import printable, shortened
+from dogvscat.judging.display import shortened
+from dogvscat.printable import printable
 from dogvscat.writing import write_bytes
 
 INK = "#22303c"

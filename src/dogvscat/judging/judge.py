@@ -10,12 +10,13 @@ from sklearn.metrics import confusion_matrix as count_answers
 
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.display import num_pictures, printable
+from dogvscat.judging.display import num_pictures
 from dogvscat.judging.figures import confusion_matrix, learning_curves, probability_histogram, reliability, roc
 from dogvscat.judging.history import History
 from dogvscat.judging.image_grid import image_grid
 from dogvscat.judging.intervals import Figure
 from dogvscat.judging.metrics import measure, measure_unsure
+from dogvscat.printable import printable
 
 WALL_COLUMNS = 6
 WALL_ROWS = 4

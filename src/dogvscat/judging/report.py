@@ -11,11 +11,12 @@ from markupsafe import Markup
 
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import CONFIDENT_CONTRADICTION, CURVES_NOTE, Finding, Suspect
-from dogvscat.judging.display import num_pictures, printable, split_words
+from dogvscat.judging.display import num_pictures, split_words
 from dogvscat.judging.history import History
 from dogvscat.judging.intervals import RESAMPLES, Figure, as_decimal, as_percent
 from dogvscat.judging.judge import SplitResult
 from dogvscat.labels import ClassNames
+from dogvscat.printable import printable
 from dogvscat.writing import write_bytes
 
 Rows = Sequence[tuple[str, str]]

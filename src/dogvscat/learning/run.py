@@ -12,7 +12,7 @@ from typing import Any
 
 from dogvscat import writing
 from dogvscat.config import Config, build_config, read_toml, to_toml
-from dogvscat.errors import ModelError, UsageError, WriteError
+from dogvscat.errors import ConfigError, ModelError, UsageError, WriteError
 from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
 
 _RECORDED_PACKAGES = (
@@ -81,12 +81,15 @@ class Run:
         """The configuration this run was started with.
 
         Raises:
-            ModelError: if this is no run folder.
+            ModelError: if this is no run folder, or the file is damaged.
         """
         if not self.config_file.is_file():
             hint = "A run folder is what `dogvscat train` writes; it holds a config.toml."
             raise ModelError(f"{self.folder} is not a run folder", hint=hint)
-        return build_config(read_toml(self.config_file))
+        try:
+            return build_config(read_toml(self.config_file))
+        except ConfigError as error:
+            raise ModelError(f"{self.config_file} is damaged: {error.message}", hint=error.hint) from None
 
     def save_config(self, config: Config) -> None:
         """Write the configuration; reading it back gives an equal one."""

@@ -18,6 +18,7 @@ from dogvscat.photos.duplicates import group_names, near_duplicates
 from dogvscat.photos.issues import ISSUE_KINDS, Issue, find_issues
 from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import PhotoSource
+from dogvscat.printable import printable
 
 KIND_MEANS = {
     "unreadable": "Cannot be decoded: damaged, of an unknown format, or far too large. Left out of training.",
@@ -77,12 +78,13 @@ def write_audit(folder: Path, audit: Audit, source: PhotoSource) -> None:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
     page = environment.get_template("audit.html.jinja").render(
         audit=audit,
-        name=source.location.resolve().name,
-        classes=audit.count_classes(),
+        name=printable(source.location.resolve().name),
+        location=printable(audit.location),
+        classes={printable(name): count for name, count in audit.count_classes().items()},
         num_found=len({issue.path for issue in audit.issues}),
         sections=_sections(audit, source),
     )
-    writing.write_text(folder / "audit.html", _printable(page))  # the larger first: where it fits, the table does
+    writing.write_text(folder / "audit.html", page)  # the larger first: where it fits, the table does
     header = ("path", "kind", "group", "detail")
     writing.write_csv(folder / "issues.csv", header, (astuple(issue) for issue in audit.issues))
 
@@ -135,12 +137,7 @@ def _show(source: PhotoSource, photo: ScannedPhoto, issue: Issue, class_names: C
             thumbnail = _data_uri(Image.fromarray(pixels), photo)
         except ImageError:  # changed since the scan; the row in the table still says what was found
             pass
-    return _Shown(photo.path, class_names[photo.label], issue.detail, thumbnail)
-
-
-def _printable(page: str) -> str:
-    """Bytes of file names that are not UTF-8 as \\xNN."""
-    return page.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return _Shown(printable(photo.path), printable(class_names[photo.label]), printable(issue.detail), thumbnail)
 
 
 def _data_uri(image: Image.Image, photo: ScannedPhoto) -> str:
