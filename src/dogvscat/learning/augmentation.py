@@ -8,10 +8,10 @@ is resampled once; what the map brings in from outside is the picture's own refl
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from dogvscat.config import AugmentationConfig
 from dogvscat.learning.randomness import stateless_uniform
+from dogvscat.learning.warping import warp
 
 _MID_GREY = 128
 _NUM_VALUES = 9
@@ -22,7 +22,7 @@ class _Draws:
     """What was drawn for each picture of a batch; every field has one row a picture."""
 
     maps: np.ndarray
-    """float64 (num_images, 6): output to input coordinates, in pixels, as Pillow's affine transform takes them."""
+    """float64 (num_images, 6): output to input coordinates, in pixels, as `warp` takes them."""
     tables: np.ndarray
     """uint8 (num_images, 256): brightness and contrast."""
     corners: np.ndarray
@@ -46,14 +46,9 @@ def augment(images: np.ndarray, config: AugmentationConfig, seed: int, epoch: in
         return images
     size = images.shape[1]
     draws = _draw(config, size, stateless_uniform(seed, epoch, samples, _NUM_VALUES))
-    margin = size // 4
-    padded = _reflected(images, margin)  # (num_images, size + 2 margin, size + 2 margin, 3)
-    result = np.empty_like(images)
-    for image, target, affine, table in zip(padded, result, draws.maps, draws.tables, strict=True):
-        warped = Image.fromarray(image).transform(
-            (size, size), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR, fillcolor=(_MID_GREY,) * 3
-        )
-        np.take(table, np.asarray(warped), out=target)
+    result = warp(images, draws.maps)
+    for image, table in zip(result, draws.tables, strict=True):
+        np.take(table, image, out=image, mode="clip")  # `clip` only because it needs no check
     side = round(config.cutout * size)
     for image, (row, column) in zip(result, draws.corners, strict=True) if side else ():
         image[row : row + side, column : column + side] = _MID_GREY
@@ -78,12 +73,12 @@ def _draw(config: AugmentationConfig, size: int, uniform: np.ndarray) -> _Draws:
 def _affine_maps(
     size: int, mirror: np.ndarray, angle: np.ndarray, scale: np.ndarray, shift: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """Maps from output pixels to pixels of the padded input, about the centre: (num_images, 6)."""
+    """Maps from output to input pixels, about the centre: (num_images, 6)."""
     a, b = mirror * scale * np.cos(angle), -mirror * scale * np.sin(angle)
     d, e = scale * np.sin(angle), scale * np.cos(angle)
-    centre, padded_centre = size / 2, size / 2 + size // 4
-    c = padded_centre + shift[0] - (a + b) * centre
-    f = padded_centre + shift[1] - (d + e) * centre
+    centre = size / 2
+    c = centre + shift[0] - (a + b) * centre
+    f = centre + shift[1] - (d + e) * centre
     return np.stack([a, b, c, d, e, f], axis=1)
 
 
@@ -92,8 +87,3 @@ def _tables(brightness: np.ndarray, contrast: np.ndarray) -> np.ndarray:
     values = np.arange(256, dtype=np.float64)
     changed = (values - _MID_GREY) * contrast[:, None] + _MID_GREY + 255.0 * brightness[:, None]
     return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
-
-
-def _reflected(images: np.ndarray, margin: int) -> np.ndarray:
-    index = np.pad(np.arange(images.shape[1]), margin, mode="reflect")
-    return images[:, index][:, :, index]
