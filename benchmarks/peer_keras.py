@@ -25,7 +25,7 @@ from dogvscat.photos.sources import open_photos
 
 SIDES = {
     "ours": "this project",
-    "plain": "as the Keras guides show it; Keras 3 switches XLA on by itself",
+    "plain": "as the Keras guides show it, with `jit_compile` at its default",
     "plain-cached": "the same with decoded pictures kept in memory by `Dataset.cache()`",
     "plain-no-xla": "cached as well, and compiled with `jit_compile=False`",
 }
