@@ -25,7 +25,7 @@ setup: .venv/ready
 	@touch $@
 
 train: setup
-	@$(BIN)/dogvscat start $(if $(DATA),"$(DATA)") $(if $(OUT),--out "$(OUT)")
+	@$(BIN)/dogvscat train $(if $(DATA),"$(DATA)") $(if $(OUT),--out "$(OUT)")
 
 test: lint
 	$(BIN)/python -m pytest

@@ -28,6 +28,12 @@ def test_the_first_screen_names_real_commands_only() -> None:
     assert {"predict", "train"} <= named
 
 
+def test_the_makefile_runs_real_commands() -> None:
+    run = re.findall(r"/dogvscat (\w+)", read("Makefile"))
+    assert run
+    assert set(run) <= set(COMMANDS)
+
+
 def test_every_dependency_is_explained() -> None:
     project = tomllib.loads(read("pyproject.toml"))["project"]
     extras = project["optional-dependencies"]
