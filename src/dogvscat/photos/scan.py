@@ -20,7 +20,7 @@ from dogvscat.photos.sources import Photo, PhotoSource
 
 SCAN_VERSION = 1
 HASH_SIDE = 16
-"""The perceptual hash has HASH_SIDE squared bits: more than the customary 64, for a clear gap between copies and chance."""
+"""The perceptual hash has HASH_SIDE squared bits, more than the customary 64, to keep copies and chance apart."""
 
 _SCAN_SIZE = 4 * HASH_SIDE  # what the hash's cosine transform looks at, in pixels
 _PASSING = ("permission", "not_found")  # put right without touching the file, so not worth remembering
