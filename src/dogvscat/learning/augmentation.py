@@ -46,9 +46,7 @@ def augment(images: np.ndarray, config: AugmentationConfig, seed: int, epoch: in
         return images
     size = images.shape[1]
     draws = _draw(config, size, stateless_uniform(seed, epoch, samples, _NUM_VALUES))
-    result = warp(images, draws.maps)
-    for image, table in zip(result, draws.tables, strict=True):
-        np.take(table, image, out=image, mode="clip")  # `clip` only because it needs no check
+    result = warp(images, draws.maps, draws.tables)
     side = round(config.cutout * size)
     for image, (row, column) in zip(result, draws.corners, strict=True) if side else ():
         image[row : row + side, column : column + side] = _MID_GREY
