@@ -7,6 +7,7 @@ the saved file can be fed back. Unknown keys are errors, with the nearest known 
 
 import difflib
 import json
+import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -220,11 +221,22 @@ def changed(config: Config, settings: Iterable[str]) -> Config:
     return build_config(_merged(config.model_dump(), parse_settings(settings)))
 
 
-def to_toml(config: Config) -> str:
-    """The configuration as TOML that `--config` reads back to an equal one."""
+def to_toml(config: Config, *, explained: bool = False) -> str:
+    """The configuration as TOML that `--config` reads back to an equal one.
+
+    Args:
+        config: The configuration.
+        explained: With the meaning of each setting as a comment above it.
+    """
     lines = [f"recipe = {_toml_value(config.recipe)}"]
-    for section, values in config.model_dump(exclude={"recipe"}).items():
-        lines += ["", f"[{section}]", *(f"{key} = {_toml_value(value)}" for key, value in values.items())]
+    for name in Config.model_fields:
+        if not isinstance(section := getattr(config, name), Section):
+            continue
+        lines += ["", f"[{name}]"]
+        for key, value in section.model_dump().items():
+            meaning = " ".join((type(section).model_fields[key].description or "").split())
+            lines += [f"# {line}" for line in textwrap.wrap(meaning, 110)] if explained else []
+            lines += [f"{key} = {_toml_value(value)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -273,7 +285,8 @@ def _explain(error: ValidationError) -> ConfigError:
     if first["type"] == "extra_forbidden":
         known = list(known_keys() if "." in key else Config.model_fields)
         known = [other for other in known if other.endswith(f".{first['loc'][-1]}")] or known  # of another section
-        return ConfigError(f"there is no setting {key!r}", hint=_nearest(key, known).strip() or None)
+        hint = f"{_nearest(key, known)} `dogvscat train --show-settings` lists every one."
+        return ConfigError(f"there is no setting {key!r}", hint=hint.strip())
     message = first["msg"].removeprefix("Value error, ")
     if not key or first["type"] == "value_error":  # what was received is in the message
         return ConfigError(message)
@@ -287,5 +300,5 @@ def known_keys() -> list[str]:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean {nearest[0]!r}?" if nearest else ""

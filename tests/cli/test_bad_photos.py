@@ -155,6 +155,14 @@ def test_folders_are_walked_in_order_and_other_files_counted(predict: Callable, 
     assert "4 files of other kinds were skipped" in errors
 
 
+def test_a_photo_on_stdin_is_told_from_a_list(dogvscat: Callable, drawn_photos: Path) -> None:
+    with next(path for path in drawn_photos.glob("cat/*")).open("rb") as photo:
+        done = dogvscat("predict", "-", stdin=photo)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: stdin is no text, expected a list of paths, one a line\n")
+    assert done.stdout == ""
+
+
 def test_a_list_on_stdin_is_read_between_other_arguments(predict: Callable, tmp_path: Path) -> None:
     good = saved(red(), "PNG")
     written(tmp_path, {"1.png": good, "2.png": good, "3.png": good})

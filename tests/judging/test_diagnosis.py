@@ -81,6 +81,13 @@ def test_epochs_that_ran_out():
     assert "--set training.epochs=12" in next(f.try_next for f in found if f.kind == "epoch_limit")
     assert "epoch_limit" not in kinds(diagnose(history(CALM, stopped_early=False), GOOD_TRAIN, GOOD_VALIDATION))
     assert "epoch_limit" not in kinds(diagnose(history(falling), GOOD_TRAIN, GOOD_VALIDATION))
+    assert "epoch_limit" not in kinds(diagnose(history([0.6, 0.61], stopped_early=False), GOOD_TRAIN, GOOD_VALIDATION))
+
+
+def test_advice_to_learn_for_longer_fits_how_training_ended():
+    for stopped, advice in ((True, "training.early_stopping_patience=12"), (False, f"training.epochs={2 * len(CALM)}")):
+        found = diagnose(history(CALM, stopped_early=stopped), figures(10_100, 20_000), figures(1260, 2500))
+        assert advice in found[0].try_next
 
 
 def test_noise_is_judged_in_the_second_half():

@@ -51,6 +51,16 @@ def test_classic_is_what_the_design_describes() -> None:
     assert "classic" in recipe_names()
 
 
+def test_settings_are_explained_in_toml_that_reads_back(tmp_path: Path) -> None:
+    config = resolve_config("classic", None, ["network.dropout=0.3"])
+    explained = to_toml(config, explained=True)
+    assert resolve_config("classic", _toml(tmp_path / "explained.toml", explained)) == config
+    for key in known_keys():
+        lines = explained.splitlines()
+        place = next(n for n, line in enumerate(lines) if line.startswith(f"{key.partition('.')[2]} = "))
+        assert lines[place - 1].startswith("# "), key
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_round_trips(tmp_path: Path, name: str) -> None:
     config = resolve_config(name)
@@ -110,7 +120,8 @@ def test_every_name_round_trips(name: str) -> None:
 def test_what_is_wrong_is_named(setting: str, message: str, hint: str | None) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         resolve_config("classic", None, [setting])
-    assert caught.value.hint == (f"Did you mean {hint}?" if hint else None)
+    expected = f"Did you mean {hint}? `dogvscat train --show-settings` lists every one." if hint else None
+    assert caught.value.hint == expected
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,10 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Ev
         raise DataError(
             f"the photos are of {' and '.join(source.class_names)}, the model knows {' and '.join(card.class_names)}"
         )
-    judged, failures = _answer(predictor, source, _known_splits(predictor.bundle.folder, source))
+    manifest_file = _run_manifest(predictor.bundle.folder)
+    if manifest_file is None:
+        say("This bundle lies outside of its run folder: photos it learned from cannot be told apart, and flatter it.")
+    judged, failures = _answer(predictor, source, _known_splits(manifest_file, source) if manifest_file else {})
     results = {split: judge_split(judged[split]) for split in SPLIT_ORDER if split in judged}
     num_judged = sum(result.n for result in results.values())
     if left_out := len(source.photos) - len(failures) - num_judged:
@@ -83,14 +86,17 @@ def _refuse_out(out: Path) -> None:
         raise UsageError(f"{out} is a run folder or a bundle and is not overwritten", hint="Choose another --out.")
 
 
-def _known_splits(bundle: Path, source: PhotoSource) -> dict[str, str]:
-    """Path -> split, empty where left out, of the photos that the run knows which a bundle lies in.
+def _run_manifest(bundle: Path) -> Path | None:
+    """The manifest of the run that a bundle lies in, if it lies in one."""
+    file = bundle.parent / "manifest.csv"
+    return file if bundle.name == RUN_BUNDLE and file.is_file() else None
+
+
+def _known_splits(manifest_file: Path, source: PhotoSource) -> dict[str, str]:
+    """Path -> split, empty where left out, of the photos that a run knows.
 
     A photo is known by its content or by its picture: saved again at another size, it is still what was learned.
     """
-    manifest_file = bundle.parent / "manifest.csv"
-    if bundle.name != RUN_BUNDLE or not manifest_file.is_file():
-        return {}
     rows = load_manifest(manifest_file).rows
     by_content = {row.sha256: row.split for row in rows}
     scanned = scan(source)
@@ -151,6 +157,9 @@ def _warn(results: Mapping[str, SplitResult], card: Card, say: Say) -> None:
     if "train" in results:
         num_seen = results["train"].n
         say(f"{num_seen:,} of these photos trained the model; they are judged apart and say nothing about new photos.")
+    if "validation" in results:
+        num_chose = results["validation"].n
+        say(f"{num_chose:,} of these photos chose its epoch, temperature and threshold, which flatters it a little.")
     if card.origin.drawn_sample:
         say("This model learned from drawings, not photographs.")
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from dogvscat.bundle.card import CARD_FILE, MODEL_FILE, Card, parse_card
 from dogvscat.errors import ModelError
 
-SHIPPED = Path(__file__).parent.parent / "models" / "classic"
+MODELS = Path(__file__).parent.parent / "models"
+"""The bundles that ship, known by name as well."""
+SHIPPED = MODELS / "classic"
 """The bundle that `predict` uses when none is named."""
 
 RUN_BUNDLE = "bundle"
@@ -29,14 +31,15 @@ class Bundle:
 
 
 def find_bundle(model: Path | None = None) -> Path:
-    """The bundle folder that MODEL means: a run folder, a bundle folder, or none for the shipped one.
+    """The bundle folder that MODEL means: a run folder, a bundle folder, the name of a shipped one, or none for that
+    which `predict` uses.
 
     Raises:
         ModelError: if there is no bundle there.
     """
     folder = model if model is not None else SHIPPED
     try:
-        for candidate in (folder / RUN_BUNDLE, folder):
+        for candidate in (folder / RUN_BUNDLE, folder, MODELS / folder.name if len(folder.parts) == 1 else folder):
             if (candidate / CARD_FILE).is_file():
                 return candidate
         what = "holds no bundle" if folder.exists() else "does not exist"

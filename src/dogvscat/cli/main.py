@@ -18,7 +18,7 @@ dogvscat tells dogs from cats in photographs, learning from scratch.
   dogvscat predict photo.jpg       what is on a photo (a network comes with the package)
   dogvscat train photos/           train your own from a folder or zip: one folder a class
   dogvscat audit photos/           find broken, doubled and doubtful photos first
-  dogvscat evaluate runs/classic-1 photos/    judge a network on other photos
+  dogvscat evaluate runs/classic-1 photos/ --out judged/    judge a network on other photos
   dogvscat fetch                   download 25,000 photos of cats and dogs
   dogvscat sample drawings/        draw cats and dogs, to try everything without photos
 

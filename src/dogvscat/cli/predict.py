@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.speaking import flush, say, show, show_json
-from dogvscat.errors import DataError
+from dogvscat.errors import DataError, UsageError
 
 
 def command(
     photos: Annotated[list[str], typer.Argument(help="Files, folders, or - for a list of paths on stdin.")],
-    model: Annotated[Path | None, typer.Option(help="A run folder or a bundle. Default: the shipped one.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A run folder, a bundle, or the name of a shipped one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Say what is on each photo, with its probabilities.
@@ -38,7 +38,7 @@ def command(
         if as_json:
             show_json({"path": answer.path, "label": answer.label, "probabilities": answer.probabilities})
         else:
-            chances = "  ".join(f"{name} {probability:.1%}" for name, probability in answer.probabilities.items())
+            chances = "  ".join(f"{name} {probability:>6.1%}" for name, probability in answer.probabilities.items())
             show(f"{answer.label:<8} {chances}  {answer.path}")
     flush()
     return _sum_up(walk, num_answered, num_failed)
@@ -57,6 +57,9 @@ class Walk:
         for argument in self.arguments:
             if argument == "-":
                 for line in sys.stdin.buffer:
+                    if b"\0" in line:
+                        hint = "Example: find photos -name '*.jpg' | dogvscat predict -"
+                        raise UsageError("stdin is no text, expected a list of paths, one a line", hint=hint)
                     if path := os.fsdecode(line.rstrip(b"\r\n")):
                         yield from self._expanded(path)
             else:

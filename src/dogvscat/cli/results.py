@@ -19,6 +19,8 @@ def show_figures(metrics: Mapping[str, Any]) -> None:
             f"{split:<10} accuracy {accuracy['value']:.2%} (95 %: {accuracy['low']:.2%} to {accuracy['high']:.2%}), "
             f"n = {result['n']:,}"
         )
+        if accuracy["low"] <= figures["majority_baseline"]["value"]:
+            show("           no better than always naming the commoner class: of no use yet")
         for name in result["class_names"]:
             precision, recall = figures[f"precision_{name}"]["value"], figures[f"recall_{name}"]["value"]
             show(f"           {name}: precision {_share(precision)}, recall {_share(recall)}")

@@ -7,7 +7,7 @@ import typer
 
 from dogvscat.cli.extras import need_train_extra
 from dogvscat.cli.results import show_figures
-from dogvscat.cli.speaking import say, show_json
+from dogvscat.cli.speaking import say, show, show_json
 from dogvscat.errors import UsageError
 
 _EPILOG_RUN = "Look at {run}/report.html, then try: dogvscat predict PHOTO --model {run}"
@@ -29,6 +29,9 @@ def command(
     seed: Annotated[int | None, typer.Option(help="Short for --set training.seed=N.", min=0)] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/<recipe>-<n>.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder; needs nothing else.")] = None,
+    show_settings: Annotated[
+        bool, typer.Option("--show-settings", help="Print every setting with its value and meaning, and stop.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON document.")] = False,
 ) -> None:
     """Train a network from scratch, judge it, and write a report and a bundle.
@@ -37,6 +40,12 @@ def command(
     """
     overrides = [*(settings or []), *([f"data.test_share={test}"] if test else [])]
     overrides += [f"training.seed={seed}"] if seed is not None else []
+    if show_settings:
+        from dogvscat.config import resolve_config, to_toml
+
+        for line in to_toml(resolve_config(recipe, config, overrides), explained=True).splitlines():
+            show(line)
+        return
     if resume is not None:
         if photos or config or out:
             raise UsageError("--resume needs nothing else: photos, --config and --out are those of the run")

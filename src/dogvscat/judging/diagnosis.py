@@ -87,8 +87,8 @@ def diagnose(history: History, train: Mapping[str, Figure], validation: Mapping[
     """
     if diverged := _diverged(history):
         return [diverged]
-    nothing = _learned_nothing(validation)
-    about_fit = [nothing] if nothing else [_over_fitting(train, validation), _under_fitting(train)]
+    nothing = _learned_nothing(history, validation)
+    about_fit = [nothing] if nothing else [_over_fitting(train, validation), _under_fitting(history, train)]
     problems = [*about_fit, _epoch_limit(history), _noisy(history), _few_pictures(validation)]
     notes = [_stopped_early(history), _memorised_late(history)]
     found = [finding for finding in problems + notes if finding]
@@ -124,7 +124,7 @@ def _diverged(history: History) -> Finding | None:
     )
 
 
-def _learned_nothing(validation: Mapping[str, Figure]) -> Finding | None:
+def _learned_nothing(history: History, validation: Mapping[str, Figure]) -> Finding | None:
     accuracy, baseline = validation["accuracy"], validation["majority_baseline"]
     if _number(accuracy.low) > _number(baseline.value):
         return None
@@ -134,8 +134,8 @@ def _learned_nothing(validation: Mapping[str, Figure]) -> Finding | None:
         "No better than always naming the commoner class",
         f"Validation accuracy is {as_percent(accuracy)}; naming the commoner class every time is right on "
         f"{100 * _number(baseline.value):.1f} %. The difference may be chance.",
-        "First check the labels with `dogvscat audit`. Then more epochs (`--set training.epochs=60`), another learning "
-        "rate (`--set training.learning_rate=0.0003`) or more pictures.",
+        f"First check the labels with `dogvscat audit`. Then {_longer(history)}, another learning rate "
+        "(`--set training.learning_rate=0.0003`) or more pictures.",
     )
 
 
@@ -155,7 +155,7 @@ def _over_fitting(train: Mapping[str, Figure], validation: Mapping[str, Figure])
     )
 
 
-def _under_fitting(train: Mapping[str, Figure]) -> Finding | None:
+def _under_fitting(history: History, train: Mapping[str, Figure]) -> Finding | None:
     accuracy, baseline = _number(train["accuracy"].value), _number(train["majority_baseline"].value)
     if baseline >= 1 or 1 - (1 - accuracy) / (1 - baseline) >= UNDER_FITTING_SKILL:
         return None
@@ -165,7 +165,7 @@ def _under_fitting(train: Mapping[str, Figure]) -> Finding | None:
         "Under-fitting: weak even on pictures it has seen",
         f"Accuracy on the training pictures themselves is only {as_percent(train['accuracy'])}. The network is too "
         "small, too restrained, or was not trained for long enough.",
-        "More epochs (`--set training.epochs=60`), less dropout (`--set network.dropout=0.25`), weaker augmentation "
+        f"Try {_longer(history)}, less dropout (`--set network.dropout=0.25`), weaker augmentation "
         "(`--set augmentation.rotation=0`), or larger pictures (`--set data.image_size=96`).",
     )
 
@@ -173,7 +173,7 @@ def _under_fitting(train: Mapping[str, Figure]) -> Finding | None:
 def _epoch_limit(history: History) -> Finding | None:
     epochs = len(history.rows)
     best = int(np.argmin(history.column("val_loss")))
-    if history.stopped_early or epochs - 1 - best > max(1, STILL_IMPROVING_SHARE * epochs):
+    if history.stopped_early or epochs - 1 - best > STILL_IMPROVING_SHARE * epochs:
         return None
     return Finding(
         "epoch_limit",
@@ -181,7 +181,7 @@ def _epoch_limit(history: History) -> Finding | None:
         "The epochs ran out while it was still improving",
         f"The best validation loss came in epoch {int(history.rows[best]['epoch'] or 0)} of {history.last_epoch}. "
         "Training ended because the epochs were used up, not because it had stopped paying.",
-        f"Go on with `dogvscat train --resume RUN --set training.epochs={2 * history.last_epoch}`.",
+        f"Go on with this run: `dogvscat train --resume`, with `--set training.epochs={2 * history.last_epoch}`.",
     )
 
 
@@ -197,8 +197,7 @@ def _noisy(history: History) -> Finding | None:
         "Validation jumps from epoch to epoch",
         f"In the second half, validation accuracy changed by up to {100 * np.max(np.abs(jumps)):.1f} points from one "
         "epoch to the next. Which epoch is best is then partly luck.",
-        "Smaller steps: `--set training.learning_rate=0.0003`, `--set training.schedule=reduce_on_plateau`, or larger "
-        "batches (`--set training.batch_size=128`)."
+        "Smaller steps: `--set training.learning_rate=0.0003`, or larger batches (`--set training.batch_size=128`)."
         + (" More validation pictures (`--set data.validation_share=0.2`)." if history.num_validation < 1000 else ""),
     )
 
@@ -258,6 +257,13 @@ def _generalises(train: Mapping[str, Figure], validation: Mapping[str, Figure]) 
         "A stronger network or larger pictures can now pay: `--set network.filters=[32,64,128,256]` or "
         "`--set data.image_size=96`.",
     )
+
+
+def _longer(history: History) -> str:
+    """What lets a network learn for longer, as the training ended."""
+    if history.stopped_early:
+        return "more patience (`--set training.early_stopping_patience=12`)"
+    return f"more epochs (`--set training.epochs={2 * history.last_epoch}`)"
 
 
 def _number(value: float | None) -> float:

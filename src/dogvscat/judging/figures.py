@@ -187,7 +187,7 @@ def _named(answers: Answers) -> str:
 
 
 def _percent() -> PercentFormatter:
-    return PercentFormatter(1.0, decimals=0, symbol=" %")
+    return PercentFormatter(1.0, decimals=None, symbol=" %")  # as many as keep neighbouring ticks apart
 
 
 def _thousands() -> StrMethodFormatter:

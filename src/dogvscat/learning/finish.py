@@ -105,7 +105,7 @@ def _tell(
         facts=_facts(training),
         settings=_settings(training.config),
         environment=[(name, _in_words(value)) for name, value in run.load_environment().items()],
-        commands=_commands(run),
+        commands=_commands(run, history),
         note=material.note,
     )
     write_report(run.report_file, report)
@@ -144,10 +144,12 @@ def _in_words(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _commands(run: Run) -> list[tuple[str, str]]:
-    folder = shlex.quote(str(run.folder))
+def _commands(run: Run, history: History) -> list[tuple[str, str]]:
+    folder, longer = shlex.quote(str(run.folder)), f"training.epochs={2 * history.last_epoch}"
+    if history.stopped_early:
+        longer = "training.early_stopping_patience=20"
     return [
         (f"dogvscat predict PHOTO --model {folder}", "what this network says about a photo of yours"),
         (f"dogvscat evaluate {folder} PHOTOS --out FOLDER", "judge it on photos it has not seen"),
-        (f"dogvscat train --resume {folder} --set training.epochs=100", "let it train longer"),
+        (f"dogvscat train --resume {folder} --set {longer}", "let it train longer"),
     ]

@@ -153,7 +153,8 @@ def refuse_existing(out: Path | None) -> None:
     folder = out or Path("runs")
     with writing.writing(folder):
         if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-            hint = f"Choose another --out, or go on with it: dogvscat train --resume {out}"
+            is_run = (out / "config.toml").is_file()
+            hint = "Choose another --out" + (f", or go on with it: dogvscat train --resume {out}" if is_run else ".")
             raise UsageError(f"{out} exists already and is not overwritten", hint=hint)
     writing.refuse_unwritable(folder)
 

@@ -52,6 +52,7 @@ def train(photos: Path, config: Config, out: Path | None, say: Say) -> Run:
     manifest = make_manifest(source, config.data)
     _describe(manifest, source.skipped, say)
     pixels = cached_pixels(source, manifest, config.data.image_size)
+    say("Loading Keras")
     threads = prepare_backend(config.training.threads)
     run = start_run(out, config, manifest, photos, threads)
     _fit_and_finish(run, config, Material(manifest, pixels), say, resume=False)
@@ -104,7 +105,10 @@ def _fit_and_finish(run: Run, config: Config, material: Material, say: Say, *, r
     if resume:
         training.resume()
         say(f"Going on after epoch {training.state.epoch}, step {training.state.step}.")
-    say(f"Training `{config.recipe}` ({model.count_params():,} weights) in {run.folder}")
+    if training.state.finished(settings):
+        say("Nothing is left to train, unless training.epochs, or the patience if it stopped early, is raised.")
+    else:
+        say(f"Training `{config.recipe}` ({model.count_params():,} weights) in {run.folder}")
     try:
         training.fit()
     except Interrupted as stop:

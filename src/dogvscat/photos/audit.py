@@ -23,8 +23,8 @@ from dogvscat.printable import printable
 KIND_MEANS = {
     "unreadable": "Cannot be decoded: damaged, of an unknown format, or far too large. Left out of training.",
     "empty": "The file has no bytes. Left out of training.",
-    "exact_duplicate": "The very same file more than once. All copies stay on one side of every split.",
-    "near_duplicate": "The same picture saved, scaled or cropped again. Kept on one side of every split as well.",
+    "exact_duplicate": "The very same file more than once. Copies stay on one side of a split, or are all left out.",
+    "near_duplicate": "The same picture saved, scaled or cropped again. Kept together as well.",
     "label_conflict": "The same picture filed under both classes. All copies are left out of training.",
     "low_information": "Blank or nearly blank: there is nothing to see.",
     "odd_size": "Ten times more or fewer pixels than the typical photo here.",

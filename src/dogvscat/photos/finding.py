@@ -45,11 +45,12 @@ def find_photos(given: Path | None, say: Say) -> Path:
         "Training on the DRAWN SAMPLE instead: cats and dogs drawn by code. It shows every step, but what it learns is "
         "of no use on photographs. Give your own with PHOTOS (or make train DATA=photos.zip)."
     )
-    return _drawn_sample()
+    return _drawn_sample(say)
 
 
-def _drawn_sample() -> Path:
+def _drawn_sample(say: Say) -> Path:
     folder = home.area("archives") / f"drawn-sample-{DRAWN_COUNT}"
     if not (folder / "dog").is_dir():  # appears last: a sample that was cut off is drawn again
+        say(f"Drawing {DRAWN_COUNT:,} pictures, once; about a minute.")
         write_sample(folder, DRAWN_COUNT)
     return folder
