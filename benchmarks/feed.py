@@ -36,7 +36,7 @@ def main() -> None:
     config = resolve_config(arguments.recipe, None, arguments.settings)
     source = open_photos(arguments.photos)
     manifest = make_manifest(source, config.data)
-    material = Material(manifest, cached_pixels(source, manifest, config.data.image_size))
+    material = Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
     prepare_backend(config.training.threads)
 
     from dogvscat.learning.networks import build_network
@@ -44,7 +44,7 @@ def main() -> None:
 
     model = build_network(config.network, config.data.image_size)
     compile_network(model, config.training)
-    feed = TrainingFeed(material.pictures("train"), config.augmentation, config.training.batch_size, seed=0)
+    feed = TrainingFeed(material.pictures("train"), config)
     fixed = feed.batch(0, 0)
     epochs = (feed.batches(epoch) for epoch in itertools.count())
     live = itertools.chain.from_iterable(epochs)
@@ -70,9 +70,9 @@ def main() -> None:
 
 def _augmentation_seconds(feed: TrainingFeed) -> float:
     samples = np.arange(512)
-    pixels = feed.pictures.pixels(samples)
+    pixels = feed.pictures.pixels(samples, feed.config.data.image_size)
     started = time.perf_counter()
-    augment(pixels, feed.augmentation, 0, 0, samples)
+    augment(pixels, feed.config.augmentation, 0, 0, samples)
     return (time.perf_counter() - started) / len(samples)
 
 

@@ -118,7 +118,7 @@ def _run_ours(photos: Path, config: Config, arguments: argparse.Namespace) -> tu
 
     source = open_photos(photos)
     manifest = make_manifest(source, config.data)
-    material = Material(manifest, cached_pixels(source, manifest, config.data.image_size))
+    material = Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
     prepare_backend(0)
 
     from dogvscat.learning.loop import predict_logits
@@ -128,12 +128,12 @@ def _run_ours(photos: Path, config: Config, arguments: argparse.Namespace) -> tu
     model = build_network(config.network, config.data.image_size)
     compile_network(model, config.training)
     pictures = material.pictures("train")
-    feed = TrainingFeed(pictures, config.augmentation, config.training.batch_size, seed=0)
+    feed = TrainingFeed(pictures, config)
     ends = []
     for epoch in range(arguments.epochs):
         for batch in feed.batches(epoch):
             model.train_on_batch(*batch)
-        predict_logits(model, material.pictures("validation"))
+        predict_logits(model, material.pictures("validation"), config.data.image_size)
         ends.append(time.time())
     return ends, len(pictures)
 

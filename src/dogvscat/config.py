@@ -30,7 +30,7 @@ class DataConfig(Section):
     """Which pictures, at which size, and who judges them."""
 
     image_size: int = Field(64, ge=32, le=512)
-    """Side of the square that the network sees, in pixels. Photos are squashed to it, whatever their aspect."""
+    """Side of the square that the network judges, in pixels. Photos are squashed to it, whatever their aspect."""
     split_seed: int = Field(0, ge=0)
     """Seed of the split alone, so that runs with different training seeds are judged on the same pictures."""
     validation_share: float = Field(1 / 9, gt=0.0, lt=0.9)
@@ -59,6 +59,10 @@ class AugmentationConfig(Section):
     """Largest change of brightness, as a share of full white."""
     contrast: float = Field(0.1, ge=0.0, lt=1.0)
     """Largest relative change of contrast."""
+    color_cast: float = Field(0.0, ge=0.0, le=1.0)
+    """Largest change of brightness of each colour alone, as a share of full white."""
+    aspect: float = Field(0.0, ge=0.0, lt=1.0)
+    """Largest relative stretch of width against height: 0.25 for up to 5 : 4 either way."""
     cutout: float = Field(0.0, ge=0.0, le=0.75)
     """Side of a grey square hidden at a random place, as a share of the picture's side (DeVries and Taylor 2017)."""
 
@@ -66,24 +70,40 @@ class AugmentationConfig(Section):
 class NetworkConfig(Section):
     """The network's shape; it can be rebuilt from these allow-listed words and numbers alone."""
 
-    name: Literal["plain"] = "plain"
-    """`plain`: Conv2D + ReLU + MaxPool blocks, Flatten, Dense, Dropout, one logit."""
+    name: Literal["plain", "residual"] = "plain"
+    """`plain`: Conv2D + ReLU + MaxPool blocks, Flatten, Dense, Dropout, one logit. `residual`: a stem, then stages of a
+    convolution and residual blocks with batch normalisation, mean over the picture, Dropout, one logit."""
     filters: tuple[int, ...] = Field((32, 64, 128), min_length=1, max_length=6)
-    """Filters of each convolution block, in order."""
+    """Filters of each block (`plain`) or stage (`residual`), in order."""
     kernel_size: int = Field(3, ge=1, le=7)
     """Side of each convolution kernel, in pixels."""
     dense_units: int = Field(128, ge=1, le=4096)
-    """Units of the hidden dense layer."""
+    """Units of the hidden dense layer of `plain`."""
     dropout: float = Field(0.5, ge=0.0, lt=1.0)
-    """Share of the hidden units dropped at each training step (Srivastava et al. 2014)."""
+    """Share of the last units before the logit dropped at each training step (Srivastava et al. 2014)."""
     batch_normalization: bool = False
-    """Normalise after each convolution, before the ReLU (Ioffe and Szegedy 2015)."""
+    """Normalise after each convolution, before the ReLU (Ioffe and Szegedy 2015); `residual` does in any case."""
+    stem_filters: int = Field(32, ge=1, le=256)
+    """Filters of the first convolution of `residual`, which has stride 2."""
+    residual_blocks: tuple[int, ...] = Field((1, 1, 1), min_length=1, max_length=6)
+    """Residual blocks of each stage of `residual`, of two convolutions each (He et al. 2016)."""
+    flip_averaging: bool = False
+    """Judge each picture and its mirror image, and average the two logits; twice the work of an answer."""
 
     @model_validator(mode="after")
-    def _filters_in_range(self) -> "NetworkConfig":
-        if any(not 1 <= count <= 1024 for count in self.filters):
+    def _possible(self) -> "NetworkConfig":
+        for name, counts, least, most in (
+            ("filters", self.filters, 1, 1024),
+            ("residual_blocks", self.residual_blocks, 0, 16),
+        ):
+            if any(not least <= count <= most for count in counts):
+                raise ValueError(
+                    f"every entry of network.{name} must lie between {least} and {most}, received {list(counts)}"
+                )
+        if self.name == "residual" and len(self.residual_blocks) != len(self.filters):
             raise ValueError(
-                f"every entry of network.filters must lie between 1 and 1024, received {list(self.filters)}"
+                f"network.residual_blocks {list(self.residual_blocks)} and network.filters {list(self.filters)} "
+                "must be equally long"
             )
         return self
 
@@ -93,6 +113,9 @@ class TrainingConfig(Section):
 
     epochs: int = Field(60, ge=1, le=10_000)
     """Most passes over the training pictures."""
+    progressive_resizing: tuple[tuple[int, int], ...] = ()
+    """Pairs of (epochs, image_size) to begin with, such as [[10, 64], [8, 96]]; the epochs after them have
+    `data.image_size`. Small pictures first cost less and lose little. Only for networks that take any size."""
     batch_size: int = Field(64, ge=1, le=8192)
     """Pictures a step."""
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -119,6 +142,11 @@ class TrainingConfig(Section):
     early_stopping_patience: int = Field(8, ge=0)
     """Epochs without a better validation loss before training stops; the best weights are restored. 0: never stop
     early, and keep the last epoch's weights."""
+    recalibrated_pictures: int = Field(0, ge=0)
+    """Training pictures shown again at `data.image_size` after the last epoch, unchanged, to measure the means and
+    variances of batch normalisation anew; 0: keep those gathered in training."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the layers in training; weights, and the network that is judged and shipped, are float32."""
     seed: int = Field(0, ge=0, lt=2**31)
     """Seed of the first weights, the order of pictures, augmentation and dropout."""
     threads: int = Field(0, ge=0, le=256)
@@ -141,6 +169,19 @@ class Config(Section):
     def _possible_together(self) -> "Config":
         if self.data.validation_share + self.data.test_share >= 1.0:
             raise ValueError("data.validation_share and data.test_share together must stay below 1")
+        if self.network.name == "plain":
+            self._plain_fits()
+        for epochs, image_size in self.training.progressive_resizing:
+            if epochs < 1 or not 32 <= image_size <= 512:
+                raise ValueError(
+                    "training.progressive_resizing expects pairs of epochs (1 or more) and image_size (32 to 512), "
+                    f"received {[epochs, image_size]}"
+                )
+        return self
+
+    def _plain_fits(self) -> None:
+        if self.training.progressive_resizing:
+            raise ValueError("training.progressive_resizing needs a network that takes any size, such as `residual`")
         side = self.data.image_size
         for depth, _ in enumerate(self.network.filters, start=1):
             side = (side - self.network.kernel_size + 1) // 2
@@ -149,7 +190,19 @@ class Config(Section):
                     f"data.image_size {self.data.image_size} is used up by block {depth} of network.filters "
                     f"{list(self.network.filters)}; use larger pictures or fewer blocks"
                 )
-        return self
+
+    def image_size_at(self, epoch: int) -> int:
+        """The side of the training pictures in an epoch, counted from 0, in pixels."""
+        for epochs, image_size in self.training.progressive_resizing:
+            if epoch < epochs:
+                return image_size
+            epoch -= epochs
+        return self.data.image_size
+
+    @property
+    def image_sizes(self) -> list[int]:
+        """Every side that pictures are needed at, smallest first."""
+        return sorted({self.data.image_size, *(self.image_size_at(epoch) for epoch in range(self.training.epochs))})
 
 
 def recipe_names() -> list[str]:

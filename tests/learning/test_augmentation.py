@@ -81,6 +81,23 @@ def test_brightness_and_contrast_by_hand() -> None:
     np.testing.assert_array_equal(flatter, np.rint(128 - 28 * (1 + 0.5 * uniform[:, 6])))
 
 
+def test_a_colour_cast_moves_each_colour_alone_by_hand() -> None:
+    grey = np.full((16, SIZE, SIZE, 3), 100, np.uint8)
+    cast = 2 * stateless_uniform(SEED, EPOCH, SAMPLES, 13)[:, 9:12] - 1
+    np.testing.assert_array_equal(changed(grey, only(color_cast=0.1))[:, 0, 0], np.rint(100 + 25.5 * cast))
+
+
+def test_aspect_stretches_about_the_centre_at_equal_area(images: np.ndarray) -> None:
+    result = changed(images, only(aspect=0.5))
+    stretches = 1.5 ** ((2 * stateless_uniform(SEED, EPOCH, SAMPLES, 13)[:, 12] - 1) / 2)  # columns by it, rows against
+    padded = np.pad(images, ((0, 0), (SIZE, SIZE), (SIZE, SIZE), (0, 0)), mode="reflect")
+    for new, old, stretch in zip(result, padded, stretches, strict=True):
+        across, down, centre = SIZE / 2 * stretch, SIZE / 2 / stretch, 1.5 * SIZE
+        box = (centre - across, centre - down, centre + across, centre + down)
+        stretched = np.asarray(Image.fromarray(old).transform((SIZE, SIZE), Image.Transform.EXTENT, box, 2))
+        assert np.abs(new.astype(int) - stretched).max() <= 3
+
+
 def test_cutout_hides_one_square_inside(images: np.ndarray) -> None:
     black = np.zeros_like(images)
     result = changed(black, only(cutout=0.25))

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from dogvscat.config import AugmentationConfig
+from dogvscat.config import Config, build_config
 from dogvscat.learning.batches import LabelledPictures, TrainingFeed, balanced_class_weights
+
+CONFIG: Config = build_config(
+    {
+        "data": {"image_size": 32},
+        "augmentation": {"enabled": False},
+        "training": {"batch_size": 5, "seed": 3},
+    }
+)
 
 
 @pytest.fixture
@@ -14,8 +22,8 @@ def feed() -> TrainingFeed:
     images = np.zeros((30, 32, 32, 3), np.uint8)
     images[:, 0, 0, 0] = np.arange(30)
     indices = np.arange(29, 6, -1)
-    pictures = LabelledPictures(images, indices, (indices % 2).astype(np.int64))
-    return TrainingFeed(pictures, AugmentationConfig(enabled=False), batch_size=5, seed=3)
+    pictures = LabelledPictures({32: images}, indices, (indices % 2).astype(np.int64))
+    return TrainingFeed(pictures, CONFIG)
 
 
 def numbers(feed: TrainingFeed, epoch: int, first_step: int = 0) -> list[int]:
@@ -36,7 +44,7 @@ def test_an_epoch_goes_on_from_any_step(feed: TrainingFeed) -> None:
 
 
 def test_labels_and_weights_belong_to_the_pictures(feed: TrainingFeed) -> None:
-    weighted = TrainingFeed(feed.pictures, feed.augmentation, 5, 3, class_weights=(0.5, 2.0))
+    weighted = TrainingFeed(feed.pictures, CONFIG, class_weights=(0.5, 2.0))
     for batch in weighted.batches(0):
         odd = batch.pixels[:, 0, 0, :1] % 2
         np.testing.assert_array_equal(batch.y_true, odd)
@@ -47,7 +55,7 @@ def test_labels_and_weights_belong_to_the_pictures(feed: TrainingFeed) -> None:
 def test_an_error_while_preparing_reaches_the_loop(feed: TrainingFeed) -> None:
     broken = LabelledPictures(feed.pictures.images, feed.pictures.indices + 1000, feed.pictures.y_true)
     with pytest.raises(IndexError):
-        list(TrainingFeed(broken, feed.augmentation, 5, 3).batches(0))
+        list(TrainingFeed(broken, CONFIG).batches(0))
 
 
 def test_balanced_weights_as_scikit_learn_computes_them() -> None:

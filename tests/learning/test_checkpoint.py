@@ -23,15 +23,26 @@ SETTINGS: dict[str, dict[str, object]] = {
 }
 
 
-def make_training(folder: Path, **training: object) -> Training:
+GROWING = {
+    "network": {"name": "residual", "filters": [4, 8], "residual_blocks": [1, 0], "stem_filters": 4},
+    "training": {"progressive_resizing": [[1, 32], [2, 40]], "precision": "bfloat16", "schedule": "one_cycle"},
+}
+"""A residual network on pictures that grow twice within the four epochs."""
+
+
+def make_training(folder: Path, network: dict[str, object] | None = None, **training: object) -> Training:
     """A small training on noise; the pictures are always the same."""
-    config: Config = build_config({**SETTINGS, "training": {**SETTINGS["training"], **training}})
-    images = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
+    sections = {"network": network or SETTINGS["network"], "training": {**SETTINGS["training"], **training}}
+    config: Config = build_config({**SETTINGS, **sections})
+    rng = np.random.default_rng(0)
+    images = {size: rng.integers(0, 256, (60, size, size, 3), dtype=np.uint8) for size in config.image_sizes}
     y_true = (np.arange(60) % 2).astype(np.int64)
-    model = build_network(config.network, 32, l2=config.training.l2, seed=config.training.seed)
-    compile_network(model, config.training)
+    settings = config.training
+    size = 32 if network is None else None
+    model = build_network(config.network, size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
+    compile_network(model, settings)
     pictures = LabelledPictures(images, np.arange(40), y_true[:40])
-    feed = TrainingFeed(pictures, config.augmentation, config.training.batch_size, config.training.seed)
+    feed = TrainingFeed(pictures, config)
     validation = LabelledPictures(images, np.arange(40, 60), y_true[40:])
     return Training(model, config, feed, validation, folder / "checkpoint" / "state.npz", folder / "history.csv")
 
@@ -84,6 +95,19 @@ def test_stopped_anywhere_and_resumed_equals_uninterrupted(tmp_path: Path, steps
     assert whole.state.best_val_loss == resumed.state.best_val_loss
 
 
+@pytest.mark.parametrize("steps", [4, 13])
+def test_resumed_while_pictures_grow_equals_uninterrupted(tmp_path: Path, steps: int) -> None:
+    settings = {"network": GROWING["network"], **GROWING["training"]}
+    whole, stopped, resumed = (make_training(tmp_path / name, **settings) for name in ("whole", "stopped", "stopped"))
+    whole.fit()
+    stop_after(stopped, steps)
+    resumed.resume()
+    resumed.fit()
+    assert_equal_bits(whole.model, resumed.model)
+    seen = [whole.feed.batch(epoch, 0).pixels.shape[1] for epoch in range(4)]
+    assert seen == [32, 40, 40, 32]
+
+
 def test_equal_seeds_give_equal_weights_and_others_do_not(tmp_path: Path) -> None:
     first, second, other = (make_training(tmp_path / str(n), seed=n // 2, epochs=1) for n in (2, 3, 4))
     for training in (first, second, other):
@@ -95,7 +119,7 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(tmp_path: Path) -> Non
 def test_the_best_epochs_weights_are_restored(tmp_path: Path) -> None:
     training = make_training(tmp_path, epochs=6, early_stopping_patience=6)
     training.fit()
-    logits = predict_logits(training.model, training.validation)
+    logits = predict_logits(training.model, training.validation, 32)
     assert log_loss(training.validation.y_true, logits) == pytest.approx(training.state.best_val_loss, rel=1e-6)
 
 

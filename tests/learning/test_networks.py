@@ -1,5 +1,6 @@
 """Shapes, parameter counts by hand, and an independent forward pass."""
 
+import keras
 import numpy as np
 import pytest
 from scipy.signal import correlate
@@ -92,3 +93,38 @@ def _convolved(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarra
 def _pooled(x: np.ndarray) -> np.ndarray:
     side = x.shape[1] // 2
     return x[:, : 2 * side, : 2 * side].reshape(len(x), side, 2, side, 2, -1).max(axis=(2, 4))
+
+
+RESIDUAL = NetworkConfig(name="residual", stem_filters=5, filters=(4, 6), residual_blocks=(1, 2), dropout=0.0)
+
+
+def test_residual_has_the_parameters_counted_by_hand() -> None:
+    convolutions = 9 * (3 * 5 + 5 * 4 + 2 * 4 * 4 + 4 * 6 + 4 * 6 * 6)
+    normalizations = 4 * (5 + 4 + 2 * 4 + 6 + 4 * 6)
+    assert build_network(RESIDUAL, None).count_params() == convolutions + normalizations + 6 + 1
+
+
+def test_residual_takes_any_size_with_the_same_weights() -> None:
+    network = build_network(RESIDUAL, None, seed=1)
+    for size in (32, 47, 64):
+        pixels = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+        fixed = build_network(RESIDUAL, size, seed=1)
+        np.testing.assert_allclose(np.asarray(network(pixels)), np.asarray(fixed(pixels)), rtol=1e-5)
+
+
+def test_a_fresh_residual_block_is_the_identity() -> None:
+    network = build_network(RESIDUAL, 32, seed=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    before, after = network.get_layer("stage2_relu").output, network.get_layer("stage2_block2_relu2").output
+    one, other = keras.Model(network.input, [before, after])(pixels)
+    np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
+def test_residual_sees_the_whole_picture_alike() -> None:
+    """The mean over the picture does not care where something is, up to the borders."""
+    network = build_network(RESIDUAL, 64, seed=1)
+    pixels = np.full((2, 64, 64, 3), 90, np.uint8)
+    spot = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    pixels[0, 24:32, 24:32] = pixels[1, 32:40, 24:32] = spot
+    one, other = np.asarray(network(pixels))
+    np.testing.assert_allclose(one, other, rtol=1e-4)

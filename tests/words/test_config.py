@@ -61,6 +61,20 @@ def test_settings_are_explained_in_toml_that_reads_back(tmp_path: Path) -> None:
         assert lines[place - 1].startswith("# "), key
 
 
+def test_pictures_grow_as_progressive_resizing_says() -> None:
+    network = ["network.name=residual"]
+    settings = ["data.image_size=96", "training.epochs=6", "training.progressive_resizing=[[2, 48], [1, 64]]"]
+    config = resolve_config("classic", None, [*network, *settings])
+    assert [config.image_size_at(epoch) for epoch in range(6)] == [48, 48, 64, 96, 96, 96]
+    assert config.image_sizes == [48, 64, 96]
+    with pytest.raises(ConfigError, match="needs a network that takes any size"):
+        resolve_config("classic", None, settings)
+    with pytest.raises(ConfigError, match=r"pairs of epochs .* received \[0, 48\]"):
+        resolve_config("classic", None, [*network, "training.progressive_resizing=[[0, 48]]"])
+    with pytest.raises(ConfigError, match="must be equally long"):
+        resolve_config("classic", None, [*network, "network.residual_blocks=[1, 1]"])
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_round_trips(tmp_path: Path, name: str) -> None:
     config = resolve_config(name)

@@ -14,7 +14,7 @@ from dogvscat.learning.randomness import stateless_uniform
 from dogvscat.learning.warping import warp
 
 _MID_GREY = 128
-_NUM_VALUES = 9
+_NUM_VALUES = 13
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class _Draws:
     maps: np.ndarray
     """float64 (num_images, 6): output to input coordinates, in pixels, as `warp` takes them."""
     tables: np.ndarray
-    """uint8 (num_images, 256): brightness and contrast."""
+    """uint8 (num_images, 3, 256): brightness, contrast and colour cast."""
     corners: np.ndarray
     """int64 (num_images, 2): top left of the hidden square, row and column."""
 
@@ -59,21 +59,30 @@ def _draw(config: AugmentationConfig, size: int, uniform: np.ndarray) -> _Draws:
     shift_x, shift_y = signed[:, 1] * config.shift * size, signed[:, 2] * config.shift * size
     angle = np.deg2rad(signed[:, 3] * config.rotation)
     scale = 1.0 / (1.0 + signed[:, 4] * config.zoom)
+    stretch = (1.0 + config.aspect) ** (signed[:, 12] / 2)  # as often wider as narrower, at equal area
     side = round(config.cutout * size)
     corners = np.stack([uniform[:, 7] * (size - side + 1), uniform[:, 8] * (size - side + 1)], axis=1)
     return _Draws(
-        maps=_affine_maps(size, mirror, angle, scale, (shift_x, shift_y)),
-        tables=_tables(signed[:, 5] * config.brightness, 1.0 + signed[:, 6] * config.contrast),
+        maps=_affine_maps(size, mirror, angle, (scale * stretch, scale / stretch), (shift_x, shift_y)),
+        tables=_tables(
+            signed[:, 5:6] * config.brightness + signed[:, 9:12] * config.color_cast,
+            1.0 + signed[:, 6] * config.contrast,
+        ),
         corners=corners.astype(np.int64),
     )
 
 
 def _affine_maps(
-    size: int, mirror: np.ndarray, angle: np.ndarray, scale: np.ndarray, shift: tuple[np.ndarray, np.ndarray]
+    size: int,
+    mirror: np.ndarray,
+    angle: np.ndarray,
+    scale: tuple[np.ndarray, np.ndarray],
+    shift: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
     """Maps from output to input pixels, about the centre: (num_images, 6)."""
-    a, b = mirror * scale * np.cos(angle), -mirror * scale * np.sin(angle)
-    d, e = scale * np.sin(angle), scale * np.cos(angle)
+    across, down = mirror * scale[0], scale[1]
+    a, b = across * np.cos(angle), -across * np.sin(angle)
+    d, e = down * np.sin(angle), down * np.cos(angle)
     centre = size / 2
     c = centre + shift[0] - (a + b) * centre
     f = centre + shift[1] - (d + e) * centre
@@ -81,7 +90,7 @@ def _affine_maps(
 
 
 def _tables(brightness: np.ndarray, contrast: np.ndarray) -> np.ndarray:
-    """What each of the 256 values becomes, for each picture: uint8 (num_images, 256)."""
-    values = np.arange(256, dtype=np.float64)
-    changed = (values - _MID_GREY) * contrast[:, None] + _MID_GREY + 255.0 * brightness[:, None]
+    """What each of the 256 values becomes, for each picture and colour: uint8 (num_images, 3, 256)."""
+    values = np.arange(256, dtype=np.float64) - _MID_GREY
+    changed = values * contrast[:, None, None] + _MID_GREY + 255.0 * brightness[:, :, None]
     return np.clip(np.rint(changed), 0, 255).astype(np.uint8)

@@ -1,14 +1,14 @@
 """Batches of pictures for training and for judging, prepared on another thread while the network computes."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from dogvscat.config import AugmentationConfig
+from dogvscat.config import Config
 from dogvscat.learning.augmentation import augment
 from dogvscat.learning.randomness import shuffled
 
@@ -28,10 +28,10 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """Some pictures of the pixel cache with their labels."""
+    """Some pictures of the pixel caches with their labels."""
 
-    images: np.ndarray
-    """uint8 (num_cached, image_size, image_size, 3), mapped from disk."""
+    images: Mapping[int, np.ndarray]
+    """By image size: uint8 (num_cached, image_size, image_size, 3), mapped from disk."""
     indices: np.ndarray
     """int64 (num_pictures,): which of the cached images."""
     y_true: np.ndarray
@@ -40,9 +40,9 @@ class LabelledPictures:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def pixels(self, samples: np.ndarray) -> np.ndarray:
+    def pixels(self, samples: np.ndarray, image_size: int) -> np.ndarray:
         """The pictures with some numbers, copied: uint8 (num_samples, image_size, image_size, 3)."""
-        return self.images[self.indices[samples]]
+        return self.images[image_size][self.indices[samples]]
 
 
 @dataclass(frozen=True)
@@ -50,24 +50,22 @@ class TrainingFeed:
     """All batches of a training, each a function of (epoch, step) alone."""
 
     pictures: LabelledPictures
-    augmentation: AugmentationConfig
-    batch_size: int
-    seed: int
+    config: Config
     class_weights: tuple[float, float] = (1.0, 1.0)
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps of one pass; the last batch may be smaller."""
-        return -(-len(self.pictures) // self.batch_size)
+        return -(-len(self.pictures) // self.config.training.batch_size)
 
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch of one step, both counted from 0."""
-        order = shuffled(self.seed, epoch, len(self.pictures))
+        order = shuffled(self.config.training.seed, epoch, len(self.pictures))
         return self._batch(order, epoch, step)
 
     def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from a step on, in order, a few prepared ahead."""
-        order = shuffled(self.seed, epoch, len(self.pictures))
+        order = shuffled(self.config.training.seed, epoch, len(self.pictures))
         pool = ThreadPoolExecutor(1)
         ahead: deque[Future[Batch]] = deque()
         try:
@@ -81,8 +79,10 @@ class TrainingFeed:
             pool.shutdown(cancel_futures=True)
 
     def _batch(self, order: np.ndarray, epoch: int, step: int) -> Batch:
-        samples = order[step * self.batch_size : (step + 1) * self.batch_size]
-        pixels = augment(self.pictures.pixels(samples), self.augmentation, self.seed, epoch, samples)
+        settings = self.config.training
+        samples = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+        pixels = self.pictures.pixels(samples, self.config.image_size_at(epoch))
+        pixels = augment(pixels, self.config.augmentation, settings.seed, epoch, samples)
         y_true = self.pictures.y_true[samples]
         weights = np.asarray(self.class_weights, dtype=np.float32)[y_true]
         return Batch(pixels, y_true.astype(np.float32)[:, None], weights[:, None])

@@ -3,6 +3,7 @@
 import shlex
 from datetime import UTC, datetime
 
+import keras
 import numpy as np
 
 from dogvscat import writing
@@ -20,6 +21,7 @@ from dogvscat.judging.predictions import write_predictions
 from dogvscat.judging.report import Report, write_report
 from dogvscat.learning.checkpoint import read_variables
 from dogvscat.learning.exporting import check_parity, export_onnx
+from dogvscat.learning.final import final_network
 from dogvscat.learning.loop import Training, predict_logits
 from dogvscat.learning.material import Material
 from dogvscat.learning.run import Run, hardware
@@ -29,18 +31,21 @@ _PARITY_PICTURES = 64
 
 def finish(run: Run, training: Training, material: Material) -> None:
     """Write everything that a finished run holds beside its weights; doing it again gives the same files."""
-    decision, folds, results = _judge(training, material)
+    network = final_network(training.model, training.config, training.feed.pictures)
+    decision, folds, results = _judge(network, training, material)
     writing.write_json(run.metrics_file, {name: result.to_dict() for name, result in results.items()})
     write_predictions(run.predictions_file, [result.answers for result in results.values()])
-    _publish(run, training, material, decision, results)
+    _publish(run, network, training, material, decision, results)
     _tell(run, training, material, decision, folds, results)
 
 
-def _judge(training: Training, material: Material) -> tuple[Decision, int, dict[str, SplitResult]]:
+def _judge(
+    network: keras.Model, training: Training, material: Material
+) -> tuple[Decision, int, dict[str, SplitResult]]:
     """Figures of both splits in inference mode; those of validation cross-fitted, since it chose the decision."""
-    manifest = material.manifest
+    manifest, size = material.manifest, training.config.data.image_size
     rows = manifest.of_split("validation")
-    y_true, logits = manifest.labels(rows), predict_logits(training.model, training.validation)
+    y_true, logits = manifest.labels(rows), predict_logits(network, training.validation, size)
     decision = fit_decision(y_true, logits)
     fitted = cross_fit(y_true, logits, [row.group for row in rows])
     paths = [row.path for row in rows]
@@ -50,18 +55,24 @@ def _judge(training: Training, material: Material) -> tuple[Decision, int, dict[
         manifest.class_names,
         [row.path for row in manifest.of_split("train")],
         training.feed.pictures.y_true,
-        predict_logits(training.model, training.feed.pictures),
+        predict_logits(network, training.feed.pictures, size),
         decision,
     )
     return decision, fitted.folds, {"train": judge_split(train), "validation": judge_split(validation)}
 
 
 def _publish(
-    run: Run, training: Training, material: Material, decision: Decision, results: dict[str, SplitResult]
+    run: Run,
+    network: keras.Model,
+    training: Training,
+    material: Material,
+    decision: Decision,
+    results: dict[str, SplitResult],
 ) -> None:
-    graph = export_onnx(training.model, decision.temperature)
-    some = training.validation.pixels(np.arange(min(_PARITY_PICTURES, len(training.validation))))
-    check_parity(training.model, decision.temperature, some, run_graph(open_graph(graph, "the new bundle"), some))
+    graph = export_onnx(network, decision.temperature)
+    samples = np.arange(min(_PARITY_PICTURES, len(training.validation)))
+    some = training.validation.pixels(samples, training.config.data.image_size)
+    check_parity(network, decision.temperature, some, run_graph(open_graph(graph, "the new bundle"), some))
     environment = run.load_environment()
     origin = Origin(
         data_digest=material.manifest.digest,
@@ -74,7 +85,7 @@ def _publish(
         hardware=hardware(),
     )
     figures = {name: result.to_dict()["figures"] for name, result in results.items()}
-    weights = read_variables(training.model.weights)
+    weights = read_variables(network.weights)
     class_names = material.manifest.class_names
     publish_bundle(run.bundle_folder, graph, weights, class_names, training.config, decision, origin, figures)
 
@@ -89,7 +100,7 @@ def _tell(
         run.folder,
         validation,
         decision,
-        lambda indices: training.validation.pixels(np.asarray(indices)),
+        lambda indices: training.validation.pixels(np.asarray(indices), training.config.data.image_size),
         history,
         material.note,
     )

@@ -105,7 +105,7 @@ class Training:
         state = self.state
         self.model.optimizer.learning_rate = rate
         for index, generator in enumerate(self._seed_generators):
-            generator.state.assign(stateless_words(self.feed.seed, state.epoch, state.step, index))
+            generator.state.assign(stateless_words(self.config.training.seed, state.epoch, state.step, index))
         self.model.reset_metrics()  # figures of this batch alone; the epoch's mean is in the state, which is resumable
         figures = self.model.train_on_batch(*batch, return_dict=True)
         return float(figures["loss"]), float(figures["accuracy"])
@@ -113,7 +113,7 @@ class Training:
     def _finish_epoch(self) -> None:
         state = self.state
         started = time.monotonic()
-        logits = predict_logits(self.model, self.validation)
+        logits = predict_logits(self.model, self.validation, self.config.image_size_at(state.epoch))
         row = {
             "epoch": state.epoch + 1,
             "loss": state.loss,
@@ -136,25 +136,32 @@ class Training:
     def _estimate(self) -> str:
         """Time a few steps, put everything back as it was, and say how long the rest may take."""
         before = take_checkpoint(self.model, self.state, self._best)
-        batch = self.feed.batch(self.state.epoch, 0)
+        left = range(self.state.epoch, self.config.training.epochs)
+        sizes = [self.config.image_size_at(epoch) for epoch in left]
+        first = {size: epoch for epoch, size in zip(reversed(left), reversed(sizes), strict=True)}
+        seconds = {size: self._epoch_seconds(epoch) for size, epoch in first.items()}
+        restore_checkpoint(self.model, before)
+        each = ", ".join(f"{seconds[size]:.0f}" for size in dict.fromkeys(sizes))
+        minutes = max(1, round(sum(seconds[size] for size in sizes) / 60))
+        early = ", less if it stops early" if self.config.training.early_stopping_patience else ""
+        return f"about {each} s an epoch, at most {minutes} min for {len(left)} epochs{early}"
+
+    def _epoch_seconds(self, epoch: int) -> float:
+        batch = self.feed.batch(epoch, 0)
         self._step(batch, rate=0.0)  # compiles
         started = time.monotonic()
         for _ in range(_TIMED_STEPS):
             self._step(batch, rate=0.0)
         seconds = (time.monotonic() - started) / _TIMED_STEPS
-        restore_checkpoint(self.model, before)
-        epoch = seconds * self.feed.steps_per_epoch * (1 + len(self.validation) / len(self.feed.pictures) / 3)
-        left = self.config.training.epochs - self.state.epoch
-        early = ", less if it stops early" if self.config.training.early_stopping_patience else ""
-        return f"about {epoch:.0f} s an epoch, at most {max(1, round(left * epoch / 60))} min for {left} epochs{early}"
+        return seconds * self.feed.steps_per_epoch * (1 + len(self.validation) / len(self.feed.pictures) / 3)
 
 
-def predict_logits(model: keras.Model, pictures: LabelledPictures) -> np.ndarray:
+def predict_logits(model: keras.Model, pictures: LabelledPictures, image_size: int) -> np.ndarray:
     """The network's answers in inference mode, without augmentation: float64 (num_pictures,)."""
     logits = np.empty(len(pictures))
     for start in range(0, len(pictures), _JUDGED_AT_ONCE):
         samples = np.arange(start, min(start + _JUDGED_AT_ONCE, len(pictures)))
-        logits[samples] = np.asarray(model.predict_on_batch(pictures.pixels(samples)))[:, 0]
+        logits[samples] = np.asarray(model.predict_on_batch(pictures.pixels(samples, image_size)))[:, 0]
     return logits
 
 

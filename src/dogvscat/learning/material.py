@@ -1,5 +1,6 @@
 """The pictures of a run, decoded and split: what every step from the first batch to the report reads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dogvscat.learning.batches import LabelledPictures
@@ -15,7 +16,8 @@ class Material:
     """A manifest with the pixels of its pictures."""
 
     manifest: Manifest
-    pixels: PixelCache
+    pixels: Mapping[int, PixelCache]
+    """By image size."""
 
     @property
     def note(self) -> str | None:
@@ -25,4 +27,6 @@ class Material:
     def pictures(self, split: str) -> LabelledPictures:
         """The pictures of `train` or `validation` with their labels."""
         rows = self.manifest.of_split(split)
-        return LabelledPictures(self.pixels.images, self.pixels.indices(rows), self.manifest.labels(rows))
+        images = {image_size: cache.images for image_size, cache in self.pixels.items()}
+        anyone = next(iter(self.pixels.values()))  # all hold the same pictures in the same order
+        return LabelledPictures(images, anyone.indices(rows), self.manifest.labels(rows))

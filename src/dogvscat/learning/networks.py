@@ -10,56 +10,120 @@ from dogvscat.config import NetworkConfig
 from dogvscat.learning.randomness import stateless_words
 
 
-def build_network(config: NetworkConfig, image_size: int, *, l2: float = 0.0, seed: int = 0) -> keras.Model:
+def build_network(
+    config: NetworkConfig, image_size: int | None, *, l2: float = 0.0, seed: int = 0, precision: str = "float32"
+) -> keras.Model:
     """A network with fresh weights.
 
     Args:
         config: Its shape.
-        image_size: Side of the input, in pixels.
+        image_size: Side of the input, in pixels; None for any, which only `residual` can.
         l2: Penalty on kernels.
-        seed: Of the first weights, which are Glorot uniform (Glorot and Bengio 2010).
+        seed: Of the first weights: Glorot uniform (Glorot and Bengio 2010) for `plain`, He normal (He et al. 2015) for
+            `residual`.
+        precision: Of the layers' arithmetic, `float32` or `bfloat16`; weights and the logit are float32.
 
     Returns:
         A model from `pixels`, uint8 (num_images, image_size, image_size, 3) in 0..255, to the logit of the positive
         class, float32 (num_images, 1); the sigmoid of the logit is the probability.
     """
-    build = _LayerFactory(l2, seed)
-    x = pixels = keras.Input((image_size, image_size, 3), dtype="uint8", name="pixels")
-    x = layers.Rescaling(1 / 255, name="rescaling")(x)  # (n, size, size, 3), 0..1
-    for block, filters in enumerate(config.filters, start=1):
-        x = build.convolution(filters, config.kernel_size, f"conv{block}", not config.batch_normalization)(x)
-        if config.batch_normalization:
-            x = layers.BatchNormalization(name=f"norm{block}")(x)
-        x = layers.ReLU(name=f"relu{block}")(x)
-        x = layers.MaxPooling2D(2, name=f"pool{block}")(x)  # (n, (size - kernel + 1) // 2, same, filters)
-    x = layers.Flatten(name="flatten")(x)  # (n, side * side * filters)
-    x = build.dense(config.dense_units, "dense")(x)
-    x = layers.ReLU(name="relu_dense")(x)
+    build = _Layers(config, l2, seed, "mixed_bfloat16" if precision == "bfloat16" else "float32")
+    pixels = keras.Input((image_size, image_size, 3), dtype="uint8", name="pixels")
+    x = build.rescaling()(pixels)  # (n, size, size, 3), 0..1
+    x = _plain(build, config, x) if config.name == "plain" else _residual(build, config, x)  # (n, features)
     if config.dropout:
-        x = layers.Dropout(config.dropout, name="dropout")(x)
-    logit = build.dense(1, "logit")(x)  # (n, 1)
-    return keras.Model(pixels, logit, name=config.name)
+        x = build.layer(layers.Dropout, "dropout", rate=config.dropout)(x)
+    return keras.Model(pixels, build.logit()(x), name=config.name)  # (n, 1)
 
 
-class _LayerFactory:
-    """Makes layers with kernels, each with a seed of its own."""
+def averaged_over_flips(model: keras.Model) -> keras.Model:
+    """The same network, answering with the mean of its logits for a picture and for its mirror image."""
+    pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
+    logits = [model(pixels), model(keras.ops.flip(pixels, axis=2))]
+    return keras.Model(pixels, layers.Average(name="both_ways")(logits), name=f"{model.name}_averaged")
 
-    def __init__(self, l2: float, seed: int) -> None:
-        self._l2 = l2
-        self._seed = seed
+
+def _plain(build: "_Layers", config: NetworkConfig, x: keras.KerasTensor) -> keras.KerasTensor:
+    for block, filters in enumerate(config.filters, start=1):
+        x = build.convolution(filters, f"conv{block}", padding="valid", use_bias=not config.batch_normalization)(x)
+        if config.batch_normalization:
+            x = build.normalization(f"norm{block}")(x)
+        x = build.relu(f"relu{block}")(x)
+        x = build.pooling(f"pool{block}")(x)  # (n, (size - kernel + 1) // 2, same, filters)
+    x = build.layer(layers.Flatten, "flatten")(x)  # (n, side * side * filters)
+    x = build.dense(config.dense_units, "dense")(x)
+    return build.relu("relu_dense")(x)  # (n, dense_units)
+
+
+def _residual(build: "_Layers", config: NetworkConfig, x: keras.KerasTensor) -> keras.KerasTensor:
+    """Dense 3x3 convolutions, which oneDNN computes fastest; pooled before they are normalised, which is a quarter of
+    the work (Page, How to train your ResNet, 2018)."""
+    x = build.convolution(config.stem_filters, "stem", strides=2)(x)  # (n, size / 2, size / 2, stem)
+    x = build.relu("stem_relu")(
+        build.normalization("stem_norm")(build.pooling("stem_pool")(x))
+    )  # a quarter of the size
+    for stage, (filters, blocks) in enumerate(zip(config.filters, config.residual_blocks, strict=True), start=1):
+        name = f"stage{stage}"
+        x = build.convolution(filters, f"{name}_conv")(x)
+        if stage > 1:
+            x = build.pooling(f"{name}_pool")(x)  # half of the side before
+        x = build.relu(f"{name}_relu")(build.normalization(f"{name}_norm")(x))
+        for block in range(1, blocks + 1):
+            x = _residual_block(build, filters, f"{name}_block{block}", x)
+    return build.layer(layers.GlobalAveragePooling2D, "mean")(x)  # (n, filters)
+
+
+def _residual_block(build: "_Layers", filters: int, name: str, x: keras.KerasTensor) -> keras.KerasTensor:
+    """x + two convolutions (He et al. 2016). The last normalisation starts at zero, so that the block starts as the
+    identity (Goyal et al. 2017)."""
+    y = build.convolution(filters, f"{name}_conv1")(x)
+    y = build.relu(f"{name}_relu1")(build.normalization(f"{name}_norm1")(y))
+    y = build.convolution(filters, f"{name}_conv2")(y)
+    y = build.normalization(f"{name}_norm2", gamma_initializer="zeros")(y)
+    return build.relu(f"{name}_relu2")(build.layer(layers.Add, f"{name}_add")([x, y]))
+
+
+class _Layers:
+    """Makes layers of one precision; kernels each have a seed of their own."""
+
+    def __init__(self, config: NetworkConfig, l2: float, seed: int, policy: str) -> None:
+        self._config, self._l2, self._seed, self._policy = config, l2, seed, policy
         self._count = 0
 
-    def convolution(self, filters: int, kernel_size: int, name: str, use_bias: bool) -> layers.Layer:
-        kernel = self._kernel()
-        return layers.Conv2D(filters, kernel_size, use_bias=use_bias, name=name, **kernel)
+    def layer(self, kind: type[layers.Layer], name: str, **settings: object) -> layers.Layer:
+        return kind(name=name, dtype=self._policy, **settings)
+
+    def rescaling(self) -> layers.Layer:
+        return self.layer(layers.Rescaling, "rescaling", scale=1 / 255)
+
+    def convolution(
+        self, filters: int, name: str, *, strides: int = 1, padding: str = "same", use_bias: bool = False
+    ) -> layers.Layer:
+        size = self._config.kernel_size
+        settings = {"strides": strides, "padding": padding, "use_bias": use_bias, **self._kernel()}
+        return self.layer(layers.Conv2D, name, filters=filters, kernel_size=size, **settings)
+
+    def normalization(self, name: str, **settings: object) -> layers.Layer:
+        return self.layer(layers.BatchNormalization, name, momentum=0.9, epsilon=1e-3, **settings)
+
+    def relu(self, name: str) -> layers.Layer:
+        return self.layer(layers.ReLU, name)
+
+    def pooling(self, name: str) -> layers.Layer:
+        return self.layer(layers.MaxPooling2D, name, pool_size=2)
 
     def dense(self, units: int, name: str) -> layers.Layer:
-        return layers.Dense(units, name=name, **self._kernel())
+        return self.layer(layers.Dense, name, units=units, **self._kernel())
+
+    def logit(self) -> layers.Layer:
+        return layers.Dense(1, name="logit", dtype="float32", **self._kernel())
 
     def _kernel(self) -> dict[str, object]:
         self._count += 1
-        initializer = keras.initializers.GlorotUniform(seed=int(stateless_words(self._seed, self._count)[0] >> 1))
+        seed = int(stateless_words(self._seed, self._count)[0] >> 1)
+        plain = self._config.name == "plain"
+        kind = keras.initializers.GlorotUniform if plain else keras.initializers.HeNormal
         return {
-            "kernel_initializer": initializer,
+            "kernel_initializer": kind(seed=seed),
             "kernel_regularizer": keras.regularizers.L2(self._l2) if self._l2 else None,
         }

@@ -51,7 +51,7 @@ def train(photos: Path, config: Config, out: Path | None, say: Say) -> Run:
     source = open_photos(photos)
     manifest = make_manifest(source, config.data)
     _describe(manifest, source.skipped, say)
-    pixels = cached_pixels(source, manifest, config.data.image_size)
+    pixels = {size: cached_pixels(source, manifest, size) for size in config.image_sizes}
     say("Loading Keras")
     threads = prepare_backend(config.training.threads)
     run = start_run(out, config, manifest, photos, threads)
@@ -97,9 +97,10 @@ def _fit_and_finish(run: Run, config: Config, material: Material, say: Say, *, r
     pictures = material.pictures("train")
     settings = config.training
     weights = balanced_class_weights(pictures.y_true) if settings.class_weights == "balanced" else (1.0, 1.0)
-    feed = TrainingFeed(pictures, config.augmentation, settings.batch_size, settings.seed, weights)
+    feed = TrainingFeed(pictures, config, weights)
     _preview_augmentation(run, feed, material.manifest.drawn)
-    model = build_network(config.network, config.data.image_size, l2=settings.l2, seed=settings.seed)
+    size = config.data.image_size if config.network.name == "plain" else None  # None: pictures of any size
+    model = build_network(config.network, size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
     compile_network(model, settings)
     training = Training(model, config, feed, material.pictures("validation"), run.checkpoint_file, run.history_file)
     if resume:
@@ -127,15 +128,17 @@ def _extended(config: Config, settings: Sequence[str]) -> Config:
     return changed(config, settings)
 
 
-def _pixels_again(photos: Path, manifest: Manifest, config: Config) -> PixelCache:
-    """The pixel cache of a run; decoded again from the photos if it was cleared and they are still the same."""
-    if (pixels := mapped_pixels(manifest, config.data.image_size)) is not None:
-        return pixels
+def _pixels_again(photos: Path, manifest: Manifest, config: Config) -> dict[int, PixelCache]:
+    """The pixel caches of a run; decoded again from the photos if one was cleared and they are still the same."""
+    caches = {size: mapped_pixels(manifest, size) for size in config.image_sizes}
+    there = {size: cache for size, cache in caches.items() if cache is not None}
+    if len(there) == len(caches):
+        return there
     source = open_photos(photos)
     found = make_manifest(source, config.data)  # paths may have changed, contents may not
     if found.digest != manifest.digest:
         raise DataError(f"the photos in {photos} have changed since this run was started", hint="Start a new run.")
-    return cached_pixels(source, found, config.data.image_size)
+    return {size: cached_pixels(source, found, size) for size in config.image_sizes}
 
 
 def _describe(manifest: Manifest, skipped: int, say: Say) -> None:
@@ -162,9 +165,10 @@ def _preview_augmentation(run: Run, feed: TrainingFeed, drawn: bool) -> None:
     if run.augmentation_picture.exists():
         return
     samples = np.linspace(0, len(feed.pictures) - 1, _PREVIEWED).astype(np.int64)
+    config = feed.config
+    pixels = feed.pictures.pixels(samples, config.data.image_size)
     images = np.stack(
-        [augment(feed.pictures.pixels(samples), feed.augmentation, feed.seed, epoch, samples) for epoch in range(5)],
-        axis=1,
+        [augment(pixels, config.augmentation, config.training.seed, epoch, samples) for epoch in range(5)], axis=1
     )  # (5 pictures, 5 epochs, image_size, image_size, 3)
     flat = images.reshape(-1, *images.shape[2:])
     title = "Each row: one picture as five epochs see it"

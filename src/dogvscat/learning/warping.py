@@ -23,7 +23,7 @@ def warp(images: np.ndarray, maps: np.ndarray, tables: np.ndarray) -> np.ndarray
         maps: float64 (num_images, 6): a, b, c, d, e, f of x_in = a x + b y + c, y_in = d x + e y + f, from output to
             input coordinates in pixels, where the centre of the first pixel lies at 0.5. What lies outside of a picture
             is its own reflection.
-        tables: uint8 (num_images, 256), what each of the 256 values becomes afterwards.
+        tables: uint8 (num_images, 3, 256), what each of the 256 values of each colour becomes afterwards.
 
     Returns:
         uint8, shaped like `images`. Positions are cut to 64ths of a pixel.
@@ -76,9 +76,9 @@ def _warp_one(words: np.ndarray, map_: np.ndarray, table: np.ndarray, result: np
                 + words[np.uint64(bottom), np.uint64(right)] * lower_right
                 + _HALF
             ) >> np.uint64(2 * _WEIGHT_BITS)
-            result[row, column, 0] = table[(word >> _RED) & np.uint64(255)]
-            result[row, column, 1] = table[(word >> _GREEN) & np.uint64(255)]
-            result[row, column, 2] = table[(word >> _BLUE) & np.uint64(255)]
+            result[row, column, 0] = table[0, (word >> _RED) & np.uint64(255)]
+            result[row, column, 1] = table[1, (word >> _GREEN) & np.uint64(255)]
+            result[row, column, 2] = table[2, (word >> _BLUE) & np.uint64(255)]
             x, y = x + x_by_column, y + y_by_column
 
 

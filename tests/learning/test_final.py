@@ -1,0 +1,83 @@
+"""The network that is judged and shipped."""
+
+import keras
+import numpy as np
+import pytest
+
+from dogvscat.config import NetworkConfig, build_config
+from dogvscat.learning.batches import LabelledPictures
+from dogvscat.learning.final import final_network, recalibrate
+from dogvscat.learning.networks import averaged_over_flips, build_network
+
+RESIDUAL = NetworkConfig(name="residual", filters=(4, 8), residual_blocks=(1, 1), stem_filters=4, dropout=0.0)
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+
+
+def stirred(network: keras.Model) -> keras.Model:
+    """With weights as after some training, so that no block is the identity."""
+    rng = np.random.default_rng(1)
+    for variable in network.trainable_variables:
+        variable.assign(variable + rng.normal(0, 0.3, variable.shape))
+    return network
+
+
+def test_after_recalibration_inference_equals_training_mode_on_the_same_pictures(pixels: np.ndarray) -> None:
+    network = stirred(build_network(RESIDUAL, 32, seed=1))
+    expected = np.asarray(network(pixels, training=True))
+    recalibrate(network, [pixels])
+    np.testing.assert_allclose(np.asarray(network(pixels)), expected, atol=1e-4)
+
+
+def test_recalibration_averages_the_statistics_of_its_batches(pixels: np.ndarray) -> None:
+    network = build_network(RESIDUAL, 32, seed=1)
+    before_pooling = keras.Model(network.input, network.get_layer("stem_norm").input)
+    batches = [pixels[:20], pixels[20:]]
+    inputs = [np.asarray(before_pooling(batch), dtype=np.float64) for batch in batches]
+    recalibrate(network, batches)
+    norm = network.get_layer("stem_norm")
+    np.testing.assert_allclose(norm.moving_mean, np.mean([x.mean((0, 1, 2)) for x in inputs], axis=0), atol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, np.mean([x.var((0, 1, 2)) for x in inputs], axis=0), atol=1e-5)
+    assert norm.momentum == 0.9
+
+
+def test_an_average_over_flips_says_the_same_of_a_mirror_image(pixels: np.ndarray) -> None:
+    network = stirred(build_network(RESIDUAL, 32, seed=1))
+    both = averaged_over_flips(network)
+    mirrored = pixels[:, :, ::-1]
+    one, other = np.asarray(network(pixels)), np.asarray(network(mirrored))
+    np.testing.assert_allclose(np.asarray(both(pixels)), (one + other) / 2, rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(both(pixels)), np.asarray(both(mirrored)), rtol=1e-5)
+    assert np.abs(one - other).max() > 1e-3
+
+
+def test_weights_trained_at_any_size_and_precision_are_judged_in_float32_at_one(pixels: np.ndarray) -> None:
+    config = build_config(
+        {
+            "data": {"image_size": 32},
+            "network": RESIDUAL.model_dump(),
+            "training": {"precision": "bfloat16", "recalibrated_pictures": 0},
+        }
+    )
+    trained = stirred(build_network(config.network, None, seed=1, precision="bfloat16"))
+    pictures = LabelledPictures({32: pixels}, np.arange(40), np.arange(40) % 2)
+    final = final_network(trained, config, pictures)
+    assert final.input_shape == (None, 32, 32, 3)
+    for one, other in zip(final.weights, trained.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    answers, trained_answers = np.asarray(final(pixels)), np.asarray(trained(pixels))
+    assert answers.dtype == trained_answers.dtype == np.float32
+    np.testing.assert_allclose(answers, trained_answers, atol=0.05 * np.abs(answers).max())
+    assert not np.array_equal(answers, trained_answers)
+
+
+def test_statistics_come_from_training_pictures_when_asked_for(pixels: np.ndarray) -> None:
+    settings = {"data": {"image_size": 32}, "network": RESIDUAL.model_dump()}
+    config = build_config({**settings, "training": {"recalibrated_pictures": 40}})
+    pictures = LabelledPictures({32: pixels}, np.arange(40), np.arange(40) % 2)
+    trained = stirred(build_network(config.network, None, seed=1))
+    expected = np.asarray(trained(pixels, training=True))
+    np.testing.assert_allclose(np.asarray(final_network(trained, config, pictures)(pixels)), expected, atol=1e-4)
