@@ -143,8 +143,11 @@ class TrainingConfig(Section):
     """Epochs without a better validation loss before training stops; the best weights are restored. 0: never stop
     early, and keep the last epoch's weights."""
     recalibrated_pictures: int = Field(0, ge=0)
-    """Training pictures shown again at `data.image_size` after the last epoch, unchanged, to measure the means and
-    variances of batch normalisation anew; 0: keep those gathered in training."""
+    """Training pictures shown again, unchanged, to measure the means and variances of batch normalisation anew before
+    the network is judged; 0: keep those gathered in training."""
+    ema_momentum: float = Field(0.0, ge=0.0, lt=1.0)
+    """Judge and ship a moving average of the weights: each step keeps this share of the average so far (Polyak and
+    Juditsky 1992). 0.998 looks back some 500 steps; 0: the weights themselves."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the layers in training; weights, and the network that is judged and shipped, are float32."""
     seed: int = Field(0, ge=0, lt=2**31)

@@ -1,6 +1,8 @@
 """A checkpoint is the whole state: what is loaded goes on exactly like what was saved."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,12 +27,12 @@ SETTINGS: dict[str, dict[str, object]] = {
 
 GROWING = {
     "network": {"name": "residual", "filters": [4, 8], "residual_blocks": [1, 0], "stem_filters": 4},
-    "training": {"progressive_resizing": [[1, 32], [2, 40]], "precision": "bfloat16", "schedule": "one_cycle"},
+    "training": {"progressive_resizing": [[1, 32], [2, 40]], "precision": "bfloat16", "ema_momentum": 0.9},
 }
 """A residual network on pictures that grow twice within the four epochs."""
 
 
-def make_training(folder: Path, network: dict[str, object] | None = None, **training: object) -> Training:
+def make_training(folder: Path, network: Mapping[str, object] | None = None, **training: object) -> Training:
     """A small training on noise; the pictures are always the same."""
     sections = {"network": network or SETTINGS["network"], "training": {**SETTINGS["training"], **training}}
     config: Config = build_config({**SETTINGS, **sections})
@@ -97,7 +99,7 @@ def test_stopped_anywhere_and_resumed_equals_uninterrupted(tmp_path: Path, steps
 
 @pytest.mark.parametrize("steps", [4, 13])
 def test_resumed_while_pictures_grow_equals_uninterrupted(tmp_path: Path, steps: int) -> None:
-    settings = {"network": GROWING["network"], **GROWING["training"]}
+    settings: dict[str, Any] = {"network": GROWING["network"], **GROWING["training"]}
     whole, stopped, resumed = (make_training(tmp_path / name, **settings) for name in ("whole", "stopped", "stopped"))
     whole.fit()
     stop_after(stopped, steps)

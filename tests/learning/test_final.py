@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from dogvscat.config import NetworkConfig, build_config
+from dogvscat.config import NetworkConfig, TrainingConfig, build_config
 from dogvscat.learning.batches import LabelledPictures
-from dogvscat.learning.final import final_network, recalibrate
+from dogvscat.learning.checkpoint import read_variables
+from dogvscat.learning.final import averaged_weights, final_network, recalibrate
 from dogvscat.learning.networks import averaged_over_flips, build_network
+from dogvscat.learning.optimizers import compile_network
 
 RESIDUAL = NetworkConfig(name="residual", filters=(4, 8), residual_blocks=(1, 1), stem_filters=4, dropout=0.0)
 
@@ -15,6 +17,10 @@ RESIDUAL = NetworkConfig(name="residual", filters=(4, 8), residual_blocks=(1, 1)
 @pytest.fixture
 def pixels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+
+
+def all_of(pixels: np.ndarray) -> LabelledPictures:
+    return LabelledPictures({32: pixels}, np.arange(len(pixels)), np.arange(len(pixels)) % 2)
 
 
 def stirred(network: keras.Model) -> keras.Model:
@@ -28,20 +34,37 @@ def stirred(network: keras.Model) -> keras.Model:
 def test_after_recalibration_inference_equals_training_mode_on_the_same_pictures(pixels: np.ndarray) -> None:
     network = stirred(build_network(RESIDUAL, 32, seed=1))
     expected = np.asarray(network(pixels, training=True))
-    recalibrate(network, [pixels])
+    recalibrate(network, all_of(pixels), len(pixels), 32)
     np.testing.assert_allclose(np.asarray(network(pixels)), expected, atol=1e-4)
 
 
-def test_recalibration_averages_the_statistics_of_its_batches(pixels: np.ndarray) -> None:
+def test_recalibration_averages_the_statistics_of_equal_parts(pixels: np.ndarray) -> None:
+    pixels = np.concatenate([pixels] * 13)[:500]  # two parts
+    pixels[250:] //= 2
     network = build_network(RESIDUAL, 32, seed=1)
-    before_pooling = keras.Model(network.input, network.get_layer("stem_norm").input)
-    batches = [pixels[:20], pixels[20:]]
-    inputs = [np.asarray(before_pooling(batch), dtype=np.float64) for batch in batches]
-    recalibrate(network, batches)
+    before = keras.Model(network.input, network.get_layer("stem_norm").input)
+    inputs = [np.asarray(before(part), dtype=np.float64) for part in (pixels[:250], pixels[250:])]
+    recalibrate(network, all_of(pixels), 500, 32)
     norm = network.get_layer("stem_norm")
     np.testing.assert_allclose(norm.moving_mean, np.mean([x.mean((0, 1, 2)) for x in inputs], axis=0), atol=1e-5)
     np.testing.assert_allclose(norm.moving_variance, np.mean([x.var((0, 1, 2)) for x in inputs], axis=0), atol=1e-5)
     assert norm.momentum == 0.9
+
+
+def test_averaged_weights_follow_the_steps_as_computed_by_hand(pixels: np.ndarray) -> None:
+    network = build_network(RESIDUAL, 32, seed=1)
+    compile_network(network, TrainingConfig(ema_momentum=0.75, learning_rate=0.01))
+    y_true = (np.arange(40) % 2).astype(np.float32)[:, None]
+    expected: list[np.ndarray] = []
+    for step in range(3):
+        network.train_on_batch(pixels, y_true)
+        latest = read_variables(network.trainable_variables)
+        old = expected if step else latest
+        expected = [0.75 * before + 0.25 * now for before, now in zip(old, latest, strict=True)]
+    averaged = dict(zip([v.path for v in network.weights], averaged_weights(network), strict=True))
+    for variable, value, now in zip(network.trainable_variables, expected, latest, strict=True):
+        np.testing.assert_allclose(averaged[variable.path], value, rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(variable.numpy(), now)  # the network itself goes on from its latest
 
 
 def test_an_average_over_flips_says_the_same_of_a_mirror_image(pixels: np.ndarray) -> None:
@@ -63,8 +86,7 @@ def test_weights_trained_at_any_size_and_precision_are_judged_in_float32_at_one(
         }
     )
     trained = stirred(build_network(config.network, None, seed=1, precision="bfloat16"))
-    pictures = LabelledPictures({32: pixels}, np.arange(40), np.arange(40) % 2)
-    final = final_network(trained, config, pictures)
+    final = final_network(trained, config, all_of(pixels))
     assert final.input_shape == (None, 32, 32, 3)
     for one, other in zip(final.weights, trained.weights, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -77,7 +99,6 @@ def test_weights_trained_at_any_size_and_precision_are_judged_in_float32_at_one(
 def test_statistics_come_from_training_pictures_when_asked_for(pixels: np.ndarray) -> None:
     settings = {"data": {"image_size": 32}, "network": RESIDUAL.model_dump()}
     config = build_config({**settings, "training": {"recalibrated_pictures": 40}})
-    pictures = LabelledPictures({32: pixels}, np.arange(40), np.arange(40) % 2)
     trained = stirred(build_network(config.network, None, seed=1))
     expected = np.asarray(trained(pixels, training=True))
-    np.testing.assert_allclose(np.asarray(final_network(trained, config, pictures)(pixels)), expected, atol=1e-4)
+    np.testing.assert_allclose(np.asarray(final_network(trained, config, all_of(pixels))(pixels)), expected, atol=1e-4)

@@ -26,6 +26,7 @@ from dogvscat.learning.checkpoint import (
     write_variables,
 )
 from dogvscat.learning.display import TrainingDisplay
+from dogvscat.learning.final import averaged_weights, recalibrate
 from dogvscat.learning.randomness import stateless_words
 from dogvscat.learning.schedules import learning_rate
 from dogvscat.learning.state import HISTORY_COLUMNS, TrainingState
@@ -33,6 +34,7 @@ from dogvscat.learning.stopping import StopRequest
 
 _JUDGED_AT_ONCE = 256
 _TIMED_STEPS = 8
+_RECALIBRATED = 1000  # pictures, after each epoch; the final network takes as many as it is told
 
 
 @dataclass
@@ -78,8 +80,8 @@ class Training:
                 self._train_epoch(display, stop)
                 self._finish_epoch()
                 display.epoch(state)
-        if config.early_stopping_patience and self._best:
-            write_variables(self.model.weights, self._best)
+        chosen = self._best if config.early_stopping_patience and self._best else averaged_weights(self.model)
+        write_variables(self.model.weights, chosen)
 
     def _train_epoch(self, display: TrainingDisplay, stop: StopRequest) -> None:
         state, num_steps = self.state, self.config.training.epochs * self.feed.steps_per_epoch
@@ -113,7 +115,8 @@ class Training:
     def _finish_epoch(self) -> None:
         state = self.state
         started = time.monotonic()
-        logits = predict_logits(self.model, self.validation, self.config.image_size_at(state.epoch))
+        weights = averaged_weights(self.model)
+        logits = self._validation_logits(weights)
         row = {
             "epoch": state.epoch + 1,
             "loss": state.loss,
@@ -124,10 +127,20 @@ class Training:
             "seconds": round(state.epoch_seconds + time.monotonic() - started, 2),
         }
         if state.finish_epoch(row, self.config.training):
-            self._best = read_variables(self.model.weights)
+            self._best = weights
         self._save()
         rows = ([row[name] for name in HISTORY_COLUMNS] for row in state.history)
         writing.write_csv(self.history_file, HISTORY_COLUMNS, rows)
+
+    def _validation_logits(self, weights: Weights) -> np.ndarray:
+        """At the size that was just learned from; a small price for statistics that fit averaged weights."""
+        size, settings = self.config.image_size_at(self.state.epoch), self.config.training
+        latest = read_variables(self.model.weights)
+        write_variables(self.model.weights, weights)
+        recalibrate(self.model, self.feed.pictures, min(_RECALIBRATED, settings.recalibrated_pictures), size)
+        logits = predict_logits(self.model, self.validation, size)
+        write_variables(self.model.weights, latest)
+        return logits
 
     def _save(self) -> None:
         save_checkpoint(self.checkpoint_file, take_checkpoint(self.model, self.state, self._best))

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from dogvscat.config import NetworkConfig
+from dogvscat.learning.normalization import BatchNormalization
 from dogvscat.learning.randomness import stateless_words
 
 
@@ -104,7 +105,7 @@ class _Layers:
         return self.layer(layers.Conv2D, name, filters=filters, kernel_size=size, **settings)
 
     def normalization(self, name: str, **settings: object) -> layers.Layer:
-        return self.layer(layers.BatchNormalization, name, momentum=0.9, epsilon=1e-3, **settings)
+        return self.layer(BatchNormalization, name, momentum=0.9, epsilon=1e-3, **settings)
 
     def relu(self, name: str) -> layers.Layer:
         return self.layer(layers.ReLU, name)

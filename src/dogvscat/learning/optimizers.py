@@ -22,7 +22,12 @@ def compile_network(model: keras.Model, config: TrainingConfig) -> None:
 
 
 def _optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
-    weight_decay = config.weight_decay or None
+    settings = {
+        "learning_rate": config.learning_rate,
+        "weight_decay": config.weight_decay or None,
+        "use_ema": bool(config.ema_momentum),
+        "ema_momentum": config.ema_momentum or 0.99,
+    }
     if config.optimizer == "sgd":
-        return keras.optimizers.SGD(config.learning_rate, momentum=0.9, nesterov=True, weight_decay=weight_decay)
-    return keras.optimizers.Adam(config.learning_rate, weight_decay=weight_decay)
+        return keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings)
+    return keras.optimizers.Adam(**settings)
