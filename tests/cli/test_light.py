@@ -15,7 +15,7 @@ import pytest
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 
-HEAVY = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "imagehash", "jinja2", "onnx", "pandas"}
+HEAVY = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "imagehash", "jinja2", "onnx", "pandas", "cleanlab"}
 
 LOADED = """
 import sys
@@ -71,6 +71,9 @@ def test_predict_loads_nothing_heavy(tmp_path: Path, untouched_bundle: Path, dra
         ("train --resume photos", 4),
         ("evaluate nothing photos --out out", 4),
         ("audit nothing", 3),
+        ("audit photos --labels --out out --recipe classic", 2),
+        ("audit photos --labels --out out --folds 25", 3),
+        ("train photos --out run --relabel nothing.csv", 3),
     ],
 )
 def test_what_is_wrong_from_the_start_is_said_before_keras_loads(
@@ -101,6 +104,11 @@ def test_a_damaged_checkpoint_is_told_of_before_keras_loads(tmp_path: Path, quic
         ("sample drawn --count many", 2, "error: Invalid value for '--count'"),
         ("train x --set training.epoch=3", 2, "hint: Did you mean 'training.epochs'?"),
         ("cache --clear pixel", 2, "error: there is no cache 'pixel', expected all or one of archives, scans,"),
+        ("audit {photos} --labels", 2, "error: --labels needs --out DIR\nhint: The networks and relabel.csv are kept"),
+        ("audit {photos} --labels --out out --folds 1", 2, "error: Invalid value for '--folds': "),
+        ("audit {photos} --folds 3", 2, "error: --recipe, --folds and --set are about the networks of --labels"),
+        ("audit {photos} --fail-on neither_suspect", 2, "error: neither_suspect is looked for with --labels only"),
+        ("train --resume run --relabel x.csv", 2, "error: --resume needs nothing else: photos, --config, --relabel"),
         ("audit {photos} --fail-on blurry", 2, "error: there is no kind of issue 'blurry', expected any or one of"),
         ("predict nothing.jpg", 3, "error: nothing.jpg: there is no such file\n1 of 1 photos could not be used"),
         ("audit nothing", 3, "error: cannot open nothing: No such file or directory"),

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dogvscat.photos.audit import KIND_MEANS, Audit, audit_photos, write_audit
 from dogvscat.photos.drawing import draw
-from dogvscat.photos.issues import ISSUE_KINDS
+from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue
 from dogvscat.photos.sources import PhotoSource, open_photos
 
 
@@ -81,7 +81,7 @@ def test_the_table_has_a_row_an_issue(photos: Path, tmp_path: Path) -> None:
 def test_counts_are_of_photos_and_in_order(photos: Path, tmp_path: Path) -> None:
     audit, page = _written(photos, tmp_path / "out")
     assert audit.count_classes() == {"cat": 5, "dog": 6}
-    assert tuple(audit.count_kinds()) == tuple(KIND_MEANS) == ISSUE_KINDS
+    assert (*audit.count_kinds(), *LABEL_KINDS) == tuple(KIND_MEANS) == ISSUE_KINDS
     assert {kind: count for kind, count in audit.count_kinds().items() if count} == {
         "empty": 1,
         "exact_duplicate": 2,
@@ -167,6 +167,40 @@ def test_a_clean_folder_says_so(tmp_path: Path, drawn_photos: Path) -> None:
     assert (tmp_path / "out" / "issues.csv").read_text() == "path,kind,group,detail\n"
 
 
+def test_label_evidence_stands_beside_the_rest_in_its_own_order(photos: Path, tmp_path: Path) -> None:
+    source = open_photos(photos)
+    plain = audit_photos(source)
+    evidence = [
+        Issue("dog/2.png", "label_suspect", "g2", "filed as dog, out-of-fold probability of cat 0.98"),
+        Issue("cat/1.png", "label_suspect", "g1", "filed as cat, out-of-fold probability of dog 0.91"),
+        Issue("cat/3.png", "neither_suspect", "g3", "filed as cat, out-of-fold probability of dog 0.50"),
+    ]
+    audit = plain.with_label_evidence(evidence)
+    assert audit.count_kinds() == plain.count_kinds() | {"label_suspect": 2, "neither_suspect": 1}
+    write_audit(tmp_path / "plain", plain, source)
+    write_audit(tmp_path / "out", audit, source)
+    assert [*audit.issues] == [*plain.issues, *evidence]
+    rows = (tmp_path / "out" / "issues.csv").read_text().splitlines()
+    assert rows[:-3] == (tmp_path / "plain" / "issues.csv").read_text().splitlines()
+    assert rows[-3] == 'dog/2.png,label_suspect,g2,"filed as dog, out-of-fold probability of cat 0.98"'
+    before, page = Page(tmp_path / "plain" / "audit.html"), Page(tmp_path / "out" / "audit.html")
+    assert len(page.thumbnails()) == len(before.thumbnails()) + 3
+    assert page.text.index("probability of cat 0.98") < page.text.index("probability of dog 0.91")
+    assert "relabel.csv" in page.text
+    assert "suspect" not in before.text  # what was not looked for is not said to be absent
+    assert "Wrong labels were not looked for" in before.text
+
+
+def test_more_evidence_is_shown_than_other_issues(tmp_path: Path) -> None:
+    folder = _plain(tmp_path / "photos")
+    for number in range(310):
+        (folder / "cat" / f"{number}.png").write_bytes(b"x")  # no picture, so that the page is made quickly
+    source = open_photos(folder)
+    evidence = [Issue(f"cat/{number}.png", "label_suspect", str(number), "") for number in range(310)]
+    write_audit(tmp_path / "out", audit_photos(source).with_label_evidence(evidence), source)
+    assert "The first 300 of 310 are shown." in Page(tmp_path / "out" / "audit.html").text
+
+
 def test_a_photo_that_is_gone_by_then_leaves_a_gap(photos: Path, tmp_path: Path) -> None:
     source = open_photos(photos)
     audit = audit_photos(source)
@@ -184,8 +218,10 @@ def test_long_lists_are_cut_short_on_the_page_only(tmp_path: Path) -> None:
     for number in range(70):
         Image.new("L", (60, 60), number).save(folder / "dog" / f"blank{number:02}.png")
     audit, page = _written(folder, tmp_path / "out")
-    assert audit.count_kinds() == {**dict.fromkeys(ISSUE_KINDS, 0), "exact_duplicate": 22, "label_conflict": 22} | {
-        "low_information": 92
+    assert {kind: count for kind, count in audit.count_kinds().items() if count} == {
+        "exact_duplicate": 22,
+        "label_conflict": 22,
+        "low_information": 92,
     }
     assert "and 10 more" in page.text
     assert "The first 60 of 71 are shown." in page.text

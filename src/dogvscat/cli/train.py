@@ -27,6 +27,13 @@ def command(
     ] = None,
     test: Annotated[float, typer.Option(help="Share of the photos put aside for `evaluate`.", min=0, max=0.8)] = 0.0,
     seed: Annotated[int | None, typer.Option(help="Short for --set training.seed=N.", min=0)] = None,
+    relabel: Annotated[
+        Path | None,
+        typer.Option(
+            help="Correct training photos as this table says, see `audit --labels`. Validation and test photos keep "
+            "their labels, so that results stay comparable."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/<recipe>-<n>.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder; needs nothing else.")] = None,
     show_settings: Annotated[
@@ -47,15 +54,22 @@ def command(
             show(line)
         return
     if resume is not None:
-        if photos or config or out:
-            raise UsageError("--resume needs nothing else: photos, --config and --out are those of the run")
+        if photos or config or out or relabel:
+            raise UsageError("--resume needs nothing else: photos, --config, --relabel and --out are those of the run")
         run = _resumed(resume, overrides)
     else:
-        run = _trained(photos, recipe, config, overrides, out)
+        run = _trained(photos, recipe, config, overrides, out, relabel)
     _show_result(run, as_json)
 
 
-def _trained(photos: Path | None, recipe: str, config: Path | None, overrides: list[str], out: Path | None) -> Path:
+def _trained(
+    photos: Path | None,
+    recipe: str,
+    config: Path | None,
+    overrides: list[str],
+    out: Path | None,
+    relabel: Path | None,
+) -> Path:
     from dogvscat.config import resolve_config
     from dogvscat.photos.finding import find_photos
 
@@ -65,7 +79,7 @@ def _trained(photos: Path | None, recipe: str, config: Path | None, overrides: l
     from dogvscat.learning.train import train
 
     refuse_existing(out)
-    return train(find_photos(photos, say), resolved, out, say).folder
+    return train(find_photos(photos, say), resolved, out, say, relabel).folder
 
 
 def _resumed(folder: Path, overrides: list[str]) -> Path:

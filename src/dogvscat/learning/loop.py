@@ -47,6 +47,8 @@ class Training:
     validation: LabelledPictures
     checkpoint_file: Path
     history_file: Path
+    more_to_come: int = 0
+    """Trainings like this one that follow it; for the estimate of the time alone."""
 
     def __post_init__(self) -> None:
         self.state = TrainingState()
@@ -149,15 +151,22 @@ class Training:
     def _estimate(self) -> str:
         """Time a few steps, put everything back as it was, and say how long the rest may take."""
         before = take_checkpoint(self.model, self.state, self._best)
-        left = range(self.state.epoch, self.config.training.epochs)
-        sizes = [self.config.image_size_at(epoch) for epoch in left]
-        first = {size: epoch for epoch, size in zip(reversed(left), reversed(sizes), strict=True)}
-        seconds = {size: self._epoch_seconds(epoch) for size, epoch in first.items()}
+        every = [self.config.image_size_at(epoch) for epoch in range(self.config.training.epochs)]
+        left = every[self.state.epoch :]
+        sizes = list(dict.fromkeys(every if self.more_to_come else left))
+        seconds = {size: self._epoch_seconds(every.index(size)) for size in sizes}
         restore_checkpoint(self.model, before)
-        each = ", ".join(f"{seconds[size]:.0f}" for size in dict.fromkeys(sizes))
-        minutes = max(1, round(sum(seconds[size] for size in sizes) / 60))
+
+        def minutes(sizes: list[int]) -> int:
+            return max(1, round(sum(seconds[size] for size in sizes) / 60))
+
+        each = ", ".join(f"{seconds[size]:.0f}" for size in sizes)
         early = ", less if it stops early" if self.config.training.early_stopping_patience else ""
-        return f"about {each} s an epoch, at most {minutes} min for {len(left)} epochs{early}"
+        said = f"about {each} s an epoch, at most {minutes(left)} min for {len(left)} epochs{early}"
+        if self.more_to_come:
+            whole = minutes(left + every * self.more_to_come)
+            said += f"; about {whole} min with the trainings that follow ({self.more_to_come})"
+        return said
 
     def _epoch_seconds(self, epoch: int) -> float:
         batch = self.feed.batch(epoch, 0)

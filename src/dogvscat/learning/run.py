@@ -122,7 +122,9 @@ class Run:
         return manifest
 
 
-def start_run(out: Path | None, config: Config, manifest: Manifest, photos: Path, threads: int) -> Run:
+def start_run(
+    out: Path | None, config: Config, manifest: Manifest, photos: Path, threads: int, relabel_digest: str | None = None
+) -> Run:
     """Make a run folder with everything that is known before the first step.
 
     Args:
@@ -131,16 +133,31 @@ def start_run(out: Path | None, config: Config, manifest: Manifest, photos: Path
         manifest: The pictures with their splits.
         photos: Where they lie; `--resume` goes back there if the pixel cache is gone.
         threads: In use.
+        relabel_digest: sha256 of the relabel table applied to the manifest, if any.
 
     Raises:
         UsageError: if `out` exists already.
         WriteError: if it cannot be written.
     """
     run = Run(_new_folder(out, config.recipe))
+    record_start(run, config, manifest, photos, threads, relabel_digest)
+    return run
+
+
+def record_start(
+    run: Run, config: Config, manifest: Manifest, photos: Path, threads: int, relabel_digest: str | None = None
+) -> None:
+    """Write settings, manifest and, last, environment into a run folder; as `start_run`, wherever the folder is.
+
+    Raises:
+        WriteError: if they cannot be written.
+    """
     run.save_config(config)
     save_manifest(run.manifest_file, manifest)
-    writing.write_json(run.environment_file, _environment(config, manifest, photos, threads))
-    return run
+    environment = _environment(config, manifest, photos, threads)
+    if relabel_digest is not None:
+        environment["relabel_digest"] = relabel_digest
+    writing.write_json(run.environment_file, environment)
 
 
 def refuse_existing(out: Path | None) -> None:

@@ -13,12 +13,13 @@ from dogvscat.errors import DataError, Interrupted, UsageError
 from dogvscat.judging.image_grid import image_grid
 from dogvscat.learning.augmentation import augment
 from dogvscat.learning.backend import prepare_backend
-from dogvscat.learning.batches import TrainingFeed, balanced_class_weights
+from dogvscat.learning.batches import TrainingFeed
 from dogvscat.learning.checkpoint import load_checkpoint
 from dogvscat.learning.material import DRAWN_NOTE, Material
 from dogvscat.learning.run import Run, refuse_existing, start_run
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.pixels import PixelCache, cached_pixels, mapped_pixels
+from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
 from dogvscat.photos.sources import open_photos
 
 Say = Callable[[str], None]
@@ -30,7 +31,7 @@ _PREVIEWED = 5
 _UNEQUAL = 1.5
 
 
-def train(photos: Path, config: Config, out: Path | None, say: Say) -> Run:
+def train(photos: Path, config: Config, out: Path | None, say: Say, relabel_file: Path | None = None) -> Run:
     """Train from scratch, judge, and write a run folder.
 
     Args:
@@ -38,9 +39,11 @@ def train(photos: Path, config: Config, out: Path | None, say: Say) -> Run:
         config: Every setting.
         out: The run folder, or None for the next free one below `runs/`.
         say: Told what happens, a sentence at a time.
+        relabel_file: A table of corrections as `audit --labels` writes it, or None. It changes the training split
+            alone, after the split was drawn: the pictures that judge stay the same, with their labels as filed.
 
     Raises:
-        DataError: if the photos cannot be used.
+        DataError: if the photos cannot be used, or `relabel_file` is not such a table.
         UsageError: if `out` exists.
         WriteError: if a file cannot be written; what was finished before is kept.
         Interrupted: on Ctrl-C; go on with `resume`.
@@ -49,13 +52,16 @@ def train(photos: Path, config: Config, out: Path | None, say: Say) -> Run:
     if not os.path.exists(home.area("pixels")):  # noqa: PTH110 - else all that is needed may be there; never raises
         writing.refuse_unwritable(home.area("pixels"))
     source = open_photos(photos)
+    relabelling = read_relabelling(relabel_file, source.class_names) if relabel_file else None
     manifest = make_manifest(source, config.data)
+    if relabelling:
+        manifest = _relabelled(manifest, relabelling, say)
     _describe(manifest, source.skipped, say)
     pixels = {size: cached_pixels(source, manifest, size) for size in config.image_sizes}
     say("Loading Keras")
     threads = prepare_backend(config.training.threads)
-    run = start_run(out, config, manifest, photos, threads)
-    _fit_and_finish(run, config, Material(manifest, pixels), say, resume=False)
+    run = start_run(out, config, manifest, photos, threads, relabelling.digest if relabelling else None)
+    _fit_and_finish(run, config, Material(manifest, pixels), say)
     return run
 
 
@@ -78,38 +84,24 @@ def resume(folder: Path, settings: Sequence[str], say: Say) -> Run:
     writing.refuse_unwritable(folder)
     environment = run.load_environment()
     manifest = run.load_manifest()
-    if going_on := run.checkpoint_file.exists():
+    if run.checkpoint_file.exists():
         load_checkpoint(run.checkpoint_file)  # a damaged one is told of now, and not after the photos were decoded
     pixels = _pixels_again(Path(environment["photos"]), manifest, config)
     prepare_backend(environment["threads"])
     run.save_config(config)
-    _fit_and_finish(run, config, Material(manifest, pixels), say, resume=going_on)
+    _fit_and_finish(run, config, Material(manifest, pixels), say)
     return run
 
 
-def _fit_and_finish(run: Run, config: Config, material: Material, say: Say, *, resume: bool) -> None:
+def _fit_and_finish(run: Run, config: Config, material: Material, say: Say) -> None:
     # Keras is imported here and in what follows, after the backend was prepared and the photos proved usable.
     from dogvscat.learning.finish import finish
-    from dogvscat.learning.loop import Training
-    from dogvscat.learning.networks import build_network
-    from dogvscat.learning.optimizers import compile_network
+    from dogvscat.learning.fitting import prepare_training
 
-    pictures = material.pictures("train")
-    settings = config.training
-    weights = balanced_class_weights(pictures.y_true) if settings.class_weights == "balanced" else (1.0, 1.0)
-    feed = TrainingFeed(pictures, config, weights)
-    _preview_augmentation(run, feed, material.manifest.drawn)
-    size = config.data.image_size if config.network.name == "plain" else None  # None: pictures of any size
-    model = build_network(config.network, size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
-    compile_network(model, settings)
-    training = Training(model, config, feed, material.pictures("validation"), run.checkpoint_file, run.history_file)
-    if resume:
-        training.resume()
-        say(f"Going on after epoch {training.state.epoch}, step {training.state.step}.")
-    if training.state.finished(settings):
+    training = prepare_training(run, config, material, say)
+    if training.state.finished(config.training):
         say("Nothing is left to train, unless training.epochs, or the patience if it stopped early, is raised.")
-    else:
-        say(f"Training `{config.recipe}` ({model.count_params():,} weights) in {run.folder}")
+    _preview_augmentation(run, training.feed, material.manifest.drawn)
     try:
         training.fit()
     except Interrupted as stop:
@@ -139,6 +131,16 @@ def _pixels_again(photos: Path, manifest: Manifest, config: Config) -> dict[int,
     if found.digest != manifest.digest:
         raise DataError(f"the photos in {photos} have changed since this run was started", hint="Start a new run.")
     return {size: cached_pixels(source, found, size) for size in config.image_sizes}
+
+
+def _relabelled(manifest: Manifest, relabelling: Relabelling, say: Say) -> Manifest:
+    done = relabel(manifest, relabelling)
+    say(f"{relabelling.file}: {done.num_relabelled:,} training photos relabelled, {done.num_left_out:,} left out")
+    if done.num_held_out:
+        say(f"{done.num_held_out:,} of its photos judge and do not train: they keep the labels they are filed under")
+    if done.num_unknown:
+        say(f"{done.num_unknown:,} of its photos are not among these (another sha256)")
+    return done.manifest
 
 
 def _describe(manifest: Manifest, skipped: int, say: Say) -> None:

@@ -4,7 +4,7 @@ import base64
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
@@ -15,7 +15,7 @@ from dogvscat.errors import ImageError
 from dogvscat.labels import ClassNames
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.duplicates import group_names, near_duplicates
-from dogvscat.photos.issues import ISSUE_KINDS, Issue, find_issues
+from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue, find_issues
 from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.printable import printable
@@ -30,10 +30,15 @@ KIND_MEANS = {
     "odd_size": "Ten times more or fewer pixels than the typical photo here.",
     "odd_aspect_ratio": "More than three times as long as wide: squashing it to a square distorts the animal.",
     "tiny": "Shorter side below 32 pixels: too little to see.",
+    "label_suspect": "Networks that never saw the photo say the other class. Wrong labels are among these, beside the "
+    "networks' own mistakes; the most likely first.",
+    "neither_suspect": "Networks that never saw the photo cannot tell which class it is. Photos of neither are among "
+    "these, beside those of both and those that are hard.",
 }
 
 _THUMBNAIL = 128
 _MOST_GROUPS_SHOWN = 60
+_MOST_EVIDENCE_SHOWN = 300  # groups of LABEL_KINDS: a person goes through these before believing them
 _MOST_PHOTOS_SHOWN = 12  # of one group
 
 
@@ -48,11 +53,17 @@ class Audit:
     skipped: int
     """Files of other kinds."""
     drawn: bool
+    labels_judged: bool = False
+    """Whether issues of `LABEL_KINDS` were looked for."""
+
+    def with_label_evidence(self, issues: Sequence[Issue]) -> "Audit":
+        """The audit with issues of `LABEL_KINDS` added, in their order."""
+        return replace(self, issues=[*self.issues, *issues], labels_judged=True)
 
     def count_kinds(self) -> dict[str, int]:
-        """Issues of each kind, all kinds in order."""
+        """Issues of each kind that was looked for, in order."""
         counted = Counter(issue.kind for issue in self.issues)
-        return {kind: counted[kind] for kind in ISSUE_KINDS}
+        return {kind: counted[kind] for kind in ISSUE_KINDS if self.labels_judged or kind not in LABEL_KINDS}
 
     def count_classes(self) -> dict[str, int]:
         """Photos filed under each class."""
@@ -121,7 +132,8 @@ def _sections(audit: Audit, source: PhotoSource) -> list[_Section]:
             if issue.kind == kind:
                 grouped.setdefault(issue.group, []).append(issue)
         shown = []
-        for issues in list(grouped.values())[:_MOST_GROUPS_SHOWN]:
+        most = _MOST_EVIDENCE_SHOWN if kind in LABEL_KINDS else _MOST_GROUPS_SHOWN
+        for issues in list(grouped.values())[:most]:
             some = issues[:_MOST_PHOTOS_SHOWN]
             photos = [_show(source, by_path[issue.path], issue, audit.class_names) for issue in some]
             shown.append(_Group(photos, len(issues)))

@@ -1,4 +1,4 @@
-"""What is wrong with the pictures, found without looking at any with a network."""
+"""What is wrong with the pictures: the kinds of issues, and how those are found that need no network."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,11 @@ ISSUE_KINDS = (
     "odd_size",
     "odd_aspect_ratio",
     "tiny",
+    "label_suspect",
+    "neither_suspect",
 )
+LABEL_KINDS = ("label_suspect", "neither_suspect")
+"""What only networks can find, trained on the other photos: see `learning/label_evidence.py`."""
 
 TINY_SIDE = 32
 """A shorter side below this, in pixels, leaves too little to see."""
@@ -42,7 +46,7 @@ class Issue:
 
 
 def find_issues(scanned: Sequence[ScannedPhoto], groups: Sequence[str], pairs: Iterable[Pair]) -> list[Issue]:
-    """All issues, sorted by kind in the order of `ISSUE_KINDS`, then by group and path.
+    """All issues but those of `LABEL_KINDS`, sorted by kind in the order of `ISSUE_KINDS`, then by group and path.
 
     Args:
         scanned: The photos.

@@ -21,11 +21,14 @@ from dogvscat.photos.splits import LEFT_OUT, assign_splits, honour_declared
 
 LARGEST_UNREADABLE_SHARE = 0.5
 """Above this share of undecodable files, something is wrong with the whole folder and not with some photos."""
+RELABELLED = "relabelled"
+"""Among the issues of a row: its label is not the one it was filed under but the other."""
 
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One photo. `size` is width x height in pixels as seen; `split` is empty if the photo is left out."""
+    """One photo. `size` is width x height in pixels as seen; `split` is empty if the photo is left out; `label` is what
+    it is learned as, which is the class it was filed under unless `issues` says `relabelled`."""
 
     path: str
     label: str
@@ -50,9 +53,16 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """sha256 over the sorted (sha256, label) pairs: equal for a zip and its unpacked folder."""
-        pairs = sorted(f"{row.sha256} {row.label}\n" for row in self.rows)
+        """sha256 over the sorted (sha256, label as filed) pairs: equal for a zip and its unpacked folder."""
+        pairs = sorted(f"{row.sha256} {self.filed_as(row)}\n" for row in self.rows)
         return hashlib.sha256("".join(pairs).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def filed_as(self, row: ManifestRow) -> str:
+        """The class a row's photo was filed under, whatever it is learned as."""
+        if RELABELLED not in row.issues.split(";"):
+            return row.label
+        first, second = self.class_names
+        return second if row.label == first else first
 
     def of_split(self, split: str) -> list[ManifestRow]:
         """The rows of `train`, `validation` or `test`."""

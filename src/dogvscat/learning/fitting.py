@@ -1,0 +1,43 @@
+"""A training set up from a run folder: the same feed, network and loop for `train` and for every fold of an audit."""
+
+from collections.abc import Callable
+
+from dogvscat.config import Config
+from dogvscat.learning.batches import TrainingFeed, balanced_class_weights
+from dogvscat.learning.loop import Training
+from dogvscat.learning.material import Material
+from dogvscat.learning.networks import build_network
+from dogvscat.learning.optimizers import compile_network
+from dogvscat.learning.run import Run
+
+
+def prepare_training(
+    run: Run, config: Config, material: Material, say: Callable[[str], None], more_to_come: int = 0
+) -> Training:
+    """A training ready to `fit`, from the run's checkpoint if there is one, else from fresh weights.
+
+    Args:
+        run: Where checkpoint and history go.
+        config: Every setting.
+        material: Trained on `train`, watched on `validation`.
+        say: Told what is trained, if anything is left to.
+        more_to_come: Trainings like this one that follow it; for the estimate of the time alone.
+
+    Raises:
+        ModelError: if the checkpoint is damaged or does not fit.
+    """
+    pictures = material.pictures("train")
+    settings = config.training
+    weights = balanced_class_weights(pictures.y_true) if settings.class_weights == "balanced" else (1.0, 1.0)
+    feed = TrainingFeed(pictures, config, weights)
+    size = config.data.image_size if config.network.name == "plain" else None  # None: pictures of any size
+    model = build_network(config.network, size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
+    compile_network(model, settings)
+    watched = material.pictures("validation")
+    training = Training(model, config, feed, watched, run.checkpoint_file, run.history_file, more_to_come)
+    if run.checkpoint_file.exists():
+        training.resume()
+        say(f"Going on after epoch {training.state.epoch}, step {training.state.step}.")
+    if not training.state.finished(settings):
+        say(f"Training `{config.recipe}` ({model.count_params():,} weights) in {run.folder}")
+    return training

@@ -1,0 +1,279 @@
+"""Folds that leak nothing, networks that go on where they were stopped, and the command around them."""
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dogvscat.cli.main import main
+from dogvscat.config import Config, build_config, changed, to_toml
+from dogvscat.errors import DataError, Interrupted, ModelError, UsageError
+from dogvscat.learning.final import final_network
+from dogvscat.learning.fitting import prepare_training
+from dogvscat.learning.label_evidence import judge_labels
+from dogvscat.learning.loop import predict_logits
+from dogvscat.learning.material import Material
+from dogvscat.learning.out_of_fold import COLUMNS, OutOfFold, divide, fold_config, predict_out_of_fold
+from dogvscat.learning.run import Run
+from dogvscat.photos.manifest import Manifest, ManifestRow, make_manifest
+from dogvscat.photos.pixels import cached_pixels
+from dogvscat.photos.relabel import read_relabelling
+from dogvscat.photos.sources import open_photos
+
+FOLDS = 3
+TINY = {
+    "recipe": "tiny",
+    "data": {"image_size": 32},
+    "network": {"name": "residual", "stem_filters": 4, "filters": (8,), "residual_blocks": (0,), "dropout": 0.1},
+    "training": {
+        "epochs": 4,
+        "batch_size": 4,
+        "schedule": "one_cycle",
+        "recalibrated_pictures": 16,
+        "ema_momentum": 0.9,
+        "early_stopping_patience": 3,
+        "checkpoint_seconds": 0.001,
+        "threads": 1,
+    },
+}
+
+
+def silent(sentence: str) -> None:
+    """Nobody listens."""
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return fold_config(build_config(TINY))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path) -> Path:
+    """The drawn photos, one cat and one dog filed wrongly, and copies of two others."""
+    folder = Path(shutil.copytree(drawn_photos, tmp_path_factory.mktemp("filed") / "photos"))
+    cats, dogs = (sorted((folder / kind).iterdir()) for kind in ("cat", "dog"))
+    cats[0].rename(folder / "dog" / "a cat.jpg")
+    dogs[0].rename(folder / "cat" / "a dog.jpg")
+    for picture in (cats[1], dogs[1]):
+        for number in range(3):
+            shutil.copy(picture, picture.with_name(f"copy{number}.jpg"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, photos: Path, config: Config) -> tuple[Path, OutOfFold]:
+    """Folds that nothing stopped, and their answers."""
+    folder = tmp_path_factory.mktemp("whole") / "folds"
+    source = open_photos(photos)
+    manifest = make_manifest(source, config.data)
+    return folder, predict_out_of_fold(source, manifest, config, FOLDS, folder, silent)
+
+
+def answer_files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/out_of_fold.csv"))}
+
+
+def rows_of(group_sizes: dict[str, list[int]], split: str = "train") -> Iterator[ManifestRow]:
+    for label, sizes in group_sizes.items():
+        for group, size in enumerate(sizes):
+            for copy in range(size):
+                name = f"{label}{group}-{copy}"
+                yield ManifestRow(name, label, name, "0" * 64, "9x9", "RGB", f"{label}{group}", split, "")
+
+
+def test_folds_split_no_group_and_judge_every_picture_once() -> None:
+    rows = [*rows_of({"cat": [1] * 20 + [2] * 10 + [7], "dog": [1] * 17 + [4] * 5})]
+    rows[3:6] = [replace(row, split=split) for row, split in zip(rows[3:6], ("validation", "test", ""), strict=True)]
+    manifest = Manifest(("cat", "dog"), tuple(rows))
+    parts = divide(manifest, 5, seed=0)
+    judged = [row.sha256 for part in parts for row in part.of_split("validation")]
+    assert sorted(judged) == sorted(row.sha256 for row in rows if row.split)
+    for part in parts:
+        groups = [{row.group for row in part.of_split(split)} for split in ("train", "validation")]
+        assert groups[0] & groups[1] == set()
+        assert sum(len(part.of_split(split)) for split in ("train", "validation")) == len(rows) - 1
+        assert [row.path for row in part.of_split("")] == [rows[5].path]
+        counts = part.count("validation")
+        assert abs(counts["cat"] - 46 / 5) <= 3  # a group of 7 lies in one of them
+        assert abs(counts["dog"] - 37 / 5) <= 3
+    assert divide(manifest, 5, seed=0) == parts != divide(manifest, 5, seed=1)
+
+
+def test_too_few_pictures_for_the_folds() -> None:
+    manifest = Manifest(("cat", "dog"), tuple(rows_of({"cat": [1] * 9, "dog": [5, 1, 1]})))
+    assert len(divide(manifest, 3, seed=0)) == 3
+    with pytest.raises(DataError, match="4 folds need at least 4 different photos of each class, found 3"):
+        divide(manifest, 4, seed=0)
+
+
+def test_nothing_is_chosen_on_the_held_out_fold() -> None:
+    assert fold_config(build_config(TINY)).training.early_stopping_patience == 0
+    with pytest.raises(UsageError, match="'tiny' lowers its learning rate by looking") as caught:
+        fold_config(changed(build_config(TINY), ["training.schedule=reduce_on_plateau"]))
+    assert "training.schedule=one_cycle" in str(caught.value.hint)
+
+
+def test_each_picture_is_judged_once_by_a_network_that_never_saw_its_group(
+    whole: tuple[Path, OutOfFold], photos: Path, config: Config
+) -> None:
+    folder, answers = whole
+    source = open_photos(photos)
+    manifest = make_manifest(source, config.data)
+    assert [row.sha256 for row in answers.rows] == [row.sha256 for row in manifest.rows if row.split]
+    assert answers.y_true.tolist() == [int(row.label == "dog") for row in answers.rows]
+    seen: dict[str, float] = {}
+    for number in range(1, FOLDS + 1):
+        run = Run(folder / str(number))
+        learned, judged = (run.load_manifest().of_split(split) for split in ("train", "validation"))
+        assert {row.group for row in learned} & {row.group for row in judged} == set()
+        assert {row.path for row in judged} & seen.keys() == set()
+        material = Material(run.load_manifest(), {32: cached_pixels(source, manifest, 32)})
+        training = prepare_training(run, config, material, silent)
+        assert training.state.finished(config.training)
+        training.fit()  # nothing is left but to choose the weights
+        network = final_network(training.model, config, training.feed.pictures)
+        logits = predict_logits(network, material.pictures("validation"), 32)
+        seen |= {row.path: 1 / (1 + np.exp(-logit)) for row, logit in zip(judged, logits, strict=True)}
+    np.testing.assert_allclose(answers.y_prob, [seen[row.path] for row in answers.rows], rtol=1e-12)
+    with (folder / "1" / "out_of_fold.csv").open(newline="") as file:
+        assert next(csv.reader(file)) == list(COLUMNS)
+
+
+def test_a_stopped_fold_goes_on_and_finished_ones_stay(
+    whole: tuple[Path, OutOfFold], photos: Path, config: Config, tmp_path: Path
+) -> None:
+    """Stopped before the second fold's first step, in the middle of its training, and before its predictions."""
+    source, folds = open_photos(photos), tmp_path / "folds"
+    manifest = make_manifest(source, config.data)
+
+    def stop_in_fold_2(sentence: str) -> None:
+        if sentence.endswith("2") and sentence.startswith("Training"):
+            raise KeyboardInterrupt
+
+    shutil.copytree(whole[0] / "1", folds / "1")
+    with pytest.raises(Interrupted, match="fold 2 of 3: stopped") as caught:
+        predict_out_of_fold(source, manifest, config, FOLDS, folds, stop_in_fold_2)
+    assert "Give the same command again" in str(caught.value.hint)
+    assert list(answer_files(folds)) == ["1/out_of_fold.csv"]
+    written = (folds / "1" / "out_of_fold.csv").stat().st_mtime_ns
+
+    spoken = stopped_after_an_epoch(photos, config, tmp_path)
+    assert "error: fold 2 of 3: stopped in epoch" in spoken
+    assert "hint: Give the same command again" in spoken
+    assert "Traceback" not in spoken
+    assert list(answer_files(folds)) == ["1/out_of_fold.csv"]
+    assert (folds / "2" / "checkpoint" / "state.npz").exists()
+
+    heard: list[str] = []
+    answers = predict_out_of_fold(source, manifest, config, FOLDS, folds, heard.append)
+    assert [sentence[:11] for sentence in heard if sentence.startswith("fold")] == ["fold 2 of 3", "fold 3 of 3"]
+    assert any(sentence.startswith("Going on after epoch") for sentence in heard)
+    assert (folds / "1" / "out_of_fold.csv").stat().st_mtime_ns == written
+    assert answer_files(folds) == answer_files(whole[0])
+    np.testing.assert_array_equal(answers.y_prob, whole[1].y_prob)
+
+    (folds / "2" / "out_of_fold.csv").unlink()  # as after a kill between the last epoch and the predictions
+    predict_out_of_fold(source, manifest, config, FOLDS, folds, silent)
+    assert answer_files(folds) == answer_files(whole[0])
+
+
+def stopped_after_an_epoch(photos: Path, config: Config, out: Path) -> str:
+    """What a process says that is sent Ctrl-C in its second epoch."""
+    (out / "tiny.toml").write_text(to_toml(config))
+    arguments = ["audit", photos, "--labels", "--out", out, "--recipe", out / "tiny.toml", "--folds", FOLDS]
+    command = [sys.executable, "-m", "dogvscat", *map(str, arguments)]
+    spoken = []
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            spoken.append(line)
+            if line.startswith("epoch   1/"):
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 130, "".join(spoken)
+    return "".join(spoken)
+
+
+@pytest.fixture
+def begun(whole: tuple[Path, OutOfFold], tmp_path: Path) -> Path:
+    """Finished folds that a test may damage."""
+    return Path(shutil.copytree(whole[0], tmp_path / "folds"))
+
+
+def test_other_settings_photos_and_folds_are_refused(begun: Path, photos: Path, config: Config, tmp_path: Path) -> None:
+    source = open_photos(photos)
+    manifest = make_manifest(source, config.data)
+    other = changed(config, ["training.seed=4", "network.dropout=0.2"])
+    message = r"folds was begun with other settings: network.dropout was 0.1 and is now 0.2; training.seed was 0 and is"
+    with pytest.raises(UsageError, match=message) as caught:
+        predict_out_of_fold(source, manifest, other, FOLDS, begun, silent)
+    assert "choose another --out, or delete" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="folds was begun with another number of folds"):
+        predict_out_of_fold(source, manifest, config, FOLDS - 1, begun, silent)
+    more = Path(shutil.copytree(photos, tmp_path / "photos"))
+    (more / "cat" / "a dog.jpg").unlink()
+    source = open_photos(more)
+    with pytest.raises(DataError, match="folds was begun with other photos"):
+        predict_out_of_fold(source, make_manifest(source, config.data), config, FOLDS, begun, silent)
+
+
+@pytest.mark.parametrize("damage", ["a row less", "a probability of 2", "no number", "empty"])
+def test_damaged_predictions_are_named(begun: Path, photos: Path, config: Config, damage: str) -> None:
+    path = begun / "2" / "out_of_fold.csv"
+    lines = path.read_text().splitlines()
+    last = lines[-1].rpartition(",")[0]
+    damaged = {
+        "a row less": lines[:-1],
+        "a probability of 2": [*lines[:-1], f"{last},2.0"],
+        "no number": [*lines[:-1], f"{last},many"],
+        "empty": [],
+    }
+    path.write_text("\n".join(damaged[damage]))
+    source = open_photos(photos)
+    with pytest.raises(ModelError, match=r"2/out_of_fold\.csv cannot be used: ") as caught:
+        predict_out_of_fold(source, make_manifest(source, config.data), config, FOLDS, begun, silent)
+    assert "Delete it and give the same command again" in str(caught.value.hint)
+
+
+def test_evidence_keeps_an_edited_table(begun: Path, photos: Path, config: Config) -> None:
+    source = open_photos(photos)
+    evidence = judge_labels(source, config, FOLDS, begun.parent, silent)
+    table = begun.parent / "relabel.csv"
+    suggestions = read_relabelling(table, source.class_names).suggestions
+    assert suggestions == {correction.sha256: correction.suggestion for correction in evidence.corrections}
+    table.write_text("mine")
+    heard: list[str] = []
+    assert judge_labels(source, config, FOLDS, begun.parent, heard.append) == evidence
+    assert table.read_text() == "mine"
+    assert "is kept" in heard[-1]
+
+
+def test_the_command_tells_what_was_found(
+    begun: Path, photos: Path, config: Config, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = begun.parent
+    (out / "tiny.toml").write_text(to_toml(config))
+    command = ["audit", str(photos), "--labels", "--out", str(out), "--recipe", str(out / "tiny.toml"), "--folds", "3"]
+    assert main([*command, "--json", "--fail-on", "any"]) == 3  # there are copies
+    document = json.loads(capfd.readouterr().out)
+    with (out / "relabel.csv").open(newline="") as file:
+        corrections = [(row["path"], row["suggestion"] == "leave_out") for row in csv.DictReader(file)]
+    with (out / "issues.csv").open(newline="") as file:
+        issues = [(row["path"], row["kind"]) for row in csv.DictReader(file)]
+    kinds = {False: "label_suspect", True: "neither_suspect"}
+    assert [issue for issue in issues if issue[1] in kinds.values()] == [(p, kinds[left]) for p, left in corrections]
+    assert document["issues"]["label_suspect"] == sum(not left for _, left in corrections)
+    assert document["label_agreement"]["n"] == 54
+    assert 'id="label_suspect"' in (out / "audit.html").read_text()
+    assert main(command) == 0
+    shown = capfd.readouterr()
+    assert f"  label_suspect     {document['issues']['label_suspect']:>7}   Networks that never saw" in shown.out
+    assert "Out of fold, the networks agree with" in shown.out
+    assert f"dogvscat train PHOTOS --relabel {out}/relabel.csv" in shown.err
