@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?=
+RECIPE ?= fast
 OUT ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train test lint lock clean
 
 help:
-	@echo "make train   set up, then train a classifier from scratch and judge it (DATA=photos.zip or a folder, OUT=runs/mine)"
+	@echo "make train   set up, then train a classifier from scratch and judge it (DATA=photos.zip or a folder, RECIPE=classic, OUT=runs/mine)"
 	@echo "make test    set up, then run every check and test"
 	@echo "make setup   prepare .venv with everything a developer needs"
 	@echo "make lint    formatting, lint, types and import rules only"
@@ -25,7 +26,7 @@ setup: .venv/ready
 	@touch $@
 
 train: setup
-	@$(BIN)/dogvscat train $(if $(DATA),"$(DATA)") $(if $(OUT),--out "$(OUT)")
+	@$(BIN)/dogvscat train --recipe "$(RECIPE)" $(if $(DATA),"$(DATA)") $(if $(OUT),--out "$(OUT)")
 
 test: lint
 	$(BIN)/python -m pytest

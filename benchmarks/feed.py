@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat.config import resolve_config
 from dogvscat.learning.augmentation import augment
 from dogvscat.learning.backend import prepare_backend
 from dogvscat.learning.batches import TrainingFeed
@@ -22,6 +21,7 @@ from dogvscat.learning.material import Material
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.sources import open_photos
+from dogvscat.settings import resolve_config
 
 
 def main() -> None:

@@ -19,9 +19,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from dogvscat.config import Config, resolve_config
+from dogvscat.config import Config
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.sources import open_photos
+from dogvscat.settings import resolve_config
 
 SIDES = {
     "ours": "this project",

@@ -50,8 +50,8 @@ def main() -> None:
 def measure(photos: Path, recipe: str, settings: list[str], folder: Path) -> None:
     """Train one recipe and write what it cost to `measured.json`."""
     started = time.monotonic()
-    from dogvscat.config import resolve_config
     from dogvscat.learning.train import resume, train
+    from dogvscat.settings import resolve_config
 
     config = resolve_config(recipe, None, settings)
     run_folder = folder / "run"
@@ -144,7 +144,7 @@ def print_table(folders: list[Path]) -> None:
 
 
 def _row(folder: Path) -> str:
-    from dogvscat.config import build_config, read_toml
+    from dogvscat.settings import build_config, read_toml
 
     measured = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
     config = build_config(read_toml(folder / "run" / "config.toml"))

@@ -11,8 +11,8 @@ import json
 import statistics
 from pathlib import Path
 
-from dogvscat.config import resolve_config
 from dogvscat.learning.train import resume, train
+from dogvscat.settings import resolve_config
 
 FIGURES = ("accuracy", "precision_cat", "recall_cat", "precision_dog", "recall_dog", "expected_calibration_error")
 

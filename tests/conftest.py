@@ -15,9 +15,10 @@ import pytest
 
 from dogvscat.bundle.card import Origin
 from dogvscat.bundle.publish import publish_bundle
-from dogvscat.config import Config, build_config
+from dogvscat.config import Config
 from dogvscat.judging.decision import Decision
 from dogvscat.photos.drawing import write_sample
+from dogvscat.settings import build_config
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 PredictJson = Callable[..., tuple[int, list[dict[str, Any]], str]]

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from dogvscat.config import changed, resolve_config
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.diagnosis import Finding, diagnose, suspected_mislabelled
 from dogvscat.judging.history import History
 from dogvscat.judging.intervals import Figure, wilson
+from dogvscat.settings import changed, resolve_config
 
 
 def history(

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from dogvscat.config import Config, build_config
+from dogvscat.config import Config
 from dogvscat.learning.batches import LabelledPictures, TrainingFeed, balanced_class_weights
+from dogvscat.settings import build_config
 
 CONFIG: Config = build_config(
     {

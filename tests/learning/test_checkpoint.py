@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from dogvscat.config import Config, build_config
+from dogvscat.config import Config
 from dogvscat.errors import Interrupted, ModelError
 from dogvscat.learning.batches import LabelledPictures, TrainingFeed
 from dogvscat.learning.checkpoint import load_checkpoint, read_variables
@@ -17,6 +17,7 @@ from dogvscat.learning.loop import Training, log_loss, predict_logits
 from dogvscat.learning.networks import build_network
 from dogvscat.learning.optimizers import compile_network
 from dogvscat.learning.stopping import StopRequest
+from dogvscat.settings import build_config
 
 SETTINGS: dict[str, dict[str, object]] = {
     "data": {"image_size": 32},

@@ -7,12 +7,13 @@ import onnx
 import pytest
 
 from dogvscat.bundle.predictor import open_graph, run_graph
-from dogvscat.config import NetworkConfig, resolve_config
+from dogvscat.config import NetworkConfig
 from dogvscat.errors import ModelError
 from dogvscat.learning.exporting import check_parity, export_onnx
 from dogvscat.learning.networks import build_network
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.sources import open_photos
+from dogvscat.settings import resolve_config
 
 SMALL = NetworkConfig(filters=(4, 8), dense_units=8)
 

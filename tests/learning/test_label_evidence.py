@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dogvscat.config import build_config
 from dogvscat.learning.label_evidence import LabelEvidence, find_evidence
 from dogvscat.learning.out_of_fold import OutOfFold
 from dogvscat.learning.train import resume, train
 from dogvscat.photos.manifest import ManifestRow, make_manifest
 from dogvscat.photos.relabel import read_relabelling
 from dogvscat.photos.sources import open_photos
+from dogvscat.settings import build_config
 
 TINY = {
     "data": {"image_size": 32},

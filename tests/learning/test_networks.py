@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from dogvscat.config import NetworkConfig, TrainingConfig, resolve_config
+from dogvscat.config import NetworkConfig, TrainingConfig
 from dogvscat.learning.networks import build_network
 from dogvscat.learning.optimizers import compile_network
+from dogvscat.settings import resolve_config
 
 TINY = NetworkConfig(filters=(2, 3), dense_units=4)
 

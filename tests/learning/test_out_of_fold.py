@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from dogvscat.cli.main import main
-from dogvscat.config import Config, build_config, changed, to_toml
+from dogvscat.config import Config
 from dogvscat.errors import DataError, Interrupted, ModelError, UsageError
 from dogvscat.learning.final import final_network
 from dogvscat.learning.fitting import prepare_training
@@ -27,6 +27,7 @@ from dogvscat.photos.manifest import Manifest, ManifestRow, make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.relabel import read_relabelling
 from dogvscat.photos.sources import open_photos
+from dogvscat.settings import build_config, changed, to_toml
 
 FOLDS = 3
 TINY = {

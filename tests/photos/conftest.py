@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from dogvscat.config import resolve_config
 from dogvscat.photos.audit import Audit, audit_photos
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.sources import PhotoSource, open_photos
+from dogvscat.settings import resolve_config
 
 
 @pytest.fixture(scope="session")

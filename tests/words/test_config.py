@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dogvscat.config import (
-    Config,
-    Section,
+from dogvscat.config import Config, Section
+from dogvscat.errors import ConfigError
+from dogvscat.settings import (
     build_config,
     changed,
     known_keys,
@@ -18,7 +18,6 @@ from dogvscat.config import (
     resolve_config,
     to_toml,
 )
-from dogvscat.errors import ConfigError
 
 
 def _toml(path: Path, text: str) -> Path:

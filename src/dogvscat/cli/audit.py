@@ -85,8 +85,8 @@ def _label_config(
         return None
     if out is None:
         raise UsageError("--labels needs --out DIR", hint="The networks and relabel.csv are kept there.")
-    from dogvscat.config import resolve_config
     from dogvscat.learning.out_of_fold import fold_config
+    from dogvscat.settings import resolve_config
 
     return fold_config(resolve_config(recipe or _RECIPE, None, settings or []))
 

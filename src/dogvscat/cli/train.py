@@ -48,7 +48,7 @@ def command(
     overrides = [*(settings or []), *([f"data.test_share={test}"] if test else [])]
     overrides += [f"training.seed={seed}"] if seed is not None else []
     if show_settings:
-        from dogvscat.config import resolve_config, to_toml
+        from dogvscat.settings import resolve_config, to_toml
 
         for line in to_toml(resolve_config(recipe, config, overrides), explained=True).splitlines():
             show(line)
@@ -70,8 +70,8 @@ def _trained(
     out: Path | None,
     relabel: Path | None,
 ) -> Path:
-    from dogvscat.config import resolve_config
     from dogvscat.photos.finding import find_photos
+    from dogvscat.settings import resolve_config
 
     resolved = resolve_config(recipe, config, overrides)
     need_train_extra()

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dogvscat import writing
-from dogvscat.config import Config, changed, known_keys
+from dogvscat.config import Config
 from dogvscat.errors import DataError, Interrupted, ModelError, UsageError
 from dogvscat.judging.answers import check_finite
 from dogvscat.judging.decision import Decision
@@ -24,6 +24,7 @@ from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.pixels import PixelCache, cached_pixels
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.photos.splits import LEFT_OUT, TRAIN, VALIDATION
+from dogvscat.settings import changed, known_keys
 
 COLUMNS = ("path", "sha256", "y_true", "y_prob")
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from dogvscat import writing
-from dogvscat.config import Config, build_config, read_toml, to_toml
+from dogvscat.config import Config
 from dogvscat.errors import ConfigError, ModelError, UsageError, WriteError
 from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
+from dogvscat.settings import build_config, read_toml, to_toml
 
 _RECORDED_PACKAGES = (
     "dogvscat",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dogvscat import home, writing
-from dogvscat.config import Config, changed
+from dogvscat.config import Config
 from dogvscat.errors import DataError, Interrupted, UsageError
 from dogvscat.judging.image_grid import image_grid
 from dogvscat.learning.augmentation import augment
@@ -21,6 +21,7 @@ from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.pixels import PixelCache, cached_pixels, mapped_pixels
 from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
 from dogvscat.photos.sources import open_photos
+from dogvscat.settings import changed
 
 Say = Callable[[str], None]
 

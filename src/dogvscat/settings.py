@@ -1,0 +1,173 @@
+"""Where settings come from: recipes, files and flags, checked as a whole, with the nearest known key for a wrong one.
+
+A recipe is a TOML file with the sections `data`, `augmentation`, `network` and `training`. Settings are resolved in the
+order default < recipe < file < flag (`--set training.epochs=40`) and saved with the run, so that the saved file can be
+fed back. Unknown keys are errors, with the nearest known key as a suggestion.
+"""
+
+import difflib
+import json
+import textwrap
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dogvscat.config import Config, Section
+from dogvscat.errors import ConfigError
+
+RECIPES_FOLDER = Path(__file__).parent / "recipes"
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship, sorted."""
+    return sorted(path.stem for path in RECIPES_FOLDER.glob("*.toml"))
+
+
+def load_recipe(name_or_file: str) -> dict[str, Any]:
+    """The settings of a shipped recipe by name, or of a TOML file by path.
+
+    Raises:
+        ConfigError: if there is neither, or the file is not TOML.
+    """
+    shipped = RECIPES_FOLDER / f"{name_or_file}.toml"
+    if name_or_file in recipe_names():
+        return {"recipe": name_or_file, **read_toml(shipped)}
+    path = Path(name_or_file)
+    if path.suffix == ".toml" or path.is_file():
+        return {"recipe": path.stem, **read_toml(path)}
+    hint = f"Recipes: {', '.join(recipe_names())}; or give the path of a TOML file." + _nearest(
+        name_or_file, recipe_names()
+    )
+    raise ConfigError(f"there is no recipe {name_or_file!r}", hint=hint)
+
+
+def resolve_config(recipe: str, file: Path | None = None, settings: Iterable[str] = ()) -> Config:
+    """The whole configuration: defaults, then the recipe, then a file, then `section.key=value` settings.
+
+    Raises:
+        ConfigError: naming the key and the nearest known one, or the value and what was expected.
+    """
+    document = load_recipe(recipe)
+    if file is not None:
+        document = _merged(document, read_toml(file))
+    return build_config(_merged(document, parse_settings(settings)))
+
+
+def build_config(document: Mapping[str, Any]) -> Config:
+    """A checked configuration from nested tables.
+
+    Raises:
+        ConfigError: as for `resolve_config`.
+    """
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """Nested tables from settings such as `training.learning_rate=0.001`; values are TOML, else plain words.
+
+    Raises:
+        ConfigError: if one is not of the form `section.key=value`.
+    """
+    document: dict[str, Any] = {}
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        section, dot, field = key.strip().partition(".")
+        if not (separator and dot and section and field):
+            hint = "Example: --set training.learning_rate=0.001"
+            raise ConfigError(f"expected --set section.key=value, received {setting!r}", hint=hint)
+        document.setdefault(section, {})[field] = _parse_value(text.strip())
+    return document
+
+
+def changed(config: Config, settings: Iterable[str]) -> Config:
+    """The configuration with some settings replaced, checked again."""
+    return build_config(_merged(config.model_dump(), parse_settings(settings)))
+
+
+def to_toml(config: Config, *, explained: bool = False) -> str:
+    """The configuration as TOML that `--config` reads back to an equal one.
+
+    Args:
+        config: The configuration.
+        explained: With the meaning of each setting as a comment above it.
+    """
+    lines = [f"recipe = {_toml_value(config.recipe)}"]
+    for name in Config.model_fields:
+        if not isinstance(section := getattr(config, name), Section):
+            continue
+        lines += ["", f"[{name}]"]
+        for key, value in section.model_dump().items():
+            meaning = " ".join((type(section).model_fields[key].description or "").split())
+            lines += [f"# {line}" for line in textwrap.wrap(meaning, 110)] if explained else []
+            lines += [f"{key} = {_toml_value(value)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)  # a TOML basic string, which knows no surrogate pairs
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    return repr(value)
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        ConfigError: if there is no such file or it is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {path}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
+
+
+def _merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(lower)
+    for key, value in upper.items():
+        both_tables = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if both_tables else value
+    return result
+
+
+def _explain(error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = list(known_keys() if "." in key else Config.model_fields)
+        known = [other for other in known if other.endswith(f".{first['loc'][-1]}")] or known  # of another section
+        hint = f"{_nearest(key, known)} `dogvscat train --show-settings` lists every one."
+        return ConfigError(f"there is no setting {key!r}", hint=hint.strip())
+    message = first["msg"].removeprefix("Value error, ")
+    if not key or first["type"] == "value_error":  # what was received is in the message
+        return ConfigError(message)
+    return ConfigError(f"{key}: {message}, received {first['input']!r}")
+
+
+def known_keys() -> list[str]:
+    """Every setting as `section.key`, in the order of the sections."""
+    sections = {name: field.annotation for name, field in Config.model_fields.items() if name != "recipe"}
+    return [f"{name}.{key}" for name, section in sections.items() for key in section.model_fields]  # type: ignore[union-attr]
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {nearest[0]!r}?" if nearest else ""
