@@ -151,8 +151,8 @@ def _row(folder: Path) -> str:
     lines = (folder / "run" / "history.csv").read_text(encoding="utf-8").splitlines()
     names = lines[0].split(",")
     history = [dict(zip(names, map(float, line.split(",")), strict=True)) for line in lines[1:]]
-    environment = json.loads((folder / "run" / "environment.json").read_text(encoding="utf-8"))
-    num_train = environment.get("num_train", 20000)
+    card = json.loads((folder / "run" / "bundle" / "card.json").read_text(encoding="utf-8"))
+    num_train = card["origin"]["num_train"]
     seconds = measured["cold_seconds"] + np.cumsum([row["seconds"] for row in history])
     flops = np.cumsum(
         [training_flops(measured["macs"], config.image_size_at(e)) * num_train for e in range(len(history))]
