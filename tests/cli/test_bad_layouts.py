@@ -191,7 +191,7 @@ def test_a_bomb_that_lies_about_its_size_is_stopped_while_it_unpacks(cli: Cli, t
         ("train {photos} --set training.learning_rate=nan", 2, "training.learning_rate: Input should be"),
         ("train {photos} --set training.optimizer=adamw", 2, "training.optimizer: Input should be 'adam' or 'sgd'"),
         ("train {photos} --set data.image_size=32 --set network.filters=[8,8,8,8,8,8]", 2, "is used up by block"),
-        ("train {photos} --recipe clasic", 2, "there is no recipe 'clasic'\nhint: Recipes: classic"),
+        ("train {photos} --recipe clasic", 2, "there is no recipe 'clasic'\nhint: Recipes: best, classic, fast"),
         ("train {photos} --recipe none.toml", 2, "there is no file none.toml"),
         ("train {photos} --config {file}", 2, "photo.jpg cannot be read as TOML"),
         ("train {photos} --test 0.9", 2, "Invalid value for '--test'"),
