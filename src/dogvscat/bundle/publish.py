@@ -13,6 +13,7 @@ import numpy as np
 
 from dogvscat import writing
 from dogvscat.bundle.card import CARD_FILE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE, Card, GoldenPicture, Origin
+from dogvscat.bundle.model_card import MODEL_CARD_FILE, model_card
 from dogvscat.bundle.predictor import open_graph, run_graph
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
@@ -69,6 +70,9 @@ def publish_bundle(
         golden=tuple(GoldenPicture(file=n, probability=float(p)) for n, p in zip(pictures, y_prob, strict=True)),
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
+    page = model_card(card).encode()
+    card = card.model_copy(update={"files": {**card.files, MODEL_CARD_FILE: hashlib.sha256(page).hexdigest()}})
+    files |= {MODEL_CARD_FILE: page}
     files[CARD_FILE] = (card.model_dump_json(indent=2) + "\n").encode()
     _write_folder(folder, files)
     return card

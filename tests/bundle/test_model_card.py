@@ -1,0 +1,65 @@
+"""The page for people says what the card says, and programs can read its front matter."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dogvscat.bundle.card import parse_card
+from dogvscat.bundle.folder import load_bundle
+from dogvscat.bundle.model_card import model_card
+from dogvscat.errors import ModelError
+from dogvscat.settings import resolve_config
+
+
+def front_matter(page: str) -> dict[str, object]:
+    """Each line is a key and JSON, which is YAML as well."""
+    start, head, _ = page.split("---\n", 2)
+    assert start == ""
+    return {key: json.loads(value) for key, value in (line.split(": ", 1) for line in head.splitlines())}
+
+
+def test_the_front_matter_holds_the_shipped_model_s_figures() -> None:
+    card = load_bundle(None).card
+    fields = front_matter(model_card(card))
+    assert fields["pipeline_tag"] == "image-classification"
+    (model,) = fields["model-index"]  # type: ignore[misc]
+    (result,) = model["results"]
+    figures = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    assert figures["accuracy"] == pytest.approx(card.metrics["validation"]["accuracy"]["value"], abs=5e-5)
+    assert set(figures) == {"accuracy", "roc_auc", "log_loss", "expected_calibration_error"}
+    assert card.origin.data_digest.startswith(result["dataset"]["name"].removeprefix("data digest "))
+
+
+def test_the_page_gives_intervals_and_settings_that_read_back(tmp_path: Path) -> None:
+    card = load_bundle(None).card
+    page = model_card(card)
+    accuracy = card.metrics["validation"]["accuracy"]
+    row = (
+        f"| accuracy | {accuracy['value']:.4f} | {accuracy['low']:.4f} to {accuracy['high']:.4f} | {accuracy['n']:,} |"
+    )
+    assert row in page.splitlines()
+    settings = tmp_path / "settings.toml"
+    settings.write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    assert resolve_config("classic", settings) == card.config
+
+
+def test_odd_class_names_break_neither_the_front_matter_nor_the_text(
+    linear_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    card = parse_card(linear_bundle(tmp_path / "bundle"))[0]
+    names = ('a: "b"', "c\n---\nd")
+    odd = card.model_copy(update={"class_names": names, "positive_class": names[1]})
+    fields = front_matter(model_card(odd))
+    assert isinstance(fields["tags"], list)
+    assert fields["tags"][-2] == 'a: "b"'
+    assert "\n---\nd" not in model_card(odd)
+
+
+def test_a_published_page_is_vouched_for(linear_bundle: Callable[..., Path], tmp_path: Path) -> None:
+    folder = linear_bundle(tmp_path / "bundle")
+    assert (folder / "README.md").read_text(encoding="utf-8") == model_card(parse_card(folder)[0])
+    (folder / "README.md").write_text("better than it is")
+    with pytest.raises(ModelError, match=r"README.md is not the file this bundle was made with"):
+        load_bundle(folder)
