@@ -2,13 +2,14 @@
 
     python benchmarks/reach.py PHOTOS --recipes classic fast best --out FOLDER
 
-Trains each recipe from cold (nothing decoded) in a process of its own, and writes one table: time and PFLOP until a
-validation accuracy is first reached, the arithmetic rate of the steps as a share of what this machine's own float32
-matrix product reaches in the same process, time to scan and decode, and peak memory. Finished recipes are not trained
-again and stopped ones go on, so the command can be repeated until it is through. Give no other work to the machine.
+Trains each recipe from cold (nothing decoded) in a process of its own, and writes one table and one picture: time and
+PFLOP until a validation accuracy is first reached, the arithmetic rate of the steps as a share of what this machine's own
+float32 matrix product reaches in the same process, time to scan and decode, and peak memory. Finished recipes are not
+trained again and stopped ones go on, so the command can be repeated until it is through. Give the machine no other work.
 """
 
 import argparse
+import csv
 import json
 import os
 import resource
@@ -16,10 +17,14 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+FLOPS_PER_MAC = 6
+"""Of training: forward, and twice that backward; two to a multiplication with its addition."""
 ACCURACIES = (0.88, 0.93, 0.95, 0.96)
 _MATRIX = 2048
 _TIMED_STEPS = 30
@@ -44,7 +49,9 @@ def main() -> None:
             flags = [flag for setting in arguments.settings for flag in ("--set", setting)]
             environment = {**os.environ, "DOGVSCAT_HOME": str(folder / "home")}  # cold: nothing scanned or decoded
             subprocess.run([*command, *flags], env=environment, check=True)
-    print_table([arguments.out / Path(recipe).stem for recipe in arguments.recipes])
+    courses = [Course.load(arguments.out / Path(recipe).stem) for recipe in arguments.recipes]
+    print_table(courses)
+    draw_courses(arguments.out / "accuracy_over_time.png", courses)
 
 
 def measure(photos: Path, recipe: str, settings: list[str], folder: Path) -> None:
@@ -60,10 +67,14 @@ def measure(photos: Path, recipe: str, settings: list[str], folder: Path) -> Non
         run = resume(run_folder, [], _say)
     else:
         run = train(photos, config, run_folder, cold.say)
+
+    from dogvscat.learning.networks import build_network  # brings in Keras, which training prepares first
+
     measured = {
         **cold.read(),
         "recipe": recipe,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "parameters": build_network(config.network, config.data.image_size).count_params(),
         "macs": {str(size): forward_macs(config.network, size) for size in config.image_sizes},
         "rates": {str(size): rates(config, size) for size in config.image_sizes},
         "commit": run.load_environment()["commit"],
@@ -134,49 +145,93 @@ def _matmul_gflops() -> float:
     return 2 * _MATRIX**3 / (time.perf_counter() - begun) / 1e9
 
 
-def print_table(folders: list[Path]) -> None:
+@dataclass(frozen=True)
+class Course:
+    """A finished training over time."""
+
+    measured: dict[str, Any]
+    minutes: np.ndarray
+    """Since the start of the cold process, after each epoch."""
+    pflops: np.ndarray
+    """Spent so far, after each epoch."""
+    accuracy: np.ndarray
+    """Of validation, after each epoch."""
+    result: dict[str, Any]
+    """Validation accuracy as judged: value, low, high, n."""
+
+    @classmethod
+    def load(cls, folder: Path) -> "Course":
+        """From what `measure` left behind."""
+        from dogvscat.settings import build_config, read_toml
+
+        measured = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
+        card = json.loads((folder / "run" / "bundle" / "card.json").read_text(encoding="utf-8"))
+        config = build_config(read_toml(folder / "run" / "config.toml"))
+        with (folder / "run" / "history.csv").open(encoding="utf-8") as file:
+            history = list(csv.DictReader(file))
+        macs = [measured["macs"][str(config.image_size_at(epoch))] for epoch in range(len(history))]
+        seconds = measured["cold_seconds"] + np.cumsum([float(row["seconds"]) for row in history])
+        return cls(
+            measured,
+            seconds / 60,
+            np.cumsum(macs) * FLOPS_PER_MAC * card["origin"]["num_train"] / 1e15,
+            np.array([float(row["val_accuracy"]) for row in history]),
+            card["metrics"]["validation"]["accuracy"],
+        )
+
+    def reached(self, accuracy: float) -> str:
+        """Minutes and PFLOP until a validation accuracy was first reached."""
+        epochs = np.flatnonzero(self.accuracy >= accuracy)
+        return f"{self.minutes[epochs[0]]:.1f} / {self.pflops[epochs[0]]:.3f}" if len(epochs) else "never"
+
+    def rates(self) -> str:
+        """For each size: pictures a second, GFLOP/s, share of the matrix product."""
+        cells = []
+        for size, rate in self.measured["rates"].items():
+            gflops = rate["pictures_per_second"] * FLOPS_PER_MAC * self.measured["macs"][size] / 1e9
+            share = gflops / rate["matmul_gflops"]
+            cells.append(f"{size} px: {rate['pictures_per_second']:.0f}, {gflops:.0f}, {share:.0%}")
+        return "; ".join(cells)
+
+
+def print_table(courses: list[Course]) -> None:
     """A Markdown table: a row a recipe."""
-    reached = " | ".join(f"{accuracy:.0%}: min / PFLOP" for accuracy in ACCURACIES)
-    print(f"| recipe | cold start, s | {reached} | all: min / PFLOP | at px: pictures/s, GFLOP/s, share | memory, GB |")
-    print("|---" * (len(ACCURACIES) + 5) + "|")
-    for folder in folders:
-        print(_row(folder))
+    heads = [f"{accuracy:.0%}: min / PFLOP" for accuracy in ACCURACIES]
+    heads = ["recipe", "validation accuracy", "parameters", "epochs", "cold start, s", *heads, "all: min / PFLOP"]
+    heads += ["pictures/s, GFLOP/s, share of matrix product", "memory, GB", "commit"]
+    print(f"| {' | '.join(heads)} |")
+    print("|---" * len(heads) + "|")
+    for course in courses:
+        measured, result = course.measured, course.result
+        cells = [
+            measured["recipe"],
+            f"{result['value']:.4f} ({result['low']:.4f} to {result['high']:.4f}, n = {result['n']:,})",
+            f"{measured['parameters']:,}",
+            str(len(course.accuracy)),
+            f"{measured['cold_seconds']:.0f}",
+            *map(course.reached, ACCURACIES),
+            f"{course.minutes[-1]:.1f} / {course.pflops[-1]:.3f}",
+            course.rates(),
+            f"{measured['peak_memory_bytes'] / 1e9:.1f}",
+            measured["commit"],
+        ]
+        print(f"| {' | '.join(cells)} |")
 
 
-def _row(folder: Path) -> str:
-    from dogvscat.settings import build_config, read_toml
+def draw_courses(path: Path, courses: list[Course]) -> None:
+    """Validation accuracy of every recipe over the minutes since its cold start."""
+    from matplotlib.ticker import PercentFormatter
 
-    measured = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
-    config = build_config(read_toml(folder / "run" / "config.toml"))
-    lines = (folder / "run" / "history.csv").read_text(encoding="utf-8").splitlines()
-    names = lines[0].split(",")
-    history = [dict(zip(names, map(float, line.split(",")), strict=True)) for line in lines[1:]]
-    card = json.loads((folder / "run" / "bundle" / "card.json").read_text(encoding="utf-8"))
-    num_train = card["origin"]["num_train"]
-    seconds = measured["cold_seconds"] + np.cumsum([row["seconds"] for row in history])
-    flops = np.cumsum(
-        [training_flops(measured["macs"], config.image_size_at(e)) * num_train for e in range(len(history))]
-    )
-    cells = []
-    for accuracy in ACCURACIES:
-        at = next((i for i, row in enumerate(history) if row["val_accuracy"] >= accuracy), None)
-        cells.append("never" if at is None else f"{seconds[at] / 60:.1f} / {flops[at] / 1e15:.3f}")
-    rate = "; ".join(_rate(measured, size) for size in measured["rates"])
-    return (
-        f"| {measured['recipe']} | {measured['cold_seconds']:.0f} | {' | '.join(cells)} "
-        f"| {seconds[-1] / 60:.1f} / {flops[-1] / 1e15:.3f} | {rate} | {measured['peak_memory_bytes'] / 1e9:.1f} |"
-    )
+    from dogvscat.judging.figure_style import drawing
 
-
-def training_flops(macs: dict[str, int], image_size: int) -> int:
-    """FLOPs to learn from one picture: forward, and twice that backward; two to a multiplication with its addition."""
-    return 6 * macs[str(image_size)]
-
-
-def _rate(measured: dict, size: str) -> str:
-    rate = measured["rates"][size]
-    gflops = rate["pictures_per_second"] * training_flops(measured["macs"], int(size)) / 1e9
-    return f"{size}: {rate['pictures_per_second']:.0f}, {gflops:.0f}, {gflops / rate['matmul_gflops']:.0%}"
+    with drawing(path, 8, 5) as figure:
+        axes = figure.subplots()
+        for course in courses:
+            axes.plot(course.minutes, course.accuracy, marker=".", label=course.measured["recipe"])
+        axes.set_xlabel("Minutes since a cold start")
+        axes.set_ylabel("Validation accuracy")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.legend(loc="lower right")
 
 
 def _say(sentence: str) -> None:
