@@ -3,9 +3,9 @@
     python benchmarks/reach.py PHOTOS --recipes classic fast best --out FOLDER
 
 Trains each recipe from cold (nothing decoded) in a process of its own, and writes one table and one picture: time and
-PFLOP until a validation accuracy is first reached, the arithmetic rate of the steps as a share of what this machine's own
-float32 matrix product reaches in the same process, time to scan and decode, and peak memory. Finished recipes are not
-trained again and stopped ones go on, so the command can be repeated until it is through. Give the machine no other work.
+PFLOP until a validation accuracy is first reached, the arithmetic rate of the steps as a share of what this machine's
+own float32 matrix product reaches in the same process, time to scan and decode, and peak memory. Finished recipes are
+not trained again and stopped ones go on, so the command can be repeated until it is through. Leave the machine alone.
 """
 
 import argparse
