@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
 from sklearn import metrics
 
 from dogvscat.judging.answers import Answers
@@ -186,8 +186,9 @@ def _named(answers: Answers) -> str:
     return f"{label_text(words, 18)}, " if words else ""
 
 
-def _percent() -> PercentFormatter:
-    return PercentFormatter(1.0, decimals=None, symbol=" %")  # as many as keep neighbouring ticks apart
+def _percent() -> FuncFormatter:
+    """With as many decimals as a tick needs, so that neighbours never read alike."""
+    return FuncFormatter(lambda share, _: f"{round(100 * share, 2):g} %")
 
 
 def _thousands() -> StrMethodFormatter:
