@@ -25,6 +25,8 @@ class DataConfig(Section):
     train_count: int = Field(0, ge=0)
     """Training pictures wanted, the rest being validation; 0 means by share. Ignored where the pictures are too few
     to leave validation at least half of its share."""
+    neither_test_share: float = Field(1 / 3, gt=0.0, lt=1.0)
+    """Share of the photos of neither, where there are any, that teach nothing and measure how many are noticed."""
 
 
 class AugmentationConfig(Section):
@@ -40,6 +42,9 @@ class AugmentationConfig(Section):
     """Largest rotation either way, in degrees."""
     zoom: float = Field(0.15, ge=0.0, lt=1.0)
     """Largest relative change of scale, in or out."""
+    smallest_crop: float = Field(1.0, gt=0.0, le=1.0)
+    """Least share of the picture's area that is cut out and enlarged, drawn between this and 1; 1 cuts nothing
+    (Szegedy et al., Going deeper with convolutions, 2015)."""
     brightness: float = Field(0.1, ge=0.0, le=1.0)
     """Largest change of brightness, as a share of full white."""
     contrast: float = Field(0.1, ge=0.0, lt=1.0)
@@ -74,6 +79,8 @@ class NetworkConfig(Section):
     """Residual blocks of each stage of `residual`, of two convolutions each (He et al. 2016)."""
     flip_averaging: bool = False
     """Judge each picture and its mirror image, and average the two logits; twice the work of an answer."""
+    neither_output: bool = False
+    """A second output, whether the picture shows neither class. Photos of neither (`train --neither`) switch it on."""
 
     @model_validator(mode="after")
     def _possible(self) -> "NetworkConfig":
@@ -122,6 +129,8 @@ class TrainingConfig(Section):
     """Decoupled weight decay a step, times the learning rate, on kernels only (Loshchilov and Hutter 2019)."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=0.5)
     """Targets become this / 2 and 1 - this / 2 (Szegedy et al. 2016)."""
+    neither_share: float = Field(0.125, gt=0.0, le=1.0)
+    """Photos of neither added to each step, as a share of `batch_size`; only where there are such photos."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced` weighs each class by the inverse of its share of the training pictures."""
     early_stopping_patience: int = Field(8, ge=0)

@@ -10,6 +10,10 @@ ClassNames = tuple[str, str]
 
 CAT_AND_DOG: ClassNames = ("cat", "dog")
 UNSURE = "unsure"
+NEITHER = "neither"
+"""Label of photos that show neither class; not a class itself."""
+NEITHER_NAMES: ClassNames = (NEITHER, NEITHER)
+"""The class names of a collection of such photos."""
 
 _KNOWN = {"cat": "cat", "cats": "cat", "dog": "dog", "dogs": "dog"}
 

@@ -119,7 +119,7 @@ def test_bytes_paths_and_pixels_agree(predictor: Predictor, drawn_photos: Path) 
     probabilities = {answer.probabilities["dog"] for answer in answers if isinstance(answer, Prediction)}
     pixels = decode(photo.read_bytes(), "", 32)[None]  # (1, 32, 32, 3)
     assert probabilities == {float(predictor.probabilities(pixels)[0])}
-    assert 1 / (1 + np.exp(-predictor.logits(pixels))) == pytest.approx(predictor.probabilities(pixels))
+    assert 1 / (1 + np.exp(-predictor.logits(pixels).positive)) == pytest.approx(predictor.probabilities(pixels))
 
 
 def test_nothing_to_predict_is_no_error(predictor: Predictor) -> None:

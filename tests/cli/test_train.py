@@ -1,7 +1,16 @@
 """`dogvscat train` from drawn photos to a run folder."""
 
+import csv
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 
 RUN_FILES = {
     "config.toml",
@@ -32,3 +41,70 @@ def test_drawn_pictures_are_marked_in_every_output(quick_run: Path) -> None:
     assert json.loads((quick_run / "environment.json").read_text())["drawn_sample"] is True
     assert json.loads((quick_run / "bundle" / "card.json").read_text())["origin"]["drawn_sample"] is True
     assert "drawn sample, not photographs" in (quick_run / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def wary_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
+    """A run that has also seen pictures of noise, which show neither; 8 of 24 were kept for measuring."""
+    folder = tmp_path_factory.mktemp("wary")
+    (folder / "noise").mkdir()
+    for number in range(24):
+        noise = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((64, 64)).save(folder / "noise" / f"{number}.png")
+    settings = ["network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2"]
+    flags = [f"--set={setting}" for setting in settings]
+    done = dogvscat("train", drawn_photos, "--neither", folder / "noise", "--out", folder / "run", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "neither: 16 photos to learn from, 8 kept to measure how many are noticed" in done.stderr
+    assert "n = 8" in done.stdout.splitlines()[-1]
+    return folder / "run"
+
+
+def test_photos_of_neither_are_measured_on_those_kept_apart(wary_run: Path) -> None:
+    metrics = json.loads((wary_run / "metrics.json").read_text())["neither"]["figures"]
+    card = json.loads((wary_run / "bundle" / "card.json").read_text())
+    assert metrics["unsure_rate"]["n"] == 8
+    assert card["metrics"]["neither"] == metrics
+    assert card["config"]["network"]["neither_output"] is True
+    assert "which taught nothing and chose nothing" in (wary_run / "report.html").read_text()
+    assert "of other photographs, which show neither" in (wary_run / "bundle" / "README.md").read_text()
+
+
+def test_predict_and_evaluate_use_the_second_output(
+    wary_run: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    limit = json.loads((wary_run / "bundle" / "card.json").read_text())["neither_limit"]
+    done = dogvscat("predict", "--json", "--model", wary_run, wary_run.parent / "noise", drawn_photos)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == 24 + 48
+    assert all(answer["label"] == "unsure" for answer in answers if answer["neither"] > limit)
+    assert "neither" in dogvscat("predict", "--model", wary_run, drawn_photos / "cat").stdout
+    judged = dogvscat("evaluate", wary_run, drawn_photos, "--out", tmp_path / "judged")
+    assert judged.returncode == 0, judged.stderr
+    with (tmp_path / "judged" / "predictions.csv").open(newline="") as file:
+        unsure = {Path(row["path"]).name: row["unsure"] == "yes" for row in csv.DictReader(file)}
+    named = {Path(answer["path"]).name: answer["label"] == "unsure" for answer in answers}
+    assert unsure == {name: named[name] for name in unsure}
+
+
+def test_a_run_with_photos_of_neither_is_judged_again_to_the_same_bits(wary_run: Path, dogvscat: Dogvscat) -> None:
+    kept = ("metrics.json", "predictions.csv", "bundle/model.onnx")
+    before = [(wary_run / file).read_bytes() for file in kept]
+    dogvscat("cache", "--clear", "pixels")  # so that the photos are decoded again
+    done = dogvscat("train", "--resume", wary_run)
+    assert done.returncode == 0, done.stderr
+    assert [(wary_run / file).read_bytes() for file in kept] == before
+    noise = wary_run.parent / "noise" / "0.png"
+    moved = noise.rename(wary_run.parent / "0.png")
+    dogvscat("cache", "--clear", "pixels")
+    gone = dogvscat("train", "--resume", wary_run)
+    moved.rename(noise)
+    assert gone.returncode == 3
+    assert "have changed since this run was started" in gone.stderr
+
+
+def test_a_second_output_needs_photos_of_neither(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    done = dogvscat("train", drawn_photos, "--out", tmp_path / "run", "--set", "network.neither_output=true")
+    assert done.returncode == 2
+    assert "no photos of neither class are given" in done.stderr
+    assert "--neither" in done.stderr

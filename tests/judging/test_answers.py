@@ -3,14 +3,16 @@ import pytest
 
 from dogvscat.errors import DataError, ModelError
 from dogvscat.judging.answers import Answers
-from dogvscat.judging.decision import Decision
+from dogvscat.judging.decision import Decision, Logits
 
 NAMES = ("cat", "dog")
 
 
 def test_decided_answers_follow_the_decision():
     logits = np.array([-4.0, 0.1, 4.0])
-    answers = Answers.decided("test", NAMES, ["a", "b", "c"], np.array([0, 1, 1]), logits, Decision(2, 0.5, 0.4, 0.6))
+    answers = Answers.decided(
+        "test", NAMES, ["a", "b", "c"], np.array([0, 1, 1]), Logits(logits), Decision(2, 0.5, 0.4, 0.6)
+    )
     assert answers.n == 3
     assert answers.y_pred.tolist() == [0, 1, 1]
     assert answers.unsure.tolist() == [False, True, False]
@@ -25,7 +27,7 @@ def test_mistakes_come_most_confident_first():
 
 def test_no_picture_is_an_error_that_says_so():
     with pytest.raises(DataError, match="no labelled picture to judge in 'validation'"):
-        Answers.decided("validation", NAMES, [], np.zeros(0, int), np.zeros(0), Decision())
+        Answers.decided("validation", NAMES, [], np.zeros(0, int), Logits(np.zeros(0)), Decision())
 
 
 def test_answers_that_do_not_fit_are_refused():

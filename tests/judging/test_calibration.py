@@ -130,3 +130,23 @@ def test_few_pictures_take_fewer_folds_or_none(y_true, groups, folds):
     assert judged.y_prob.shape == judged.y_pred.shape == judged.unsure.shape == (len(y_true),)
     if not folds:
         assert judged.y_prob == pytest.approx(Decision().probabilities(logits))
+
+
+def test_the_allowance_for_unsure_answers_is_shared_with_what_seems_to_show_neither():
+    y_true, logits = overconfident(1000)
+    neither = np.random.default_rng(5).normal(size=1000)
+    decision = fit_decision(y_true, logits, neither)
+    seeming = neither > np.sort(neither)[-41]  # the forty largest of a thousand
+    assert (decision.is_unsure(np.full(1000, 0.999), neither) == seeming).all()
+    y_prob = decision.probabilities(logits)
+    assert decision.is_unsure(y_prob, neither).sum() == 50
+    assert fit_decision(y_true, logits).neither_limit == 1.0
+
+
+def test_the_limit_for_neither_is_chosen_on_other_folds():
+    y_true, logits = overconfident(400)
+    neither = np.random.default_rng(6).normal(size=400)
+    before = cross_fit(y_true, logits, np.arange(400), neither)
+    neither[np.argmax(neither)] = 1e3  # changes no limit, since it was above every one
+    np.testing.assert_array_equal(cross_fit(y_true, logits, np.arange(400), neither).unsure, before.unsure)
+    assert before.unsure.mean() == pytest.approx(0.05, abs=0.02)

@@ -33,3 +33,13 @@ def test_impossible_temperatures_are_refused(temperature):
 def test_a_band_beside_its_threshold_is_refused(bounds):
     with pytest.raises(ValueError, match="unsure_low <= threshold <= unsure_high"):
         Decision(1.0, *bounds)
+
+
+def test_what_seems_to_show_neither_is_unsure_too():
+    decision = Decision(1.0, 0.5, 0.4, 0.6, neither_limit=0.8)
+    y_prob = np.array([0.5, 0.99, 0.99, 0.99])
+    neither = np.log([1e-3, 0.25, 4.0, 4.1])  # odds of 4 to 1 are a probability of 0.8, which is not above the limit
+    assert decision.is_unsure(y_prob, neither).tolist() == [True, False, False, True]
+    assert decision.is_unsure(y_prob).tolist() == [True, False, False, False]
+    with pytest.raises(ValueError, match=r"neither_limit must lie between 0 and 1, received 1\.5"):
+        Decision(neither_limit=1.5)

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from dogvscat.judging.decision import Decision, Logits
 from dogvscat.judging.intervals import Figure
-from dogvscat.judging.metrics import _statistics, expected_calibration_error, measure, measure_unsure
+from dogvscat.judging.metrics import (
+    _statistics,
+    expected_calibration_error,
+    measure,
+    measure_neither,
+    measure_unsure,
+)
 
 NAMES = ("cat", "dog")
 
@@ -121,3 +128,19 @@ def test_unsure_answers_are_counted_and_left_out():
     assert (figures["unsure_rate"].value, figures["unsure_rate"].n) == (0.25, 4)
     assert (figures["selective_accuracy"].value, figures["selective_accuracy"].n) == (1.0, 3)
     assert measure_unsure(y_true, y_pred, np.ones(4, bool))["selective_accuracy"].value is None
+
+
+def test_photos_of_neither_by_hand():
+    # 3 of the 4 photos of neither lie above the limit; the fourth is a close call; of 4 * 2 pairs 7 are in order
+    neither = Logits(np.array([5.0, 5.0, 5.0, 0.0]), np.array([3.0, 4.0, 5.0, -2.0]))
+    classes = Logits(np.array([5.0, -5.0]), np.array([-1.0, -3.0]))
+    decision = Decision(1.0, 0.5, 0.4, 0.6, neither_limit=0.9)
+    figures = measure_neither(neither, classes, decision)
+    assert (figures["unsure_rate"].value, figures["unsure_rate"].n) == (1.0, 4)
+    narrow = measure_neither(neither, classes, Decision(neither_limit=0.9))
+    assert narrow["unsure_rate"].value == pytest.approx(3 / 4)
+    auc = figures["neither_roc_auc"]
+    assert auc.value == pytest.approx(7 / 8)
+    assert auc.low is not None
+    assert auc.high is not None
+    assert auc.low <= auc.value <= auc.high

@@ -118,3 +118,15 @@ def test_the_given_pictures_are_left_as_they_are(images: np.ndarray) -> None:
     before = images.copy()
     changed(images, AugmentationConfig(cutout=0.2))
     np.testing.assert_array_equal(images, before)
+
+
+def test_a_crop_is_what_pillow_cuts_out_and_enlarges(images: np.ndarray) -> None:
+    result = changed(images, only(smallest_crop=0.25))
+    uniform = stateless_uniform(SEED, EPOCH, SAMPLES, 16)
+    sides = np.sqrt(0.25 + 0.75 * uniform[:, 13]) * SIZE
+    assert sides.min() < 0.75 * SIZE < sides.max()
+    for new, old, side, place in zip(result, images, sides, uniform[:, 14:16], strict=True):
+        left, top = place * (SIZE - side)
+        window = (left, top, left + side, top + side)
+        enlarged = Image.fromarray(old).resize((SIZE, SIZE), Image.Resampling.BILINEAR, window)
+        assert np.abs(new.astype(int) - np.asarray(enlarged)).mean() < 1.0

@@ -6,7 +6,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from dogvscat.config import Config
 from dogvscat.learning.batches import LabelledPictures, TrainingFeed, balanced_class_weights
-from dogvscat.settings import build_config
+from dogvscat.settings import build_config, changed
 
 CONFIG: Config = build_config(
     {
@@ -64,3 +64,37 @@ def test_balanced_weights_as_scikit_learn_computes_them() -> None:
     expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=y_true)
     assert balanced_class_weights(y_true) == pytest.approx(expected)
     assert np.mean(np.asarray(balanced_class_weights(y_true))[y_true]) == pytest.approx(1.0)
+
+
+@pytest.fixture
+def joined(feed: TrainingFeed) -> TrainingFeed:
+    """The same with 7 photos of neither, white but for the first pixel, two of which join every batch."""
+    white = np.full((7, 32, 32, 3), 255, np.uint8)
+    white[:, 0, 0, 0] = 100 + np.arange(7)
+    neither = LabelledPictures({32: white}, np.arange(7), np.zeros(7, np.int64))
+    config = changed(CONFIG, ["training.neither_share=0.4", "network.neither_output=true"])
+    return TrainingFeed(feed.pictures, config, (0.5, 2.0), neither)
+
+
+def test_photos_of_neither_stand_behind_every_batch(joined: TrainingFeed) -> None:
+    for batch in joined.batches(0):
+        is_neither = batch.pixels[:, 1, 1, 0] == 255
+        assert is_neither.tolist() == [False] * (len(is_neither) - 2) + [True] * 2
+        np.testing.assert_array_equal(batch.y_true[:, 1], is_neither)
+        np.testing.assert_array_equal(batch.weights[is_neither], 1.0)
+        odd = batch.pixels[~is_neither, 0, 0, 0] % 2
+        np.testing.assert_array_equal(batch.y_true[~is_neither, 0], odd == 0)  # the indices run the other way
+        assert batch.weights.shape == (len(is_neither), 1)
+
+
+def test_photos_of_neither_are_gone_through_in_turn(joined: TrainingFeed) -> None:
+    seen = [int(n) for epoch in range(3) for batch in joined.batches(epoch) for n in batch.pixels[-2:, 0, 0, 0]]
+    for turn in range(5):  # three whole pairs of seven, then anew
+        assert len(set(seen[6 * turn : 6 * turn + 6])) == 6
+    assert set(seen) == set(range(100, 107))
+
+
+def test_a_batch_with_photos_of_neither_depends_on_its_place_alone(joined: TrainingFeed) -> None:
+    for step, batch in enumerate(joined.batches(1)):
+        for received, expected in zip(joined.batch(1, step), batch, strict=True):
+            np.testing.assert_array_equal(received, expected)

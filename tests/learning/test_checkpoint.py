@@ -122,7 +122,7 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(tmp_path: Path) -> Non
 def test_the_best_epochs_weights_are_restored(tmp_path: Path) -> None:
     training = make_training(tmp_path, epochs=6, early_stopping_patience=6)
     training.fit()
-    logits = predict_logits(training.model, training.validation, 32)
+    logits = predict_logits(training.model, training.validation, 32).positive
     assert log_loss(training.validation.y_true, logits) == pytest.approx(training.state.best_val_loss, rel=1e-6)
 
 

@@ -9,6 +9,7 @@ import pytest
 from dogvscat.bundle.predictor import open_graph, run_graph
 from dogvscat.config import NetworkConfig
 from dogvscat.errors import ModelError
+from dogvscat.judging.decision import Logits
 from dogvscat.learning.exporting import check_parity, export_onnx
 from dogvscat.learning.networks import build_network
 from dogvscat.photos.decoder import decode
@@ -27,7 +28,7 @@ def test_keras_and_onnx_agree_on_500_real_pictures(test_data: Path) -> None:
     photos = [photo for photo in source.photos if source.read(photo.path)][:: len(source.photos) // 500][:500]
     pixels = np.stack([decode(source.read(photo.path), photo.path, size) for photo in photos])
     graph = export_onnx(model, temperature)
-    onnx_logits = run_graph(open_graph(graph, "test"), pixels)
+    onnx_logits = run_graph(open_graph(graph, "test"), pixels).positive
     keras_logits = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)[:, 0] / temperature
     difference = np.abs(1 / (1 + np.exp(-onnx_logits)) - 1 / (1 + np.exp(-keras_logits)))
     assert len(pixels) == 500
@@ -49,7 +50,7 @@ def test_the_graph_is_as_promised(network: NetworkConfig) -> None:
 def test_temperature_divides_the_logit() -> None:
     model = build_network(SMALL, 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    warm, cool = (run_graph(open_graph(export_onnx(model, t), "test"), pixels) for t in (1.0, 4.0))
+    warm, cool = (run_graph(open_graph(export_onnx(model, t), "test"), pixels).positive for t in (1.0, 4.0))
     np.testing.assert_allclose(cool, warm / 4.0, rtol=1e-5)
 
 
@@ -57,6 +58,19 @@ def test_a_graph_that_answers_otherwise_is_refused() -> None:
     model = build_network(SMALL, 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     logits = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)[:, 0]
-    check_parity(model, 1.0, pixels, logits)
+    check_parity(model, 1.0, pixels, Logits(logits))
     with pytest.raises(ModelError, match="differs from the network"):
-        check_parity(model, 1.0, pixels, logits + 0.01)
+        check_parity(model, 1.0, pixels, Logits(logits + 0.01))
+
+
+def test_a_second_output_tells_of_neither_and_keeps_its_own_scale() -> None:
+    model = build_network(SMALL.model_copy(update={"neither_output": True}), 32, seed=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    columns = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)  # (3, 2)
+    exported = run_graph(open_graph(export_onnx(model, temperature=4.0), "test"), pixels)
+    assert exported.neither is not None
+    np.testing.assert_allclose(exported.positive, columns[:, 0] / 4.0, atol=1e-5)
+    np.testing.assert_allclose(exported.neither, columns[:, 1], atol=1e-5)
+    check_parity(model, 4.0, pixels, exported)
+    with pytest.raises(ModelError, match="differs from the network"):
+        check_parity(model, 4.0, pixels, Logits(exported.positive, exported.neither + 0.01))

@@ -141,7 +141,7 @@ def test_each_picture_is_judged_once_by_a_network_that_never_saw_its_group(
         assert training.state.finished(config.training)
         training.fit()  # nothing is left but to choose the weights
         network = final_network(training.model, config, training.feed.pictures)
-        logits = predict_logits(network, material.pictures("validation"), 32)
+        logits = predict_logits(network, material.pictures("validation"), 32).positive
         seen |= {row.path: 1 / (1 + np.exp(-logit)) for row, logit in zip(judged, logits, strict=True)}
     np.testing.assert_allclose(answers.y_prob, [seen[row.path] for row in answers.rows], rtol=1e-12)
     with (folder / "1" / "out_of_fold.csv").open(newline="") as file:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dogvscat.config import DataConfig
-from dogvscat.errors import DataError, ModelError
+from dogvscat.errors import DataError, LayoutError, ModelError
 from dogvscat.photos.drawing import draw
-from dogvscat.photos.manifest import Manifest, load_manifest, make_manifest, save_manifest
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.manifest import Manifest, load_manifest, make_manifest, make_neither_manifest, save_manifest
+from dogvscat.photos.sources import open_neither, open_photos
 
 
 @pytest.fixture
@@ -173,3 +174,45 @@ def test_the_standard_split_of_the_real_archive(archive_manifest: Manifest) -> N
     }
     places = {(row.group, row.split) for row in archive_manifest.rows if row.split}
     assert len(places) == len({group for group, _ in places})
+
+
+@pytest.fixture
+def neither(tmp_path: Path) -> Path:
+    """Twelve pictures of noise, one of them twice, in folders of any name; and a copy of one of the cats."""
+    for number in range(12):
+        folder = tmp_path / "neither" / ("things" if number % 2 else "places/far away")
+        folder.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((64, 64)).save(folder / f"{number}.png")
+    shutil.copy(tmp_path / "neither" / "things" / "3.png", tmp_path / "neither" / "again.png")
+    draw("cat", 0, 64).save(tmp_path / "neither" / "cat after all.png")
+    return tmp_path / "neither"
+
+
+def test_photos_of_neither_are_split_by_groups_and_copies_of_the_classes_left_out(photos: Path, neither: Path) -> None:
+    config = DataConfig()
+    manifest = make_neither_manifest(open_neither(neither), config, _manifest(photos))
+    splits = {row.path: row.split for row in manifest.rows}
+    assert splits.pop("cat after all.png") == ""
+    assert splits["again.png"] == splits["things/3.png"]
+    assert {row.label for row in manifest.rows} == {"neither"}
+    groups = {row.group for row in manifest.of_split("test")}
+    assert len(groups) == 4  # a third of twelve
+    assert not groups & {row.group for row in manifest.of_split("train")}
+    assert make_neither_manifest(open_neither(neither), config, _manifest(photos)) == manifest
+
+
+def test_the_table_of_photos_of_neither_reads_back(photos: Path, neither: Path, tmp_path: Path) -> None:
+    manifest = make_neither_manifest(open_neither(neither), DataConfig(), _manifest(photos))
+    save_manifest(tmp_path / "neither.csv", manifest)
+    assert load_manifest(tmp_path / "neither.csv") == manifest
+
+
+def test_too_few_photos_of_neither_are_an_error(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "one" / "1.png")
+    with pytest.raises(DataError, match="at least 2 different photos of neither are needed, found 1"):
+        make_neither_manifest(open_neither(tmp_path / "one"), DataConfig(), _manifest(photos))
+    (tmp_path / "none").mkdir()
+    with pytest.raises(LayoutError, match="holds no photos"):
+        open_neither(tmp_path / "none")

@@ -67,6 +67,8 @@ class Card(CardSection):
     unsure_low: float = Field(ge=0.0, le=1.0)
     unsure_high: float = Field(ge=0.0, le=1.0)
     """The answer is `unsure` strictly between the two."""
+    neither_limit: float = Field(1.0, ge=0.0, le=1.0)
+    """It is `unsure` as well where the probability of showing neither class lies above this."""
     config: Config
     """Every setting of the training, the network's shape among them."""
     origin: Origin
@@ -87,7 +89,7 @@ class Card(CardSection):
 
     def decision(self) -> Decision:
         """How calibrated logits, as the graph gives them, become answers."""
-        return Decision(1.0, self.threshold, self.unsure_low, self.unsure_high)
+        return Decision(1.0, self.threshold, self.unsure_low, self.unsure_high, self.neither_limit)
 
 
 def parse_card(folder: Path) -> tuple[Card, str]:

@@ -14,6 +14,7 @@ from dogvscat.bundle.folder import RUN_BUNDLE
 from dogvscat.bundle.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, UsageError
 from dogvscat.judging.answers import Answers
+from dogvscat.judging.decision import Logits
 from dogvscat.judging.diagnosis import suspected_mislabelled
 from dogvscat.judging.judge import SplitResult, judge_split, write_pictures
 from dogvscat.judging.predictions import write_predictions
@@ -110,17 +111,18 @@ def _answer(
     predictor: Predictor, source: PhotoSource, known: Mapping[str, str]
 ) -> tuple[dict[str, Answers], tuple[ImageError, ...]]:
     photos: dict[str, list[Photo]] = {}
-    logits: dict[str, list[np.ndarray]] = {}
+    logits: dict[str, list[tuple[float, ...]]] = {}
     failures = []
     for batch in _batches(source, predictor.card.image_size):
         good = [(photo, pixels) for photo, pixels in batch if not isinstance(pixels, ImageError)]
         failures += [pixels for _, pixels in batch if isinstance(pixels, ImageError)]
-        answers = predictor.logits(np.stack([pixels for _, pixels in good])) if good else ()
-        for (photo, _), logit in zip(good, answers, strict=True):
+        answers = predictor.logits(np.stack([pixels for _, pixels in good])) if good else Logits(np.zeros(0))
+        columns = zip(*(column for column in answers if column is not None), strict=True)
+        for (photo, _), numbers in zip(good, columns, strict=True):
             if not (split := known.get(photo.path, "all")):
                 continue
             photos.setdefault(split, []).append(photo)
-            logits.setdefault(split, []).append(logit)
+            logits.setdefault(split, []).append(numbers)
     decision = predictor.card.decision()
     judged = {
         split: Answers.decided(
@@ -128,7 +130,7 @@ def _answer(
             source.class_names,
             [photo.path for photo in members],
             np.array([photo.label for photo in members]),
-            np.array(logits[split]),
+            Logits(*np.array(logits[split]).T),
             decision,
         )
         for split, members in photos.items()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dogvscat.bundle.card import Card
+from dogvscat.labels import NEITHER
 from dogvscat.printable import printable
 from dogvscat.settings import to_toml
 
@@ -68,7 +69,7 @@ def _front_matter(card: Card) -> list[str]:
 
 def _what(card: Card) -> list[str]:
     first, second = map(printable, card.class_names)
-    size = card.image_size
+    size, neither = card.image_size, card.config.network.neither_output
     return [
         f"# {first} or {second}: recipe {printable(card.config.recipe)}",
         "",
@@ -76,10 +77,12 @@ def _what(card: Card) -> list[str]:
         + (" It learned from DRAWINGS: what it says of photographs means nothing." if card.origin.drawn_sample else ""),
         "",
         f"- In: `pixels`, uint8 (N, {size}, {size}, 3), RGB; photographs of any shape are squashed to that square.",
-        f"- Out: `logit`, float32 (N, 1), calibrated: its sigmoid is the probability of {second}.",
+        f"- Out: `logit`, float32 (N, 1), calibrated: its sigmoid is the probability of {second}."
+        + (" `neither`, likewise: its sigmoid tells how much the photograph seems to show neither." if neither else ""),
         (
             f"- Answer: {second} from {card.threshold:.1%} on, {first} below; `unsure` strictly between "
-            f"{card.unsure_low:.1%} and {card.unsure_high:.1%}."
+            f"{card.unsure_low:.1%} and {card.unsure_high:.1%}"
+            + (f", and where the sigmoid of `neither` is above {card.neither_limit:.1%}." if neither else ".")
         ),
         "- Use: `dogvscat predict PHOTO --model FOLDER`, or `model.onnx` with any ONNX runtime.",
     ]
@@ -104,7 +107,18 @@ def _figures(card: Card) -> list[str]:
         "| figure | value | 95 % interval | n |",
         "|---|---|---|---|",
         *rows,
+        *_noticed(card),
     ]
+
+
+def _noticed(card: Card) -> list[str]:
+    """The row about photographs of neither, where the network was judged on such."""
+    figure = card.metrics.get(NEITHER, {}).get("unsure_rate")
+    if not figure:
+        return []
+    between = f"{figure['low']:.4f} to {figure['high']:.4f}"
+    title = "of other photographs, which show neither: share answered `unsure`"
+    return [f"| {title} | {figure['value']:.4f} | {between} | {figure['n']:,} |"]
 
 
 def _making(card: Card) -> list[str]:
@@ -139,6 +153,11 @@ def _limits(card: Card) -> list[str]:
         f"- To find out whether there is a {first} or a {second} at all: it was taught these two and nothing else, and "
         "names one of them for most photographs that show neither."
     )
+    if figure := card.metrics.get(NEITHER, {}).get("unsure_rate"):
+        neither = (
+            f"- To find out whether there is a {first} or a {second} at all: it names one of them for "
+            f"{1 - figure['value']:.0%} of photographs that show neither."
+        )
     return ["## What it must not be used for", "", wrong, neither, ""]
 
 

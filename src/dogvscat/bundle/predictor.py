@@ -16,6 +16,7 @@ from dogvscat import home, writing
 from dogvscat.bundle.card import Card
 from dogvscat.bundle.folder import Bundle, load_bundle
 from dogvscat.errors import DogvscatError, ImageError, ModelError
+from dogvscat.judging.decision import Logits, sigmoid
 from dogvscat.labels import UNSURE
 from dogvscat.photos.decoder import decode, decode_photo
 
@@ -35,6 +36,9 @@ class Prediction:
     """A class name, or `unsure`."""
     probabilities: dict[str, float]
     """By class name; they add up to 1."""
+    neither: float | None = None
+    """How probable it is that the photo shows neither class, or None where the network does not tell. Not calibrated:
+    it depends on how common such photos are."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def open_graph(graph: bytes, where: str, threads: int = 0) -> onnxruntime.Infere
         raise ModelError(f"the graph in {where} cannot be run: {error}") from None
     inputs = {value.name: value.type for value in session.get_inputs()}
     outputs = {value.name for value in session.get_outputs()}
-    if inputs != {"pixels": "tensor(uint8)"} or "logit" not in outputs:
+    if inputs != {"pixels": "tensor(uint8)"} or "logit" not in outputs or not outputs <= {"logit", "neither"}:
         raise ModelError(
             f"the graph in {where} should take `pixels` as uint8 and give `logit`, "
             f"it takes {inputs} and gives {sorted(outputs)}"
@@ -73,21 +77,24 @@ def open_graph(graph: bytes, where: str, threads: int = 0) -> onnxruntime.Infere
     return session
 
 
-def run_graph(session: onnxruntime.InferenceSession, pixels: np.ndarray) -> np.ndarray:
-    """Logits float64 (num_images,) for pixels uint8 (num_images, image_size, image_size, 3).
+def run_graph(session: onnxruntime.InferenceSession, pixels: np.ndarray) -> Logits:
+    """What a graph says about pixels uint8 (num_images, image_size, image_size, 3).
 
     Raises:
-        ModelError: if the graph does not give one finite number a picture.
+        ModelError: if the graph does not give one finite number a picture and output.
     """
+    names = sorted(value.name for value in session.get_outputs())  # logit, neither
     try:
-        logits = np.asarray(session.run(["logit"], {"pixels": pixels})[0], dtype=np.float64)
+        outputs = [np.asarray(output, dtype=np.float64) for output in session.run(names, {"pixels": pixels})]
     except Exception as error:  # as in open_graph
         raise ModelError(f"the graph cannot be run on pictures of shape {pixels.shape[1:]}: {error}") from None
-    if logits.shape != (len(pixels), 1) or not np.isfinite(logits).all():
-        raise ModelError(
-            f"the graph should give finite logits of shape {(len(pixels), 1)}, it gives {logits.shape}: {logits[:3]}"
-        )
-    return logits[:, 0]  # (num_images,)
+    for name, logits in zip(names, outputs, strict=True):
+        if logits.shape != (len(pixels), 1) or not np.isfinite(logits).all():
+            raise ModelError(
+                f"the graph should give finite numbers `{name}` of shape {(len(pixels), 1)}, "
+                f"it gives {logits.shape}: {logits[:3]}"
+            )
+    return Logits(*(logits[:, 0] for logits in outputs))
 
 
 class Predictor:
@@ -144,20 +151,17 @@ class Predictor:
                     hint="The pixels or the arithmetic differ; compare the versions of Pillow and onnxruntime.",
                 )
 
-    def logits(self, pixels: np.ndarray) -> np.ndarray:
-        """Calibrated log-odds of the positive class.
+    def logits(self, pixels: np.ndarray) -> Logits:
+        """Calibrated log-odds of the positive class, and of showing neither where the network tells.
 
         Args:
             pixels: uint8 (num_images, image_size, image_size, 3), as the decoder gives them.
-
-        Returns:
-            float64 (num_images,).
         """
         return run_graph(self._session, pixels)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Calibrated probability of the positive class, float64 (num_images,); `pixels` as for `logits`."""
-        return self.card.decision().probabilities(self.logits(pixels))
+        return self.card.decision().probabilities(self.logits(pixels).positive)
 
     def predict(self, photos: Iterable[Path | str | bytes]) -> list[Prediction | Failure]:
         """The answers for some photos, in order; a photo that cannot be used has a `Failure` in its place.
@@ -193,17 +197,22 @@ class Predictor:
 
     def _answer(self, decoded: list[tuple[str, np.ndarray | ImageError]]) -> Iterator[Prediction | Failure]:
         pixels = [picture for _, picture in decoded if isinstance(picture, np.ndarray)]
-        y_prob = iter(self.probabilities(np.stack(pixels)) if pixels else ())  # (num_good,)
+        answers = self._judge(np.stack(pixels)) if pixels else iter(())
         for path, picture in decoded:
             if isinstance(picture, ImageError):
                 yield Failure(path, picture.code, picture.reason, picture.hint)
             else:
-                yield self._prediction(path, next(y_prob))
+                yield Prediction(path, *next(answers))
 
-    def _prediction(self, path: str, probability: float) -> Prediction:
-        decision = self.card.decision()
-        negative, positive = self.card.class_names
-        label = (negative, positive)[int(decision.predict(np.array([probability]))[0])]
-        if decision.is_unsure(np.array([probability]))[0]:
-            label = UNSURE
-        return Prediction(path, label, {negative: 1.0 - float(probability), positive: float(probability)})
+    def _judge(self, pixels: np.ndarray) -> Iterator[tuple[str, dict[str, float], float | None]]:
+        """Label, probabilities and probability of neither for each picture."""
+        decision, names = self.card.decision(), self.card.class_names
+        logits = self.logits(pixels)
+        y_prob = decision.probabilities(logits.positive)
+        unsure = decision.is_unsure(y_prob, logits.neither)
+        neither = [None] * len(pixels) if logits.neither is None else sigmoid(logits.neither).tolist()
+        for answer, is_unsure, probability, missing in zip(
+            decision.predict(y_prob), unsure, y_prob.tolist(), neither, strict=True
+        ):
+            label = UNSURE if is_unsure else names[answer]
+            yield label, {names[0]: 1.0 - probability, names[1]: probability}, missing

@@ -39,11 +39,11 @@ def publish_bundle(
 
     Args:
         folder: Where.
-        graph: ONNX, from `pixels` to the calibrated `logit`.
+        graph: ONNX, from `pixels` to the calibrated `logit`, and to `neither` if the network tells.
         weights: The network's, in its order; kept in half precision, which is enough to go on training from.
         class_names: In label order.
         config: Every setting of the training.
-        decision: Temperature (already in the graph), threshold and unsure band.
+        decision: Temperature (already in the graph), threshold, and where answers are unsure.
         origin: Where it comes from.
         metrics: Split -> figure -> value with interval.
 
@@ -54,7 +54,7 @@ def publish_bundle(
     pictures = _golden_files()
     session = open_graph(graph, "the new bundle")
     pixels = np.stack([decode(data, name, config.data.image_size) for name, data in pictures.items()])
-    y_prob = Decision().probabilities(run_graph(session, pixels))  # (num_golden,)
+    y_prob = Decision().probabilities(run_graph(session, pixels).positive)  # (num_golden,)
     files = {MODEL_FILE: graph, WEIGHTS_FILE: _packed(weights), **pictures}
     card = Card(
         class_names=class_names,
@@ -64,6 +64,7 @@ def publish_bundle(
         threshold=decision.threshold,
         unsure_low=decision.unsure_low,
         unsure_high=decision.unsure_high,
+        neither_limit=decision.neither_limit,
         config=config,
         origin=origin,
         metrics=metrics,

@@ -10,6 +10,7 @@ import typer
 
 from dogvscat.cli.speaking import flush, say, show, show_json
 from dogvscat.errors import DataError, UsageError
+from dogvscat.labels import NEITHER
 
 
 def command(
@@ -36,10 +37,11 @@ def command(
             continue
         num_answered += 1
         if as_json:
-            show_json({"path": answer.path, "label": answer.label, "probabilities": answer.probabilities})
+            _show_json(answer)
         else:
-            chances = "  ".join(f"{name} {probability:>6.1%}" for name, probability in answer.probabilities.items())
-            show(f"{answer.label:<8} {chances}  {answer.path}")
+            chances = answer.probabilities | ({} if answer.neither is None else {NEITHER: answer.neither})
+            shown = "  ".join(f"{name} {probability:>6.1%}" for name, probability in chances.items())
+            show(f"{answer.label:<8} {shown}  {answer.path}")
     flush()
     return _sum_up(walk, num_answered, num_failed)
 
@@ -80,6 +82,11 @@ class Walk:
                 else:
                     self.skipped += 1
         yield from closed  # a folder that cannot be looked into fails like a photo that cannot be opened
+
+
+def _show_json(answer) -> None:  # type: ignore[no-untyped-def]
+    neither = {} if answer.neither is None else {NEITHER: answer.neither}
+    show_json({"path": answer.path, "label": answer.label, "probabilities": answer.probabilities, **neither})
 
 
 def _show_failure(failure, as_json: bool) -> None:  # type: ignore[no-untyped-def]

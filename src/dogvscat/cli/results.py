@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dogvscat.cli.speaking import show
+from dogvscat.labels import NEITHER
 
 
 def show_figures(metrics: Mapping[str, Any]) -> None:
@@ -14,6 +15,10 @@ def show_figures(metrics: Mapping[str, Any]) -> None:
     """
     for split, result in metrics.items():
         figures = result["figures"]
+        if split == NEITHER:
+            noticed = figures["unsure_rate"]
+            show(f"{split:<10} answered `unsure`: {_share(noticed['value'])}, n = {noticed['n']:,}")
+            continue
         accuracy = figures["accuracy"]
         show(
             f"{split:<10} accuracy {accuracy['value']:.2%} (95 %: {accuracy['low']:.2%} to {accuracy['high']:.2%}), "

@@ -34,6 +34,12 @@ def command(
             "their labels, so that results stay comparable."
         ),
     ] = None,
+    neither: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder or zip of photos that show neither class, to learn to notice them. Some are kept to measure."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/<recipe>-<n>.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run folder; needs nothing else.")] = None,
     show_settings: Annotated[
@@ -54,11 +60,14 @@ def command(
             show(line)
         return
     if resume is not None:
-        if photos or config or out or relabel:
-            raise UsageError("--resume needs nothing else: photos, --config, --relabel and --out are those of the run")
+        if photos or config or out or relabel or neither:
+            message = (
+                "--resume needs nothing else: photos, --config, --relabel, --neither and --out are those of the run"
+            )
+            raise UsageError(message)
         run = _resumed(resume, overrides)
     else:
-        run = _trained(photos, recipe, config, overrides, out, relabel)
+        run = _trained(photos, recipe, config, overrides, out, relabel, neither)
     _show_result(run, as_json)
 
 
@@ -69,6 +78,7 @@ def _trained(
     overrides: list[str],
     out: Path | None,
     relabel: Path | None,
+    neither: Path | None,
 ) -> Path:
     from dogvscat.photos.finding import find_photos
     from dogvscat.settings import resolve_config
@@ -79,7 +89,7 @@ def _trained(
     from dogvscat.learning.train import train
 
     refuse_existing(out)
-    return train(find_photos(photos, say), resolved, out, say, relabel).folder
+    return train(find_photos(photos, say), resolved, out, say, relabel, neither).folder
 
 
 def _resumed(folder: Path, overrides: list[str]) -> Path:

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from dogvscat.errors import DataError, ModelError
-from dogvscat.judging.decision import Decision
+from dogvscat.judging.decision import Decision, Logits
 from dogvscat.labels import ClassNames
 
 
@@ -63,13 +63,14 @@ class Answers:
         class_names: ClassNames,
         paths: Sequence[str],
         y_true: np.ndarray,
-        logits: np.ndarray,
+        logits: Logits,
         decision: Decision,
     ) -> Self:
-        """The answers that a decision gives for raw logits, float64 [N]."""
-        check_finite(logits)
-        y_prob = decision.probabilities(logits)
-        return cls(split, class_names, paths, y_true, y_prob, decision.predict(y_prob), decision.is_unsure(y_prob))
+        """The answers that a decision gives for what a network says."""
+        check_finite(logits.positive)
+        y_prob = decision.probabilities(logits.positive)
+        unsure = decision.is_unsure(y_prob, logits.neither)
+        return cls(split, class_names, paths, y_true, y_prob, decision.predict(y_prob), unsure)
 
     @property
     def n(self) -> int:

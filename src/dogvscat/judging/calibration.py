@@ -9,12 +9,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from dogvscat.judging.answers import check_finite
-from dogvscat.judging.decision import Decision
+from dogvscat.judging.decision import Decision, sigmoid
 
 TEMPERATURES = (0.05, 20.0)
 """A network twenty times too sure or too timid is broken; beyond that the search only chases rounding."""
 UNSURE_SHARE = 0.05
 """Most of the validation pictures that may be answered "unsure": one in twenty is still a useful classifier."""
+NEITHER_SHARE = 0.04
+"""Most of them that may be so for seeming to show neither class; the rest is for answers that are close."""
 CLEAR_BIAS = 3.84
 """The threshold leaves 0.5 only where a bias of the logits shows in a likelihood-ratio test at 5 %: the quantile of
 chi-squared with one degree of freedom."""
@@ -38,12 +40,13 @@ class CrossFitted:
     folds: int
 
 
-def fit_decision(y_true: np.ndarray, logits: np.ndarray) -> Decision:
-    """Choose temperature, then threshold, then unsure band, on validation pictures.
+def fit_decision(y_true: np.ndarray, logits: np.ndarray, neither_logits: np.ndarray | None = None) -> Decision:
+    """Choose temperature, then threshold, then where answers are unsure, on validation pictures.
 
     Args:
         y_true: int64 [N] of 0 and 1.
         logits: float64 [N], log-odds of the positive class as the network gives them.
+        neither_logits: float64 [N], log-odds of showing neither class, if the network tells.
 
     Raises:
         ModelError: if a logit is not a finite number.
@@ -55,12 +58,24 @@ def fit_decision(y_true: np.ndarray, logits: np.ndarray) -> Decision:
     temperature = _fit_temperature(y_true, logits)
     y_prob = Decision(temperature).probabilities(logits)
     threshold = _choose_threshold(y_true, y_prob)
-    half_width = _unsure_half_width(y_prob, threshold)
-    return Decision(temperature, threshold, max(0.0, threshold - half_width), min(1.0, threshold + half_width))
+    allowed = int(UNSURE_SHARE * len(y_prob) + 1e-9)
+    limit = 1.0
+    if neither_logits is not None:
+        check_finite(neither_logits)
+        limit = _neither_limit(sigmoid(neither_logits))
+        seeming = sigmoid(neither_logits) > limit
+        allowed, y_prob = allowed - int(seeming.sum()), y_prob[~seeming]
+    half_width = _unsure_half_width(y_prob, threshold, allowed)
+    return Decision(temperature, threshold, max(0.0, threshold - half_width), min(1.0, threshold + half_width), limit)
 
 
 def cross_fit(
-    y_true: np.ndarray, logits: np.ndarray, groups: Sequence[object] | np.ndarray, folds: int = 5, seed: int = 0
+    y_true: np.ndarray,
+    logits: np.ndarray,
+    groups: Sequence[object] | np.ndarray,
+    neither_logits: np.ndarray | None = None,
+    folds: int = 5,
+    seed: int = 0,
 ) -> CrossFitted:
     """Judge each picture by a decision fitted on the other folds only; a group never crosses folds.
 
@@ -68,6 +83,7 @@ def cross_fit(
         y_true: int64 [N] of 0 and 1.
         logits: float64 [N], log-odds of the positive class.
         groups: One duplicate group a picture; equal values belong together.
+        neither_logits: float64 [N], log-odds of showing neither class, if the network tells.
         folds: Folds wanted; fewer where a class has fewer groups.
         seed: Seed of the folds.
     """
@@ -82,10 +98,11 @@ def cross_fit(
     y_prob, y_pred, unsure = np.zeros(len(logits)), np.zeros(len(logits), np.int64), np.zeros(len(logits), bool)
     splitter = StratifiedGroupKFold(possible, shuffle=True, random_state=seed)
     for fitting, judged in splitter.split(logits, y_true, group_ids):
-        decision = fit_decision(y_true[fitting], logits[fitting])
+        fitted, left_out = (None if neither_logits is None else neither_logits[part] for part in (fitting, judged))
+        decision = fit_decision(y_true[fitting], logits[fitting], fitted)
         y_prob[judged] = decision.probabilities(logits[judged])
         y_pred[judged] = decision.predict(y_prob[judged])
-        unsure[judged] = decision.is_unsure(y_prob[judged])
+        unsure[judged] = decision.is_unsure(y_prob[judged], left_out)
     return CrossFitted(y_prob, y_pred, unsure, possible)
 
 
@@ -123,12 +140,17 @@ def _choose_threshold(y_true: np.ndarray, y_prob: np.ndarray) -> float:
     return float(1 / (1 + np.exp(np.clip(bias / slope, -700, 700))))
 
 
-def _unsure_half_width(y_prob: np.ndarray, threshold: float) -> float:
-    """Half the widest band centred on the threshold that holds at most UNSURE_SHARE of the pictures.
+def _neither_limit(neither_prob: np.ndarray) -> float:
+    """The probability of neither that at most NEITHER_SHARE of the pictures, which all show a class, exceed."""
+    allowed = int(NEITHER_SHARE * len(neither_prob) + 1e-9)
+    return float(np.sort(neither_prob)[-1 - allowed])
 
-    Fewer than 20 pictures cannot tell where the band should end: it is then empty.
+
+def _unsure_half_width(y_prob: np.ndarray, threshold: float, allowed: int) -> float:
+    """Half the widest band centred on the threshold that holds at most `allowed` of the pictures.
+
+    Fewer than 20 pictures cannot tell where the band should end: none are allowed, and it is empty.
     """
-    allowed = int(UNSURE_SHARE * len(y_prob) + 1e-9)
     if not allowed:
         return 0.0
     return float(np.sort(np.abs(y_prob - threshold))[allowed])  # the first picture that must stay outside

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, log_loss, roc_auc_score
 
+from dogvscat.judging.decision import Decision, Logits, sigmoid
 from dogvscat.judging.intervals import RESAMPLES, Figure, bootstrap, percentile_interval, wilson
 from dogvscat.labels import ClassNames
 
@@ -72,6 +73,31 @@ def measure_unsure(y_true: np.ndarray, y_pred: np.ndarray, unsure: np.ndarray) -
     return {
         "unsure_rate": wilson(int(np.sum(~sure)), len(sure)),
         "selective_accuracy": wilson(int(np.sum((y_true == y_pred)[sure])), int(sure.sum())),
+    }
+
+
+def measure_neither(neither: Logits, classes: Logits, decision: Decision, seed: int = 0) -> dict[str, Figure]:
+    """How well photos of neither class are noticed.
+
+    Args:
+        neither: About photos that show neither class.
+        classes: About photos that show one.
+        decision: What is unsure.
+        seed: Of the bootstrap.
+
+    Returns:
+        unsure_rate: the share of the former answered "unsure"; neither_roc_auc: the chance that one of the former gets
+        a higher probability of neither than one of the latter.
+    """
+    unsure = decision.is_unsure(decision.probabilities(neither.positive), neither.neither)
+    scores = np.concatenate([logits.neither for logits in (neither, classes) if logits.neither is not None])
+    is_neither = np.repeat([1, 0], [len(neither.positive), len(classes.positive)])
+    n = len(is_neither)
+    auc = float(roc_auc_score(is_neither, scores))
+    resampled = bootstrap(_statistics(is_neither, sigmoid(scores), is_neither), n, seed, RESAMPLES)[:, 3]
+    return {
+        "unsure_rate": wilson(int(np.sum(unsure)), len(unsure)),
+        "neither_roc_auc": percentile_interval(auc, resampled, n),
     }
 
 

@@ -32,6 +32,7 @@ class Report:
         title: Heading of the page, for example `classic-3`.
         splits: What was found, the split of the headline first.
         decision: Temperature, threshold and unsure band of the model.
+        neither: Figures about photos of neither class, as from `measure_neither`.
         folds: Folds in which the decision was judged crosswise on the validation split; 0 if that had too few pictures
             to choose one; None if no split shown took part in choosing it.
         pictures: PNG files by name, as from `write_pictures`; `augmentation` may be added.
@@ -48,6 +49,7 @@ class Report:
     title: str
     splits: Sequence[SplitResult]
     decision: Decision
+    neither: Mapping[str, Figure] = field(default_factory=dict)
     folds: int | None = None
     pictures: Mapping[str, Path] = field(default_factory=dict)
     history: History | None = None
@@ -91,7 +93,9 @@ def render_report(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(printable=printable, percent=as_percent, with_code=with_code, split_words=split_words)
+    environment.filters.update(
+        printable=printable, percent=as_percent, decimal=as_decimal, with_code=with_code, split_words=split_words
+    )
     return environment.get_template("report.html.jinja").render(_variables(report))
 
 
@@ -137,6 +141,8 @@ def _meanings(class_names: ClassNames, decision: Decision) -> dict[str, tuple[st
     band = f"between {100 * decision.unsure_low:.0f} % and {100 * decision.unsure_high:.0f} %"
     if decision.unsure_low == decision.unsure_high:
         band = "in the band, which is empty here"
+    if decision.neither_limit < 1:
+        band += ", or the photo seems to show neither"
     meanings = {
         "accuracy": ("Accuracy", "Share of the pictures answered rightly."),
         "balanced_accuracy": ("Balanced accuracy", "Mean of both recalls; a commoner class does not flatter it."),

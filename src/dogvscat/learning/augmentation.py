@@ -1,8 +1,8 @@
-"""Random changes to training pictures: flip, shift, rotation, zoom, brightness, contrast and cutout.
+"""Random changes to training pictures: flip, shift, rotation, zoom, crop, brightness, contrast and cutout.
 
 Every picture of every epoch has numbers of its own, drawn from (seed, epoch, sample), so the result depends neither on
-the batch it is in nor on what was drawn before. Flip, shift, rotation and zoom are one affine map, so that the picture
-is resampled once; what the map brings in from outside is the picture's own reflection.
+the batch it is in nor on what was drawn before. Flip, shift, rotation, zoom and crop are one affine map, so that the
+picture is resampled once; what the map brings in from outside is the picture's own reflection.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from dogvscat.learning.randomness import stateless_uniform
 from dogvscat.learning.warping import warp
 
 _MID_GREY = 128
-_NUM_VALUES = 13
+_NUM_VALUES = 16
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,12 @@ def _draw(config: AugmentationConfig, size: int, uniform: np.ndarray) -> _Draws:
     mirror = np.where(uniform[:, 0] < 0.5, -1.0, 1.0) if config.flip else np.ones(len(uniform))
     shift_x, shift_y = signed[:, 1] * config.shift * size, signed[:, 2] * config.shift * size
     angle = np.deg2rad(signed[:, 3] * config.rotation)
-    scale = 1.0 / (1.0 + signed[:, 4] * config.zoom)
+    window = np.sqrt(config.smallest_crop + uniform[:, 13] * (1.0 - config.smallest_crop))  # its side, as a share
+    shift_x, shift_y = (
+        shift_x + signed[:, 14] * (1 - window) / 2 * size,
+        shift_y + signed[:, 15] * (1 - window) / 2 * size,
+    )
+    scale = window / (1.0 + signed[:, 4] * config.zoom)
     stretch = (1.0 + config.aspect) ** (signed[:, 12] / 2)  # as often wider as narrower, at equal area
     side = round(config.cutout * size)
     corners = np.stack([uniform[:, 7] * (size - side + 1), uniform[:, 8] * (size - side + 1)], axis=1)

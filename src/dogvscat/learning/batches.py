@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     pixels: np.ndarray
     """uint8 (num_images, image_size, image_size, 3)."""
     y_true: np.ndarray
-    """float32 (num_images, 1), 0 or 1."""
+    """float32 (num_images, 1), 0 or 1; where photos of neither take part, a second column is 1 for them, else 0."""
     weights: np.ndarray
     """float32 (num_images, 1), how much each picture counts; 1 on average."""
 
@@ -52,6 +52,8 @@ class TrainingFeed:
     pictures: LabelledPictures
     config: Config
     class_weights: tuple[float, float] = (1.0, 1.0)
+    neither: LabelledPictures | None = None
+    """Photos of neither class, some of which join every batch."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -85,7 +87,24 @@ class TrainingFeed:
         pixels = augment(pixels, self.config.augmentation, settings.seed, epoch, samples)
         y_true = self.pictures.y_true[samples]
         weights = np.asarray(self.class_weights, dtype=np.float32)[y_true]
-        return Batch(pixels, y_true.astype(np.float32)[:, None], weights[:, None])
+        batch = Batch(pixels, y_true.astype(np.float32)[:, None], weights[:, None])
+        return batch if self.neither is None else self._joined(batch, self.neither, epoch, step)
+
+    def _joined(self, batch: Batch, neither: LabelledPictures, epoch: int, step: int) -> Batch:
+        """A batch with photos of neither behind it. They are gone through over and over, in an order of their own."""
+        settings = self.config.training
+        count = min(len(neither), max(1, round(settings.neither_share * settings.batch_size)))
+        turn, place = divmod(epoch * self.steps_per_epoch + step, len(neither) // count)
+        samples = shuffled(settings.seed + 1, turn, len(neither))[place * count : (place + 1) * count]
+        pixels = neither.pixels(samples, self.config.image_size_at(epoch))
+        pixels = augment(pixels, self.config.augmentation, settings.seed + 1, turn, samples)
+        is_neither = np.repeat(np.array([0, 1], dtype=np.float32), [len(batch.pixels), count])
+        y_true = np.concatenate([batch.y_true[:, 0], np.zeros(count, dtype=np.float32)])
+        return Batch(
+            np.concatenate([batch.pixels, pixels]),
+            np.stack([y_true, is_neither], axis=1),
+            np.concatenate([batch.weights, np.ones((count, 1), dtype=np.float32)]),
+        )
 
 
 def balanced_class_weights(y_true: np.ndarray) -> tuple[float, float]:

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 
 from dogvscat.errors import ModelError
+from dogvscat.judging.decision import Logits, sigmoid
 from dogvscat.quiet import quiet_stderr
 
 OPSET = 17
@@ -26,11 +27,15 @@ def export_onnx(model: keras.Model, temperature: float) -> bytes:
         temperature: What logits are divided by.
 
     Returns:
-        A graph with input `pixels`, uint8 (N, image_size, image_size, 3), and output `logit`, float32 (N, 1).
+        A graph with input `pixels`, uint8 (N, image_size, image_size, 3), and output `logit`, float32 (N, 1); and
+        `neither`, the log-odds of showing neither class, float32 (N, 1), if the network tells.
     """
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
-    logit = keras.layers.Rescaling(1.0 / temperature, name="temperature")(model(pixels))
-    calibrated = keras.Model(pixels, {"logit": logit})
+    columns = model(pixels)  # (N, 1 or 2)
+    outputs = {"logit": keras.layers.Rescaling(1.0 / temperature, name="temperature")(columns[:, :1])}
+    if columns.shape[-1] == 2:
+        outputs["neither"] = columns[:, 1:]
+    calibrated = keras.Model(pixels, outputs)
     calibrated.predict_on_batch(np.zeros((1, *model.input_shape[1:]), dtype=np.uint8))  # the exporter needs one call
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), quiet_stderr():
         warnings.filterwarnings("ignore", message=".*np.object.*", category=FutureWarning)  # tf2onnx 1.17, NumPy 2
@@ -61,19 +66,21 @@ def _with_stable_names(data: bytes) -> bytes:
     return graph.SerializeToString(deterministic=True)
 
 
-def check_parity(model: keras.Model, temperature: float, pixels: np.ndarray, onnx_logits: np.ndarray) -> None:
+def check_parity(model: keras.Model, temperature: float, pixels: np.ndarray, exported: Logits) -> None:
     """Make sure that the graph answers as the network does.
 
     Args:
         model: The network.
         temperature: As exported.
         pixels: uint8 (num_images, image_size, image_size, 3).
-        onnx_logits: float64 (num_images,), what the graph says.
+        exported: What the graph says.
 
     Raises:
         ModelError: if a probability differs by more than 1e-4.
     """
-    logits = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)[:, 0] / temperature
-    difference = float(np.max(np.abs(1 / (1 + np.exp(-logits)) - 1 / (1 + np.exp(-onnx_logits)))))
+    columns = np.array(model.predict_on_batch(pixels), dtype=np.float64)  # (num_images, 1 or 2)
+    columns[:, 0] /= temperature
+    graph = np.stack([logits for logits in exported if logits is not None], axis=1)  # (num_images, 1 or 2)
+    difference = float(np.max(np.abs(sigmoid(columns) - sigmoid(graph))))
     if not difference <= 1e-4:
         raise ModelError(f"the exported graph differs from the network by {difference:.2g} in probability")

@@ -1,7 +1,9 @@
 """After the last step: judge the training and validation pictures, choose the decision, publish the bundle, report."""
 
 import shlex
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +18,9 @@ from dogvscat.judging.calibration import cross_fit, fit_decision
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import diagnose, suspected_mislabelled
 from dogvscat.judging.history import History
+from dogvscat.judging.intervals import Figure
 from dogvscat.judging.judge import SplitResult, judge_split, write_pictures
+from dogvscat.judging.metrics import measure_neither
 from dogvscat.judging.predictions import write_predictions
 from dogvscat.judging.report import Report, write_report
 from dogvscat.learning.checkpoint import read_variables
@@ -32,22 +36,44 @@ _PARITY_PICTURES = 64
 def finish(run: Run, training: Training, material: Material) -> None:
     """Write everything that a finished run holds beside its weights; doing it again gives the same files."""
     network = final_network(training.model, training.config, training.feed.pictures)
-    decision, folds, results = _judge(network, training, material)
-    writing.write_json(run.metrics_file, {name: result.to_dict() for name, result in results.items()})
-    write_predictions(run.predictions_file, [result.answers for result in results.values()])
-    _publish(run, network, training, material, decision, results)
-    _tell(run, training, material, decision, folds, results)
+    judged = _judge(network, training, material)
+    writing.write_json(run.metrics_file, judged.to_dict())
+    write_predictions(run.predictions_file, [result.answers for result in judged.results.values()])
+    _publish(run, network, training, material, judged)
+    _tell(run, training, material, judged)
 
 
-def _judge(
-    network: keras.Model, training: Training, material: Material
-) -> tuple[Decision, int, dict[str, SplitResult]]:
+@dataclass(frozen=True)
+class _Judged:
+    """What was chosen on the validation pictures, and what was found."""
+
+    decision: Decision
+    folds: int
+    results: dict[str, SplitResult]
+    neither: dict[str, Figure]
+    """About photos of neither class that took no part; empty where there are none."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values for `metrics.json`."""
+        metrics = {name: result.to_dict() for name, result in self.results.items()}
+        return metrics | ({"neither": {"figures": self._neither_figures()}} if self.neither else {})
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """Split -> figure -> value with interval, for the card."""
+        figures = {name: result.to_dict()["figures"] for name, result in self.results.items()}
+        return figures | ({"neither": self._neither_figures()} if self.neither else {})
+
+    def _neither_figures(self) -> dict[str, Any]:
+        return {name: figure.to_dict() for name, figure in self.neither.items()}
+
+
+def _judge(network: keras.Model, training: Training, material: Material) -> _Judged:
     """Figures of both splits in inference mode; those of validation cross-fitted, since it chose the decision."""
     manifest, size = material.manifest, training.config.data.image_size
     rows = manifest.of_split("validation")
     y_true, logits = manifest.labels(rows), predict_logits(network, training.validation, size)
-    decision = fit_decision(y_true, logits)
-    fitted = cross_fit(y_true, logits, [row.group for row in rows])
+    decision = fit_decision(y_true, *logits)
+    fitted = cross_fit(y_true, logits.positive, [row.group for row in rows], logits.neither)
     paths = [row.path for row in rows]
     validation = Answers("validation", manifest.class_names, paths, y_true, fitted.y_prob, fitted.y_pred, fitted.unsure)
     train = Answers.decided(
@@ -58,17 +84,14 @@ def _judge(
         predict_logits(network, training.feed.pictures, size),
         decision,
     )
-    return decision, fitted.folds, {"train": judge_split(train), "validation": judge_split(validation)}
+    results = {"train": judge_split(train), "validation": judge_split(validation)}
+    kept = material.neither_pictures("test")
+    neither = {} if kept is None else measure_neither(predict_logits(network, kept, size), logits, decision)
+    return _Judged(decision, fitted.folds, results, neither)
 
 
-def _publish(
-    run: Run,
-    network: keras.Model,
-    training: Training,
-    material: Material,
-    decision: Decision,
-    results: dict[str, SplitResult],
-) -> None:
+def _publish(run: Run, network: keras.Model, training: Training, material: Material, judged: _Judged) -> None:
+    decision = judged.decision
     graph = export_onnx(network, decision.temperature)
     samples = np.arange(min(_PARITY_PICTURES, len(training.validation)))
     some = training.validation.pixels(samples, training.config.data.image_size)
@@ -84,22 +107,19 @@ def _publish(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         hardware=hardware(),
     )
-    figures = {name: result.to_dict()["figures"] for name, result in results.items()}
     weights = read_variables(network.weights)
     class_names = material.manifest.class_names
-    publish_bundle(run.bundle_folder, graph, weights, class_names, training.config, decision, origin, figures)
+    publish_bundle(run.bundle_folder, graph, weights, class_names, training.config, decision, origin, judged.figures())
 
 
-def _tell(
-    run: Run, training: Training, material: Material, decision: Decision, folds: int, results: dict[str, SplitResult]
-) -> None:
+def _tell(run: Run, training: Training, material: Material, judged: _Judged) -> None:
     """Pictures and report."""
     history = _history(training)
-    validation, train = results["validation"], results["train"]
+    validation, train = judged.results["validation"], judged.results["train"]
     pictures = write_pictures(
         run.folder,
         validation,
-        decision,
+        judged.decision,
         lambda indices: training.validation.pixels(np.asarray(indices), training.config.data.image_size),
         history,
         material.note,
@@ -107,8 +127,9 @@ def _tell(
     report = Report(
         title=run.folder.resolve().name,
         splits=[validation, train],
-        decision=decision,
-        folds=folds,
+        decision=judged.decision,
+        folds=judged.folds,
+        neither=judged.neither,
         pictures=pictures | {"augmentation": run.augmentation_picture},
         history=history,
         findings=diagnose(history, train.figures, validation.figures),

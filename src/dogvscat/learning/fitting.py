@@ -29,7 +29,7 @@ def prepare_training(
     pictures = material.pictures("train")
     settings = config.training
     weights = balanced_class_weights(pictures.y_true) if settings.class_weights == "balanced" else (1.0, 1.0)
-    feed = TrainingFeed(pictures, config, weights)
+    feed = TrainingFeed(pictures, config, weights, material.neither_pictures("train"))
     size = config.data.image_size if config.network.name == "plain" else None  # None: pictures of any size
     model = build_network(config.network, size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
     compile_network(model, settings)

@@ -15,6 +15,7 @@ import numpy as np
 from dogvscat import writing
 from dogvscat.config import Config
 from dogvscat.errors import Interrupted, ModelError
+from dogvscat.judging.decision import Logits
 from dogvscat.learning.batches import Batch, LabelledPictures, TrainingFeed
 from dogvscat.learning.checkpoint import (
     Weights,
@@ -140,7 +141,7 @@ class Training:
         latest = read_variables(self.model.weights)
         write_variables(self.model.weights, weights)
         recalibrate(self.model, self.feed.pictures, min(_RECALIBRATED, settings.recalibrated_pictures), size)
-        logits = predict_logits(self.model, self.validation, size)
+        logits = predict_logits(self.model, self.validation, size).positive
         write_variables(self.model.weights, latest)
         return logits
 
@@ -178,13 +179,13 @@ class Training:
         return seconds * self.feed.steps_per_epoch * (1 + len(self.validation) / len(self.feed.pictures) / 3)
 
 
-def predict_logits(model: keras.Model, pictures: LabelledPictures, image_size: int) -> np.ndarray:
-    """The network's answers in inference mode, without augmentation: float64 (num_pictures,)."""
-    logits = np.empty(len(pictures))
+def predict_logits(model: keras.Model, pictures: LabelledPictures, image_size: int) -> Logits:
+    """The network's answers in inference mode, without augmentation, for each picture."""
+    columns = np.empty((len(pictures), model.output_shape[-1]))
     for start in range(0, len(pictures), _JUDGED_AT_ONCE):
         samples = np.arange(start, min(start + _JUDGED_AT_ONCE, len(pictures)))
-        logits[samples] = np.asarray(model.predict_on_batch(pictures.pixels(samples, image_size)))[:, 0]
-    return logits
+        columns[samples] = np.asarray(model.predict_on_batch(pictures.pixels(samples, image_size)))
+    return Logits(*columns.T)
 
 
 def log_loss(y_true: np.ndarray, logits: np.ndarray) -> float:

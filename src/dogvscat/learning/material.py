@@ -18,11 +18,17 @@ class Material:
     manifest: Manifest
     pixels: Mapping[int, PixelCache]
     """By image size."""
+    neither: "Material | None" = None
+    """Photos of neither class, split into `train` and `test`."""
 
     @property
     def note(self) -> str | None:
         """What must be seen beside every result, if anything."""
         return DRAWN_NOTE if self.manifest.drawn else None
+
+    def neither_pictures(self, split: str) -> LabelledPictures | None:
+        """The photos of neither of `train` or `test`, if there are any."""
+        return None if self.neither is None else self.neither.pictures(split)
 
     def pictures(self, split: str) -> LabelledPictures:
         """The pictures of `train` or `validation` with their labels."""

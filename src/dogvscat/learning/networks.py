@@ -26,7 +26,8 @@ def build_network(
 
     Returns:
         A model from `pixels`, uint8 (num_images, image_size, image_size, 3) in 0..255, to the logit of the positive
-        class, float32 (num_images, 1); the sigmoid of the logit is the probability.
+        class, float32 (num_images, 1); the sigmoid of the logit is the probability. With `neither_output` a second
+        column is the logit of the picture showing neither class, (num_images, 2).
     """
     build = _Layers(config, l2, seed, "mixed_bfloat16" if precision == "bfloat16" else "float32")
     pixels = keras.Input((image_size, image_size, 3), dtype="uint8", name="pixels")
@@ -34,7 +35,7 @@ def build_network(
     x = _plain(build, config, x) if config.name == "plain" else _residual(build, config, x)  # (n, features)
     if config.dropout:
         x = build.layer(layers.Dropout, "dropout", rate=config.dropout)(x)
-    return keras.Model(pixels, build.logit()(x), name=config.name)  # (n, 1)
+    return keras.Model(pixels, build.logits(2 if config.neither_output else 1)(x), name=config.name)  # (n, 1 or 2)
 
 
 def averaged_over_flips(model: keras.Model) -> keras.Model:
@@ -116,8 +117,8 @@ class _Layers:
     def dense(self, units: int, name: str) -> layers.Layer:
         return self.layer(layers.Dense, name, units=units, **self._kernel())
 
-    def logit(self) -> layers.Layer:
-        return layers.Dense(1, name="logit", dtype="float32", **self._kernel())
+    def logits(self, units: int) -> layers.Layer:
+        return layers.Dense(units, name="logit", dtype="float32", **self._kernel())
 
     def _kernel(self) -> dict[str, object]:
         self._count += 1

@@ -1,5 +1,7 @@
 """Compile a network: loss, optimizer, and which weights decay."""
 
+from functools import partial
+
 import keras
 
 from dogvscat.config import TrainingConfig
@@ -14,11 +16,39 @@ def compile_network(model: keras.Model, config: TrainingConfig) -> None:
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])  # decay is for kernels
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
-        weighted_metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
+        loss=_Loss(config.label_smoothing),
+        weighted_metrics=[_Accuracy(threshold=0.0, name="accuracy")],
         jit_compile=False,  # XLA gives other bits after a restart and needs seconds to compile
     )
     optimizer.build(model.trainable_variables)
+
+
+class _Loss(keras.losses.Loss):
+    """Cross-entropy of the class, for pictures that show one, plus that of showing neither where that is asked."""
+
+    def __init__(self, label_smoothing: float) -> None:
+        super().__init__(name="loss")
+        self._entropy = partial(keras.losses.binary_crossentropy, from_logits=True, label_smoothing=label_smoothing)
+
+    def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
+        """Cross-entropies (n,) of (n, 1), or (n, 2) with a second column for neither."""
+        if y_pred.shape[-1] == 1:
+            return self._entropy(y_true, y_pred)
+        shows_class = 1.0 - y_true[:, 1]
+        of_class, of_neither = (self._entropy(y_true[:, i : i + 1], y_pred[:, i : i + 1]) for i in (0, 1))
+        return shows_class * of_class + of_neither
+
+
+class _Accuracy(keras.metrics.BinaryAccuracy):
+    """Accuracy of the class alone, over pictures that show one."""
+
+    def update_state(
+        self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: keras.KerasTensor | None = None
+    ) -> None:
+        """Take in a batch, as `_Loss` does."""
+        if y_pred.shape[-1] == 2:
+            sample_weight = (1.0 if sample_weight is None else sample_weight) * (1.0 - y_true[:, 1:])
+        super().update_state(y_true[:, :1], y_pred[:, :1], sample_weight)
 
 
 def _optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:

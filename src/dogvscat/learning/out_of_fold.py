@@ -19,7 +19,7 @@ from dogvscat.judging.decision import Decision
 from dogvscat.labels import ClassNames
 from dogvscat.learning.backend import prepare_backend
 from dogvscat.learning.material import Material
-from dogvscat.learning.run import Run, record_start
+from dogvscat.learning.run import Origins, Run, record_start
 from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.pixels import PixelCache, cached_pixels
 from dogvscat.photos.sources import PhotoSource
@@ -61,7 +61,8 @@ class Fold:
 
 
 def fold_config(config: Config) -> Config:
-    """The settings for folds: the last epoch's weights are kept, since the held-out fold must choose nothing.
+    """The settings for folds: the last epoch's weights are kept, since the held-out fold must choose nothing, and
+    photos of neither class take no part.
 
     Raises:
         UsageError: if the learning rate follows the validation loss, which here is that of the held-out fold.
@@ -70,7 +71,7 @@ def fold_config(config: Config) -> Config:
         message = f"the recipe {config.recipe!r} lowers its learning rate by looking at validation pictures"
         hint = "Those must choose nothing here. Use --recipe fast, or --set training.schedule=one_cycle."
         raise UsageError(f"{message} (training.schedule = reduce_on_plateau)", hint=hint)
-    return changed(config, ["training.early_stopping_patience=0"])
+    return changed(config, ["training.early_stopping_patience=0", "network.neither_output=false"])
 
 
 def divide(manifest: Manifest, folds: int, seed: int) -> list[Manifest]:
@@ -182,7 +183,7 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
         say(f"{name}: {num_judged:,} photos judged by a network that learns from the {num_train:,} others")
         try:
             if not fold.run.environment_file.exists():
-                record_start(fold.run, config, fold.manifest, source.location, threads)
+                record_start(fold.run, config, Material(fold.manifest, pixels), Origins(source.location), threads)
             _train_fold(fold, config, pixels, more_to_come, say)
         except (Interrupted, KeyboardInterrupt) as stop:
             where = stop.message if isinstance(stop, Interrupted) else "stopped"
@@ -202,7 +203,7 @@ def _train_fold(fold: Fold, config: Config, pixels: Mapping[int, PixelCache], mo
     training = prepare_training(fold.run, config, Material(fold.manifest, pixels), say, more_to_come)
     training.fit()
     network = final_network(training.model, config, training.feed.pictures)
-    logits = predict_logits(network, training.validation, config.data.image_size)
+    logits = predict_logits(network, training.validation, config.data.image_size).positive
     check_finite(logits)
     rows = fold.manifest.of_split(VALIDATION)
     answers = zip(rows, training.validation.y_true, Decision().probabilities(logits), strict=True)

@@ -13,6 +13,7 @@ from typing import Any
 from dogvscat import writing
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError, ModelError, UsageError, WriteError
+from dogvscat.learning.material import Material
 from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
 from dogvscat.settings import build_config, read_toml, to_toml
 
@@ -49,6 +50,10 @@ class Run:
     @property
     def manifest_file(self) -> Path:
         return self.folder / "manifest.csv"
+
+    @property
+    def neither_file(self) -> Path:
+        return self.folder / "neither.csv"
 
     @property
     def history_file(self) -> Path:
@@ -122,42 +127,63 @@ class Run:
             raise ModelError(f"{self.manifest_file} does not list the photos that this run was started with")
         return manifest
 
+    def load_neither_manifest(self) -> Manifest:
+        """The photos of neither class, as they were split.
 
-def start_run(
-    out: Path | None, config: Config, manifest: Manifest, photos: Path, threads: int, relabel_digest: str | None = None
-) -> Run:
+        Raises:
+            ModelError: if the file is missing or damaged.
+        """
+        manifest = load_manifest(self.neither_file)
+        if manifest.digest != self.load_environment().get("neither_digest"):
+            raise ModelError(f"{self.neither_file} does not list the photos that this run was started with")
+        return manifest
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where the photos of a run lie; `--resume` goes back there if the pixel cache is gone."""
+
+    photos: Path
+    neither: Path | None = None
+    """Photos that show neither class."""
+    relabel_digest: str | None = None
+    """sha256 of the relabel table applied to the manifest."""
+
+
+def start_run(out: Path | None, config: Config, material: Material, origins: Origins, threads: int) -> Run:
     """Make a run folder with everything that is known before the first step.
 
     Args:
         out: Where, or None for the next free `runs/<recipe>-<n>`.
         config: Fully resolved.
-        manifest: The pictures with their splits.
-        photos: Where they lie; `--resume` goes back there if the pixel cache is gone.
+        material: The pictures with their splits.
+        origins: Where they come from.
         threads: In use.
-        relabel_digest: sha256 of the relabel table applied to the manifest, if any.
 
     Raises:
         UsageError: if `out` exists already.
         WriteError: if it cannot be written.
     """
     run = Run(_new_folder(out, config.recipe))
-    record_start(run, config, manifest, photos, threads, relabel_digest)
+    record_start(run, config, material, origins, threads)
     return run
 
 
-def record_start(
-    run: Run, config: Config, manifest: Manifest, photos: Path, threads: int, relabel_digest: str | None = None
-) -> None:
-    """Write settings, manifest and, last, environment into a run folder; as `start_run`, wherever the folder is.
+def record_start(run: Run, config: Config, material: Material, origins: Origins, threads: int) -> None:
+    """Write settings, manifests and, last, environment into a run folder; as `start_run`, wherever the folder is.
 
     Raises:
         WriteError: if they cannot be written.
     """
     run.save_config(config)
-    save_manifest(run.manifest_file, manifest)
-    environment = _environment(config, manifest, photos, threads)
-    if relabel_digest is not None:
-        environment["relabel_digest"] = relabel_digest
+    save_manifest(run.manifest_file, material.manifest)
+    environment = _environment(config, material.manifest, origins.photos, threads)
+    if origins.relabel_digest is not None:
+        environment["relabel_digest"] = origins.relabel_digest
+    if material.neither is not None and origins.neither is not None:
+        save_manifest(run.neither_file, material.neither.manifest)
+        environment["neither"] = _in_json(origins.neither)
+        environment["neither_digest"] = material.neither.manifest.digest
     writing.write_json(run.environment_file, environment)
 
 
@@ -204,7 +230,7 @@ def _environment(config: Config, manifest: Manifest, photos: Path, threads: int)
             continue
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "photos": os.fsencode(photos.resolve()).decode("utf-8", "surrogateescape"),
+        "photos": _in_json(photos),
         "data_digest": manifest.digest,
         "drawn_sample": manifest.drawn,
         "seed": config.training.seed,
@@ -216,6 +242,10 @@ def _environment(config: Config, manifest: Manifest, photos: Path, threads: int)
         "hardware": hardware(),
         "commit": commit(),
     }
+
+
+def _in_json(path: Path) -> str:
+    return os.fsencode(path.resolve()).decode("utf-8", "surrogateescape")
 
 
 def hardware() -> str:

@@ -3,6 +3,8 @@
 import os
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,11 @@ from dogvscat.learning.backend import prepare_backend
 from dogvscat.learning.batches import TrainingFeed
 from dogvscat.learning.checkpoint import load_checkpoint
 from dogvscat.learning.material import DRAWN_NOTE, Material
-from dogvscat.learning.run import Run, refuse_existing, start_run
-from dogvscat.photos.manifest import Manifest, make_manifest
+from dogvscat.learning.run import Origins, Run, refuse_existing, start_run
+from dogvscat.photos.manifest import Manifest, make_manifest, make_neither_manifest
 from dogvscat.photos.pixels import PixelCache, cached_pixels, mapped_pixels
 from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.sources import PhotoSource, open_neither, open_photos
 from dogvscat.settings import changed
 
 Say = Callable[[str], None]
@@ -32,7 +34,14 @@ _PREVIEWED = 5
 _UNEQUAL = 1.5
 
 
-def train(photos: Path, config: Config, out: Path | None, say: Say, relabel_file: Path | None = None) -> Run:
+def train(
+    photos: Path,
+    config: Config,
+    out: Path | None,
+    say: Say,
+    relabel_file: Path | None = None,
+    neither: Path | None = None,
+) -> Run:
     """Train from scratch, judge, and write a run folder.
 
     Args:
@@ -42,14 +51,17 @@ def train(photos: Path, config: Config, out: Path | None, say: Say, relabel_file
         say: Told what happens, a sentence at a time.
         relabel_file: A table of corrections as `audit --labels` writes it, or None. It changes the training split
             alone, after the split was drawn: the pictures that judge stay the same, with their labels as filed.
+        neither: A folder or zip of photos that show neither class, or None. With them the network learns a second
+            output, whether a photo shows neither; some are kept to measure how many it notices.
 
     Raises:
         DataError: if the photos cannot be used, or `relabel_file` is not such a table.
-        UsageError: if `out` exists.
+        UsageError: if `out` exists, or `network.neither_output` is set without photos of neither.
         WriteError: if a file cannot be written; what was finished before is kept.
         Interrupted: on Ctrl-C; go on with `resume`.
     """
     refuse_existing(out)
+    config = _with_neither(config, neither)
     if not os.path.exists(home.area("pixels")):  # noqa: PTH110 - else all that is needed may be there; never raises
         writing.refuse_unwritable(home.area("pixels"))
     source = open_photos(photos)
@@ -59,10 +71,12 @@ def train(photos: Path, config: Config, out: Path | None, say: Say, relabel_file
         manifest = _relabelled(manifest, relabelling, say)
     _describe(manifest, source.skipped, say)
     pixels = {size: cached_pixels(source, manifest, size) for size in config.image_sizes}
+    material = Material(manifest, pixels, _open_neither(neither, config, manifest, say) if neither else None)
     say("Loading Keras")
     threads = prepare_backend(config.training.threads)
-    run = start_run(out, config, manifest, photos, threads, relabelling.digest if relabelling else None)
-    _fit_and_finish(run, config, Material(manifest, pixels), say)
+    origins = Origins(photos, neither, relabelling.digest if relabelling else None)
+    run = start_run(out, config, material, origins, threads)
+    _fit_and_finish(run, config, material, say)
     return run
 
 
@@ -87,10 +101,15 @@ def resume(folder: Path, settings: Sequence[str], say: Say) -> Run:
     manifest = run.load_manifest()
     if run.checkpoint_file.exists():
         load_checkpoint(run.checkpoint_file)  # a damaged one is told of now, and not after the photos were decoded
-    pixels = _pixels_again(Path(environment["photos"]), manifest, config)
+    pixels = _pixels_again(partial(_look, Path(environment["photos"]), config), manifest, config)
+    material = Material(manifest, pixels)
+    if config.network.neither_output:
+        others = run.load_neither_manifest()
+        look = partial(_look_at_neither, Path(environment["neither"]), config, manifest)
+        material = replace(material, neither=Material(others, _pixels_again(look, others, config)))
     prepare_backend(environment["threads"])
     run.save_config(config)
-    _fit_and_finish(run, config, Material(manifest, pixels), say)
+    _fit_and_finish(run, config, material, say)
     return run
 
 
@@ -121,17 +140,45 @@ def _extended(config: Config, settings: Sequence[str]) -> Config:
     return changed(config, settings)
 
 
-def _pixels_again(photos: Path, manifest: Manifest, config: Config) -> dict[int, PixelCache]:
+def _with_neither(config: Config, neither: Path | None) -> Config:
+    if neither is not None:
+        return changed(config, ["network.neither_output=true"])
+    if config.network.neither_output:
+        hint = "Name them with --neither, or --set network.neither_output=false."
+        raise UsageError("network.neither_output is set, but no photos of neither class are given", hint=hint)
+    return config
+
+
+def _open_neither(neither: Path, config: Config, classes: Manifest, say: Say) -> Material:
+    source, manifest = _look_at_neither(neither, config, classes)
+    counts = {split: len(manifest.of_split(split)) for split in ("train", "test")}
+    say(f"neither: {counts['train']:,} photos to learn from, {counts['test']:,} kept to measure how many are noticed")
+    return Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
+
+
+def _pixels_again(
+    look: Callable[[], tuple[PhotoSource, Manifest]], manifest: Manifest, config: Config
+) -> dict[int, PixelCache]:
     """The pixel caches of a run; decoded again from the photos if one was cleared and they are still the same."""
     caches = {size: mapped_pixels(manifest, size) for size in config.image_sizes}
     there = {size: cache for size, cache in caches.items() if cache is not None}
     if len(there) == len(caches):
         return there
-    source = open_photos(photos)
-    found = make_manifest(source, config.data)  # paths may have changed, contents may not
+    source, found = look()  # paths may have changed, contents may not
     if found.digest != manifest.digest:
-        raise DataError(f"the photos in {photos} have changed since this run was started", hint="Start a new run.")
+        message = f"the photos in {source.location} have changed since this run was started"
+        raise DataError(message, hint="Start a new run.")
     return {size: cached_pixels(source, found, size) for size in config.image_sizes}
+
+
+def _look(photos: Path, config: Config) -> tuple[PhotoSource, Manifest]:
+    source = open_photos(photos)
+    return source, make_manifest(source, config.data)
+
+
+def _look_at_neither(neither: Path, config: Config, classes: Manifest) -> tuple[PhotoSource, Manifest]:
+    source = open_neither(neither)
+    return source, make_neither_manifest(source, config.data, classes)
 
 
 def _relabelled(manifest: Manifest, relabelling: Relabelling, say: Say) -> Manifest:

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from dogvscat.errors import LayoutError
-from dogvscat.labels import ClassNames, class_name, is_cat_or_dog, sorted_class_names
+from dogvscat.labels import NEITHER_NAMES, ClassNames, class_name, is_cat_or_dog, sorted_class_names
 from dogvscat.photos.decoder import PHOTO_SUFFIXES
 
 EXPECTED = "Expected two folders, one a class, such as cat/ and dog/; or files named cat.0.jpg, dog.0.jpg and so on."
@@ -114,6 +114,18 @@ def arrange(files: Iterable[str], folders: Iterable[str], location: str) -> Layo
         for path in paths
     ]
     return Layout(class_names, sorted(photos))
+
+
+def arrange_neither(files: Iterable[str], folders: Iterable[str], location: str) -> Layout:
+    """As `arrange`, for photos that show neither class: whatever folder they are in.
+
+    Raises:
+        LayoutError: if there is no photo.
+    """
+    photos = [Photo(path, 0, None) for path in sorted(filter(is_photo, files))]
+    if not photos:
+        raise LayoutError(f"{location} holds no photos", hint="Expected photos that show neither class.")
+    return Layout(NEITHER_NAMES, photos)
 
 
 def _as_tree(photos: Iterable[str], folders: Iterable[str]) -> _Folder:

@@ -12,12 +12,12 @@ import numpy as np
 from dogvscat import writing
 from dogvscat.config import DataConfig
 from dogvscat.errors import DataError, ModelError
-from dogvscat.labels import ClassNames, sorted_class_names
-from dogvscat.photos.duplicates import group_names, near_duplicates
+from dogvscat.labels import NEITHER, NEITHER_NAMES, ClassNames, sorted_class_names
+from dogvscat.photos.duplicates import find_copies, group_names, near_duplicates
 from dogvscat.photos.issues import Issue, find_issues
 from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import PhotoSource
-from dogvscat.photos.splits import LEFT_OUT, assign_splits, honour_declared
+from dogvscat.photos.splits import LEFT_OUT, TEST, TRAIN, assign_splits, honour_declared, tested_groups
 
 LARGEST_UNREADABLE_SHARE = 0.5
 """Above this share of undecodable files, something is wrong with the whole folder and not with some photos."""
@@ -91,6 +91,37 @@ def make_manifest(source: PhotoSource, config: DataConfig) -> Manifest:
     groups = group_names(scanned, pairs)
     issues = find_issues(scanned, groups, pairs)
     splits = _split(scanned, groups, issues, config)
+    return _manifest(source, scanned, groups, splits, issues)
+
+
+def make_neither_manifest(source: PhotoSource, config: DataConfig, classes: Manifest) -> Manifest:
+    """As `make_manifest`, for photos that show neither class: some train, the others are kept for testing.
+
+    A photo that is a copy of one in `classes` shows a class after all, and is in no split.
+
+    Raises:
+        DataError: if fewer than two photos are left.
+    """
+    scanned = scan(source)
+    _refuse_if_mostly_unreadable(scanned)
+    pairs = near_duplicates(scanned)
+    groups = group_names(scanned, pairs)
+    copies = find_copies([photo.perceptual_hash for photo in scanned], [row.perceptual_hash for row in classes.rows])
+    usable = [i for i, photo in enumerate(scanned) if photo.usable and copies[i] is None]
+    testing = tested_groups([groups[i] for i in usable], config)
+    splits = [LEFT_OUT] * len(scanned)
+    for index in usable:
+        splits[index] = TEST if groups[index] in testing else TRAIN
+    return _manifest(source, scanned, groups, splits, find_issues(scanned, groups, pairs))
+
+
+def _manifest(
+    source: PhotoSource,
+    scanned: Sequence[ScannedPhoto],
+    groups: Sequence[str],
+    splits: Sequence[str],
+    issues: Sequence[Issue],
+) -> Manifest:
     kinds = _kinds_by_path(issues)
     rows = (
         ManifestRow(
@@ -126,7 +157,8 @@ def load_manifest(path: Path, drawn: bool = False) -> Manifest:
         if header != [field.name for field in fields(ManifestRow)]:
             raise ValueError("its first line is another")
         rows = tuple(ManifestRow(*line) for line in lines)
-        return Manifest(sorted_class_names(row.label for row in rows), rows, drawn)
+        labels = {row.label for row in rows}
+        return Manifest(NEITHER_NAMES if labels == {NEITHER} else sorted_class_names(labels), rows, drawn)
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise ModelError(f"{path} is not a manifest: {error}") from None
 

@@ -6,7 +6,7 @@ import posixpath
 import stat
 import zipfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,10 @@ from dogvscat.errors import LayoutError
 from dogvscat.labels import ClassNames
 from dogvscat.photos.archives import SafeZip
 from dogvscat.photos.decoder import read_photo
-from dogvscat.photos.layout import EXPECTED, Photo, arrange
+from dogvscat.photos.layout import EXPECTED, Layout, Photo, arrange, arrange_neither
+
+Arrange = Callable[[Iterable[str], Iterable[str], str], Layout]
+"""From the relative paths of files and folders, and what to call the whole in errors, to photos with their classes."""
 
 DRAWN_NOTE = "DRAWN_SAMPLE.txt"
 """A file of this name says that the pictures beside it were drawn by code and are no photographs."""
@@ -63,19 +66,33 @@ def open_photos(path: Path) -> PhotoSource:
         LayoutError: if there is nothing at `path`, or not photos of exactly two classes.
         ArchiveError: if it is a zip that is damaged or hostile.
     """
+    return _open(path, arrange, EXPECTED)
+
+
+def open_neither(path: Path) -> PhotoSource:
+    """Photos of neither class, from anywhere in a folder or a zip.
+
+    Raises:
+        LayoutError: if there is nothing at `path`, or no photo.
+        ArchiveError: if it is a zip that is damaged or hostile.
+    """
+    return _open(path, arrange_neither, "Expected photos that show neither class, in any folders.")
+
+
+def _open(path: Path, arrange: Arrange, expected: str) -> PhotoSource:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise LayoutError(f"cannot open {path}: {reason}", hint=f"Check the path. {EXPECTED}") from None
+        raise LayoutError(f"cannot open {path}: {reason}", hint=f"Check the path. {expected}") from None
     if stat.S_ISDIR(status.st_mode):
-        return _open_folder(path)
+        return _open_folder(path, arrange)
     if _is_zip(path):
-        return _open_zip(path, status)
-    raise LayoutError(f"{path} is a single file, expected a folder or a zip archive of photos", hint=EXPECTED)
+        return _open_zip(path, status, arrange)
+    raise LayoutError(f"{path} is a single file, expected a folder or a zip archive of photos", hint=expected)
 
 
-def _open_folder(location: Path) -> PhotoSource:
+def _open_folder(location: Path, arrange: Arrange) -> PhotoSource:
     files: dict[str, os.stat_result] = {}
     folders: list[str] = []
     others = 0
@@ -92,7 +109,7 @@ def _open_folder(location: Path) -> PhotoSource:
     return PhotoSource(location, class_names, photos, skipped, _drawn(files), None, stamps)
 
 
-def _open_zip(location: Path, status: os.stat_result) -> PhotoSource:
+def _open_zip(location: Path, status: os.stat_result, arrange: Arrange) -> PhotoSource:
     archive = SafeZip(location)
     class_names, photos = arrange(archive.names, archive.folders, str(location))
     stamps = ((location.name, status.st_size, status.st_mtime_ns),)

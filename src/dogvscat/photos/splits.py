@@ -66,6 +66,24 @@ def honour_declared(
     return splits
 
 
+def tested_groups(groups: Sequence[str], config: DataConfig) -> set[str]:
+    """The duplicate groups, of photos of neither, that are kept for testing.
+
+    Args:
+        groups: Of each photo.
+        config: Seed, and `neither_test_share` of the groups, at least one and not all.
+
+    Raises:
+        DataError: if there are fewer than two groups.
+    """
+    names = sorted(set(groups))
+    if len(names) < 2:
+        hint = "A few hundred are needed to be of use; `dogvscat audit` says what is wrong with a photo."
+        raise DataError(f"at least 2 different photos of neither are needed, found {len(names)}", hint=hint)
+    count = min(max(round(len(names) * config.neither_test_share), 1), len(names) - 1)
+    return set(np.random.default_rng((config.split_seed, 2)).permutation(names)[:count].tolist())
+
+
 def check_splits(labels: Sequence[int], splits: Sequence[str]) -> None:
     """Make sure that training and validation hold both classes.
 
