@@ -36,17 +36,19 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--recipes", nargs="+", default=["classic", "fast", "best"])
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--neither", type=Path, help="photos of neither class; the recipe `classic` goes without")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        measure(arguments.photos, arguments.one, arguments.settings, arguments.out)
+        measure(arguments.photos, arguments.one, arguments.settings, arguments.out, arguments.neither)
         return
     for recipe in arguments.recipes:
         folder = arguments.out / Path(recipe).stem
         if not (folder / "measured.json").exists():
             command = [sys.executable, __file__, str(arguments.photos), "--one", recipe, "--out", str(folder)]
             flags = [flag for setting in arguments.settings for flag in ("--set", setting)]
+            flags += ["--neither", str(arguments.neither)] if arguments.neither and recipe != "classic" else []
             environment = {**os.environ, "DOGVSCAT_HOME": str(folder / "home")}  # cold: nothing scanned or decoded
             subprocess.run([*command, *flags], env=environment, check=True)
     courses = [Course.load(arguments.out / Path(recipe).stem) for recipe in arguments.recipes]
@@ -54,7 +56,7 @@ def main() -> None:
     draw_courses(arguments.out / "accuracy_over_time.png", courses)
 
 
-def measure(photos: Path, recipe: str, settings: list[str], folder: Path) -> None:
+def measure(photos: Path, recipe: str, settings: list[str], folder: Path, neither: Path | None) -> None:
     """Train one recipe and write what it cost to `measured.json`."""
     started = time.monotonic()
     from dogvscat.learning.train import resume, train
@@ -66,7 +68,7 @@ def measure(photos: Path, recipe: str, settings: list[str], folder: Path) -> Non
     if (run_folder / "checkpoint" / "state.npz").exists():
         run = resume(run_folder, [], _say)
     else:
-        run = train(photos, config, run_folder, cold.say)
+        run = train(photos, config, run_folder, cold.say, neither=neither)
 
     from dogvscat.learning.networks import build_network  # brings in Keras, which training prepares first
 
@@ -169,12 +171,15 @@ class Course:
         config = build_config(read_toml(folder / "run" / "config.toml"))
         with (folder / "run" / "history.csv").open(encoding="utf-8") as file:
             history = list(csv.DictReader(file))
+        shown = card["origin"]["num_train"]
+        if config.network.neither_output:
+            shown *= 1 + config.training.neither_share
         macs = [measured["macs"][str(config.image_size_at(epoch))] for epoch in range(len(history))]
         seconds = measured["cold_seconds"] + np.cumsum([float(row["seconds"]) for row in history])
         return cls(
             measured,
             seconds / 60,
-            np.cumsum(macs) * FLOPS_PER_MAC * card["origin"]["num_train"] / 1e15,
+            np.cumsum(macs) * FLOPS_PER_MAC * shown / 1e15,
             np.array([float(row["val_accuracy"]) for row in history]),
             card["metrics"]["validation"]["accuracy"],
         )

@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="classic")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--neither", type=Path, help="photos of neither class")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
     folders = []
@@ -36,7 +37,8 @@ def main() -> None:
             resume(folder, [], _say)
         else:
             settings = [*arguments.settings, f"training.seed={seed}"]
-            train(arguments.photos, resolve_config(arguments.recipe, None, settings), folder, _say)
+            config = resolve_config(arguments.recipe, None, settings)
+            train(arguments.photos, config, folder, _say, neither=arguments.neither)
     print_table(folders)
 
 

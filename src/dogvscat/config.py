@@ -51,6 +51,8 @@ class AugmentationConfig(Section):
     """Largest relative change of contrast."""
     color_cast: float = Field(0.0, ge=0.0, le=1.0)
     """Largest change of brightness of each colour alone, as a share of full white."""
+    sharpness: float = Field(0.0, ge=0.0, le=2.0)
+    """Largest change of sharpness: at 1, from smoothed over three pixels to as much sharper than it is."""
     aspect: float = Field(0.0, ge=0.0, lt=1.0)
     """Largest relative stretch of width against height: 0.25 for up to 5 : 4 either way."""
     cutout: float = Field(0.0, ge=0.0, le=0.75)
@@ -79,6 +81,9 @@ class NetworkConfig(Section):
     """Residual blocks of each stage of `residual`, of two convolutions each (He et al. 2016)."""
     flip_averaging: bool = False
     """Judge each picture and its mirror image, and average the two logits; twice the work of an answer."""
+    soft_colors: bool = False
+    """Take colours less sharply than brightness, as most JPEG files store them: what was saved small and what was saved
+    large then look alike."""
     neither_output: bool = False
     """A second output, whether the picture shows neither class. Photos of neither (`train --neither`) switch it on."""
 

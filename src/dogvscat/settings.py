@@ -38,7 +38,7 @@ def load_recipe(name_or_file: str) -> dict[str, Any]:
     path = Path(name_or_file)
     if path.suffix == ".toml" or path.is_file():
         return {"recipe": path.stem, **read_toml(path)}
-    hint = f"Recipes: {', '.join(recipe_names())}; or give the path of a TOML file." + _nearest(
+    hint = f"Recipes: {', '.join(recipe_names())}; or give the path of a TOML file." + nearest(
         name_or_file, recipe_names()
     )
     raise ConfigError(f"there is no recipe {name_or_file!r}", hint=hint)
@@ -154,7 +154,7 @@ def _explain(error: ValidationError) -> ConfigError:
     if first["type"] == "extra_forbidden":
         known = list(known_keys() if "." in key else Config.model_fields)
         known = [other for other in known if other.endswith(f".{first['loc'][-1]}")] or known  # of another section
-        hint = f"{_nearest(key, known)} `dogvscat train --show-settings` lists every one."
+        hint = f"{nearest(key, known)} `dogvscat train --show-settings` lists every one."
         return ConfigError(f"there is no setting {key!r}", hint=hint.strip())
     message = first["msg"].removeprefix("Value error, ")
     if not key or first["type"] == "value_error":  # what was received is in the message
@@ -168,6 +168,19 @@ def known_keys() -> list[str]:
     return [f"{name}.{key}" for name, section in sections.items() for key in section.model_fields]  # type: ignore[union-attr]
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {nearest[0]!r}?" if nearest else ""
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A question that suggests the known word most like another one; empty if none is."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {found[0]!r}?" if found else ""
+
+
+def differences(first: Config, second: Config) -> list[tuple[str, Any, Any]]:
+    """The settings that are not equal: key, value of the first, value of the second, in the order of the sections."""
+    documents = [config.model_dump() for config in (first, second)]
+    rows = []
+    for key in known_keys():
+        section, _, name = key.partition(".")
+        one, other = (document[section][name] for document in documents)
+        if one != other:
+            rows.append((key, one, other))
+    return rows

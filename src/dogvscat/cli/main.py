@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dogvscat import __version__
-from dogvscat.cli import audit, cache, evaluate, fetch, predict, sample, speaking, train
+from dogvscat.cli import audit, cache, compare, evaluate, fetch, predict, runs, sample, speaking, train
 from dogvscat.errors import DogvscatError, Interrupted
 from dogvscat.printable import printable
 
@@ -19,6 +19,7 @@ dogvscat tells dogs from cats in photographs, learning from scratch.
   dogvscat train photos/           train your own from a folder or zip: one folder a class
   dogvscat audit photos/           find broken, doubled and doubtful photos first
   dogvscat evaluate runs/classic-1 photos/ --out judged/    judge a network on other photos
+  dogvscat compare runs/a runs/b   which of two trainings is better, and is it more than luck?
   dogvscat fetch                   download 25,000 photos of cats and dogs
   dogvscat sample drawings/        draw cats and dogs, to try everything without photos
 
@@ -47,7 +48,7 @@ def first(
             speaking.show(line)
 
 
-for module in (predict, train, evaluate, audit, fetch, sample, cache):
+for module in (predict, train, evaluate, compare, runs, audit, fetch, sample, cache):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 

@@ -25,6 +25,9 @@ VALIDATION = "#0072b2"
 WRONG = "#d55e00"
 """With blue the pair of Okabe and Ito (2008) that stays apart under every common colour blindness."""
 
+SIDES = (TRAIN, VALIDATION, WRONG, "#009e73", "#cc79a7", "#e69f00")
+"""Colours of what is compared, the one compared with first; likewise from Okabe and Ito."""
+
 _FONT = "DejaVu Sans"  # ships with matplotlib, so that pictures are equal on every machine
 _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,

@@ -39,7 +39,7 @@ def learning_curves(path: Path, history: History, note: str | None = None) -> No
         add_title(above, "Loss, lower is better", kept)
         _draw_curve(below, history, "accuracy", "Accuracy")
         add_title(below, "Accuracy, higher is better", counted)
-        below.yaxis.set_major_formatter(_percent())
+        below.yaxis.set_major_formatter(percent_ticks())
         below.set_xlabel("Epoch")
         below.set_xlim(history.column("epoch")[0] - 0.5, history.last_epoch + 0.5)
         below.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -95,7 +95,7 @@ def roc(path: Path, answers: Answers, area: Figure, note: str | None = None) -> 
         axes.set_xlabel(f"Share of {negative} pictures called {positive}")
         axes.set_ylabel(f"Share of {positive} pictures found")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(_percent())
+            axis.set_major_formatter(percent_ticks())
         axes.legend(loc="lower right")
         add_title(axes, "ROC curve", f"area {as_decimal(area)}, {_counted(answers)}")
 
@@ -130,7 +130,7 @@ def reliability(path: Path, answers: Answers, error: Figure, note: str | None = 
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         below.yaxis.set_major_formatter(_thousands())
         for axis in (above.yaxis, below.xaxis):
-            axis.set_major_formatter(_percent())
+            axis.set_major_formatter(percent_ticks())
 
 
 def probability_histogram(path: Path, answers: Answers, decision: Decision, note: str | None = None) -> None:
@@ -156,7 +156,7 @@ def probability_histogram(path: Path, answers: Answers, decision: Decision, note
             add_title(axes, title, f"{_named(answers)}{counted}")
         figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         rows[1].set(xlabel=f"Probability of {positive}", xlim=(0, 1))
-        rows[1].xaxis.set_major_formatter(_percent())
+        rows[1].xaxis.set_major_formatter(percent_ticks())
 
 
 def _draw_curve(axes: Axes, history: History, name: str, label: str) -> None:
@@ -186,7 +186,7 @@ def _named(answers: Answers) -> str:
     return f"{label_text(words, 18)}, " if words else ""
 
 
-def _percent() -> FuncFormatter:
+def percent_ticks() -> FuncFormatter:
     """With as many decimals as a tick needs, so that neighbours never read alike."""
     return FuncFormatter(lambda share, _: f"{round(100 * share, 2):g} %")
 

@@ -107,7 +107,7 @@ def _variables(report: Report) -> dict[str, Any]:
         "judged": num_pictures(first.n, first.answers.split),
         "class_names": first.answers.class_names,
         "figures": figure_rows(report.splits, report.decision),
-        "images": {name: _data_uri(path) for name, path in report.pictures.items() if path.is_file()},
+        "images": {name: data_uri(path) for name, path in report.pictures.items() if path.is_file()},
         "curves_note": CURVES_NOTE,
         "resamples": f"{RESAMPLES:,}",
         "contradiction": f"{100 * CONFIDENT_CONTRADICTION:.0f} %",
@@ -164,5 +164,6 @@ def _meanings(class_names: ClassNames, decision: Decision) -> dict[str, tuple[st
     return meanings
 
 
-def _data_uri(path: Path) -> str:
+def data_uri(path: Path) -> str:
+    """A PNG as the source of an image on a page that has to stand alone."""
     return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""Random changes to training pictures: flip, shift, rotation, zoom, crop, brightness, contrast and cutout.
+"""Random changes to training pictures: flip, shift, rotation, zoom, crop, colours, sharpness and cutout.
 
 Every picture of every epoch has numbers of its own, drawn from (seed, epoch, sample), so the result depends neither on
 the batch it is in nor on what was drawn before. Flip, shift, rotation, zoom and crop are one affine map, so that the
@@ -11,10 +11,10 @@ import numpy as np
 
 from dogvscat.config import AugmentationConfig
 from dogvscat.learning.randomness import stateless_uniform
-from dogvscat.learning.warping import warp
+from dogvscat.learning.warping import sharpen, warp
 
 _MID_GREY = 128
-_NUM_VALUES = 16
+_NUM_VALUES = 17
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class _Draws:
     """float64 (num_images, 6): output to input coordinates, in pixels, as `warp` takes them."""
     tables: np.ndarray
     """uint8 (num_images, 3, 256): brightness, contrast and colour cast."""
+    sharpness: np.ndarray
+    """float64 (num_images,): as `sharpen` takes it."""
     corners: np.ndarray
     """int64 (num_images, 2): top left of the hidden square, row and column."""
 
@@ -47,6 +49,8 @@ def augment(images: np.ndarray, config: AugmentationConfig, seed: int, epoch: in
     size = images.shape[1]
     draws = _draw(config, size, stateless_uniform(seed, epoch, samples, _NUM_VALUES))
     result = warp(images, draws.maps, draws.tables)
+    if config.sharpness:
+        result = sharpen(result, draws.sharpness)
     side = round(config.cutout * size)
     for image, (row, column) in zip(result, draws.corners, strict=True) if side else ():
         image[row : row + side, column : column + side] = _MID_GREY
@@ -73,6 +77,7 @@ def _draw(config: AugmentationConfig, size: int, uniform: np.ndarray) -> _Draws:
             signed[:, 5:6] * config.brightness + signed[:, 9:12] * config.color_cast,
             1.0 + signed[:, 6] * config.contrast,
         ),
+        sharpness=signed[:, 16] * config.sharpness,
         corners=corners.astype(np.int64),
     )
 

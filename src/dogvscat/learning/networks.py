@@ -32,6 +32,7 @@ def build_network(
     build = _Layers(config, l2, seed, "mixed_bfloat16" if precision == "bfloat16" else "float32")
     pixels = keras.Input((image_size, image_size, 3), dtype="uint8", name="pixels")
     x = build.rescaling()(pixels)  # (n, size, size, 3), 0..1
+    x = _with_soft_colors(build, x) if config.soft_colors else x
     x = _plain(build, config, x) if config.name == "plain" else _residual(build, config, x)  # (n, features)
     if config.dropout:
         x = build.layer(layers.Dropout, "dropout", rate=config.dropout)(x)
@@ -43,6 +44,14 @@ def averaged_over_flips(model: keras.Model) -> keras.Model:
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
     logits = [model(pixels), model(keras.ops.flip(pixels, axis=2))]
     return keras.Model(pixels, layers.Average(name="both_ways")(logits), name=f"{model.name}_averaged")
+
+
+def _with_soft_colors(build: "_Layers", x: keras.KerasTensor) -> keras.KerasTensor:
+    """Brightness as it is, and what is left of the colours averaged over three by three pixels."""
+    brightness = build.layer(_Brightness, "brightness")(x)  # (n, size, size, 1)
+    color = build.layer(layers.Subtract, "color")([x, brightness])  # (n, size, size, 3)
+    color = build.layer(layers.AveragePooling2D, "soft_color", pool_size=3, strides=1, padding="same")(color)
+    return build.layer(layers.Add, "soft_colors")([color, brightness])
 
 
 def _plain(build: "_Layers", config: NetworkConfig, x: keras.KerasTensor) -> keras.KerasTensor:
@@ -129,3 +138,12 @@ class _Layers:
             "kernel_initializer": kind(seed=seed),
             "kernel_regularizer": keras.regularizers.L2(self._l2) if self._l2 else None,
         }
+
+
+class _Brightness(layers.Layer):
+    """Luma of red, green and blue by ITU-R BT.601, as JPEG has it: (n, height, width, 3) to (n, height, width, 1)."""
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """The weighted sum."""
+        red, green, blue = (inputs[..., color : color + 1] for color in range(3))
+        return 0.299 * red + 0.587 * green + 0.114 * blue

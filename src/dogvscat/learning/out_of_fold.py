@@ -24,7 +24,7 @@ from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.pixels import PixelCache, cached_pixels
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.photos.splits import LEFT_OUT, TRAIN, VALIDATION
-from dogvscat.settings import changed, known_keys
+from dogvscat.settings import changed, differences
 
 COLUMNS = ("path", "sha256", "y_true", "y_prob")
 
@@ -155,13 +155,7 @@ def _refuse_another(fold: Fold, config: Config) -> None:
 
 
 def _difference(begun: Config, now: Config) -> str:
-    documents = [config.model_dump() for config in (begun, now)]
-    differing = []
-    for key in known_keys():
-        section, _, name = key.partition(".")
-        was, wanted = (document[section][name] for document in documents)
-        if was != wanted:
-            differing.append(f"{key} was {was} and is now {wanted}")
+    differing = [f"{key} was {was} and is now {wanted}" for key, was, wanted in differences(begun, now)]
     return "; ".join(differing) or f"recipe was {begun.recipe} and is now {now.recipe}"
 
 

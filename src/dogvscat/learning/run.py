@@ -1,5 +1,8 @@
 """The run folder: where each thing of a training lies, what it was made with, and that nobody's is overwritten."""
 
+from __future__ import annotations
+
+import csv
 import json
 import os
 import platform
@@ -8,14 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dogvscat import writing
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError, ModelError, UsageError, WriteError
-from dogvscat.learning.material import Material
 from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
 from dogvscat.settings import build_config, read_toml, to_toml
+
+if TYPE_CHECKING:  # who only lists runs does not wait for Numba
+    from dogvscat.learning.material import Material
 
 _RECORDED_PACKAGES = (
     "dogvscat",
@@ -100,6 +105,36 @@ class Run:
     def save_config(self, config: Config) -> None:
         """Write the configuration; reading it back gives an equal one."""
         writing.write_text(self.config_file, to_toml(config))
+
+    def load_history(self) -> list[dict[str, float]]:
+        """A row an epoch finished so far, with the columns of history.csv.
+
+        Raises:
+            ModelError: if the file is damaged.
+        """
+        try:
+            with self.history_file.open(encoding="utf-8", newline="") as file:
+                return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError, csv.Error) as error:
+            raise ModelError(f"{self.history_file} is damaged: {error}") from None
+
+    def load_metrics(self) -> dict[str, Any]:
+        """The figures of a finished run by split; empty where it is not finished.
+
+        Raises:
+            ModelError: if the file is damaged.
+        """
+        try:
+            metrics = json.loads(self.metrics_file.read_text(encoding="utf-8"))
+            if not all(isinstance(result["figures"], dict) for result in metrics.values()):
+                raise ValueError("a split has no figures")
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModelError(f"{self.metrics_file} is damaged: {error}") from None
+        return dict(metrics)
 
     def load_environment(self) -> dict[str, Any]:
         """What the run was made with.

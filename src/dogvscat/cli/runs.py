@@ -1,0 +1,45 @@
+"""`dogvscat runs`: what was trained, a row a run folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dogvscat.cli.speaking import say, show, show_json
+from dogvscat.errors import DataError
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="Where the run folders are.")] = Path("runs"),
+    sort: Annotated[str, typer.Option(help="Column to sort by; a minus before it: largest first.")] = "folder",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> int:
+    """List the trainings in a folder, finished or not."""
+    from dogvscat.cli.extras import need_train_extra
+
+    need_train_extra()
+    from dogvscat.exploring.run_list import find_runs, sort_runs
+
+    found, broken = find_runs(folder)
+    rows = sort_runs(found, sort.removeprefix("-"), descending=sort.startswith("-"))
+    if not rows and not broken:
+        raise DataError(f"there is no run in {folder}", hint="`dogvscat train PHOTOS` makes one.")
+    if not as_json and rows:
+        width = max(len(row.folder) for row in rows)
+        show(
+            f"{'run':<{width}}  {'recipe':<10} {'seed':>4}  {'epochs':>6}  {'minutes':>7}  {'validation':>10}  training"
+        )
+        for row in rows:
+            validation, training = map(_share, (row.validation_accuracy, row.training_accuracy))
+            counted = f"{row.recipe:<10} {row.seed:>4}  {row.epochs:>6}  {row.minutes:>7.1f}"
+            unfinished = "" if row.finished else "  not finished"
+            show(f"{row.folder:<{width}}  {counted}  {validation:>10}  {training:>8}{unfinished}")
+    for row in rows if as_json else ():
+        show_json(row.to_dict())
+    for error in broken:
+        say(f"error: {error.message}")
+    return DataError.exit_code if broken else 0
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"

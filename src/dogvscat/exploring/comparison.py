@@ -1,0 +1,163 @@
+"""Finished runs side by side: who is better, by how much, on which pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dogvscat.config import Config
+from dogvscat.errors import DataError, ModelError, UsageError
+from dogvscat.exploring.difference import Difference, paired_difference
+from dogvscat.judging.answers import Answers
+from dogvscat.judging.predictions import read_predictions
+from dogvscat.learning.run import Run
+from dogvscat.photos.manifest import Manifest
+from dogvscat.settings import changed, differences
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedRun:
+    """A finished run with its answers about the pictures of one split."""
+
+    run: Run
+    config: Config
+    answers: Answers
+    history: list[dict[str, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Runs with the same settings but for the seed."""
+
+    name: str
+    runs: list[JudgedRun]
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each run is right about each picture: bool [runs, N]."""
+        return np.stack([run.answers.y_true == run.answers.y_pred for run in self.runs])
+
+    @property
+    def y_prob(self) -> np.ndarray:
+        """Probability of the positive class, the mean over the runs: float64 [N]."""
+        return np.mean([run.answers.y_prob for run in self.runs], axis=0)
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Of each run."""
+        return [float(share) for share in self.right.mean(axis=1)]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Sides judged on the same pictures; the first is what the others are compared with."""
+
+    sides: list[Side]
+    differences: list[Difference]
+    """From the first side to each of the others, in order."""
+    split: str
+    manifest: Manifest
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """The pictures, in the order of every array."""
+        return self.sides[0].runs[0].answers.paths
+
+    def settings(self, side: Side) -> list[tuple[str, object, object]]:
+        """The settings in which a side differs from the first: key, the first's value, the side's."""
+        return differences(self.sides[0].runs[0].config, _unseeded(side.runs[0].config, self.sides[0].runs[0].config))
+
+
+def compare_runs(folders: Sequence[Path], split: str = "validation") -> Comparison:
+    """Compare finished runs; those that differ in their seeds alone are one side.
+
+    Args:
+        folders: Run folders, at least two; the first one's side is what the others are compared with.
+        split: Which pictures judge, `validation` or `train`.
+
+    Raises:
+        UsageError: if there are fewer than two, or the same one twice.
+        ModelError: if one is no finished run.
+        DataError: if they were trained on other photos, or judged on other pictures.
+    """
+    if len(folders) < 2:
+        raise UsageError(
+            "expected at least two run folders to compare, received one", hint="`dogvscat runs` lists them."
+        )
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UsageError("the same run folder is given twice")
+    runs = [Run(folder) for folder in folders]
+    manifest = runs[0].load_manifest()
+    judged = [_judged(run, split) for run in runs]
+    for other in judged[1:]:
+        _refuse_others(judged[0], other, split)
+    sides = _sides([judged[0], *(_in_order(run, judged[0]) for run in judged[1:])])
+    found = [paired_difference(sides[0].right, side.right) for side in sides[1:]]
+    return Comparison(sides, found, split, manifest)
+
+
+def _judged(run: Run, split: str) -> JudgedRun:
+    config = run.load_config()
+    if not run.predictions_file.exists():
+        hint = f"Go on with: dogvscat train --resume {run.folder}"
+        raise ModelError(f"{run.folder} is not finished: it has no {run.predictions_file.name}", hint=hint)
+    answers = read_predictions(run.predictions_file)
+    if split not in answers:
+        raise UsageError(f"{run.predictions_file} has no split {split!r}, it has {', '.join(answers)}")
+    return JudgedRun(run, config, answers[split], run.load_history())
+
+
+def _refuse_others(first: JudgedRun, other: JudgedRun, split: str) -> None:
+    one, two = first.run.folder, other.run.folder
+    digests = [run.run.load_environment()["data_digest"] for run in (first, other)]
+    if digests[0] != digests[1]:
+        message = f"{one} and {two} learned from other photos: data digests {digests[0][:16]} and {digests[1][:16]}"
+        raise DataError(message, hint="Only runs on the same photos can be compared picture by picture.")
+    known, received = (_labelled(run.answers) for run in (first, other))
+    if known != received:
+        seeds = [run.config.data.split_seed for run in (first, other)]
+        counts = f"{len(known - received):,} are judged in the first alone, {len(received - known):,} in the second"
+        message = f"{one} and {two} were split otherwise: of the {split} pictures {counts}"
+        raise DataError(f"{message} (data.split_seed {seeds[0]} and {seeds[1]})", hint="Train both on one split.")
+
+
+def _labelled(answers: Answers) -> set[tuple[str, int]]:
+    return set(zip(answers.paths, answers.y_true.tolist(), strict=True))
+
+
+def _in_order(run: JudgedRun, first: JudgedRun) -> JudgedRun:
+    """The same run with its answers in the order of another one's."""
+    answers = run.answers
+    place = {path: index for index, path in enumerate(answers.paths)}
+    order = np.array([place[path] for path in first.answers.paths])
+    arrays = (array[order] for array in (answers.y_true, answers.y_prob, answers.y_pred, answers.unsure))
+    ordered = Answers(answers.split, answers.class_names, first.answers.paths, *arrays)
+    return JudgedRun(run.run, run.config, ordered, run.history)
+
+
+def _sides(runs: Sequence[JudgedRun]) -> list[Side]:
+    grouped: list[list[JudgedRun]] = []
+    for run in runs:
+        for members in grouped:
+            if _unseeded(run.config, members[0].config) == members[0].config:
+                members.append(run)
+                break
+        else:
+            grouped.append([run])
+    if len(grouped) == 1:  # nothing but seeds differs: then the seeds are what is compared
+        grouped = [[run] for run in runs]
+    recipes = [members[0].config.recipe for members in grouped]
+    names = [
+        members[0].run.folder.resolve().name if len(members) == 1 or recipes.count(recipe) > 1 else recipe
+        for members, recipe in zip(grouped, recipes, strict=True)
+    ]
+    if len(set(names)) < len(names):
+        names = [str(members[0].run.folder) for members in grouped]
+    seeds = [f" ({len(members)} seeds)" if len(members) > 1 else "" for members in grouped]
+    return [Side(name + more, members) for name, more, members in zip(names, seeds, grouped, strict=True)]
+
+
+def _unseeded(config: Config, like: Config) -> Config:
+    """A configuration with the training seed of another one."""
+    return changed(config, [f"training.seed={like.training.seed}"])

@@ -1,0 +1,100 @@
+"""Is one training better than another? Paired: both are judged on the same pictures, so that what is hard for both
+cancels out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+
+from dogvscat.judging.intervals import Figure, bootstrap, percentile_interval
+
+SIGNIFICANCE = 0.05
+_Z_95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much more often the second of two sides is right."""
+
+    accuracy: Figure
+    """Accuracy of the second minus that of the first, with a 95 % interval from resampled pictures (and seeds, where
+    a side has several)."""
+    only_first: int
+    """Pictures that the first side answers rightly more often than the second."""
+    only_second: int
+    """The other way round."""
+    p_value: float
+    """Of as uneven a count, or a more uneven one, if both were equally good: exact McNemar for one run each, the sign
+    test over pictures for several seeds."""
+
+    @property
+    def clear(self) -> bool:
+        """Whether interval and test both say that one side is better."""
+        low, high = self.accuracy.low or 0.0, self.accuracy.high or 0.0
+        return (low > 0 or high < 0) and self.p_value < SIGNIFICANCE
+
+    def pictures_needed(self) -> int | None:
+        """About how many pictures would show a difference of this size, if it is real; None where there is none.
+
+        From the normal approximation of paired shares: the variance of one picture's difference is the share of
+        disagreements less the squared difference.
+        """
+        value, n = self.accuracy.value or 0.0, self.accuracy.n
+        disagreeing = (self.only_first + self.only_second) / n
+        return int(np.ceil(_Z_95**2 * (disagreeing - value**2) / value**2)) if value else None
+
+
+def paired_difference(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Difference:
+    """Compare two sides picture by picture.
+
+    Args:
+        first: bool [R1, N], whether each of R1 runs, which differ in their seeds alone, is right about each picture.
+        second: bool [R2, N], likewise about the same pictures.
+        seed: Of the bootstrap.
+
+    Raises:
+        ValueError: if the two are not about equally many pictures.
+
+    Source: McNemar, Note on the sampling error of the difference between correlated proportions, Psychometrika 12,
+    1947; Dietterich, Approximate statistical tests for comparing supervised classification algorithms, 1998.
+    """
+    if first.shape[1:] != second.shape[1:]:
+        raise ValueError(f"expected answers about the same pictures, received {first.shape} and {second.shape}")
+    n = first.shape[1]
+    shares = second.mean(axis=0) - first.mean(axis=0)  # [N]
+    only_first, only_second = int(np.sum(shares < 0)), int(np.sum(shares > 0))
+    either = only_first + only_second
+    p_value = float(binomtest(only_second, either, 0.5).pvalue) if either else 1.0
+    rng = np.random.default_rng(seed + 1)
+
+    def statistic(counts: np.ndarray) -> np.ndarray:
+        means = [_mean_of_drawn_runs(counts @ right.T / n, rng) for right in (first, second)]
+        return (means[1] - means[0])[:, None]
+
+    resampled = bootstrap(statistic, n, seed)[:, 0]
+    return Difference(percentile_interval(float(shares.mean()), resampled, n), only_first, only_second, p_value)
+
+
+def _mean_of_drawn_runs(accuracies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each resample of pictures, float64 [rows, R], the mean over as many runs drawn with replacement."""
+    rows, runs = accuracies.shape
+    drawn = rng.integers(0, runs, size=(rows, runs))
+    return np.take_along_axis(accuracies, drawn, axis=1).mean(axis=1)
+
+
+def in_a_sentence(first: str, second: str, difference: Difference) -> str:
+    """What was found, for people."""
+    figure, n = difference.accuracy, difference.accuracy.n
+    value = 100 * (figure.value or 0.0)
+    if not value and not (difference.only_first + difference.only_second):
+        return f"{first} and {second} give right answers to the very same of {n:,} pictures."
+    between = (
+        f"95 %: {100 * (figure.low or 0.0):+.2f} to {100 * (figure.high or 0.0):+.2f}, p = {difference.p_value:.2g}"
+    )
+    compared = f"{second} is right {abs(value):.2f} points {'more' if value >= 0 else 'less'} often than {first}"
+    if difference.clear:
+        better = second if value > 0 else first
+        return f"{compared} ({between}): {better} is better on pictures like these {n:,}."
+    needed = difference.pictures_needed()
+    advice = f" A difference of this size would show on about {needed:,}." if needed and needed > n else ""
+    return f"{compared} ({between}): on {n:,} pictures the two cannot be told apart.{advice}"
