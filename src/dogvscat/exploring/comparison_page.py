@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from dogvscat import writing
 from dogvscat.exploring.comparison import Comparison, JudgedRun, Side
@@ -82,6 +83,7 @@ def draw_curves(path: Path, sides: Sequence[Side]) -> None:
                 over_epochs.plot([row["epoch"] for row in run.history], accuracy, color=colour, label=label)
                 over_time.plot(_minutes(run), accuracy, color=colour)
         over_epochs.set_xlabel("Epoch")
+        over_epochs.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         over_time.set_xlabel("Minutes of training")
         add_title(over_epochs, "Validation accuracy", "as it was after each epoch")
         over_epochs.yaxis.set_major_formatter(percent_ticks())
@@ -132,9 +134,9 @@ def _caption(comparison: Comparison, side: Side, index: int) -> str:
     first = comparison.sides[0]
     answers = first.runs[0].answers
     label = int(answers.y_true[index])
-    shares = [y_prob if label else 1 - y_prob for y_prob in (first.y_prob[index], side.y_prob[index])]
+    was, now = (100 * abs(1 - label - y_prob[index]) for y_prob in (first.y_prob, side.y_prob))
     filed = printable(answers.class_names[label])
-    return f"{printable(answers.paths[index])}\nfiled as {filed}\n{filed}: {shares[0]:.0%}, then {shares[1]:.0%}"
+    return f"{printable(answers.paths[index])}\nfiled as {filed}\n{filed}: {was:.0f} %, then {now:.0f} %"
 
 
 def _page(document: Mapping[str, Any], pictures: Mapping[str, Path]) -> str:

@@ -1,0 +1,23 @@
+"""Three finished runs on drawings: two seeds of one recipe and one with other settings."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+
+_QUICK = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
+
+
+@pytest.fixture(scope="session")
+def three_runs(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> list[Path]:
+    """Do not change them: tests share them."""
+    folder = tmp_path_factory.mktemp("compared") / "runs"
+    runs = {"plain-1": ("--seed=1",), "plain-2": ("--seed=2",), "wide": ("--seed=1", "--set=network.dense_units=16")}
+    for name, flags in runs.items():
+        settings = [f"--set={setting}" for setting in _QUICK]
+        done = dogvscat("train", drawn_photos, "--out", folder / name, *settings, *flags)
+        assert done.returncode == 0, done.stderr
+    return [folder / name for name in runs]

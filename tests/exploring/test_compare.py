@@ -1,0 +1,86 @@
+"""`dogvscat compare` on real run folders."""
+
+import csv
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dogvscat.exploring.comparison import compare_runs
+
+Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def right(run: Path) -> dict[str, bool]:
+    """Whether each validation picture is answered rightly, read by other means."""
+    with (run / "predictions.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "validation"]
+    return {row["path"]: row["label"] == row["prediction"] for row in rows}
+
+
+def test_seeds_of_one_recipe_are_one_side(three_runs: list[Path]) -> None:
+    one, two, wide = three_runs
+    comparison = compare_runs([wide, one, two])
+    assert [side.name for side in comparison.sides] == ["wide", "plain-1 (2 seeds)"]
+    shares = [sum(right(run).values()) / len(right(run)) for run in three_runs]
+    assert comparison.sides[1].accuracies == pytest.approx(shares[:2])
+    assert comparison.differences[0].accuracy.value == pytest.approx((shares[0] + shares[1]) / 2 - shares[2])
+    assert comparison.settings(comparison.sides[1]) == [("network.dense_units", 16, 8)]
+
+
+def test_seeds_alone_are_compared_with_each_other(three_runs: list[Path]) -> None:
+    one, two = map(right, three_runs[:2])
+    difference = compare_runs(three_runs[:2]).differences[0]
+    assert difference.only_first == sum(one[path] and not two[path] for path in one)
+    assert difference.only_second == sum(two[path] and not one[path] for path in one)
+
+
+def test_the_page_stands_alone_and_the_figures_are_json(
+    three_runs: list[Path], dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    done = dogvscat("compare", *three_runs, "--out", tmp_path / "compared", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document == json.loads((tmp_path / "compared" / "comparison.json").read_text())
+    page = (tmp_path / "compared" / "comparison.html").read_text()
+    assert document["differences"][0]["sentence"] in page
+    assert "network.dense_units" in page
+    assert "http" not in page.replace('http-equiv="Content-Security-Policy"', "")
+    for picture in ("curves.png", "differences.png"):
+        assert (tmp_path / "compared" / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_cannot_be_compared_is_refused(three_runs: list[Path], dogvscat: Dogvscat, tmp_path: Path) -> None:
+    one, two, _ = three_runs
+    done = dogvscat("compare", one)
+    assert (done.returncode, "at least two run folders" in done.stderr) == (2, True)
+    done = dogvscat("compare", one, one)
+    assert (done.returncode, "given twice" in done.stderr) == (2, True)
+    unfinished = Path(shutil.copytree(two, tmp_path / "unfinished"))
+    (unfinished / "predictions.csv").unlink()
+    done = dogvscat("compare", one, unfinished)
+    assert (done.returncode, "is not finished" in done.stderr) == (4, True)
+    done = dogvscat("compare", one, tmp_path / "nothing")
+    assert (done.returncode, "is not a run folder" in done.stderr) == (4, True)
+    done = dogvscat("compare", one, two, "--split", "test")
+    assert (done.returncode, "has no split 'test', it has train, validation" in done.stderr) == (2, True)
+
+
+def test_other_photos_and_other_splits_are_named(
+    three_runs: list[Path], drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    one = three_runs[0]
+    fewer = Path(shutil.copytree(drawn_photos, tmp_path / "fewer"))
+    min(fewer.glob("cat/*")).unlink()
+    quick = ["--set=network.filters=[8]", "--set=data.image_size=32", "--set=training.epochs=1"]
+    for name, photos, flag in (("fewer", fewer, "--seed=1"), ("split", drawn_photos, "--set=data.split_seed=5")):
+        done = dogvscat("train", photos, "--out", tmp_path / f"run-{name}", *quick, flag)
+        assert done.returncode == 0, done.stderr
+    done = dogvscat("compare", one, tmp_path / "run-fewer")
+    assert (done.returncode, "learned from other photos: data digests" in done.stderr) == (3, True)
+    done = dogvscat("compare", one, tmp_path / "run-split")
+    assert (done.returncode, "were split otherwise" in done.stderr) == (3, True)
+    assert "data.split_seed 0 and 5" in done.stderr
