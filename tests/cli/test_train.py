@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -108,3 +109,17 @@ def test_a_second_output_needs_photos_of_neither(drawn_photos: Path, dogvscat: D
     assert done.returncode == 2
     assert "no photos of neither class are given" in done.stderr
     assert "--neither" in done.stderr
+
+
+def test_what_was_seen_in_the_mistakes_goes_into_the_model_card(
+    wary_run: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(wary_run, tmp_path / "run"))
+    (run / "known_failures.md").write_text("- White cats on snow are called dogs.\n\n- Puppies from behind.\n")
+    assert dogvscat("train", "--resume", run).returncode == 0
+    page = (run / "bundle" / "README.md").read_text()
+    assert "## Where it errs\n\n- White cats on snow are called dogs.\n- Puppies from behind.\n" in page
+    card = json.loads((run / "bundle" / "card.json").read_text())
+    assert card["known_failures"] == ["White cats on snow are called dogs.", "Puppies from behind."]
+    assert card["origin"]["num_neither"] == 16
+    assert dogvscat("predict", "--model", run, wary_run.parent / "noise" / "1.png").returncode == 0

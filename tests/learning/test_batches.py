@@ -83,7 +83,7 @@ def test_photos_of_neither_stand_behind_every_batch(joined: TrainingFeed) -> Non
         np.testing.assert_array_equal(batch.y_true[:, 1], is_neither)
         np.testing.assert_array_equal(batch.weights[is_neither], 1.0)
         odd = batch.pixels[~is_neither, 0, 0, 0] % 2
-        np.testing.assert_array_equal(batch.y_true[~is_neither, 0], odd == 0)  # the indices run the other way
+        np.testing.assert_array_equal(batch.y_true[~is_neither, 0], odd)
         assert batch.weights.shape == (len(is_neither), 1)
 
 

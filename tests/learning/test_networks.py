@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter
 from scipy.signal import correlate
 
 from dogvscat.config import NetworkConfig, TrainingConfig
@@ -129,3 +130,28 @@ def test_residual_sees_the_whole_picture_alike() -> None:
     pixels[0, 24:32, 24:32] = pixels[1, 32:40, 24:32] = spot
     one, other = np.asarray(network(pixels))
     np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
+def test_soft_colors_keep_brightness_and_average_the_rest() -> None:
+    config = resolve_config("best").network
+    model = build_network(config, 32)
+    softened = keras.Model(model.input, model.get_layer("soft_colors").output)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    result = np.asarray(softened.predict_on_batch(pixels)) * 255
+    luma = [0.299, 0.587, 0.114]
+    np.testing.assert_allclose(result @ luma, pixels @ luma, atol=0.05)
+    color = pixels - (pixels @ luma)[..., None]
+    averaged = np.stack([uniform_filter(color[..., k], size=(0, 3, 3)) for k in range(3)], axis=-1)
+    inside = (slice(None), slice(1, -1), slice(1, -1))
+    np.testing.assert_allclose((result - (pixels @ luma)[..., None])[inside], averaged[inside], atol=0.05)
+
+
+def test_photos_of_neither_leave_the_first_output_s_loss_alone() -> None:
+    config = resolve_config("fast", None, ["network.neither_output=true", "training.label_smoothing=0.0"])
+    model = build_network(config.network, 32)
+    compile_network(model, config.training)
+    logits = np.array([[0.3, -1.0], [2.0, 0.5], [-5.0, 3.0]], dtype=np.float32)
+    y_true = np.array([[1, 0], [0, 0], [0, 1]], dtype=np.float32)
+    entropy = np.logaddexp(0, logits) - logits * y_true  # by hand, in nats
+    expected = entropy[:, 0] * [1, 1, 0] + entropy[:, 1]
+    np.testing.assert_allclose(np.asarray(model.loss.call(y_true, logits)), expected, rtol=1e-5)

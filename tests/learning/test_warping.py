@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from dogvscat.learning.warping import warp
+from dogvscat.learning.warping import sharpen, warp
 
 SIZE = 24
 KEEP = np.arange(256, dtype=np.uint8)
@@ -44,3 +45,19 @@ def test_every_value_is_looked_up_in_the_picture_s_own_table(noise: np.ndarray) 
     maps = np.tile([1.0, 0, 0, 0, 1, 0], (6, 1))
     for new, old, table in zip(warp(noise, maps, tables), noise, tables, strict=True):
         np.testing.assert_array_equal(new, np.stack([table[k][old[..., k]] for k in range(3)], axis=-1))
+
+
+def test_sharpening_moves_away_from_what_pillow_smooths(noise: np.ndarray) -> None:
+    amounts = np.linspace(-1.0, 1.0, len(noise))
+    binomial = ImageFilter.Kernel((3, 3), [1, 2, 1, 2, 4, 2, 1, 2, 1])
+    inside = slice(1, -1)  # Pillow leaves the edge as it is
+    for new, old, amount in zip(sharpen(noise, amounts), noise, amounts, strict=True):
+        smooth = np.asarray(Image.fromarray(old).filter(binomial)).astype(float)
+        expected = np.clip(old + np.rint(amount * 16) / 16 * (old - smooth), 0, 255)
+        assert np.abs(new.astype(float) - expected)[inside, inside].max() <= 1.0
+
+
+def test_no_sharpening_changes_nothing_and_one_colour_stays(noise: np.ndarray) -> None:
+    np.testing.assert_array_equal(sharpen(noise, np.zeros(len(noise))), noise)
+    plain = np.full((2, 8, 8, 3), 77, np.uint8)
+    np.testing.assert_array_equal(sharpen(plain, np.array([-1.0, 2.0])), plain)

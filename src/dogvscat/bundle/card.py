@@ -43,6 +43,8 @@ class Origin(CardSection):
     """True if it learned from drawings, not photographs."""
     num_train: int
     num_validation: int
+    num_neither: int = 0
+    """Photos of neither class that it learned from."""
     epoch: int
     """Whose weights it has, from 1."""
     commit: str
@@ -74,6 +76,8 @@ class Card(CardSection):
     origin: Origin
     metrics: dict[str, dict[str, dict[str, Any]]]
     """Split -> figure -> value, low, high, n, method."""
+    known_failures: tuple[str, ...] = ()
+    """What somebody who looked at its mistakes wrote down, a sentence or two each."""
     golden: tuple[GoldenPicture, ...] = Field(min_length=1)
     files: dict[str, str]
     """sha256 of every other file of the bundle, by relative path."""

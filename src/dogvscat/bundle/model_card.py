@@ -37,7 +37,18 @@ def model_card(card: Card) -> str:
         card: Complete but for the sha256 of this page.
     """
     return "\n".join(
-        [*_front_matter(card), "", *_what(card), "", *_figures(card), "", *_making(card), "", *_limits(card)]
+        [
+            *_front_matter(card),
+            "",
+            *_what(card),
+            "",
+            *_figures(card),
+            "",
+            *_failures(card),
+            *_making(card),
+            "",
+            *_limits(card),
+        ]
     )
 
 
@@ -121,6 +132,12 @@ def _noticed(card: Card) -> list[str]:
     return [f"| {title} | {figure['value']:.4f} | {between} | {figure['n']:,} |"]
 
 
+def _failures(card: Card) -> list[str]:
+    if not card.known_failures:
+        return []
+    return ["## Where it errs", "", *(f"- {printable(failure)}" for failure in card.known_failures), ""]
+
+
 def _making(card: Card) -> list[str]:
     origin = card.origin
     return [
@@ -129,13 +146,15 @@ def _making(card: Card) -> list[str]:
         (
             f"- {origin.num_train:,} training and {origin.num_validation:,} validation photographs, no copy of one "
             f"among the others. Data digest `{origin.data_digest}`."
+            + (f" And {origin.num_neither:,} photographs of neither." if origin.num_neither else "")
         ),
         (
             f"- Weights of epoch {origin.epoch}, seed {card.config.training.seed}, commit `{printable(origin.commit)}`"
             f", on {printable(origin.hardware)}, {printable(origin.created)}."
         ),
         f"- Temperature {card.temperature:.3f}, already inside the graph.",
-        "- The same again: put the settings below into a file and run `dogvscat train PHOTOS --config FILE`.",
+        "- The same again: put the settings below into a file and run `dogvscat train PHOTOS --config FILE"
+        + (" --neither OTHERS`." if origin.num_neither else "`."),
         "",
         "```toml",
         to_toml(card.config).rstrip(),

@@ -91,8 +91,8 @@ def run_graph(session: onnxruntime.InferenceSession, pixels: np.ndarray) -> Logi
     for name, logits in zip(names, outputs, strict=True):
         if logits.shape != (len(pixels), 1) or not np.isfinite(logits).all():
             raise ModelError(
-                f"the graph should give finite numbers `{name}` of shape {(len(pixels), 1)}, "
-                f"it gives {logits.shape}: {logits[:3]}"
+                f"the graph should give finite logits of shape {(len(pixels), 1)}, it gives {logits.shape} "
+                f"as `{name}`: {logits[:3]}"
             )
     return Logits(*(logits[:, 0] for logits in outputs))
 

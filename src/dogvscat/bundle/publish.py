@@ -34,6 +34,7 @@ def publish_bundle(
     decision: Decision,
     origin: Origin,
     metrics: dict[str, dict[str, dict[str, Any]]],
+    known_failures: Sequence[str] = (),
 ) -> Card:
     """Write a bundle folder; it appears complete or not at all, and replaces an older one, which stays if that fails.
 
@@ -46,6 +47,7 @@ def publish_bundle(
         decision: Temperature (already in the graph), threshold, and where answers are unsure.
         origin: Where it comes from.
         metrics: Split -> figure -> value with interval.
+        known_failures: What somebody who looked at its mistakes wrote down.
 
     Raises:
         ModelError: if the graph cannot be run.
@@ -68,6 +70,7 @@ def publish_bundle(
         config=config,
         origin=origin,
         metrics=metrics,
+        known_failures=tuple(known_failures),
         golden=tuple(GoldenPicture(file=n, probability=float(p)) for n, p in zip(pictures, y_prob, strict=True)),
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )

@@ -102,6 +102,7 @@ def _publish(run: Run, network: keras.Model, training: Training, material: Mater
         drawn_sample=material.manifest.drawn,
         num_train=len(training.feed.pictures),
         num_validation=len(training.validation),
+        num_neither=0 if training.feed.neither is None else len(training.feed.neither),
         epoch=training.state.chosen_epoch(training.config.training),
         commit=environment["commit"],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -109,7 +110,17 @@ def _publish(run: Run, network: keras.Model, training: Training, material: Mater
     )
     weights = read_variables(network.weights)
     class_names = material.manifest.class_names
-    publish_bundle(run.bundle_folder, graph, weights, class_names, training.config, decision, origin, judged.figures())
+    publish_bundle(
+        run.bundle_folder,
+        graph,
+        weights,
+        class_names,
+        training.config,
+        decision,
+        origin,
+        judged.figures(),
+        run.load_known_failures(),
+    )
 
 
 def _tell(run: Run, training: Training, material: Material, judged: _Judged) -> None:

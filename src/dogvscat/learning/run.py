@@ -106,6 +106,19 @@ class Run:
         """Write the configuration; reading it back gives an equal one."""
         writing.write_text(self.config_file, to_toml(config))
 
+    def load_known_failures(self) -> list[str]:
+        """What somebody who looked at the mistakes wrote into known_failures.md, a line each; empty without it.
+
+        Raises:
+            ModelError: if the file is no text.
+        """
+        file = self.folder / "known_failures.md"
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"{file} cannot be read: {error}") from None
+        return [text for line in lines if (text := line.strip().removeprefix("- ").strip())]
+
     def load_history(self) -> list[dict[str, float]]:
         """A row an epoch finished so far, with the columns of history.csv.
 
