@@ -25,6 +25,9 @@ class DataConfig(Section):
     train_count: int = Field(0, ge=0)
     """Training pictures wanted, the rest being validation; 0 means by share. Ignored where the pictures are too few
     to leave validation at least half of its share."""
+    train_subset: int = Field(0, ge=0)
+    """Learn from so many of the training pictures only, both classes in proportion; 0 for all. A larger subset holds a
+    smaller one, and the pictures that judge stay the same: what would more pictures bring?"""
     neither_test_share: float = Field(1 / 3, gt=0.0, lt=1.0)
     """Share of the photos of neither, where there are any, that teach nothing and measure how many are noticed."""
 

@@ -97,7 +97,7 @@ def to_toml(config: Config, *, explained: bool = False) -> str:
         config: The configuration.
         explained: With the meaning of each setting as a comment above it.
     """
-    lines = [f"recipe = {_toml_value(config.recipe)}"]
+    lines = [f"recipe = {toml_value(config.recipe)}"]
     for name in Config.model_fields:
         if not isinstance(section := getattr(config, name), Section):
             continue
@@ -105,17 +105,18 @@ def to_toml(config: Config, *, explained: bool = False) -> str:
         for key, value in section.model_dump().items():
             meaning = " ".join((type(section).model_fields[key].description or "").split())
             lines += [f"# {line}" for line in textwrap.wrap(meaning, 110)] if explained else []
-            lines += [f"{key} = {_toml_value(value)}"]
+            lines += [f"{key} = {toml_value(value)}"]
     return "\n".join(lines) + "\n"
 
 
-def _toml_value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A setting's value as TOML has it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)  # a TOML basic string, which knows no surrogate pairs
     if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_toml_value, value))}]"
+        return f"[{', '.join(map(toml_value, value))}]"
     return repr(value)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from dogvscat.config import DataConfig
 from dogvscat.errors import DataError
-from dogvscat.photos.splits import assign_splits, check_splits, honour_declared
+from dogvscat.photos.splits import assign_splits, check_splits, honour_declared, learning_subset
 
 
 def _singles(count: int) -> list[str]:
@@ -167,3 +167,26 @@ def test_no_second_test_split_beside_declared_ones() -> None:
 def test_declared_training_folders_with_nothing_usable() -> None:
     with pytest.raises(DataError, match="the train split needs photos of both classes"):
         honour_declared(["test"] * 4, [0, 1, 0, 1], _singles(4), DataConfig())
+
+
+def test_a_subset_of_the_training_pictures_leaves_those_that_judge_alone() -> None:
+    labels = [0] * 60 + [1] * 30
+    groups = [f"{number:03d}" for number in range(90)]
+    config = DataConfig(validation_share=0.2)
+    whole = assign_splits(labels, groups, config)
+    subsets = [
+        learning_subset(whole, labels, groups, config.model_copy(update={"train_subset": count}))
+        for count in (0, 9, 30, whole.count("train"))
+    ]
+    assert subsets[0] == subsets[3] == whole
+    for subset, count in zip(subsets[1:3], (9, 30), strict=True):
+        assert subset.count("train") == count
+        assert [split == "validation" for split in subset] == [split == "validation" for split in whole]
+        assert (
+            sum(1 for split, label in zip(subset, labels, strict=True) if split == "train" and label == 1) == count / 3
+        )
+    assert {i for i, split in enumerate(subsets[1]) if split == "train"} < {
+        i for i, split in enumerate(subsets[2]) if split == "train"
+    }
+    with pytest.raises(DataError, match="asks for 73 training pictures, there are 72"):
+        learning_subset(whole, labels, groups, config.model_copy(update={"train_subset": 73}))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dogvscat import __version__
-from dogvscat.cli import audit, cache, compare, evaluate, fetch, predict, runs, sample, speaking, train
+from dogvscat.cli import audit, cache, compare, evaluate, fetch, predict, runs, sample, speaking, study, train
 from dogvscat.errors import DogvscatError, Interrupted
 from dogvscat.printable import printable
 
@@ -48,7 +48,7 @@ def first(
             speaking.show(line)
 
 
-for module in (predict, train, evaluate, compare, runs, audit, fetch, sample, cache):
+for module in (predict, train, evaluate, compare, runs, study, audit, fetch, sample, cache):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 

@@ -15,11 +15,12 @@ from dogvscat.progress import on_terminal
 class TrainingDisplay:
     """Told of every step and epoch by the loop; shows nothing more than it is told."""
 
-    def __init__(self, config: TrainingConfig, state: TrainingState, steps_per_epoch: int) -> None:
+    def __init__(self, config: TrainingConfig, state: TrainingState, steps_per_epoch: int, quiet: bool = False) -> None:
         self._config = config
+        self._quiet = quiet
         self._steps_per_epoch = steps_per_epoch
         self._bars: Progress | None = None
-        if on_terminal():
+        if on_terminal() and not quiet:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             figures = (TextColumn("left,"), TimeElapsedColumn(), TextColumn("{task.fields[figures]}"))
             self._bars = Progress(*columns, *figures, console=Console(stderr=True))
@@ -43,7 +44,7 @@ class TrainingDisplay:
         """A line that stays."""
         if self._bars:
             self._bars.console.print(sentence, highlight=False, markup=False)
-        else:
+        elif not self._quiet:
             print(sentence, file=sys.stderr, flush=True)
 
     def step(self, state: TrainingState) -> None:

@@ -6,6 +6,7 @@ random number is a function of (epoch, step), and everything else lies in the ch
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,10 @@ class Training:
     history_file: Path
     more_to_come: int = 0
     """Trainings like this one that follow it; for the estimate of the time alone."""
+    quiet: bool = False
+    """Show nothing."""
+    after_epoch: Callable[[TrainingState], None] | None = None
+    """Told of every epoch, after its checkpoint was written; it may raise to end the training there."""
 
     def __post_init__(self) -> None:
         self.state = TrainingState()
@@ -76,13 +81,15 @@ class Training:
             Interrupted: on Ctrl-C or SIGTERM, after a checkpoint was written.
         """
         config, state = self.config.training, self.state
-        with StopRequest() as stop, TrainingDisplay(config, state, self.feed.steps_per_epoch) as display:
-            if not state.finished(config):
+        with StopRequest() as stop, TrainingDisplay(config, state, self.feed.steps_per_epoch, self.quiet) as display:
+            if not (state.finished(config) or self.quiet):
                 display.say(self._estimate())
             while not state.finished(config):
                 self._train_epoch(display, stop)
                 self._finish_epoch()
                 display.epoch(state)
+                if self.after_epoch:
+                    self.after_epoch(state)
         chosen = self._best if config.early_stopping_patience and self._best else averaged_weights(self.model)
         write_variables(self.model.weights, chosen)
 

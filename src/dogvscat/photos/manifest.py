@@ -17,7 +17,7 @@ from dogvscat.photos.duplicates import find_copies, group_names, near_duplicates
 from dogvscat.photos.issues import Issue, find_issues
 from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import PhotoSource
-from dogvscat.photos.splits import LEFT_OUT, TEST, TRAIN, assign_splits, honour_declared, tested_groups
+from dogvscat.photos.splits import LEFT_OUT, TEST, TRAIN, assign_splits, honour_declared, learning_subset, tested_groups
 
 LARGEST_UNREADABLE_SHARE = 0.5
 """Above this share of undecodable files, something is wrong with the whole folder and not with some photos."""
@@ -183,7 +183,8 @@ def _split(
         else assign_splits(labels, usable_groups, config)
     )
     splits = [LEFT_OUT] * len(scanned)
-    for index, split in zip(usable, assigned, strict=True):
+    chosen = learning_subset(assigned, labels, usable_groups, config)
+    for index, split in zip(usable, chosen, strict=True):
         splits[index] = split
     return splits
 

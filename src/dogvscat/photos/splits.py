@@ -66,6 +66,42 @@ def honour_declared(
     return splits
 
 
+def learning_subset(
+    splits: Sequence[str], labels: Sequence[int], groups: Sequence[str], config: DataConfig
+) -> list[str]:
+    """The splits with all but `train_subset` training pictures left out.
+
+    Args:
+        splits: As assigned.
+        labels: 0 or 1 for each picture.
+        groups: Duplicate group of each; the order in which pictures are taken depends on these and the seed alone.
+        config: Seed and `train_subset`, 0 for all.
+
+    Raises:
+        DataError: if there are fewer training pictures than that.
+    """
+    training = [index for index, split in enumerate(splits) if split == TRAIN]
+    if not config.train_subset:
+        return list(splits)
+    if config.train_subset > len(training):
+        message = f"data.train_subset asks for {config.train_subset:,} training pictures, there are {len(training):,}"
+        raise DataError(message, hint="Ask for fewer, or 0 for all.")
+    kept: set[int] = set()
+    for label in (0, 1):
+        members = sorted((index for index in training if labels[index] == label), key=lambda index: groups[index])
+        share = len(members) / len(training)
+        count = (
+            round(config.train_subset * share)
+            if label
+            else config.train_subset - round(config.train_subset * (1 - share))
+        )
+        order = np.random.default_rng((config.split_seed, 3, label)).permutation(len(members))
+        kept.update(members[position] for position in order[:count])
+    chosen = [LEFT_OUT if split == TRAIN and index not in kept else split for index, split in enumerate(splits)]
+    check_splits(labels, chosen)
+    return chosen
+
+
 def tested_groups(groups: Sequence[str], config: DataConfig) -> set[str]:
     """The duplicate groups, of photos of neither, that are kept for testing.
 

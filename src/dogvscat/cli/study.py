@@ -1,0 +1,64 @@
+"""`dogvscat study`: what does each technique do? One change at a time, with several seeds."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dogvscat.cli.speaking import say, show, show_json
+from dogvscat.errors import UsageError
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def command(
+    photos: Annotated[Path, typer.Argument(help="A folder or zip with one folder a class.")],
+    out: Annotated[Path, typer.Option(help="Folder for study.csv, study.html and the cells; given again, it goes on.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe to study. Without --config: the study that ships for it.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A study as a TOML file.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Time to spend now, such as 90m or 2h; spent where least is known.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the effects as one JSON document.")] = False,
+) -> None:
+    """Switch techniques on and off one at a time, and say with intervals what each did."""
+    from dogvscat.cli.extras import need_train_extra
+
+    need_train_extra()
+    from dataclasses import asdict
+
+    from dogvscat import writing
+    from dogvscat.exploring.study import run_study
+    from dogvscat.exploring.study_page import in_sentences, write_study
+    from dogvscat.exploring.study_plan import load_plan, plan_cells
+
+    seconds = None if budget is None else _seconds(budget)
+    planned = plan_cells(load_plan(config, recipe))
+    writing.refuse_unwritable(out)
+    study = run_study(photos, planned, out, seconds, say)
+    write_study(out, study)
+    effects = study.effects()
+    if as_json:
+        show_json({"effects": [asdict(effect) | {"verdict": effect.verdict} for effect in effects]})
+    else:
+        for verdict, sentences in in_sentences(effects).items():
+            show(f"{verdict}:")
+            for sentence in sentences:
+                show(f"  {sentence}")
+    if effects:
+        say(f"Look at {out}/study.html")
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"([0-9.]+)\s*([smh])", text.strip().lower())
+    try:
+        return float(match[1]) * _UNITS[match[2]] if match else _refuse(text)
+    except ValueError:
+        return _refuse(text)
+
+
+def _refuse(text: str) -> float:
+    raise UsageError(f"expected --budget as a number with s, m or h, received {text!r}", hint="Example: --budget 2h")

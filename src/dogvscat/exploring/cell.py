@@ -1,0 +1,124 @@
+"""One training of many: from a configuration to two accuracies, in a folder of its own, without report and bundle.
+
+The folder is a run folder as far as it goes: a cell that was killed goes on where it was, and finished cells can be
+looked at with `dogvscat runs` and `dogvscat compare`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dogvscat import writing
+from dogvscat.config import Config, DataConfig
+from dogvscat.errors import ModelError
+from dogvscat.judging.answers import Answers
+from dogvscat.judging.decision import Decision
+from dogvscat.judging.predictions import write_predictions
+from dogvscat.learning.backend import prepare_backend
+from dogvscat.learning.material import Material
+from dogvscat.learning.run import Origins, Run, record_start
+from dogvscat.learning.state import TrainingState
+from dogvscat.photos.manifest import Manifest, make_manifest
+from dogvscat.photos.pixels import cached_pixels
+from dogvscat.photos.sources import PhotoSource, open_photos
+
+RESULT_FILE = "cell.json"
+
+AfterEpoch = Callable[[TrainingState], None]
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What a finished cell found. Accuracies lie between 0 and 1, at a threshold of one half."""
+
+    validation_accuracy: float
+    training_accuracy: float
+    """In inference mode, on plain training pictures."""
+    seconds: float
+    """Of training, over all sessions."""
+    epochs: int
+    history: list[dict[str, float]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return asdict(self)
+
+
+def run_cell(photos: Path, config: Config, folder: Path, after_epoch: AfterEpoch | None = None) -> CellResult:
+    """Train and judge one configuration; a finished cell is read, and one that was stopped goes on.
+
+    Args:
+        photos: A folder or zip with photos of two classes.
+        config: Every setting.
+        folder: The cell's own.
+        after_epoch: Told of every epoch; it may raise to end the cell there, which is then not finished.
+
+    Raises:
+        DogvscatError: as `train` does.
+        Interrupted: on Ctrl-C; the same call goes on.
+    """
+    if (result := read_result(folder)) is not None:
+        return result
+    material = _material(photos, config)
+    threads = prepare_backend(config.training.threads)
+
+    import keras  # after the backend was prepared
+
+    from dogvscat.learning.final import final_network
+    from dogvscat.learning.fitting import prepare_training
+    from dogvscat.learning.loop import predict_logits
+
+    keras.utils.clear_session()  # else the networks of earlier cells stay in memory
+    run = Run(folder)
+    if not run.environment_file.exists():
+        record_start(run, config, material, Origins(photos), threads)
+    training = prepare_training(run, config, material, lambda sentence: None)
+    training.quiet, training.after_epoch = True, after_epoch
+    training.fit()
+    network = final_network(training.model, config, training.feed.pictures)
+    answers = []
+    for split, pictures in (("train", training.feed.pictures), ("validation", training.validation)):
+        logits = predict_logits(network, pictures, config.data.image_size)
+        paths = [row.path for row in material.manifest.of_split(split)]
+        answers.append(
+            Answers.decided(split, material.manifest.class_names, paths, pictures.y_true, logits, Decision())
+        )
+    write_predictions(run.predictions_file, answers)
+    accuracies = [float((split.y_true == split.y_pred).mean()) for split in answers]
+    history = training.state.history
+    seconds = sum(row["seconds"] for row in history)
+    result = CellResult(accuracies[1], accuracies[0], round(seconds, 1), len(history), history)
+    writing.write_json(folder / RESULT_FILE, result.to_dict())
+    run.checkpoint_file.unlink(missing_ok=True)  # a study of many cells would fill the disk
+    return result
+
+
+def read_result(folder: Path) -> CellResult | None:
+    """A finished cell's result, or None if it is not finished.
+
+    Raises:
+        ModelError: if the file is damaged.
+    """
+    file = folder / RESULT_FILE
+    try:
+        document: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return CellResult(**document)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        hint = "Delete it and give the same command again: only this cell is trained anew."
+        raise ModelError(f"{file} is damaged: {error}", hint=hint) from None
+
+
+def _material(photos: Path, config: Config) -> Material:
+    source, manifest = _looked_at(photos, config.data.model_copy(update={"image_size": 64}))
+    return Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
+
+
+@lru_cache(maxsize=8)  # cells of one study differ in few settings about data, and looking for copies takes seconds
+def _looked_at(photos: Path, config: DataConfig) -> tuple[PhotoSource, Manifest]:
+    source = open_photos(photos)
+    return source, make_manifest(source, config)

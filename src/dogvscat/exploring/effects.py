@@ -1,0 +1,143 @@
+"""What did a change do? Differences to the base, paired over seeds, with intervals that allow for many comparisons."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One treatment against the base; accuracies lie between 0 and 1."""
+
+    setting: str
+    value: str
+    num_seeds: int
+    """Seeds that both the treatment and the base were trained with."""
+    difference: float
+    """Validation accuracy of the treatment less that of the base, the mean over seeds."""
+    low: float | None
+    """Lower end of the 95 % interval, None where there are too few seeds for one."""
+    high: float | None
+    p_value: float | None
+    """Corrected for the number of treatments (Holm)."""
+    gap: float
+    """Training accuracy less validation accuracy: how much it over-fits."""
+    seconds: float
+    """Of training, the mean over seeds."""
+
+    @property
+    def verdict(self) -> str:
+        """`helped`, `hurt`, `no clear effect` or `not yet known`."""
+        if self.p_value is None:
+            return "not yet known"
+        if self.p_value >= 1 - CONFIDENCE:
+            return "no clear effect"
+        return "helped" if self.difference > 0 else "hurt"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the effects need of a finished cell."""
+
+    validation_accuracy: float
+    training_accuracy: float
+    seconds: float
+
+
+Outcomes = Mapping[tuple[str, str], Mapping[int, Outcome]]
+"""By setting and value, then by seed."""
+
+
+def measure_effects(base: Mapping[int, Outcome], treatments: Outcomes) -> list[Effect]:
+    """The effect of every treatment that shares a seed with the base, in the order given.
+
+    Three seeds alone would say little about how much seeds matter, so the spread of the paired differences is pooled
+    over all treatments, as in an analysis of variance; intervals are Student's with the pooled degrees of freedom.
+    Sources: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979;
+    Student, Biometrika 6, 1908.
+    """
+    paired = {key: _differences(base, outcomes) for key, outcomes in treatments.items()}
+    paired = {key: differences for key, differences in paired.items() if len(differences)}
+    spread, freedom = _pooled(list(paired.values()))
+    raw = {key: _p_value(differences, spread, freedom) for key, differences in paired.items()}
+    corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) if freedom else 0.0
+    effects = []
+    for (setting, value), differences in paired.items():
+        outcomes, mean = treatments[setting, value], float(differences.mean())
+        half = quantile * spread / np.sqrt(len(differences)) if freedom else None
+        effects.append(
+            Effect(
+                setting,
+                value,
+                len(differences),
+                mean,
+                None if half is None else mean - float(half),
+                None if half is None else mean + float(half),
+                corrected[setting, value],
+                float(np.mean([o.training_accuracy - o.validation_accuracy for o in outcomes.values()])),
+                float(np.mean([outcome.seconds for outcome in outcomes.values()])),
+            )
+        )
+    return effects
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """P-values corrected for their number; those that are None are not counted and stay so."""
+    known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (p, index) in enumerate(known):
+        largest = max(largest, min(1.0, p * (len(known) - rank)))
+        corrected[index] = largest
+    return corrected
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """error = factor * pictures ** -exponent, fitted to logarithms."""
+
+    factor: float
+    exponent: float
+
+    def accuracy(self, num_pictures: float) -> float:
+        """What it foretells."""
+        return 1.0 - self.factor * num_pictures**-self.exponent
+
+
+def fit_power_law(accuracies: Mapping[int, float]) -> PowerLaw | None:
+    """How the error falls with the number of training pictures; None for fewer than three numbers or a perfect one.
+
+    Source: Hestness et al., Deep learning scaling is predictable, empirically, 2017.
+    """
+    if len(accuracies) < 3 or max(accuracies.values()) >= 1:
+        return None
+    counts = np.log(list(accuracies))
+    errors = np.log([1 - accuracy for accuracy in accuracies.values()])
+    slope, intercept = np.polyfit(counts, errors, 1)
+    return PowerLaw(float(np.exp(intercept)), float(-slope))
+
+
+def _differences(base: Mapping[int, Outcome], outcomes: Mapping[int, Outcome]) -> np.ndarray:
+    seeds = [seed for seed in outcomes if seed in base]
+    return np.array([outcomes[seed].validation_accuracy - base[seed].validation_accuracy for seed in seeds])
+
+
+def _pooled(groups: Sequence[np.ndarray]) -> tuple[float, int]:
+    """Standard deviation within groups and its degrees of freedom."""
+    freedom = sum(len(group) - 1 for group in groups)
+    squares = sum(float(np.sum((group - group.mean()) ** 2)) for group in groups)
+    return (float(np.sqrt(squares / freedom)) if freedom else 0.0), freedom
+
+
+def _p_value(differences: np.ndarray, spread: float, freedom: int) -> float | None:
+    if not freedom:
+        return None
+    error = spread / np.sqrt(len(differences))
+    if error == 0:
+        return 1.0 if differences.mean() == 0 else 0.0
+    return float(2 * stats.t.sf(abs(differences.mean()) / error, freedom))

@@ -1,0 +1,194 @@
+"""Run a study: cell after cell, in the order that tells most, until all are finished or the time is used up."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dogvscat import writing
+from dogvscat.errors import Interrupted, UsageError
+from dogvscat.exploring.cell import CellResult, read_result, run_cell
+from dogvscat.exploring.effects import Effect, Outcome, measure_effects
+from dogvscat.exploring.study_plan import BASE, PlannedCell, Treatment
+
+CELLS_FOLDER = "cells"
+STUDY_FILE = "study.csv"
+COLUMNS = ("setting", "value", "seed", "validation_accuracy", "training_accuracy", "seconds", "epochs", "cell")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FinishedCell:
+    """A planned cell with what it found."""
+
+    cell: PlannedCell
+    result: CellResult
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the effects need."""
+        return Outcome(self.result.validation_accuracy, self.result.training_accuracy, self.result.seconds)
+
+
+@dataclass(frozen=True)
+class Study:
+    """The cells of a study in the order of the plan, finished or not."""
+
+    planned: Sequence[PlannedCell]
+    finished: Sequence[FinishedCell]
+
+    @property
+    def base(self) -> list[FinishedCell]:
+        """The base's finished cells, a seed each."""
+        return [cell for cell in self.finished if cell.cell.treatment.setting == BASE]
+
+    def of(self, treatment: Treatment) -> list[FinishedCell]:
+        """A treatment's finished cells, a seed each."""
+        return [cell for cell in self.finished if cell.cell.treatment == treatment]
+
+    @property
+    def treatments(self) -> list[Treatment]:
+        """What is compared with the base, each once."""
+        found = dict.fromkeys(cell.treatment for cell in self.planned)
+        return [treatment for treatment in found if treatment.setting != BASE]
+
+    def effects(self) -> list[Effect]:
+        """Of every treatment with at least one finished cell whose seed the base has as well."""
+        outcomes = {
+            (treatment.setting, treatment.value): {cell.cell.seed: cell.outcome for cell in self.of(treatment)}
+            for treatment in self.treatments
+        }
+        return measure_effects({cell.cell.seed: cell.outcome for cell in self.base}, outcomes)
+
+
+def run_study(photos: Path, planned: Sequence[PlannedCell], folder: Path, budget: float | None, say: Say) -> Study:
+    """Train what is not finished yet.
+
+    Args:
+        photos: A folder or zip with photos of two classes.
+        planned: As from `plan_cells`.
+        folder: Gets study.csv, written anew after every cell, and a folder a cell below `cells/`.
+        budget: Seconds to spend now, or None for all it takes.
+        say: Told what happens.
+
+    Raises:
+        UsageError: if the budget does not suffice for one cell.
+        Interrupted: on Ctrl-C; finished cells are kept and the same call goes on.
+        DogvscatError: as `train` does, for the cell that is at fault.
+    """
+    started = time.monotonic()
+    study = read_study(planned, folder)
+    while (cell := _next_cell(study)) is not None:
+        expected = _expected_seconds(cell, study)
+        left = None if budget is None else budget - (time.monotonic() - started)
+        if left is not None and expected is not None and expected > left:
+            _refuse_nothing_done(study, budget or 0.0, expected, started)
+            say(f"The next cell would take {_minutes(expected)}, {_minutes(max(left, 0.0))} are left: stopped here.")
+            break
+        number = len(study.finished) + 1
+        say(f"cell {number} of {len(planned)}: {in_words(cell)}{_time_left(study, cell)}")
+        try:
+            result = run_cell(photos, cell.config, folder / CELLS_FOLDER / cell.name)
+        except Interrupted as stop:
+            stop.hint = "Give the same command again: finished cells are kept, and the one under way goes on."
+            raise
+        say(
+            f"  validation {result.validation_accuracy:.2%}, training {result.training_accuracy:.2%}, "
+            f"{result.epochs} epochs, {result.seconds:.0f} s"
+        )
+        study = read_study(planned, folder)
+        write_table(folder / STUDY_FILE, study)
+    write_table(folder / STUDY_FILE, study)
+    return study
+
+
+def read_study(planned: Sequence[PlannedCell], folder: Path) -> Study:
+    """The cells that are finished already.
+
+    Raises:
+        ModelError: if a finished cell is damaged.
+    """
+    results = ((cell, read_result(folder / CELLS_FOLDER / cell.name)) for cell in planned)
+    return Study(planned, [FinishedCell(cell, result) for cell, result in results if result is not None])
+
+
+def write_table(file: Path, study: Study) -> None:
+    """study.csv: a row a finished cell, in the order of the plan."""
+    rows = (
+        (
+            done.cell.treatment.setting,
+            done.cell.treatment.value,
+            done.cell.seed,
+            done.result.validation_accuracy,
+            done.result.training_accuracy,
+            done.result.seconds,
+            done.result.epochs,
+            done.cell.name,
+        )
+        for done in study.finished
+    )
+    writing.write_csv(file, COLUMNS, rows)
+
+
+def in_words(cell: PlannedCell) -> str:
+    """What a cell is, for people."""
+    treatment = cell.treatment
+    what = "the base" if treatment.setting == BASE else f"{treatment.setting} = {treatment.value}"
+    return f"{what}, seed {cell.seed}"
+
+
+def _next_cell(study: Study) -> PlannedCell | None:
+    """The unfinished cell that tells most: every treatment once before any twice, then the treatment whose effect is
+    least certain, in half widths of its interval from zero. The base with the same seed always goes before."""
+    done = {cell.cell.name for cell in study.finished}
+    left = [cell for cell in study.planned if cell.name not in done]
+    bases = {cell.seed: cell for cell in left if cell.treatment.setting == BASE}
+    treated = [cell for cell in left if cell.treatment.setting != BASE]
+    if not treated:
+        return next(iter(bases.values()), None)
+    effects = {(effect.setting, effect.value): effect for effect in study.effects()}
+
+    def certainty(cell: PlannedCell) -> tuple[int, float]:
+        effect = effects.get((cell.treatment.setting, cell.treatment.value))
+        if effect is None:
+            return (0, 0.0)
+        half = (effect.high - effect.low) / 2 if effect.low is not None and effect.high is not None else 0.0
+        return (1, abs(effect.difference) / half if half else 0.0)
+
+    chosen = min(treated, key=certainty)
+    return bases.get(chosen.seed, chosen)
+
+
+def _expected_seconds(cell: PlannedCell, study: Study) -> float | None:
+    """From cells of the same treatment, else the slowest one so far; None before the first."""
+    alike = [done.result.seconds for done in study.of(cell.treatment)]
+    if alike:
+        return statistics.mean(alike)
+    return max((done.result.seconds for done in study.finished), default=None)
+
+
+def _refuse_nothing_done(study: Study, budget: float, expected: float, started: float) -> None:
+    if time.monotonic() - started < 1.0 and study.finished:
+        message = (
+            f"a budget of {_minutes(budget)} does not suffice for one cell, which takes about {_minutes(expected)}"
+        )
+        raise UsageError(message, hint=f"Give --budget {max(1, round(expected / 60 + 0.5))}m or more.")
+
+
+def _time_left(study: Study, cell: PlannedCell) -> str:
+    if not study.finished:
+        return f" ({len(study.planned)} cells in all; after the first one the time can be told)"
+    mean = statistics.mean(done.result.seconds for done in study.finished)
+    return f" (about {_minutes(mean * (len(study.planned) - len(study.finished)))} left)"
+
+
+def _minutes(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )

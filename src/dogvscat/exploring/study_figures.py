@@ -1,0 +1,106 @@
+"""Pictures of a study: effects with intervals, learning curves, over-fitting, accuracy against pictures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from dogvscat.exploring.effects import Effect, PowerLaw
+from dogvscat.exploring.study import FinishedCell, Study
+from dogvscat.judging.figure_style import INK, MUTED, SIDES, VALIDATION, WRONG, add_title, drawing, label_text
+from dogvscat.judging.figures import percent_ticks
+
+_PANELS = 3
+"""Learning curves a row."""
+_COLOURS = {"helped": SIDES[3], "hurt": WRONG, "no clear effect": MUTED, "not yet known": MUTED}
+
+
+def treatment_name(setting: str, value: str) -> str:
+    """A treatment for people: `network.dropout = 0.0`."""
+    return f"{setting} = {value}"
+
+
+def draw_forest(path: Path, effects: Sequence[Effect], counted: str) -> None:
+    """Every effect with its 95 % interval, the largest gain first."""
+    ordered = sorted(effects, key=lambda effect: -effect.difference)
+    with drawing(path, 9, 1.5 + 0.32 * len(ordered)) as figure:
+        axes = figure.subplots()
+        axes.axvline(0, color=INK, linewidth=1)
+        for row, effect in enumerate(ordered):
+            colour = _COLOURS[effect.verdict]
+            if effect.low is not None and effect.high is not None:
+                axes.plot([100 * effect.low, 100 * effect.high], [row, row], color=colour, solid_capstyle="round")
+            filled = colour if effect.verdict in ("helped", "hurt") else "white"
+            axes.plot([100 * effect.difference], [row], "o", color=colour, markerfacecolor=filled, markersize=7)
+        names = [label_text(treatment_name(effect.setting, effect.value), 60) for effect in ordered]
+        axes.set_yticks(range(len(ordered)), names)
+        axes.set_ylim(len(ordered) - 0.5, -0.5)
+        axes.set_xlabel("Validation accuracy against the base, points")
+        add_title(axes, "What each change did", counted)
+
+
+def draw_curves(path: Path, study: Study) -> None:
+    """Validation accuracy over the epochs for every setting, its values beside the base; a line a seed."""
+    by_setting: dict[str, list[FinishedCell]] = {}
+    for cell in study.finished:
+        if cell not in study.base:
+            by_setting.setdefault(cell.cell.treatment.setting, []).append(cell)
+    rows = -(-len(by_setting) // _PANELS)
+    with drawing(path, 4 * _PANELS, 0.5 + 2.6 * max(rows, 1)) as figure:
+        panels = np.atleast_1d(figure.subplots(max(rows, 1), _PANELS, sharey=True)).ravel()
+        for axes, (setting, cells) in zip(panels, by_setting.items(), strict=False):
+            _draw_lines(axes, study.base, "base", SIDES[0])
+            values = dict.fromkeys(cell.cell.treatment.value for cell in cells)
+            for value, colour in zip(values, SIDES[1:] * len(values), strict=False):
+                _draw_lines(axes, [cell for cell in cells if cell.cell.treatment.value == value], value, colour)
+            axes.set_title(label_text(setting, 40), loc="left", fontsize=10)
+            axes.yaxis.set_major_formatter(percent_ticks())
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            axes.legend(loc="lower right", fontsize=8)
+        for axes in panels[len(by_setting) :]:
+            axes.axis("off")
+        figure.supxlabel("Epoch", fontsize=10)
+        figure.supylabel("Validation accuracy", fontsize=10)
+
+
+def draw_gaps(path: Path, effects: Sequence[Effect], base_gap: float) -> None:
+    """How much better each is on its training pictures than on others: over-fitting."""
+    ordered = sorted(effects, key=lambda effect: -effect.gap)
+    with drawing(path, 9, 1.5 + 0.28 * len(ordered)) as figure:
+        axes = figure.subplots()
+        axes.barh(range(len(ordered)), [100 * effect.gap for effect in ordered], color=VALIDATION, height=0.6)
+        axes.axvline(100 * base_gap, color=WRONG, linewidth=1.5, label="the base")
+        names = [label_text(treatment_name(effect.setting, effect.value), 60) for effect in ordered]
+        axes.set_yticks(range(len(ordered)), names)
+        axes.set_ylim(len(ordered) - 0.5, -0.5)
+        axes.set_xlabel("Training accuracy less validation accuracy, points")
+        axes.legend(loc="lower right")
+        add_title(axes, "Over-fitting", "both accuracies on plain pictures, with the whole network")
+
+
+def draw_pictures(path: Path, accuracies: Mapping[int, Sequence[float]], law: PowerLaw | None) -> None:
+    """Validation error against the number of training pictures, a point a seed, with the fitted power law."""
+    with drawing(path, 6.4, 4.6) as figure:
+        axes = figure.subplots()
+        for count, values in accuracies.items():
+            axes.plot([count] * len(values), [1 - value for value in values], "o", color=VALIDATION, alpha=0.7)
+        if law is not None:
+            counts = np.geomspace(min(accuracies) / 1.2, 4 * max(accuracies), 50)
+            axes.plot(counts, [1 - law.accuracy(count) for count in counts], "--", color=MUTED, label="power law")
+            axes.legend(loc="upper right")
+        axes.set(xscale="log", yscale="log", xlabel="Training pictures", ylabel="Validation error")
+        ticks = sorted(accuracies)
+        axes.set_xticks(ticks, [f"{count:,}" for count in ticks])
+        axes.minorticks_off()
+        errors = [1 - value for values in accuracies.values() for value in values]
+        axes.set_yticks(np.round(np.geomspace(min(errors), max(errors), 4), 3))
+        axes.yaxis.set_major_formatter(percent_ticks())
+        add_title(axes, "What more pictures bring", "both axes are logarithmic: a power law is a straight line")
+
+
+def _draw_lines(axes, cells: Sequence[FinishedCell], name: str, colour: str) -> None:  # type: ignore[no-untyped-def]
+    for number, cell in enumerate(cells):
+        epochs = [row["epoch"] for row in cell.result.history]
+        accuracy = [row["val_accuracy"] for row in cell.result.history]
+        axes.plot(epochs, accuracy, color=colour, linewidth=1.2, label=label_text(name, 24) if not number else None)

@@ -1,0 +1,113 @@
+"""What a study writes beside its table: pictures, and a page that says in words what helped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from dogvscat import writing
+from dogvscat.exploring.effects import Effect, PowerLaw, fit_power_law
+from dogvscat.exploring.study import Study
+from dogvscat.exploring.study_figures import draw_curves, draw_forest, draw_gaps, draw_pictures, treatment_name
+from dogvscat.exploring.study_plan import BASE
+from dogvscat.judging import report
+from dogvscat.judging.report import data_uri
+from dogvscat.printable import printable
+
+SUBSET = "data.train_subset"
+_VERDICTS = ("helped", "hurt", "no clear effect", "not yet known")
+
+
+@dataclass(frozen=True)
+class PicturesCurve:
+    """Accuracy against the number of training pictures."""
+
+    accuracies: dict[int, list[float]]
+    """A value a seed."""
+    law: PowerLaw | None
+
+
+def write_study(folder: Path, study: Study) -> None:
+    """Write the pictures and study.html; a study of which only the base is finished has nothing to show yet.
+
+    Raises:
+        WriteError: if the folder cannot be written.
+    """
+    effects = study.effects()
+    if not effects:
+        return
+    pictures = {name: folder / f"{name}.png" for name in ("effects", "learning_curves", "over_fitting")}
+    seeds = len({cell.cell.seed for cell in study.finished})
+    draw_forest(pictures["effects"], effects, f"{seeds} seeds at most; 95 % intervals, spread pooled over all changes")
+    draw_curves(pictures["learning_curves"], study)
+    draw_gaps(pictures["over_fitting"], effects, _base_gap(study))
+    if (curve := pictures_curve(study)) is not None:
+        pictures["training_pictures"] = folder / "training_pictures.png"
+        draw_pictures(pictures["training_pictures"], curve.accuracies, curve.law)
+    environment = Environment(
+        loader=FileSystemLoader([Path(__file__).parent, Path(report.__file__).parent]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(printable=printable)
+    page = environment.get_template("study.html.jinja").render(
+        effects=sorted(effects, key=lambda effect: -effect.difference),
+        base=[cell.result.validation_accuracy for cell in study.base],
+        base_gap=_base_gap(study),
+        recipe=study.base[0].cell.config.recipe,
+        num_finished=len(study.finished),
+        num_planned=len(study.planned),
+        sentences=in_sentences(effects),
+        law=None if curve is None else law_in_words(curve),
+        images={name: data_uri(path) for name, path in pictures.items()},
+        name=treatment_name,
+    )
+    writing.write_bytes(folder / "study.html", page.encode("utf-8", "backslashreplace"))
+
+
+def in_sentences(effects: Sequence[Effect]) -> dict[str, list[str]]:
+    """What was found in words, by verdict; the largest effect first."""
+    found: dict[str, list[str]] = {verdict: [] for verdict in _VERDICTS}
+    for effect in sorted(effects, key=lambda effect: -abs(effect.difference)):
+        found[effect.verdict].append(_sentence(effect))
+    return {verdict: sentences for verdict, sentences in found.items() if sentences}
+
+
+def pictures_curve(study: Study) -> PicturesCurve | None:
+    """Accuracy against training pictures, if the study tried at least two numbers of them."""
+    found: dict[int, list[float]] = {}
+    for cell in study.finished:
+        if cell.cell.treatment.setting in (BASE, SUBSET) and cell.cell.config.data.train_subset:
+            found.setdefault(cell.cell.config.data.train_subset, []).append(cell.result.validation_accuracy)
+    if len(found) < 2:
+        return None
+    ordered = dict(sorted(found.items()))
+    return PicturesCurve(ordered, fit_power_law({count: float(np.mean(values)) for count, values in ordered.items()}))
+
+
+def law_in_words(curve: PicturesCurve) -> str:
+    """What the power law foretells."""
+    if curve.law is None:
+        return "With three or more numbers of pictures, a power law could be fitted."
+    most = max(curve.accuracies)
+    return (
+        f"Twice as many pictures multiply the error by {2**-curve.law.exponent:.2f}. If that goes on, {2 * most:,} "
+        f"pictures would give about {curve.law.accuracy(2 * most):.1%}."
+    )
+
+
+def _base_gap(study: Study) -> float:
+    return float(np.mean([cell.result.training_accuracy - cell.result.validation_accuracy for cell in study.base]))
+
+
+def _sentence(effect: Effect) -> str:
+    name = treatment_name(effect.setting, effect.value)
+    points = f"{100 * effect.difference:+.1f} points"
+    if effect.low is None or effect.high is None:
+        return f"{name}: {points} with one seed; one seed more would tell how much of it is luck"
+    between = f"{points} (95 %: {100 * effect.low:+.1f} to {100 * effect.high:+.1f})"
+    return f"{name}: {between}, {effect.num_seeds} {'seed' if effect.num_seeds == 1 else 'seeds'}"

@@ -1,0 +1,142 @@
+"""What a study tries: a base, and settings each changed alone against it, with several seeds.
+
+A study is a TOML file:
+
+    recipe = "classic"
+    seeds = [1, 2, 3]
+
+    [base]                              # fixed for every cell
+    "training.epochs" = 20
+
+    [settings]                          # each value is tried alone against the base
+    "network.dropout" = [0.0, 0.25]
+
+    [variants."SGD, rate 0.05"]         # settings that only make sense together count as one
+    "training.optimizer" = "sgd"
+    "training.learning_rate" = 0.05
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dogvscat.config import Config
+from dogvscat.errors import ConfigError
+from dogvscat.settings import nearest, read_toml, resolve_config, to_toml, toml_value
+
+STUDIES_FOLDER = Path(__file__).parent / "studies"
+BASE = "base"
+VARIANT = "variant"
+
+
+class StudyPlan(BaseModel):
+    """A study as it is written down."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recipe: str = "classic"
+    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
+    base: dict[str, Any] = {}
+    settings: dict[str, tuple[Any, ...]] = {}
+    variants: dict[str, dict[str, Any]] = {}
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What is changed against the base: a setting with its value, or a named variant. The base changes nothing."""
+
+    setting: str
+    value: str
+    """As TOML has it; a variant's name; empty for the base."""
+    overrides: tuple[str, ...]
+    """As `--set` takes them."""
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One training of a study."""
+
+    treatment: Treatment
+    seed: int
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """Of its folder: the same settings have the same name, in whatever study."""
+        return hashlib.sha256(to_toml(self.config).encode()).hexdigest()[:16]
+
+
+def load_plan(file: Path | None, recipe: str | None = None) -> StudyPlan:
+    """A study from a file, or the one that ships for a recipe.
+
+    Raises:
+        ConfigError: if there is none, or it says something that no study can do.
+    """
+    if file is None:
+        name = recipe or "classic"
+        file = STUDIES_FOLDER / f"{name}.toml"
+        if not file.is_file():
+            known = ", ".join(sorted(path.stem for path in STUDIES_FOLDER.glob("*.toml")))
+            raise ConfigError(
+                f"no study ships for the recipe {name!r}", hint=f"There is one for {known}; or give --config FILE."
+            )
+    document = read_toml(file)
+    if recipe is not None:
+        document["recipe"] = recipe
+    try:
+        return StudyPlan.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            hint = f"A study has {', '.join(StudyPlan.model_fields)}.{nearest(key, StudyPlan.model_fields)}"
+            raise ConfigError(f"{file}: there is nothing called {key!r} in a study", hint=hint) from None
+        raise ConfigError(f"{file}: {key}: {first['msg']}, received {first['input']!r}") from None
+
+
+def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
+    """Every cell, the base's first; none twice, and none that equals the base.
+
+    Raises:
+        ConfigError: for an unknown setting or an impossible combination, naming the one that is at fault.
+    """
+    base = Treatment(BASE, "", ())
+    cells: list[PlannedCell] = []
+    known: set[tuple[str, int]] = set()
+    for treatment in [base, *_treatments(plan)]:
+        for seed in plan.seeds:
+            cell = PlannedCell(treatment, seed, _config(plan, treatment, seed))
+            if (cell.name, seed) not in known:
+                known.add((cell.name, seed))
+                cells.append(cell)
+    return cells
+
+
+def _treatments(plan: StudyPlan) -> Sequence[Treatment]:
+    changed = [
+        Treatment(key, toml_value(value), (f"{key}={toml_value(value)}",))
+        for key, values in plan.settings.items()
+        for value in map(_plain, values)
+    ]
+    return changed + [Treatment(VARIANT, name, tuple(_flags(values))) for name, values in plan.variants.items()]
+
+
+def _config(plan: StudyPlan, treatment: Treatment, seed: int) -> Config:
+    try:
+        return resolve_config(plan.recipe, None, [*_flags(plan.base), *treatment.overrides, f"training.seed={seed}"])
+    except ConfigError as error:
+        where = f"{treatment.setting} = {treatment.value}" if treatment.value else "the base of the study"
+        raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
+
+
+def _flags(values: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={toml_value(_plain(value))}" for key, value in values.items()]
+
+
+def _plain(value: Any) -> Any:
+    """Words stand for themselves in `--set`, and lists have no tuples."""
+    return tuple(map(_plain, value)) if isinstance(value, list) else value

@@ -1,0 +1,54 @@
+"""Effects against SciPy's paired t-test and numbers worked out by hand."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from dogvscat.exploring.effects import Outcome, fit_power_law, holm, measure_effects
+
+
+def outcomes(accuracies: list[float], gap: float = 0.02) -> dict[int, Outcome]:
+    return {seed: Outcome(value, value + gap, 10.0) for seed, value in enumerate(accuracies)}
+
+
+def test_one_treatment_is_scipy_s_paired_t_test() -> None:
+    base, treated = [0.80, 0.82, 0.81, 0.79], [0.83, 0.84, 0.85, 0.80]
+    (effect,) = measure_effects(outcomes(base), {("network.dropout", "0.0"): outcomes(treated, gap=0.05)})
+    expected = stats.ttest_rel(treated, base)
+    interval = expected.confidence_interval()
+    assert effect.difference == pytest.approx(np.mean(treated) - np.mean(base))
+    assert effect.p_value == pytest.approx(expected.pvalue)
+    assert (effect.low, effect.high) == pytest.approx((interval.low, interval.high))
+    assert effect.gap == pytest.approx(0.05)
+    assert effect.verdict == "helped"
+
+
+def test_the_spread_is_pooled_over_treatments() -> None:
+    base = outcomes([0.80, 0.80, 0.80])
+    treated = {("a", "1"): outcomes([0.81, 0.82, 0.83]), ("b", "1"): outcomes([0.80, 0.80, 0.80])}
+    first, second = measure_effects(base, treated)
+    pooled = np.sqrt((2 * 0.01**2 + 0) / 4)  # two and two degrees of freedom
+    half = stats.t.ppf(0.975, 4) * pooled / np.sqrt(3)
+    assert (first.low, first.high) == pytest.approx((0.02 - half, 0.02 + half))
+    assert (second.low, second.high) == pytest.approx((-half, half))
+    assert second.verdict == "no clear effect"
+
+
+def test_one_seed_alone_is_not_yet_known() -> None:
+    (effect,) = measure_effects(outcomes([0.8]), {("a", "1"): outcomes([0.9])})
+    assert (effect.low, effect.p_value, effect.verdict) == (None, None, "not yet known")
+    assert measure_effects(outcomes([0.8]), {("a", "1"): {7: Outcome(0.9, 0.9, 1.0)}}) == []  # no seed in common
+
+
+def test_holm_by_hand() -> None:
+    # sorted 0.01, 0.02, 0.04 become 3 * 0.01, 2 * 0.02, 0.04, none smaller than the one before
+    assert holm([0.04, None, 0.01, 0.02]) == pytest.approx([0.04, None, 0.03, 0.04], nan_ok=True)
+    assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
+
+
+def test_a_power_law_is_found_again() -> None:
+    law = fit_power_law({n: 1 - 2.0 * n**-0.4 for n in (1000, 2000, 5000, 20000)})
+    assert law is not None
+    assert (law.factor, law.exponent) == pytest.approx((2.0, 0.4))
+    assert law.accuracy(40000) == pytest.approx(1 - 2.0 * 40000**-0.4)
+    assert fit_power_law({1000: 0.8, 2000: 0.9}) is None

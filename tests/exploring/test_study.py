@@ -1,0 +1,143 @@
+"""`dogvscat study` on drawings: resumable, never the same cell twice, within its budget."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dogvscat.exploring.cell import CellResult
+from dogvscat.exploring.study import FinishedCell, Study, _next_cell
+from dogvscat.exploring.study_plan import StudyPlan, plan_cells
+
+Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+
+STUDY = """
+recipe = "classic"
+seeds = [1, 2]
+
+[base]
+"network.filters" = [8, 8]
+"network.dense_units" = 8
+"data.image_size" = 32
+"training.epochs" = 2
+"data.train_subset" = 30
+"training.threads" = 1
+
+[settings]
+"network.dropout" = [0.0, 0.5]
+"data.train_subset" = [10, 20]
+"""
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "study.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
+    """A finished study that was killed in the middle. Do not change it: tests share it."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "study.toml").write_text(STUDY)
+    flags = ["--config", str(folder / "study.toml"), "--out", str(folder / "out")]
+    command = [sys.executable, "-m", "dogvscat", "study", str(drawn_photos), *flags]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("cell 4 of 8"):
+                process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    finished = {path: path.stat().st_mtime_ns for path in (folder / "out" / "cells").glob("*/cell.json")}
+    assert len(finished) == 3 == len(rows_of(folder / "out"))
+    done = dogvscat("study", drawn_photos, "--config", folder / "study.toml", "--out", folder / "out")
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished  # none was trained again
+    assert "cell 4 of 8" in done.stderr
+    return folder
+
+
+def test_every_cell_has_one_row_and_the_base_is_named(study: Path) -> None:
+    rows = rows_of(study / "out")
+    keys = [(row["setting"], row["value"], row["seed"]) for row in rows]
+    assert len(set(keys)) == len(keys) == 8
+    assert keys[:2] == [("base", "", "1"), ("base", "", "2")]
+    assert {key[0] for key in keys} == {"base", "network.dropout", "data.train_subset"}
+    for row in rows:
+        assert 0.0 <= float(row["validation_accuracy"]) <= 1.0
+        result = json.loads((study / "out" / "cells" / row["cell"] / "cell.json").read_text())
+        assert float(row["validation_accuracy"]) == result["validation_accuracy"]
+
+
+def test_cells_of_a_subset_are_judged_on_the_same_pictures(study: Path) -> None:
+    judged, taught = set(), {}
+    for row in rows_of(study / "out"):
+        with (study / "out" / "cells" / row["cell"] / "predictions.csv").open(newline="") as file:
+            answers = list(csv.DictReader(file))
+        judged.add(tuple(answer["path"] for answer in answers if answer["split"] == "validation"))
+        learned = {answer["path"] for answer in answers if answer["split"] == "train"}
+        taught[row["value"] if row["setting"] == "data.train_subset" else "30"] = learned
+    assert len(judged) == 1
+    assert [len(taught[count]) for count in ("10", "20", "30")] == [10, 20, 30]
+    assert taught["10"] < taught["20"] < taught["30"]
+
+
+def test_the_page_says_in_words_what_was_found_and_stands_alone(study: Path) -> None:
+    page = (study / "out" / "study.html").read_text()
+    assert "8 of 8 trainings are finished" in page
+    assert "network.dropout = 0.0" in page
+    assert "With three or more numbers of pictures" not in page
+    assert "<script" not in page
+    for picture in ("effects", "learning_curves", "over_fitting", "training_pictures"):
+        assert (study / "out" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_finished_study_trains_nothing_and_a_larger_one_only_what_is_new(
+    study: Path, drawn_photos: Path, dogvscat: Dogvscat
+) -> None:
+    again = dogvscat("study", drawn_photos, "--config", study / "study.toml", "--out", study / "out", "--json")
+    assert "cell " not in again.stderr
+    effects = json.loads(again.stdout)["effects"]
+    assert {effect["setting"] for effect in effects} == {"network.dropout", "data.train_subset"}
+    assert all(effect["num_seeds"] == 2 for effect in effects)
+
+
+def test_a_budget_that_suffices_for_no_cell_says_what_would(
+    study: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    (tmp_path / "more.toml").write_text(STUDY.replace("[0.0, 0.5]", "[0.0, 0.5, 0.1]"))
+    flags = ("--config", tmp_path / "more.toml", "--out", study / "out")
+    done = dogvscat("study", drawn_photos, *flags, "--budget", "0.001s")
+    assert done.returncode == 2
+    assert "does not suffice for one cell" in done.stderr
+    assert "Give --budget" in done.stderr
+    done = dogvscat("study", drawn_photos, *flags, "--budget", "soon")
+    assert (done.returncode, "expected --budget as a number" in done.stderr) == (2, True)
+
+
+def test_a_damaged_cell_is_named(study: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    cell = tmp_path / "out" / "cells" / rows_of(study / "out")[0]["cell"]
+    cell.mkdir(parents=True)
+    (cell / "cell.json").write_text("{")
+    done = dogvscat("study", drawn_photos, "--config", study / "study.toml", "--out", tmp_path / "out")
+    assert (done.returncode, "cell.json is damaged" in done.stderr) == (4, True)
+
+
+def test_the_base_comes_first_then_everything_once_then_what_is_least_certain() -> None:
+    plan = StudyPlan.model_validate({"seeds": (1, 2, 3), "settings": {"network.dropout": (0.0, 0.1)}})
+    cells = plan_cells(plan)
+    accuracies = {"": 0.8, "0.0": 0.9, "0.1": 0.801}  # the first change is clear, the second is not
+    finished: list[FinishedCell] = []
+    order = []
+    while (cell := _next_cell(Study(cells, finished))) is not None:
+        order.append((cell.treatment.value, cell.seed))
+        value = accuracies[cell.treatment.value] + (0.001 * cell.seed if cell.treatment.value else 0.0)
+        finished.append(FinishedCell(cell, CellResult(value, value, 1.0, 1, [])))
+    assert order[:3] == [("", 1), ("0.0", 1), ("0.1", 1)]
+    assert set(order) == {(cell.treatment.value, cell.seed) for cell in cells}
+    assert order[3] == ("", 2)  # the base with a seed goes before anything else with it
+    assert order.index(("0.1", 3)) < order.index(("0.0", 3))

@@ -1,0 +1,85 @@
+"""What a study file means."""
+
+from pathlib import Path
+
+import pytest
+
+from dogvscat.config import Config
+from dogvscat.errors import ConfigError
+from dogvscat.exploring.study_plan import STUDIES_FOLDER, StudyPlan, load_plan, plan_cells
+from dogvscat.settings import differences
+
+
+def plan(**fields: object) -> StudyPlan:
+    return StudyPlan.model_validate({"seeds": (1, 2), **fields})
+
+
+def test_each_value_is_tried_alone_against_the_base() -> None:
+    cells = plan_cells(
+        plan(
+            base={"training.epochs": 3, "data.image_size": 32},
+            settings={"network.dropout": (0.0, 0.25), "training.schedule": ("constant",)},
+            variants={"slow SGD": {"training.optimizer": "sgd", "training.learning_rate": 0.01}},
+        )
+    )
+    base: Config = cells[0].config
+    assert [(cell.treatment.setting, cell.treatment.value, cell.seed) for cell in cells] == [
+        ("base", "", 1),
+        ("base", "", 2),
+        ("network.dropout", "0.0", 1),
+        ("network.dropout", "0.0", 2),
+        ("network.dropout", "0.25", 1),
+        ("network.dropout", "0.25", 2),
+        ("training.schedule", '"constant"', 1),
+        ("training.schedule", '"constant"', 2),
+        ("variant", "slow SGD", 1),
+        ("variant", "slow SGD", 2),
+    ]
+    assert (base.training.epochs, base.data.image_size) == (3, 32)
+    assert [[key for key, _, _ in differences(base, cell.config)] for cell in cells[::2]] == [
+        [],
+        ["network.dropout"],
+        ["network.dropout"],
+        ["training.schedule"],
+        ["training.optimizer", "training.learning_rate"],
+    ]
+
+
+def test_a_value_that_is_the_base_s_is_no_cell_of_its_own() -> None:
+    cells = plan_cells(plan(settings={"network.dropout": (0.5, 0.0)}))  # 0.5 is classic's
+    assert [cell.treatment.value for cell in cells] == ["", "", "0.0", "0.0"]
+    assert len({cell.name for cell in cells}) == len(cells)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message", "hint"),
+    [
+        ({"settings": {"network.dropuot": (0.0,)}}, "no setting 'network.dropuot'", "Did you mean 'network.dropout'?"),
+        ({"settings": {"network.dropout": (1.5,)}}, "network.dropout = 1.5: network.dropout", ""),
+        ({"settings": {"data.image_size": (32,)}, "base": {"network.filters": [8] * 6}}, "used up by block", ""),
+        ({"base": {"dropout": 0.1}}, "expected --set section.key=value", ""),
+    ],
+)
+def test_what_cannot_be_tried_is_named(fields: dict[str, object], message: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan_cells(plan(**fields))
+    assert message in caught.value.message
+    assert hint in (caught.value.hint or "")
+
+
+def test_a_file_with_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text("[setings]\n")
+    with pytest.raises(ConfigError, match="nothing called 'setings'") as caught:
+        load_plan(tmp_path / "study.toml")
+    assert "Did you mean 'settings'?" in (caught.value.hint or "")
+    with pytest.raises(ConfigError, match="no study ships for the recipe 'best'"):
+        load_plan(None, "best")
+
+
+@pytest.mark.parametrize("name", [path.stem for path in STUDIES_FOLDER.glob("*.toml")])
+def test_the_studies_that_ship_are_possible(name: str) -> None:
+    shipped = load_plan(None, name)
+    cells = plan_cells(shipped)
+    assert len({cell.treatment for cell in cells}) > 12
+    assert {cell.seed for cell in cells} == set(shipped.seeds)
+    assert len(shipped.seeds) >= 3
