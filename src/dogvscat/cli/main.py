@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dogvscat import __version__
-from dogvscat.cli import audit, cache, compare, evaluate, fetch, predict, runs, sample, speaking, study, train
+from dogvscat.cli import audit, cache, compare, evaluate, fetch, lr_find, predict, runs, sample, speaking, study, train
 from dogvscat.errors import DogvscatError, Interrupted
 from dogvscat.printable import printable
 
@@ -48,8 +48,8 @@ def first(
             speaking.show(line)
 
 
-for module in (predict, train, evaluate, compare, runs, study, audit, fetch, sample, cache):
-    app.command(module.__name__.rpartition(".")[2])(module.command)
+for module in (predict, train, evaluate, compare, runs, study, lr_find, audit, fetch, sample, cache):
+    app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

@@ -62,7 +62,7 @@ def run_cell(photos: Path, config: Config, folder: Path, after_epoch: AfterEpoch
     """
     if (result := read_result(folder)) is not None:
         return result
-    material = _material(photos, config)
+    material = open_material(photos, config)
     threads = prepare_backend(config.training.threads)
 
     import keras  # after the backend was prepared
@@ -113,7 +113,12 @@ def read_result(folder: Path) -> CellResult | None:
         raise ModelError(f"{file} is damaged: {error}", hint=hint) from None
 
 
-def _material(photos: Path, config: Config) -> Material:
+def open_material(photos: Path, config: Config) -> Material:
+    """Photos looked at, split and decoded, at every size that a configuration needs.
+
+    Raises:
+        DogvscatError: as `make_manifest` and `cached_pixels`.
+    """
     source, manifest = _looked_at(photos, config.data.model_copy(update={"image_size": 64}))
     return Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
 
