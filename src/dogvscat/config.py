@@ -61,6 +61,10 @@ class AugmentationConfig(Section):
     cutout: float = Field(0.0, ge=0.0, le=0.75)
     """Side of a grey square hidden at a random place, as a share of the picture's side (DeVries and Taylor 2017)."""
 
+    cutmix: float = Field(0.0, ge=0.0, le=1.0)
+    """Share of the pictures that get a piece of another one pasted over them, of any size, and a label mixed by area
+    (Yun et al. 2019). For long trainings."""
+
 
 class NetworkConfig(Section):
     """The network's shape; it can be rebuilt from these allow-listed words and numbers alone."""

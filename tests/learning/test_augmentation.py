@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.config import AugmentationConfig
-from dogvscat.learning.augmentation import augment
+from dogvscat.learning.augmentation import augment, cutmix
 from dogvscat.learning.randomness import stateless_uniform
 
 NOTHING = {"flip": False, "shift": 0, "rotation": 0, "zoom": 0, "brightness": 0, "contrast": 0, "cutout": 0}
@@ -130,3 +130,26 @@ def test_a_crop_is_what_pillow_cuts_out_and_enlarges(images: np.ndarray) -> None
         window = (left, top, left + side, top + side)
         enlarged = Image.fromarray(old).resize((SIZE, SIZE), Image.Resampling.BILINEAR, window)
         assert np.abs(new.astype(int) - np.asarray(enlarged)).mean() < 1.0
+
+
+def test_cutmix_mixes_labels_by_the_area_of_what_is_pasted(images: np.ndarray) -> None:
+    plain = np.stack([np.full((SIZE, SIZE, 3), number, np.uint8) for number in SAMPLES])
+    y_true = SAMPLES % 2  # every picture's neighbour is of the other class
+    mixed, labels = cutmix(plain, y_true, only(cutmix=1.0), SEED, EPOCH, SAMPLES)
+    for index, (picture, label) in enumerate(zip(mixed, labels, strict=True)):
+        pasted = np.mean(picture == (index + 1) % 16)
+        assert label == pytest.approx(pasted if y_true[index] == 0 else 1 - pasted)
+        assert set(np.unique(picture)) <= {index, (index + 1) % 16}
+    assert labels.min() < 0.3 < 0.7 < labels.max()
+    np.testing.assert_array_equal(plain[:, 0, 0, 0], SAMPLES)  # the pictures given are unchanged
+
+
+def test_cutmix_leaves_the_others_alone(images: np.ndarray) -> None:
+    y_true = SAMPLES % 2
+    mixed, labels = cutmix(images, y_true, only(cutmix=0.4), SEED, EPOCH, SAMPLES)
+    changed_ones = [not np.array_equal(new, old) for new, old in zip(mixed, images, strict=True)]
+    assert 2 <= sum(changed_ones) <= 11
+    np.testing.assert_array_equal(labels[~np.array(changed_ones)], y_true[~np.array(changed_ones)])
+    same, untouched = cutmix(images, y_true, only(), SEED, EPOCH, SAMPLES)
+    assert same is images
+    np.testing.assert_array_equal(untouched, y_true)

@@ -57,6 +57,43 @@ def augment(images: np.ndarray, config: AugmentationConfig, seed: int, epoch: in
     return result
 
 
+def cutmix(
+    images: np.ndarray, y_true: np.ndarray, config: AugmentationConfig, seed: int, epoch: int, samples: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paste a piece of the next picture of the batch over some of them, from the same place.
+
+    Args:
+        images: uint8 (num_images, image_size, image_size, 3); unchanged.
+        y_true: int64 (num_images,), 0 or 1.
+        config: Which share of them.
+        seed: The training seed.
+        epoch: Which pass over the pictures, from 0.
+        samples: int64 (num_images,), the number of each training picture.
+
+    Returns:
+        The pictures, and their labels mixed by area, float32 (num_images,).
+
+    Source: Yun et al., CutMix: regularization strategy to train strong classifiers with localizable features, 2019; the
+    area is uniform, their Beta(1, 1).
+    """
+    labels = y_true.astype(np.float32)
+    if not (config.enabled and config.cutmix):
+        return images, labels
+    size = images.shape[1]
+    uniform = stateless_uniform(seed, epoch, samples, _NUM_VALUES + 4)[:, _NUM_VALUES:]  # (num_images, 4)
+    sides = np.rint(np.sqrt(uniform[:, 1]) * size).astype(np.int64)
+    corners = (uniform[:, 2:4] * (size - sides + 1)[:, None]).astype(np.int64)  # (num_images, 2)
+    result = images.copy()
+    for index in np.flatnonzero(uniform[:, 0] < config.cutmix):
+        other, side, (row, column) = (index + 1) % len(images), sides[index], corners[index]
+        result[index, row : row + side, column : column + side] = images[
+            other, row : row + side, column : column + side
+        ]
+        share = side**2 / size**2
+        labels[index] = (1 - share) * y_true[index] + share * y_true[other]
+    return result, labels
+
+
 def _draw(config: AugmentationConfig, size: int, uniform: np.ndarray) -> _Draws:
     signed = 2.0 * uniform - 1.0  # (num_images, _NUM_VALUES) in [-1, 1)
     mirror = np.where(uniform[:, 0] < 0.5, -1.0, 1.0) if config.flip else np.ones(len(uniform))

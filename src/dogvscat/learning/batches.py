@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dogvscat.config import Config
-from dogvscat.learning.augmentation import augment
+from dogvscat.learning.augmentation import augment, cutmix
 from dogvscat.learning.randomness import shuffled
 
 _BATCHES_AHEAD = 4
@@ -21,7 +21,8 @@ class Batch(NamedTuple):
     pixels: np.ndarray
     """uint8 (num_images, image_size, image_size, 3)."""
     y_true: np.ndarray
-    """float32 (num_images, 1), 0 or 1; where photos of neither take part, a second column is 1 for them, else 0."""
+    """float32 (num_images, 1), 0 or 1, or between where pictures were mixed. Where photos of neither take part, a second
+    column is 1 for them, else 0."""
     weights: np.ndarray
     """float32 (num_images, 1), how much each picture counts; 1 on average."""
 
@@ -87,7 +88,8 @@ class TrainingFeed:
         pixels = augment(pixels, self.config.augmentation, settings.seed, epoch, samples)
         y_true = self.pictures.y_true[samples]
         weights = np.asarray(self.class_weights, dtype=np.float32)[y_true]
-        batch = Batch(pixels, y_true.astype(np.float32)[:, None], weights[:, None])
+        pixels, mixed = cutmix(pixels, y_true, self.config.augmentation, settings.seed, epoch, samples)
+        batch = Batch(pixels, mixed[:, None], weights[:, None])
         return batch if self.neither is None else self._joined(batch, self.neither, epoch, step)
 
     def _joined(self, batch: Batch, neither: LabelledPictures, epoch: int, step: int) -> Batch:

@@ -48,7 +48,8 @@ class _Accuracy(keras.metrics.BinaryAccuracy):
         """Take in a batch, as `_Loss` does."""
         if y_pred.shape[-1] == 2:
             sample_weight = (1.0 if sample_weight is None else sample_weight) * (1.0 - y_true[:, 1:])
-        super().update_state(y_true[:, :1], y_pred[:, :1], sample_weight)
+        likelier = keras.ops.cast(y_true[:, :1] > 0.5, y_true.dtype)  # labels of mixed pictures lie between
+        super().update_state(likelier, y_pred[:, :1], sample_weight)
 
 
 def _optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
