@@ -136,7 +136,7 @@ def test_the_allowance_for_unsure_answers_is_shared_with_what_seems_to_show_neit
     y_true, logits = overconfident(1000)
     neither = np.random.default_rng(5).normal(size=1000)
     decision = fit_decision(y_true, logits, neither)
-    seeming = neither > np.sort(neither)[-41]  # the forty largest of a thousand
+    seeming = neither > np.sort(neither)[-31]  # the thirty largest of a thousand
     assert (decision.is_unsure(np.full(1000, 0.999), neither) == seeming).all()
     y_prob = decision.probabilities(logits)
     assert decision.is_unsure(y_prob, neither).sum() == 50

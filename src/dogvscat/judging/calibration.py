@@ -15,7 +15,7 @@ TEMPERATURES = (0.05, 20.0)
 """A network twenty times too sure or too timid is broken; beyond that the search only chases rounding."""
 UNSURE_SHARE = 0.05
 """Most of the validation pictures that may be answered "unsure": one in twenty is still a useful classifier."""
-NEITHER_SHARE = 0.04
+NEITHER_SHARE = 0.03
 """Most of them that may be so for seeming to show neither class; the rest is for answers that are close."""
 CLEAR_BIAS = 3.84
 """The threshold leaves 0.5 only where a bias of the logits shows in a likelihood-ratio test at 5 %: the quantile of

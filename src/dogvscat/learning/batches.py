@@ -21,8 +21,8 @@ class Batch(NamedTuple):
     pixels: np.ndarray
     """uint8 (num_images, image_size, image_size, 3)."""
     y_true: np.ndarray
-    """float32 (num_images, 1), 0 or 1, or between where pictures were mixed. Where photos of neither take part, a second
-    column is 1 for them, else 0."""
+    """float32 (num_images, 1), 0 or 1, or between where pictures were mixed. Where photos of neither take part, a
+    second column is 1 for them, else 0."""
     weights: np.ndarray
     """float32 (num_images, 1), how much each picture counts; 1 on average."""
 
