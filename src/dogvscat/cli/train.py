@@ -85,7 +85,7 @@ def _trained(
 
     resolved = resolve_config(recipe, config, overrides)
     need_train_extra()
-    from dogvscat.learning.run import refuse_existing
+    from dogvscat.learning.starting import refuse_existing
     from dogvscat.learning.train import train
 
     refuse_existing(out)

@@ -19,7 +19,8 @@ from dogvscat.judging.decision import Decision
 from dogvscat.judging.predictions import write_predictions
 from dogvscat.learning.backend import prepare_backend
 from dogvscat.learning.material import Material
-from dogvscat.learning.run import Origins, Run, record_start
+from dogvscat.learning.run import Run
+from dogvscat.learning.starting import Origins, record_start
 from dogvscat.learning.state import TrainingState
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.pixels import cached_pixels

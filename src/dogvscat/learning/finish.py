@@ -28,7 +28,8 @@ from dogvscat.learning.exporting import check_parity, export_onnx
 from dogvscat.learning.final import final_network
 from dogvscat.learning.loop import Training, predict_logits
 from dogvscat.learning.material import Material
-from dogvscat.learning.run import Run, hardware
+from dogvscat.learning.run import Run
+from dogvscat.learning.starting import hardware
 
 _PARITY_PICTURES = 64
 

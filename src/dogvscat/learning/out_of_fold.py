@@ -19,7 +19,8 @@ from dogvscat.judging.decision import Decision
 from dogvscat.labels import ClassNames
 from dogvscat.learning.backend import prepare_backend
 from dogvscat.learning.material import Material
-from dogvscat.learning.run import Origins, Run, record_start
+from dogvscat.learning.run import Run
+from dogvscat.learning.starting import Origins, record_start
 from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.pixels import PixelCache, cached_pixels
 from dogvscat.photos.sources import PhotoSource

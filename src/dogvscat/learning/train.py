@@ -13,12 +13,13 @@ from dogvscat import home, writing
 from dogvscat.config import Config
 from dogvscat.errors import DataError, Interrupted, UsageError
 from dogvscat.judging.image_grid import image_grid
-from dogvscat.learning.augmentation import augment
+from dogvscat.learning.augmentation import augment, cutmix
 from dogvscat.learning.backend import prepare_backend
 from dogvscat.learning.batches import TrainingFeed
 from dogvscat.learning.checkpoint import load_checkpoint
 from dogvscat.learning.material import DRAWN_NOTE, Material
-from dogvscat.learning.run import Origins, Run, refuse_existing, start_run
+from dogvscat.learning.run import Run
+from dogvscat.learning.starting import Origins, refuse_existing, start_run
 from dogvscat.photos.manifest import Manifest, make_manifest, make_neither_manifest
 from dogvscat.photos.pixels import PixelCache, cached_pixels, mapped_pixels
 from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
@@ -217,9 +218,15 @@ def _preview_augmentation(run: Run, feed: TrainingFeed, drawn: bool) -> None:
     samples = np.linspace(0, len(feed.pictures) - 1, _PREVIEWED).astype(np.int64)
     config = feed.config
     pixels = feed.pictures.pixels(samples, config.data.image_size)
-    images = np.stack(
-        [augment(pixels, config.augmentation, config.training.seed, epoch, samples) for epoch in range(5)], axis=1
-    )  # (5 pictures, 5 epochs, image_size, image_size, 3)
+    images = np.stack([_changed(feed, pixels, epoch, samples) for epoch in range(5)], axis=1)
+    # (5 pictures, 5 epochs, image_size, image_size, 3)
     flat = images.reshape(-1, *images.shape[2:])
     title = "Each row: one picture as five epochs see it"
     image_grid(run.augmentation_picture, flat, [], _PREVIEWED, title, DRAWN_NOTE if drawn else None)
+
+
+def _changed(feed: TrainingFeed, pixels: np.ndarray, epoch: int, samples: np.ndarray) -> np.ndarray:
+    """The pictures as an epoch sees them."""
+    settings, seed = feed.config.augmentation, feed.config.training.seed
+    images = augment(pixels, settings, seed, epoch, samples)
+    return cutmix(images, feed.pictures.y_true[samples], settings, seed, epoch, samples)[0]
