@@ -8,4 +8,5 @@ compile() { # name, extra flags
 }
 compile light
 compile train --extra train
+compile explore --extra explore
 compile dev --extra dev

@@ -4,6 +4,8 @@ from importlib.util import find_spec
 
 from dogvscat.errors import UsageError
 
+_TRAIN = ("keras", "sklearn", "matplotlib", "imagehash", "jinja2", "onnx")
+
 
 def need_train_extra(*others: str) -> None:
     """Make sure that the extra `train` is installed, without importing any of it.
@@ -14,7 +16,16 @@ def need_train_extra(*others: str) -> None:
     Raises:
         UsageError: naming what is missing and how to install it.
     """
-    for name in ("keras", "sklearn", "matplotlib", "imagehash", "jinja2", "onnx", *others):
+    _need("train", (*_TRAIN, *others))
+
+
+def need_explore_extra() -> None:
+    """As `need_train_extra`, for the extra `explore`."""
+    _need("explore", (*_TRAIN, "optuna"))
+
+
+def _need(extra: str, packages: tuple[str, ...]) -> None:
+    for name in packages:
         if find_spec(name) is None:
-            hint = "Install it with: pip install 'dogvscat[train]'"
-            raise UsageError(f"this command needs the extra `train`, and {name} is not installed", hint=hint)
+            hint = f"Install it with: pip install 'dogvscat[{extra}]'"
+            raise UsageError(f"this command needs the extra `{extra}`, and {name} is not installed", hint=hint)

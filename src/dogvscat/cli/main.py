@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from dogvscat import __version__
-from dogvscat.cli import audit, cache, compare, evaluate, fetch, lr_find, predict, runs, sample, speaking, study, train
+from dogvscat.cli import (
+    audit,
+    cache,
+    compare,
+    evaluate,
+    fetch,
+    lr_find,
+    predict,
+    runs,
+    sample,
+    speaking,
+    study,
+    train,
+    tune,
+)
 from dogvscat.errors import DogvscatError, Interrupted
 from dogvscat.printable import printable
 
@@ -48,7 +62,7 @@ def first(
             speaking.show(line)
 
 
-for module in (predict, train, evaluate, compare, runs, study, lr_find, audit, fetch, sample, cache):
+for module in (predict, train, evaluate, compare, runs, study, tune, lr_find, audit, fetch, sample, cache):
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
 
 

@@ -1,15 +1,12 @@
 """`dogvscat study`: what does each technique do? One change at a time, with several seeds."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dogvscat.cli.durations import seconds_of
 from dogvscat.cli.speaking import say, show, show_json
-from dogvscat.errors import UsageError
-
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def command(
@@ -35,7 +32,7 @@ def command(
     from dogvscat.exploring.study_page import in_sentences, write_study
     from dogvscat.exploring.study_plan import load_plan, plan_cells
 
-    seconds = None if budget is None else _seconds(budget)
+    seconds = None if budget is None else seconds_of(budget, "--budget")
     planned = plan_cells(load_plan(config, recipe))
     writing.refuse_unwritable(out)
     study = run_study(photos, planned, out, seconds, say)
@@ -50,15 +47,3 @@ def command(
                 show(f"  {sentence}")
     if effects:
         say(f"Look at {out}/study.html")
-
-
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"([0-9.]+)\s*([smh])", text.strip().lower())
-    try:
-        return float(match[1]) * _UNITS[match[2]] if match else _refuse(text)
-    except ValueError:
-        return _refuse(text)
-
-
-def _refuse(text: str) -> float:
-    raise UsageError(f"expected --budget as a number with s, m or h, received {text!r}", hint="Example: --budget 2h")

@@ -66,13 +66,11 @@ def run_cell(photos: Path, config: Config, folder: Path, after_epoch: AfterEpoch
     material = open_material(photos, config)
     threads = prepare_backend(config.training.threads)
 
-    import keras  # after the backend was prepared
-
-    from dogvscat.learning.final import final_network
-    from dogvscat.learning.fitting import prepare_training
+    from dogvscat.learning.final import final_network  # Keras, after the backend was prepared
+    from dogvscat.learning.fitting import forget_networks, prepare_training
     from dogvscat.learning.loop import predict_logits
 
-    keras.utils.clear_session()  # else the networks of earlier cells stay in memory
+    forget_networks()
     run = Run(folder)
     if not run.environment_file.exists():
         record_start(run, config, material, Origins(photos), threads)

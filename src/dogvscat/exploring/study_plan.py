@@ -66,8 +66,13 @@ class PlannedCell:
 
     @property
     def name(self) -> str:
-        """Of its folder: the same settings have the same name, in whatever study."""
-        return hashlib.sha256(to_toml(self.config).encode()).hexdigest()[:16]
+        """Of its folder."""
+        return config_name(self.config)
+
+
+def config_name(config: Config) -> str:
+    """A short name for some settings: equal for equal ones, in whatever study or search."""
+    return hashlib.sha256(to_toml(config).encode()).hexdigest()[:16]
 
 
 def load_plan(file: Path | None, recipe: str | None = None) -> StudyPlan:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import keras
+
 from dogvscat.config import Config
 from dogvscat.learning.batches import TrainingFeed, balanced_class_weights
 from dogvscat.learning.loop import Training
@@ -9,6 +11,11 @@ from dogvscat.learning.material import Material
 from dogvscat.learning.networks import build_network
 from dogvscat.learning.optimizers import compile_network
 from dogvscat.learning.run import Run
+
+
+def forget_networks() -> None:
+    """Free the memory of networks built earlier in this process; without it a long row of trainings fills it up."""
+    keras.utils.clear_session()
 
 
 def prepare_training(

@@ -188,13 +188,11 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
 
 def _train_fold(fold: Fold, config: Config, pixels: Mapping[int, PixelCache], more_to_come: int, say: Say) -> None:
     # Keras is imported here and in what follows, after the backend was prepared and the photos proved usable.
-    import keras
-
     from dogvscat.learning.final import final_network
-    from dogvscat.learning.fitting import prepare_training
+    from dogvscat.learning.fitting import forget_networks, prepare_training
     from dogvscat.learning.loop import predict_logits
 
-    keras.utils.clear_session()  # else the networks of earlier folds stay in memory
+    forget_networks()
     training = prepare_training(fold.run, config, Material(fold.manifest, pixels), say, more_to_come)
     training.fit()
     network = final_network(training.model, config, training.feed.pictures)

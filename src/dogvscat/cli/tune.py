@@ -1,0 +1,60 @@
+"""`dogvscat tune`: search for better settings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dogvscat.cli.durations import seconds_of
+from dogvscat.cli.speaking import say, show, show_json
+from dogvscat.errors import UsageError
+
+
+def command(
+    photos: Annotated[Path, typer.Argument(help="A folder or zip with one folder a class.")],
+    out: Annotated[Path, typer.Option(help="Folder for trials, pictures and best.toml; given again, it goes on.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe to tune. Without --config: the space that ships for it.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A search space as a TOML file.")] = None,
+    trials: Annotated[int, typer.Option(help="Trials in all, those of earlier calls included.", min=1)] = 50,
+    timeout: Annotated[str | None, typer.Option(help="Time to spend now, such as 90m or 2h.")] = None,
+    sampler: Annotated[str, typer.Option(help="How trials are proposed: tpe or random.")] = "tpe",
+    pruning: Annotated[bool, typer.Option(help="Cut trials short that fall behind.")] = True,
+    seed: Annotated[int, typer.Option(help="Of the search and of every training.", min=0)] = 0,
+    storage: Annotated[
+        str | None, typer.Option(help="A database by URL, such as sqlite:///trials.db. Default: a file in --out.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
+) -> None:
+    """Search for better settings with Optuna; best.toml can be trained with `train --recipe`."""
+    from dogvscat.cli.extras import need_explore_extra
+
+    need_explore_extra()
+    from dogvscat import writing
+    from dogvscat.exploring.space import load_space
+    from dogvscat.exploring.tuning import SAMPLERS, Limits, Search, best_config, tune
+    from dogvscat.exploring.tuning_results import write_results
+    from dogvscat.settings import nearest
+
+    if sampler not in SAMPLERS:
+        hint = nearest(sampler, SAMPLERS).strip() or None
+        raise UsageError(f"there is no sampler {sampler!r}, expected {' or '.join(SAMPLERS)}", hint=hint)
+    limits = Limits(trials, None if timeout is None else seconds_of(timeout, "--timeout"))
+    writing.refuse_unwritable(out)
+    search = Search(load_space(config, recipe), sampler, pruning, seed, storage)
+    search.space.config({}, seed)  # an impossible base is told of before anything is written
+    study = tune(photos, search, out, limits, say)
+    best = best_config(study, search)
+    write_results(out, study, best)
+    if best is None:
+        raise UsageError("no trial was finished in that time", hint="Give more --timeout; the same command goes on.")
+    found = {"validation_accuracy": study.best_value, "trial": study.best_trial.number, "settings": study.best_params}
+    if as_json:
+        show_json(found | {"trials": len(study.trials)})
+    else:
+        show(f"best: {study.best_value:.2%} in trial {study.best_trial.number}")
+        for key, value in study.best_params.items():
+            show(f"  {key} = {value}")
+        say("That is the best of many on the pictures that chose it: confirm it with other seeds, for example")
+        say(f"dogvscat train {photos} --recipe {out}/best.toml --set data.train_subset=0 --seed 1")

@@ -1,0 +1,113 @@
+"""Where a search looks: a recipe, what is fixed, and for each setting that is searched its bounds or its choices.
+
+recipe = "classic"
+
+[base]                                  # fixed for every trial
+"training.epochs" = 20
+
+[space]
+"training.learning_rate" = { low = 1e-4, high = 1e-2, log = true }
+"network.dropout" = { low = 0.0, high = 0.6 }
+"training.batch_size" = { choices = [32, 64, 128] }
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import Trial
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dogvscat.config import Config
+from dogvscat.errors import ConfigError
+from dogvscat.settings import known_keys, nearest, read_toml, resolve_config, toml_value
+
+SPACES_FOLDER = Path(__file__).parent / "spaces"
+
+
+class Dimension(BaseModel):
+    """The values one setting may take: between `low` and `high`, or one of `choices`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+    """Even on a logarithmic scale; for rates."""
+    step: int | float | None = None
+    choices: tuple[Any, ...] = ()
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Dimension":
+        bounds = self.low is not None and self.high is not None
+        if bounds == bool(self.choices):
+            raise ValueError("expected either low and high, or choices")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f"low must be smaller than high, received {self.low} and {self.high}")
+        if self.log and (self.low or 0) <= 0:
+            raise ValueError(f"a logarithmic scale begins above 0, received low = {self.low}")
+        return self
+
+    def suggest(self, trial: Trial, key: str) -> Any:
+        """A value for a trial."""
+        if self.low is None or self.high is None:
+            texts = [toml_value(choice) for choice in self.choices]  # Optuna keeps words and numbers alone
+            return self.choices[texts.index(trial.suggest_categorical(key, texts))]
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(key, self.low, self.high, log=self.log, step=int(self.step or 1))
+        return trial.suggest_float(key, self.low, self.high, log=self.log, step=self.step)
+
+
+class SearchSpace(BaseModel):
+    """A search as it is written down."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recipe: str = "classic"
+    base: dict[str, Any] = {}
+    space: dict[str, Dimension] = Field(min_length=1)
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal searches."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    def config(self, values: Mapping[str, Any], seed: int) -> Config:
+        """Every setting of a trial.
+
+        Raises:
+            ConfigError: for an unknown setting or an impossible combination.
+        """
+        flags = [f"{key}={toml_value(value)}" for key, value in {**self.base, **values}.items()]
+        return resolve_config(self.recipe, None, [*flags, f"training.seed={seed}"])
+
+
+def load_space(file: Path | None, recipe: str | None) -> SearchSpace:
+    """A search space from a file, or the one that ships for a recipe.
+
+    Raises:
+        ConfigError: if there is none, or it cannot be searched.
+    """
+    if file is None:
+        name = recipe or "classic"
+        file = SPACES_FOLDER / f"{name}.toml"
+        if not file.is_file():
+            known = ", ".join(sorted(path.stem for path in SPACES_FOLDER.glob("*.toml")))
+            hint = f"There is one for {known}; or give --config FILE."
+            raise ConfigError(f"no search space ships for the recipe {name!r}", hint=hint)
+    document = read_toml(file)
+    if recipe is not None:
+        document["recipe"] = recipe
+    try:
+        found = SearchSpace.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        hint = nearest(str(first["loc"][-1]), [*SearchSpace.model_fields, *Dimension.model_fields]).strip()
+        raise ConfigError(f"{file}: {key}: {message}, received {first['input']!r}", hint=hint or None) from None
+    for key in found.space:
+        if key not in known_keys():
+            raise ConfigError(f"{file}: there is no setting {key!r}", hint=nearest(key, known_keys()).strip() or None)
+    return found

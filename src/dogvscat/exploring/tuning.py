@@ -1,0 +1,214 @@
+"""Search for better settings: trials proposed by Optuna, cut short where they fall behind, kept in its storage.
+
+Everything is in the storage, which `optuna-dashboard` opens; a search that was killed goes on there.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from dogvscat.config import Config
+from dogvscat.errors import ModelError, UsageError
+from dogvscat.exploring.cell import CellResult, run_cell
+from dogvscat.exploring.space import SearchSpace
+from dogvscat.exploring.study_plan import config_name
+from dogvscat.learning.state import TrainingState
+
+TRIALS_FOLDER = "trials"
+JOURNAL_FILE = "trials.journal"
+SAMPLERS = ("tpe", "random")
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to search.
+
+    Args:
+        space: Where.
+        sampler: `tpe` (Bergstra et al., Algorithms for hyper-parameter optimization, 2011) or `random`.
+        pruning: Whether trials that fall behind are cut short, by Hyperband (Li et al., JMLR 18, 2018).
+        seed: Of the sampler and of every training.
+        storage: URL of a database, or None for a journal file in the folder of the results.
+    """
+
+    space: SearchSpace
+    sampler: str = "tpe"
+    pruning: bool = True
+    seed: int = 0
+    storage: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop: after so many trials in all, or seconds from now."""
+
+    trials: int
+    seconds: float | None = None
+
+
+def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say) -> optuna.Study:
+    """Run trials until a limit is reached; the same call goes on where another one stopped.
+
+    Args:
+        photos: A folder or zip with photos of two classes.
+        search: How.
+        folder: Gets a folder a trial below `trials/`, and the journal unless a storage is named.
+        limits: When to stop.
+        say: Told of every trial.
+
+    Raises:
+        UsageError: if the storage cannot be reached or holds another search.
+        Interrupted: on Ctrl-C; finished trials are kept, the one under way goes on next time.
+        DogvscatError: as `train` does.
+    """
+    study = open_search(search, folder)
+    for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):  # of a process that was killed
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+    started = time.monotonic()
+    while (done := len(_ended(study))) < limits.trials:
+        spent = time.monotonic() - started
+        if limits.seconds is not None and spent >= limits.seconds:
+            say(f"The time is used up after {done} of {limits.trials} trials; the same command goes on.")
+            break
+        _run_trial(photos, study, search, folder, say)
+        _say_progress(study, limits, started, say)
+    return study
+
+
+def open_search(search: Search, folder: Path) -> optuna.Study:
+    """The search in its storage, new or begun earlier.
+
+    Raises:
+        UsageError: if the storage cannot be reached or holds another search.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with _reaching(search.storage or str(folder / JOURNAL_FILE)):
+        study = optuna.create_study(
+            storage=_storage(search.storage, folder),
+            sampler=_sampler(search),
+            pruner=_pruner(search),
+            study_name=f"dogvscat-{search.space.recipe}",
+            direction="maximize",
+            load_if_exists=True,
+        )
+        known = study.user_attrs.get("search")
+        wanted = f"{search.space.fingerprint}-{search.sampler}-{search.pruning}-{search.seed}"
+        if known is None:
+            study.set_user_attr("search", wanted)
+    if known not in (None, wanted):
+        hint = "Choose another --out or --storage, or give the first command again."
+        raise UsageError("the storage holds another search: its space, sampler, pruning or seed differ", hint=hint)
+    return study
+
+
+def best_config(study: optuna.Study, search: Search) -> Config | None:
+    """The settings of the best finished trial, or None before the first."""
+    return None if not _completed(study) else search.space.config(_values(study.best_trial, search), search.seed)
+
+
+def _run_trial(photos: Path, study: optuna.Study, search: Search, folder: Path, say: Say) -> None:
+    trial = study.ask()
+    values = {key: dimension.suggest(trial, key) for key, dimension in search.space.space.items()}
+    config = search.space.config(values, search.seed)
+    place = folder / TRIALS_FOLDER / config_name(config)  # by settings: one that was killed goes on in a new trial
+
+    def after_epoch(state: TrainingState) -> None:
+        row = state.history[-1]
+        trial.set_user_attr("epochs", state.epoch)
+        trial.set_user_attr("seconds", round(sum(row["seconds"] for row in state.history), 1))
+        trial.report(row["val_accuracy"], state.epoch)
+        if search.pruning and state.epoch < config.training.epochs and trial.should_prune():
+            raise optuna.TrialPruned
+
+    try:
+        result = run_cell(photos, config, place, after_epoch)
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    except ModelError as error:  # this training diverged, which tells something about its settings
+        say(f"trial {trial.number} failed: {error.message}")
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        _keep(trial, result)
+        study.tell(trial, result.validation_accuracy)
+
+
+def _keep(trial: Trial, result: CellResult) -> None:
+    trial.set_user_attr("epochs", result.epochs)
+    trial.set_user_attr("seconds", result.seconds)
+    trial.set_user_attr("training_accuracy", result.training_accuracy)
+
+
+def _say_progress(study: optuna.Study, limits: Limits, started: float, say: Say) -> None:
+    last = study.get_trials(deepcopy=False)[-1]
+    ended = _ended(study)
+    epochs = last.user_attrs.get("epochs", 0)
+    outcome = f"{last.value:.2%}" if last.state == TrialState.COMPLETE else f"cut short after {epochs} epochs"
+    best = f", best {study.best_value:.2%} (trial {study.best_trial.number})" if _completed(study) else ""
+    mean = statistics.mean(trial.user_attrs.get("seconds", 0.0) for trial in ended)
+    left = mean * (limits.trials - len(ended))
+    if limits.seconds is not None:
+        left = min(left, max(0.0, limits.seconds - (time.monotonic() - started)))
+    settings = ", ".join(f"{key.partition('.')[2]} {_short(value)}" for key, value in last.params.items())
+    say(f"trial {len(ended)} of {limits.trials}: {outcome}{best}, about {math.ceil(left / 60)} min left  [{settings}]")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _values(trial: FrozenTrial, search: Search) -> dict[str, Any]:
+    """A finished trial's settings, as the space suggests them."""
+    fixed = optuna.trial.FixedTrial(trial.params)
+    return {key: dimension.suggest(fixed, key) for key, dimension in search.space.space.items()}  # type: ignore[arg-type]
+
+
+def _ended(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=_ENDED)
+
+
+def _completed(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+
+
+def _storage(url: str | None, folder: Path) -> BaseStorage:
+    if url is not None:
+        return RDBStorage(url)
+    folder.mkdir(parents=True, exist_ok=True)
+    return JournalStorage(JournalFileBackend(str(folder / JOURNAL_FILE)))
+
+
+def _sampler(search: Search) -> optuna.samplers.BaseSampler:
+    if search.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=search.seed)
+    return optuna.samplers.TPESampler(seed=search.seed, multivariate=True, warn_independent_sampling=False)
+
+
+def _pruner(search: Search) -> optuna.pruners.BasePruner:
+    epochs = search.space.config({}, search.seed).training.epochs
+    return optuna.pruners.HyperbandPruner(min_resource=max(1, epochs // 9), max_resource=epochs)
+
+
+@contextmanager
+def _reaching(where: str) -> Iterator[None]:
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # SQLAlchemy, its drivers and Optuna have dozens of kinds
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        hint = "Check the address, or leave --storage out for a file beside the results."
+        raise UsageError(f"the storage {where} cannot be used: {reason}", hint=hint) from None

@@ -1,0 +1,156 @@
+"""`dogvscat tune` on drawings: resumable, refuses another search's storage, and its best settings train."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages.journal import JournalFileBackend
+
+from dogvscat.errors import ConfigError
+from dogvscat.exploring.space import SPACES_FOLDER, SearchSpace, load_space
+from dogvscat.settings import build_config, read_toml
+
+Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+
+SPACE = """
+recipe = "classic"
+
+[base]
+"network.filters" = [8, 8]
+"network.dense_units" = 8
+"data.image_size" = 32
+"training.epochs" = 3
+"training.early_stopping_patience" = 0
+"training.threads" = 1
+
+[space]
+"training.learning_rate" = { low = 1e-4, high = 1e-2, log = true }
+"training.batch_size" = { choices = [4, 8] }
+"network.dense_units" = { low = 4, high = 8, step = 2 }
+"""
+
+
+def trials_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "trials.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
+    """A search of six trials that was killed after the second. Do not change it: tests share it."""
+    folder = tmp_path_factory.mktemp("search")
+    (folder / "space.toml").write_text(SPACE)
+    flags = ["--config", str(folder / "space.toml"), "--out", str(folder / "out"), "--trials", "6"]
+    command = [sys.executable, "-m", "dogvscat", "tune", str(drawn_photos), *flags]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("trial 2 of 6"):
+                process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    done = dogvscat("tune", drawn_photos, *flags, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "trial 1 of 6" not in done.stderr  # what was finished is kept
+    (folder / "result.json").write_text(done.stdout)
+    return folder
+
+
+def test_six_trials_were_run_and_none_is_counted_twice(search: Path) -> None:
+    rows = trials_of(search / "out")
+    ended = [row for row in rows if row["state"] in ("complete", "pruned")]
+    assert len(ended) == 6
+    assert len({row["trial"] for row in rows}) == len(rows)
+    for row in ended:
+        assert 1e-4 <= float(row["training.learning_rate"]) <= 1e-2
+        assert row["training.batch_size"] in ("4", "8")
+        assert row["network.dense_units"] in ("4", "6", "8")
+    finished = [float(row["validation_accuracy"]) for row in ended if row["state"] == "complete"]
+    assert json.loads((search / "result.json").read_text())["validation_accuracy"] == max(finished)
+
+
+def test_optuna_itself_reads_the_storage(search: Path) -> None:
+    backend = JournalFileBackend(str(search / "out" / "trials.journal"))
+    study = optuna.load_study(study_name="dogvscat-classic", storage=optuna.storages.JournalStorage(backend))
+    best = json.loads((search / "result.json").read_text())
+    assert study.best_value == best["validation_accuracy"]
+    assert study.best_params == best["settings"]
+
+
+def test_the_best_settings_train_to_what_the_search_found(
+    search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    best = json.loads((search / "result.json").read_text())
+    config = build_config(read_toml(search / "out" / "best.toml"))
+    assert config.training.learning_rate == best["settings"]["training.learning_rate"]
+    assert config.training.batch_size == int(best["settings"]["training.batch_size"])
+    done = dogvscat("train", drawn_photos, "--recipe", search / "out" / "best.toml", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "run" / "history.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert float(last["val_accuracy"]) == best["validation_accuracy"]  # same seed, same machine, same answers
+
+
+def test_the_pictures_are_there(search: Path) -> None:
+    for picture in ("history", "parallel"):
+        assert (search / "out" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--seed", "5"], "holds another search"),
+        (["--sampler", "random"], "holds another search"),
+        (["--sampler", "tpee"], "there is no sampler 'tpee'"),
+        (["--storage", "postgresql://127.0.0.1:1/none"], "cannot be used"),
+        (["--timeout", "soon"], "expected --timeout as a number with s, m or h"),
+    ],
+)
+def test_what_cannot_go_on_is_refused(
+    search: Path, drawn_photos: Path, dogvscat: Dogvscat, flags: list[str], message: str
+) -> None:
+    common = ("--config", search / "space.toml", "--out", search / "out", "--trials", "6")
+    done = dogvscat("tune", drawn_photos, *common, *flags)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
+def test_sqlite_by_url(search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'trials.db'}"
+    flags = ("--config", search / "space.toml", "--out", tmp_path / "out", "--trials", "1", "--storage", url)
+    done = dogvscat("tune", drawn_photos, *flags, "--sampler", "random", "--no-pruning")
+    assert done.returncode == 0, done.stderr
+    assert len(optuna.load_study(study_name="dogvscat-classic", storage=url).trials) == 1
+    assert not (tmp_path / "out" / "trials.journal").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[space]\n"network.dropuot" = { low = 0.0, high = 0.5 }', "no setting 'network.dropuot'"),
+        ('[space]\n"network.dropout" = { low = 0.5, high = 0.5 }', "low must be smaller than high"),
+        ('[space]\n"network.dropout" = { low = 0.0, high = 0.5, log = true }', "logarithmic scale begins above 0"),
+        ('[space]\n"network.dropout" = { low = 0.0 }', "either low and high, or choices"),
+        ('[spaces]\n"network.dropout" = { low = 0.0, high = 1.0 }', "spaces"),
+    ],
+)
+def test_a_space_that_cannot_be_searched_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "space.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"space\.toml") as caught:
+        load_space(tmp_path / "space.toml", None)
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize("name", [path.stem for path in SPACES_FOLDER.glob("*.toml")])
+def test_the_spaces_that_ship_are_possible_at_their_corners(name: str) -> None:
+    space: SearchSpace = load_space(None, name)
+    for corner in ("low", "high"):
+        values = {
+            key: getattr(dimension, corner) if dimension.low is not None else dimension.choices[-1]
+            for key, dimension in space.space.items()
+        }
+        space.config(values, seed=0)
