@@ -13,8 +13,9 @@ from dogvscat.judging.decision import Decision, sigmoid
 
 TEMPERATURES = (0.05, 20.0)
 """A network twenty times too sure or too timid is broken; beyond that the search only chases rounding."""
-UNSURE_SHARE = 0.05
-"""Most of the validation pictures that may be answered "unsure": one in twenty is still a useful classifier."""
+UNSURE_SHARE = 0.045
+"""Most of the validation pictures that may be answered "unsure". One in twenty is still a useful classifier; a little
+less, so that other pictures stay below that as well."""
 NEITHER_SHARE = 0.03
 """Most of them that may be so for seeming to show neither class; the rest is for answers that are close."""
 CLEAR_BIAS = 3.84
@@ -149,7 +150,7 @@ def _neither_limit(neither_prob: np.ndarray) -> float:
 def _unsure_half_width(y_prob: np.ndarray, threshold: float, allowed: int) -> float:
     """Half the widest band centred on the threshold that holds at most `allowed` of the pictures.
 
-    Fewer than 20 pictures cannot tell where the band should end: none are allowed, and it is empty.
+    Where none are allowed, since the pictures are too few to tell where the band should end, it is empty.
     """
     if not allowed:
         return 0.0
