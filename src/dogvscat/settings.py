@@ -175,6 +175,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {found[0]!r}?" if found else ""
 
 
+def flattened(table: Any) -> Any:
+    """A table with keys such as `network.dropout`, whether they were written so in quotes or as tables in tables."""
+    if not isinstance(table, Mapping):
+        return table
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        nested = key in Config.model_fields and isinstance(value, Mapping)
+        flat.update({f"{key}.{inner}": content for inner, content in value.items()} if nested else {key: value})
+    return flat
+
+
 def differences(first: Config, second: Config) -> list[tuple[str, Any, Any]]:
     """The settings that are not equal: key, value of the first, value of the second, in the order of the sections."""
     documents = [config.model_dump() for config in (first, second)]

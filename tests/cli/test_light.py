@@ -15,7 +15,19 @@ import pytest
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 
-HEAVY = {"keras", "tensorflow", "sklearn", "scipy", "matplotlib", "imagehash", "jinja2", "onnx", "pandas", "cleanlab"}
+HEAVY = {
+    "keras",
+    "tensorflow",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "imagehash",
+    "jinja2",
+    "onnx",
+    "pandas",
+    "cleanlab",
+    "optuna",
+}
 
 LOADED = """
 import sys

@@ -32,6 +32,9 @@ def test_the_command_writes_a_table_and_a_picture(drawn_photos: Path, dogvscat: 
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert 1e-6 < found["suggestion"] < 1.0
+    assert found["conclusive"] is False  # sixty steps from 1e-6 teach nothing
+    again = dogvscat("lr-find", drawn_photos, "--steps", "60", "--json", *flags)
+    assert json.loads(again.stdout) == found  # equal seeds, equal answers
     assert found["now"] == 0.001
     with (tmp_path / "out" / "learning_rates.csv").open(newline="") as file:
         rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]

@@ -119,6 +119,14 @@ def test_a_budget_that_suffices_for_no_cell_says_what_would(
     assert (done.returncode, "expected --budget as a number" in done.stderr) == (2, True)
 
 
+def test_finished_cells_are_listed_with_what_they_found(study: Path, dogvscat: Dogvscat) -> None:
+    listed = [json.loads(line) for line in dogvscat("runs", study / "out", "--json").stdout.splitlines()]
+    found = {Path(row["folder"]).name: row for row in listed}
+    for row in rows_of(study / "out"):
+        assert found[row["cell"]]["finished"] is True
+        assert found[row["cell"]]["validation_accuracy"] == float(row["validation_accuracy"])
+
+
 def test_a_damaged_cell_is_named(study: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
     cell = tmp_path / "out" / "cells" / rows_of(study / "out")[0]["cell"]
     cell.mkdir(parents=True)

@@ -45,6 +45,13 @@ def test_each_value_is_tried_alone_against_the_base() -> None:
     ]
 
 
+def test_keys_may_be_written_as_tables_in_tables(tmp_path: Path) -> None:
+    quoted = '[base]\n"training.epochs" = 3\n[settings]\n"network.dropout" = [0.0]\n'
+    (tmp_path / "quoted.toml").write_text(quoted)
+    (tmp_path / "plain.toml").write_text(quoted.replace('"', ""))
+    assert load_plan(tmp_path / "plain.toml") == load_plan(tmp_path / "quoted.toml")
+
+
 def test_a_value_that_is_the_base_s_is_no_cell_of_its_own() -> None:
     cells = plan_cells(plan(settings={"network.dropout": (0.5, 0.0)}))  # 0.5 is classic's
     assert [cell.treatment.value for cell in cells] == ["", "", "0.0", "0.0"]
@@ -57,7 +64,7 @@ def test_a_value_that_is_the_base_s_is_no_cell_of_its_own() -> None:
         ({"settings": {"network.dropuot": (0.0,)}}, "no setting 'network.dropuot'", "Did you mean 'network.dropout'?"),
         ({"settings": {"network.dropout": (1.5,)}}, "network.dropout = 1.5: network.dropout", ""),
         ({"settings": {"data.image_size": (32,)}, "base": {"network.filters": [8] * 6}}, "used up by block", ""),
-        ({"base": {"dropout": 0.1}}, "expected --set section.key=value", ""),
+        ({"base": {"dropout": 0.1}, "settings": {"network.dropout": (0.0,)}}, "expected --set section.key=value", ""),
     ],
 )
 def test_what_cannot_be_tried_is_named(fields: dict[str, object], message: str, hint: str) -> None:
@@ -72,6 +79,11 @@ def test_a_file_with_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="nothing called 'setings'") as caught:
         load_plan(tmp_path / "study.toml")
     assert "Did you mean 'settings'?" in (caught.value.hint or "")
+    (tmp_path / "study.toml").write_text("seeds = 2\n")
+    with pytest.raises(ConfigError, match="seeds: expected a list, such as"):
+        load_plan(tmp_path / "study.toml")
+    with pytest.raises(ConfigError, match="the study tries nothing"):
+        plan_cells(StudyPlan())
     with pytest.raises(ConfigError, match="no study ships for the recipe 'best'"):
         load_plan(None, "best")
 

@@ -9,7 +9,7 @@ from dogvscat.errors import ModelError
 
 MODELS = Path(__file__).parent.parent / "models"
 """The bundles that ship, known by name as well."""
-SHIPPED = MODELS / "fast"
+SHIPPED = MODELS / "best"
 """The bundle that `predict` uses when none is named."""
 
 RUN_BUNDLE = "bundle"

@@ -9,7 +9,7 @@ from dogvscat.cli.speaking import say, show_json
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="A run folder, a bundle, or the name of the one that ships: fast.")],
+    model: Annotated[Path, typer.Argument(help="A run folder, a bundle, or the name of the one that ships: best.")],
     photos: Annotated[Path, typer.Argument(help="A folder or zip with one folder a class.")],
     out: Annotated[Path, typer.Option(help="Folder for metrics, predictions, pictures and report.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON document.")] = False,

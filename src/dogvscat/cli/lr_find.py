@@ -1,5 +1,6 @@
 """`dogvscat lr-find`: how large may the learning rate be?"""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -33,9 +34,13 @@ def command(
     if out is not None:
         write_range_test(out, test, now)
     if as_json:
-        show_json({"suggestion": test.suggestion, "now": now, "steps": len(test.rates)})
+        show_json({"suggestion": test.suggestion, "conclusive": test.conclusive, "now": now, "steps": len(test.rates)})
     else:
         show(f"suggested learning rate: {test.suggestion:.2g} (the settings have {now:g})")
-        say(f"Try it: dogvscat train {photos} --recipe {recipe} --set training.learning_rate={test.suggestion:.2g}")
+        if not test.conclusive:
+            say("But the loss never fell clearly in this test, so the suggestion means little; try more --steps.")
+        others = " ".join(f"--set {shlex.quote(setting)}" for setting in settings or [])
+        rate = f"--set training.learning_rate={test.suggestion:.2g}"
+        say(f"Try it: dogvscat train {shlex.quote(str(photos))} --recipe {recipe} {others} {rate}".replace("  ", " "))
     if out is not None:
         say(f"Look at {out}/learning_rates.png")

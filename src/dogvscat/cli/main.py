@@ -34,6 +34,7 @@ dogvscat tells dogs from cats in photographs, learning from scratch.
   dogvscat audit photos/           find broken, doubled and doubtful photos first
   dogvscat evaluate runs/classic-1 photos/ --out judged/    judge a network on other photos
   dogvscat compare runs/a runs/b   which of two trainings is better, and is it more than luck?
+  dogvscat study photos/ --out study/    what does each technique do? (tune, lr-find, runs: see --help)
   dogvscat fetch                   download 25,000 photos of cats and dogs
   dogvscat sample drawings/        draw cats and dogs, to try everything without photos
 

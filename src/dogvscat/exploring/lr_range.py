@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import FuncFormatter
 
 from dogvscat import progress, writing
 from dogvscat.config import Config
@@ -44,6 +45,12 @@ class RangeTest:
         settled = min(_SETTLED, len(self.rates) // 2)
         return float(self.rates[settled + int(np.argmin(self.smoothed[settled:]))] / 3.0)
 
+    @property
+    def conclusive(self) -> bool:
+        """Whether the smoothed loss fell by a tenth at all; else what is suggested is luck."""
+        settled = min(_SETTLED, len(self.rates) // 2)
+        return bool(self.smoothed[settled:].min() < 0.9 * self.smoothed[settled])
+
 
 def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
     """Train with a rising rate until the loss blows up or the steps are through.
@@ -62,6 +69,7 @@ def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
     prepare_backend(config.training.threads)
 
     from dogvscat.learning.batches import TrainingFeed
+    from dogvscat.learning.loop import seed_layers
     from dogvscat.learning.networks import build_network
     from dogvscat.learning.optimizers import compile_network
 
@@ -74,6 +82,7 @@ def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
     losses: list[float] = []
     for step in progress.track(range(num_steps), "Raising the learning rate", num_steps):
         model.optimizer.learning_rate = rates[step]
+        seed_layers(model, settings.seed, 0, step)  # else dropout has other numbers at every call
         model.reset_metrics()
         batch = feed.batch(*divmod(step, feed.steps_per_epoch))
         losses.append(float(model.train_on_batch(*batch, return_dict=True)["loss"]))
@@ -117,7 +126,8 @@ def write_range_test(folder: Path, test: RangeTest, recipe_rate: float) -> None:
         axes.axvline(test.suggestion, color=WRONG, linestyle="--", label=f"suggestion: {test.suggestion:.2g}")
         axes.axvline(recipe_rate, color=MUTED, linestyle=":", label=f"now: {recipe_rate:.2g}")
         axes.set(xscale="log", xlabel="Learning rate", ylabel="Training loss")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
         top = float(test.smoothed[: max(2, len(test.smoothed) // 4)].max())
         axes.set_ylim(0.9 * float(test.smoothed.min()), 1.3 * top)
-        axes.legend(loc="lower left")
+        figure.legend(loc="outside lower center", ncols=4)
         add_title(axes, "How far can the learning rate go?", f"{len(test.rates)} steps, the rate rising at each")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dogvscat.errors import DataError, DogvscatError, UsageError
+from dogvscat.exploring.cell import read_result
 from dogvscat.learning.run import Run
 from dogvscat.settings import nearest
 
@@ -72,6 +73,9 @@ def summarise(run: Run) -> RunSummary:
     metrics = run.load_metrics()
     accuracies = {split: result["figures"]["accuracy"]["value"] for split, result in metrics.items() if "n" in result}
     watched = history[-1]["val_accuracy"] if history else None
+    cell = read_result(run.folder)
+    if cell is not None:
+        accuracies = {"validation": cell.validation_accuracy, "train": cell.training_accuracy}
     return RunSummary(
         folder=str(run.folder),
         recipe=config.recipe,
@@ -81,7 +85,7 @@ def summarise(run: Run) -> RunSummary:
         minutes=round(sum(row["seconds"] for row in history) / 60, 2),
         validation_accuracy=accuracies.get("validation", watched),
         training_accuracy=accuracies.get("train"),
-        finished=bool(metrics),
+        finished=bool(accuracies),
         data_digest=environment["data_digest"],
         commit=environment["commit"],
     )

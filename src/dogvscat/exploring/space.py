@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from optuna.trial import Trial
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
-from dogvscat.settings import known_keys, nearest, read_toml, resolve_config, toml_value
+from dogvscat.settings import flattened, known_keys, nearest, read_toml, resolve_config, toml_value
 
 SPACES_FOLDER = Path(__file__).parent / "spaces"
 
@@ -68,6 +68,8 @@ class SearchSpace(BaseModel):
     base: dict[str, Any] = {}
     space: dict[str, Dimension] = Field(min_length=1)
 
+    _flat = field_validator("base", "space", mode="before")(flattened)
+
     @property
     def fingerprint(self) -> str:
         """Equal for equal searches."""
@@ -105,6 +107,8 @@ def load_space(file: Path | None, recipe: str | None) -> SearchSpace:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         message = first["msg"].removeprefix("Value error, ")
+        if first["type"] in ("model_type", "model_attributes_type", "missing"):
+            message = "expected bounds or choices, such as { low = 0.0, high = 0.6 } or { choices = [32, 64] }"
         hint = nearest(str(first["loc"][-1]), [*SearchSpace.model_fields, *Dimension.model_fields]).strip()
         raise ConfigError(f"{file}: {key}: {message}, received {first['input']!r}", hint=hint or None) from None
     for key in found.space:

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
-from dogvscat.settings import nearest, read_toml, resolve_config, to_toml, toml_value
+from dogvscat.settings import flattened, nearest, read_toml, resolve_config, to_toml, toml_value
 
 STUDIES_FOLDER = Path(__file__).parent / "studies"
 BASE = "base"
@@ -43,6 +43,8 @@ class StudyPlan(BaseModel):
     base: dict[str, Any] = {}
     settings: dict[str, tuple[Any, ...]] = {}
     variants: dict[str, dict[str, Any]] = {}
+
+    _flat = field_validator("base", "settings", mode="before")(flattened)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ def load_plan(file: Path | None, recipe: str | None = None) -> StudyPlan:
         if first["type"] == "extra_forbidden":
             hint = f"A study has {', '.join(StudyPlan.model_fields)}.{nearest(key, StudyPlan.model_fields)}"
             raise ConfigError(f"{file}: there is nothing called {key!r} in a study", hint=hint) from None
-        raise ConfigError(f"{file}: {key}: {first['msg']}, received {first['input']!r}") from None
+        message = first["msg"].replace("Input should be a valid tuple", "expected a list, such as [0.0, 0.25]")
+        raise ConfigError(f"{file}: {key}: {message}, received {first['input']!r}") from None
 
 
 def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
@@ -112,7 +115,11 @@ def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
     base = Treatment(BASE, "", ())
     cells: list[PlannedCell] = []
     known: set[tuple[str, int]] = set()
-    for treatment in [base, *_treatments(plan)]:
+    treatments = _treatments(plan)
+    if not treatments:
+        hint = 'For example: [settings] and below it "network.dropout" = [0.0, 0.25]'
+        raise ConfigError("the study tries nothing: it has neither settings nor variants", hint=hint)
+    for treatment in [base, *treatments]:
         for seed in plan.seeds:
             cell = PlannedCell(treatment, seed, _config(plan, treatment, seed))
             if (cell.name, seed) not in known:

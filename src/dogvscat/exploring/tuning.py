@@ -194,7 +194,7 @@ def _storage(url: str | None, folder: Path) -> BaseStorage:
 def _sampler(search: Search) -> optuna.samplers.BaseSampler:
     if search.sampler == "random":
         return optuna.samplers.RandomSampler(seed=search.seed)
-    return optuna.samplers.TPESampler(seed=search.seed, multivariate=True, warn_independent_sampling=False)
+    return optuna.samplers.TPESampler(seed=search.seed, multivariate=True)
 
 
 def _pruner(search: Search) -> optuna.pruners.BasePruner:

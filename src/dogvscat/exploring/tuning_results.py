@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import optuna
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 
 from dogvscat import writing
 from dogvscat.config import Config
-from dogvscat.judging.figure_style import GRID, MUTED, VALIDATION, WRONG, add_title, drawing, label_text
+from dogvscat.judging.figure_style import MUTED, TRAIN, VALIDATION, WRONG, add_title, drawing, label_text
 from dogvscat.judging.figures import percent_ticks
 from dogvscat.settings import to_toml
 
@@ -63,6 +64,7 @@ def draw_history(path: Path, trials: Sequence[FrozenTrial]) -> None:
         axes.step(numbers, np.maximum.accumulate(values), where="post", color=WRONG, label="best so far")
         axes.yaxis.set_major_formatter(percent_ticks())
         axes.set(xlabel="Trial", ylabel="Validation accuracy")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(loc="lower right")
         add_title(axes, "The search, trial by trial", f"{len(finished)} finished, {len(cut)} cut short")
 
@@ -84,12 +86,11 @@ def draw_parallel(path: Path, trials: Sequence[FrozenTrial], keys: Sequence[str]
     with drawing(path, max(7.2, 1.5 * (len(keys) + 1)), 5.4) as figure:
         axes: Axes = figure.subplots()
         columns = [_positions([trial.params.get(key) for trial in trials]) for key in keys]
-        values = np.array([trial.value or 0.0 for trial in trials])
-        ranks = np.argsort(np.argsort(values)) / max(1, len(values) - 1)  # worst 0, best 1
+        ranks = _positions([trial.value or 0.0 for trial in trials])  # worst 0, best 1, equal ones alike
         lines = np.stack([*columns, ranks], axis=1)  # (trials, keys + 1)
         for line, rank in sorted(zip(lines, ranks, strict=True), key=lambda pair: pair[1]):
-            axes.plot(line, color=VALIDATION if rank > 0.8 else GRID, alpha=0.9, linewidth=1 + rank)
-        axes.set_xticks(range(len(keys) + 1), [label_text(key.replace(".", "\n"), 40) for key in [*keys, "accuracy"]])
+            axes.plot(line, color=VALIDATION if rank > 0.8 else TRAIN, alpha=0.9, linewidth=1 + rank)
+        axes.set_xticks(range(len(keys) + 1), [label_text(key, 24).replace(".", "\n") for key in [*keys, "accuracy"]])
         axes.set_yticks([0, 1], ["low", "high"])
         axes.tick_params(axis="x", labelsize=8)
         add_title(axes, "Which settings go together", f"the best fifth of {len(trials)} trials in blue")

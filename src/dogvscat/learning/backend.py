@@ -42,6 +42,7 @@ def _prepare_tensorflow(threads: int) -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+        tf.get_logger().setLevel("ERROR")  # trainings in a row are no reason to warn of building each anew
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)  # one network, one stream: more only adds switching

@@ -60,9 +60,6 @@ class Training:
         self.state = TrainingState()
         self._best: Weights = []
         self._saved_at = time.monotonic()
-        self._seed_generators = [
-            layer.seed_generator for layer in self.model.layers if getattr(layer, "seed_generator", None) is not None
-        ]
 
     def resume(self) -> None:
         """Go back to the checkpoint.
@@ -116,8 +113,7 @@ class Training:
         """One step; returns the batch's loss and accuracy before it."""
         state = self.state
         self.model.optimizer.learning_rate = rate
-        for index, generator in enumerate(self._seed_generators):
-            generator.state.assign(stateless_words(self.config.training.seed, state.epoch, state.step, index))
+        seed_layers(self.model, self.config.training.seed, state.epoch, state.step)
         self.model.reset_metrics()  # figures of this batch alone; the epoch's mean is in the state, which is resumable
         figures = self.model.train_on_batch(*batch, return_dict=True)
         return float(figures["loss"]), float(figures["accuracy"])
@@ -184,6 +180,13 @@ class Training:
             self._step(batch, rate=0.0)
         seconds = (time.monotonic() - started) / _TIMED_STEPS
         return seconds * self.feed.steps_per_epoch * (1 + len(self.validation) / len(self.feed.pictures) / 3)
+
+
+def seed_layers(model: keras.Model, seed: int, epoch: int, step: int) -> None:
+    """Give layers such as dropout the random numbers of one step."""
+    generators = (getattr(layer, "seed_generator", None) for layer in model.layers)
+    for index, generator in enumerate(generator for generator in generators if generator is not None):
+        generator.state.assign(stateless_words(seed, epoch, step, index))
 
 
 def predict_logits(model: keras.Model, pictures: LabelledPictures, image_size: int) -> Logits:
