@@ -9,4 +9,7 @@ compile() { # name, extra flags
 compile light
 compile train --extra train
 compile explore --extra explore
+compile cluster --extra cluster
+compile export --extra export
+compile serve --extra serve
 compile dev --extra dev
