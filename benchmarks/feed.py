@@ -70,9 +70,8 @@ def main() -> None:
 
 def _augmentation_seconds(feed: TrainingFeed) -> float:
     samples = np.arange(512)
-    pixels = feed.pictures.pixels(samples, feed.config.data.image_size)
     started = time.perf_counter()
-    augment(pixels, feed.config.augmentation, 0, 0, samples)
+    augment(feed.pictures, samples, feed.config.data.image_size, feed.config.augmentation, (0, 0))
     return (time.perf_counter() - started) / len(samples)
 
 

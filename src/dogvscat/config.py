@@ -122,8 +122,9 @@ class TrainingConfig(Section):
     `data.image_size`. Small pictures first cost less and lose little. Only for networks that take any size."""
     batch_size: int = Field(64, ge=1, le=8192)
     """Pictures a step."""
-    optimizer: Literal["adam", "sgd"] = "adam"
-    """`adam` (with `weight_decay` it is AdamW), or `sgd` with Nesterov momentum 0.9."""
+    optimizer: Literal["adam", "sgd", "muon"] = "adam"
+    """`adam` (with `weight_decay` it is AdamW); `sgd` with Nesterov momentum 0.9; or `muon`, which takes steps of equal
+    length in every direction that a convolution's gradient has, and is `adam` for everything else."""
     learning_rate: float = Field(1e-3, gt=0.0, le=10.0)
     """Largest learning rate."""
     schedule: Literal["constant", "one_cycle", "reduce_on_plateau"] = "reduce_on_plateau"

@@ -6,11 +6,13 @@ from PIL import Image
 
 from dogvscat.config import AugmentationConfig
 from dogvscat.learning.augmentation import augment, cutmix
+from dogvscat.learning.pictures import LabelledPictures
 from dogvscat.learning.randomness import stateless_uniform
 
 NOTHING = {"flip": False, "shift": 0, "rotation": 0, "zoom": 0, "brightness": 0, "contrast": 0, "cutout": 0}
 SAMPLES = np.arange(16)
 SEED, EPOCH, SIZE = 11, 2, 32
+PLACE = (SEED, EPOCH)
 
 
 def only(**settings: object) -> AugmentationConfig:
@@ -24,8 +26,14 @@ def images() -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(i).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for i in coarse])
 
 
+def pictures_of(*sizes: np.ndarray) -> LabelledPictures:
+    """The same pictures at one or several sizes."""
+    numbers = np.arange(len(sizes[0]))
+    return LabelledPictures({len(images[0]): images for images in sizes}, numbers, numbers % 2)
+
+
 def changed(images: np.ndarray, config: AugmentationConfig) -> np.ndarray:
-    return augment(images, config, SEED, EPOCH, SAMPLES)
+    return augment(pictures_of(images), SAMPLES, SIZE, config, PLACE)
 
 
 def test_nothing_switched_on_changes_nothing(images: np.ndarray) -> None:
@@ -108,10 +116,10 @@ def test_cutout_hides_one_square_inside(images: np.ndarray) -> None:
 
 def test_a_picture_changes_alike_in_any_batch_and_differently_in_each_epoch(images: np.ndarray) -> None:
     config = AugmentationConfig(cutout=0.2)
-    whole = augment(images, config, SEED, EPOCH, SAMPLES)
-    alone = augment(images[5:6], config, SEED, EPOCH, SAMPLES[5:6])
+    whole = changed(images, config)
+    alone = augment(pictures_of(images), SAMPLES[5:6], SIZE, config, PLACE)
     np.testing.assert_array_equal(whole[5], alone[0])
-    assert not np.array_equal(whole, augment(images, config, SEED, EPOCH + 1, SAMPLES))
+    assert not np.array_equal(whole, augment(pictures_of(images), SAMPLES, SIZE, config, (SEED, EPOCH + 1)))
 
 
 def test_the_given_pictures_are_left_as_they_are(images: np.ndarray) -> None:
@@ -132,10 +140,34 @@ def test_a_crop_is_what_pillow_cuts_out_and_enlarges(images: np.ndarray) -> None
         assert np.abs(new.astype(int) - np.asarray(enlarged)).mean() < 1.0
 
 
+def test_crops_are_taken_from_the_smallest_size_that_has_a_pixel_for_each_of_theirs(images: np.ndarray) -> None:
+    larger = [np.full((16, size, size, 3), size, np.uint8) for size in (48, 64)]
+    pictures = pictures_of(np.full_like(images, SIZE), *larger)
+    result = augment(pictures, SAMPLES, SIZE, only(smallest_crop=0.2), PLACE)
+    sides = SIZE * np.sqrt(0.2 + 0.8 * stateless_uniform(SEED, EPOCH, SAMPLES, 16)[:, 13])  # of the window, at SIZE
+    expected = np.where(SIZE / sides < 1.5 * SIZE / (SIZE - 0.5), 48, 64)
+    np.testing.assert_array_equal(result[:, 0, 0, 0], expected)
+    assert set(expected) == {48, 64}
+
+
+def test_a_crop_from_a_larger_size_shows_the_same_place(images: np.ndarray) -> None:
+    config = only(flip=True, smallest_crop=0.2, rotation=20.0)
+    twice = np.stack([np.asarray(Image.fromarray(i).resize((64, 64), Image.Resampling.BICUBIC)) for i in images])
+    small = augment(pictures_of(images), SAMPLES, SIZE, config, PLACE)
+    sharp = augment(pictures_of(images, twice), SAMPLES, SIZE, config, PLACE)
+    assert np.abs(small.astype(int) - sharp).mean() < 2.0
+
+
+def test_whole_pictures_are_not_taken_from_a_larger_size(images: np.ndarray) -> None:
+    pictures = pictures_of(images, np.zeros((16, 64, 64, 3), np.uint8))
+    turned = augment(pictures, SAMPLES, SIZE, only(flip=True, rotation=30.0, shift=0.1), PLACE)
+    assert turned.mean(axis=(1, 2, 3)).min() > 30
+
+
 def test_cutmix_mixes_labels_by_the_area_of_what_is_pasted(images: np.ndarray) -> None:
     plain = np.stack([np.full((SIZE, SIZE, 3), number, np.uint8) for number in SAMPLES])
     y_true = SAMPLES % 2  # every picture's neighbour is of the other class
-    mixed, labels = cutmix(plain, y_true, only(cutmix=1.0), SEED, EPOCH, SAMPLES)
+    mixed, labels = cutmix(plain, y_true, SAMPLES, only(cutmix=1.0), PLACE)
     for index, (picture, label) in enumerate(zip(mixed, labels, strict=True)):
         pasted = np.mean(picture == (index + 1) % 16)
         assert label == pytest.approx(pasted if y_true[index] == 0 else 1 - pasted)
@@ -146,10 +178,10 @@ def test_cutmix_mixes_labels_by_the_area_of_what_is_pasted(images: np.ndarray) -
 
 def test_cutmix_leaves_the_others_alone(images: np.ndarray) -> None:
     y_true = SAMPLES % 2
-    mixed, labels = cutmix(images, y_true, only(cutmix=0.4), SEED, EPOCH, SAMPLES)
+    mixed, labels = cutmix(images, y_true, SAMPLES, only(cutmix=0.4), PLACE)
     changed_ones = [not np.array_equal(new, old) for new, old in zip(mixed, images, strict=True)]
     assert 2 <= sum(changed_ones) <= 11
     np.testing.assert_array_equal(labels[~np.array(changed_ones)], y_true[~np.array(changed_ones)])
-    same, untouched = cutmix(images, y_true, only(), SEED, EPOCH, SAMPLES)
+    same, untouched = cutmix(images, y_true, SAMPLES, only(), PLACE)
     assert same is images
     np.testing.assert_array_equal(untouched, y_true)

@@ -10,12 +10,13 @@ import pytest
 
 from dogvscat.config import Config
 from dogvscat.errors import Interrupted, ModelError
-from dogvscat.learning.batches import LabelledPictures, TrainingFeed
+from dogvscat.learning.batches import TrainingFeed
 from dogvscat.learning.checkpoint import load_checkpoint, read_variables
 from dogvscat.learning.display import TrainingDisplay
 from dogvscat.learning.loop import Training, log_loss, predict_logits
 from dogvscat.learning.networks import build_network
 from dogvscat.learning.optimizers import compile_network
+from dogvscat.learning.pictures import LabelledPictures
 from dogvscat.learning.stopping import StopRequest
 from dogvscat.settings import build_config
 

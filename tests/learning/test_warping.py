@@ -29,21 +29,21 @@ def exact(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
 def test_shifts_by_64ths_of_a_pixel_agree_with_scipy_even_far_outside(noise: np.ndarray) -> None:
     shifts = np.random.default_rng(4).integers(-64 * 60, 64 * 60, (6, 2)) / 64
     maps = np.array([[1, 0, x, 0, 1, y] for x, y in shifts])
-    for new, old, affine in zip(warp(noise, maps, np.tile(KEEP, (6, 3, 1))), noise, maps, strict=True):
+    for new, old, affine in zip(warp(noise, maps, np.tile(KEEP, (6, 3, 1)), SIZE), noise, maps, strict=True):
         assert np.abs(new - exact(old, affine)).max() <= 0.5 + 1e-9
 
 
 def test_any_affine_map_of_smooth_pictures_agrees_with_scipy(noise: np.ndarray) -> None:
     smooth = np.rint(gaussian_filter(noise.astype(float), (0, 3, 3, 0))).astype(np.uint8)
     maps = np.random.default_rng(5).uniform(-1, 1, (6, 6)) * [1.2, 1.2, 9, 1.2, 1.2, 9]
-    for new, old, affine in zip(warp(smooth, maps, np.tile(KEEP, (6, 3, 1))), smooth, maps, strict=True):
+    for new, old, affine in zip(warp(smooth, maps, np.tile(KEEP, (6, 3, 1)), SIZE), smooth, maps, strict=True):
         assert np.abs(new - exact(old, affine)).max() <= 1.0
 
 
 def test_every_value_is_looked_up_in_the_picture_s_own_table(noise: np.ndarray) -> None:
     tables = np.random.default_rng(6).integers(0, 256, (6, 3, 256), dtype=np.uint8)
     maps = np.tile([1.0, 0, 0, 0, 1, 0], (6, 1))
-    for new, old, table in zip(warp(noise, maps, tables), noise, tables, strict=True):
+    for new, old, table in zip(warp(noise, maps, tables, SIZE), noise, tables, strict=True):
         np.testing.assert_array_equal(new, np.stack([table[k][old[..., k]] for k in range(3)], axis=-1))
 
 

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from dogvscat.config import AugmentationConfig
+from dogvscat.learning.pictures import LabelledPictures
 from dogvscat.learning.randomness import stateless_uniform
 from dogvscat.learning.warping import sharpen, warp
 
 _MID_GREY = 128
 _NUM_VALUES = 17
+
+Place = tuple[int, int]
+"""Seed of the training, and which pass over the pictures, from 0."""
 
 
 @dataclass(frozen=True)
@@ -31,44 +35,60 @@ class _Draws:
     """int64 (num_images, 2): top left of the hidden square, row and column."""
 
 
-def augment(images: np.ndarray, config: AugmentationConfig, seed: int, epoch: int, samples: np.ndarray) -> np.ndarray:
+def augment(
+    pictures: LabelledPictures, samples: np.ndarray, image_size: int, config: AugmentationConfig, place: Place
+) -> np.ndarray:
     """Changed copies of some training pictures.
 
+    A crop is taken from the smallest of the sizes at hand that has a pixel for each of the result's, so that it shows
+    what is really there and not an enlargement.
+
     Args:
-        images: uint8 (num_images, image_size, image_size, 3).
+        pictures: All of them.
+        samples: int64 (num_images,), the number of each picture.
+        image_size: Side of the result, in pixels.
         config: Which changes, how strong.
-        seed: The training seed.
-        epoch: Which pass over the pictures, from 0.
-        samples: int64 (num_images,), the number of each training picture.
+        place: Where in the training.
 
     Returns:
-        uint8, shaped like `images`.
+        uint8 (num_images, image_size, image_size, 3).
     """
     if not config.enabled:
-        return images
-    size = images.shape[1]
-    draws = _draw(config, size, stateless_uniform(seed, epoch, samples, _NUM_VALUES))
-    result = warp(images, draws.maps, draws.tables)
+        return pictures.pixels(samples, image_size)
+    draws = _draw(config, image_size, stateless_uniform(*place, samples, _NUM_VALUES))
+    result = np.empty((len(samples), image_size, image_size, 3), np.uint8)
+    sides = _sides(draws.maps, image_size, pictures.image_sizes)
+    for side in np.unique(sides):
+        chosen = sides == side
+        images = pictures.pixels(samples[chosen], side)
+        result[chosen] = warp(images, draws.maps[chosen] * (side / image_size), draws.tables[chosen], image_size)
     if config.sharpness:
         result = sharpen(result, draws.sharpness)
-    side = round(config.cutout * size)
+    side = round(config.cutout * image_size)
     for image, (row, column) in zip(result, draws.corners, strict=True) if side else ():
         image[row : row + side, column : column + side] = _MID_GREY
     return result
 
 
+def _sides(maps: np.ndarray, image_size: int, at_hand: np.ndarray) -> np.ndarray:
+    """From which of the sizes at hand each picture is best resampled: int64 (num_images,)."""
+    a, b, _, d, e, _ = maps.T
+    step = np.sqrt(np.abs(a * e - b * d))  # pixels of the picture at image_size from one of the result's to the next
+    wanted = np.rint(image_size / np.minimum(step, 1.0))
+    return at_hand[np.minimum(np.searchsorted(at_hand, wanted), len(at_hand) - 1)]
+
+
 def cutmix(
-    images: np.ndarray, y_true: np.ndarray, config: AugmentationConfig, seed: int, epoch: int, samples: np.ndarray
+    images: np.ndarray, y_true: np.ndarray, samples: np.ndarray, config: AugmentationConfig, place: Place
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paste a piece of the next picture of the batch over some of them, from the same place.
 
     Args:
         images: uint8 (num_images, image_size, image_size, 3); unchanged.
         y_true: int64 (num_images,), 0 or 1.
-        config: Which share of them.
-        seed: The training seed.
-        epoch: Which pass over the pictures, from 0.
         samples: int64 (num_images,), the number of each training picture.
+        config: Which share of them.
+        place: Where in the training.
 
     Returns:
         The pictures, and their labels mixed by area, float32 (num_images,).
@@ -80,7 +100,7 @@ def cutmix(
     if not (config.enabled and config.cutmix):
         return images, labels
     size = images.shape[1]
-    uniform = stateless_uniform(seed, epoch, samples, _NUM_VALUES + 4)[:, _NUM_VALUES:]  # (num_images, 4)
+    uniform = stateless_uniform(*place, samples, _NUM_VALUES + 4)[:, _NUM_VALUES:]  # (num_images, 4)
     sides = np.rint(np.sqrt(uniform[:, 1]) * size).astype(np.int64)
     corners = (uniform[:, 2:4] * (size - sides + 1)[:, None]).astype(np.int64)  # (num_images, 2)
     result = images.copy()

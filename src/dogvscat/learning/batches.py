@@ -1,7 +1,7 @@
 """Batches of pictures for training and for judging, prepared on another thread while the network computes."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,6 +10,7 @@ import numpy as np
 
 from dogvscat.config import Config
 from dogvscat.learning.augmentation import augment, cutmix
+from dogvscat.learning.pictures import LabelledPictures
 from dogvscat.learning.randomness import shuffled
 
 _BATCHES_AHEAD = 4
@@ -25,25 +26,6 @@ class Batch(NamedTuple):
     second column is 1 for them, else 0."""
     weights: np.ndarray
     """float32 (num_images, 1), how much each picture counts; 1 on average."""
-
-
-@dataclass(frozen=True)
-class LabelledPictures:
-    """Some pictures of the pixel caches with their labels."""
-
-    images: Mapping[int, np.ndarray]
-    """By image size: uint8 (num_cached, image_size, image_size, 3), mapped from disk."""
-    indices: np.ndarray
-    """int64 (num_pictures,): which of the cached images."""
-    y_true: np.ndarray
-    """int64 (num_pictures,), 0 or 1."""
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def pixels(self, samples: np.ndarray, image_size: int) -> np.ndarray:
-        """The pictures with some numbers, copied: uint8 (num_samples, image_size, image_size, 3)."""
-        return self.images[image_size][self.indices[samples]]
 
 
 @dataclass(frozen=True)
@@ -84,11 +66,11 @@ class TrainingFeed:
     def _batch(self, order: np.ndarray, epoch: int, step: int) -> Batch:
         settings = self.config.training
         samples = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-        pixels = self.pictures.pixels(samples, self.config.image_size_at(epoch))
-        pixels = augment(pixels, self.config.augmentation, settings.seed, epoch, samples)
+        size = self.config.image_size_at(epoch)
+        pixels = augment(self.pictures, samples, size, self.config.augmentation, (settings.seed, epoch))
         y_true = self.pictures.y_true[samples]
         weights = np.asarray(self.class_weights, dtype=np.float32)[y_true]
-        pixels, mixed = cutmix(pixels, y_true, self.config.augmentation, settings.seed, epoch, samples)
+        pixels, mixed = cutmix(pixels, y_true, samples, self.config.augmentation, (settings.seed, epoch))
         batch = Batch(pixels, mixed[:, None], weights[:, None])
         return batch if self.neither is None else self._joined(batch, self.neither, epoch, step)
 
@@ -98,8 +80,8 @@ class TrainingFeed:
         count = min(len(neither), max(1, round(settings.neither_share * settings.batch_size)))
         turn, place = divmod(epoch * self.steps_per_epoch + step, len(neither) // count)
         samples = shuffled(settings.seed + 1, turn, len(neither))[place * count : (place + 1) * count]
-        pixels = neither.pixels(samples, self.config.image_size_at(epoch))
-        pixels = augment(pixels, self.config.augmentation, settings.seed + 1, turn, samples)
+        size = self.config.image_size_at(epoch)
+        pixels = augment(neither, samples, size, self.config.augmentation, (settings.seed + 1, turn))
         is_neither = np.repeat(np.array([0, 1], dtype=np.float32), [len(batch.pixels), count])
         y_true = np.concatenate([batch.y_true[:, 0], np.zeros(count, dtype=np.float32)])
         return Batch(

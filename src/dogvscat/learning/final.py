@@ -4,9 +4,9 @@ import keras
 import numpy as np
 
 from dogvscat.config import Config
-from dogvscat.learning.batches import LabelledPictures
 from dogvscat.learning.checkpoint import Weights, read_variables, write_variables
 from dogvscat.learning.networks import averaged_over_flips, build_network
+from dogvscat.learning.pictures import LabelledPictures
 
 _RECALIBRATED_AT_ONCE = 250
 

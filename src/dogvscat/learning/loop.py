@@ -17,7 +17,7 @@ from dogvscat import writing
 from dogvscat.config import Config
 from dogvscat.errors import Interrupted, ModelError
 from dogvscat.judging.decision import Logits
-from dogvscat.learning.batches import Batch, LabelledPictures, TrainingFeed
+from dogvscat.learning.batches import Batch, TrainingFeed
 from dogvscat.learning.checkpoint import (
     Weights,
     load_checkpoint,
@@ -29,6 +29,7 @@ from dogvscat.learning.checkpoint import (
 )
 from dogvscat.learning.display import TrainingDisplay
 from dogvscat.learning.final import averaged_weights, recalibrate
+from dogvscat.learning.pictures import LabelledPictures
 from dogvscat.learning.randomness import stateless_words
 from dogvscat.learning.schedules import learning_rate
 from dogvscat.learning.state import HISTORY_COLUMNS, TrainingState

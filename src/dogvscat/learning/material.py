@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dogvscat.learning.batches import LabelledPictures
+from dogvscat.learning.pictures import LabelledPictures
 from dogvscat.photos.manifest import Manifest
 from dogvscat.photos.pixels import PixelCache
 

@@ -5,6 +5,7 @@ from functools import partial
 import keras
 
 from dogvscat.config import TrainingConfig
+from dogvscat.learning.muon import Muon
 
 
 def compile_network(model: keras.Model, config: TrainingConfig) -> None:
@@ -61,4 +62,6 @@ def _optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     }
     if config.optimizer == "sgd":
         return keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings)
+    if config.optimizer == "muon":
+        return Muon(precision=config.precision, **settings)
     return keras.optimizers.Adam(**settings)

@@ -216,17 +216,15 @@ def _preview_augmentation(run: Run, feed: TrainingFeed, drawn: bool) -> None:
     if run.augmentation_picture.exists():
         return
     samples = np.linspace(0, len(feed.pictures) - 1, _PREVIEWED).astype(np.int64)
-    config = feed.config
-    pixels = feed.pictures.pixels(samples, config.data.image_size)
-    images = np.stack([_changed(feed, pixels, epoch, samples) for epoch in range(5)], axis=1)
+    images = np.stack([_changed(feed, epoch, samples) for epoch in range(5)], axis=1)
     # (5 pictures, 5 epochs, image_size, image_size, 3)
     flat = images.reshape(-1, *images.shape[2:])
     title = "Each row: one picture as five epochs see it"
     image_grid(run.augmentation_picture, flat, [], _PREVIEWED, title, DRAWN_NOTE if drawn else None)
 
 
-def _changed(feed: TrainingFeed, pixels: np.ndarray, epoch: int, samples: np.ndarray) -> np.ndarray:
+def _changed(feed: TrainingFeed, epoch: int, samples: np.ndarray) -> np.ndarray:
     """The pictures as an epoch sees them."""
-    settings, seed = feed.config.augmentation, feed.config.training.seed
-    images = augment(pixels, settings, seed, epoch, samples)
-    return cutmix(images, feed.pictures.y_true[samples], settings, seed, epoch, samples)[0]
+    settings, place = feed.config.augmentation, (feed.config.training.seed, epoch)
+    images = augment(feed.pictures, samples, feed.config.data.image_size, settings, place)
+    return cutmix(images, feed.pictures.y_true[samples], samples, settings, place)[0]

@@ -15,23 +15,24 @@ _RED, _GREEN, _BLUE = np.uint64(0), np.uint64(21), np.uint64(42)  # where each c
 _HALF = (_ONE >> np.uint64(1)) * np.uint64(1 | 1 << 21 | 1 << 42)  # rounds all three
 
 
-def warp(images: np.ndarray, maps: np.ndarray, tables: np.ndarray) -> np.ndarray:
+def warp(images: np.ndarray, maps: np.ndarray, tables: np.ndarray, size: int) -> np.ndarray:
     """Resample each picture bilinearly and look each value up in a table.
 
     Args:
-        images: uint8 (num_images, size, size, 3).
+        images: uint8 (num_images, side, side, 3).
         maps: float64 (num_images, 6): a, b, c, d, e, f of x_in = a x + b y + c, y_in = d x + e y + f, from output to
             input coordinates in pixels, where the centre of the first pixel lies at 0.5. What lies outside of a picture
             is its own reflection.
         tables: uint8 (num_images, 3, 256), what each of the 256 values of each colour becomes afterwards.
+        size: Side of the result, in pixels.
 
     Returns:
-        uint8, shaped like `images`. Positions are cut to 64ths of a pixel.
+        uint8 (num_images, size, size, 3). Positions are cut to 64ths of a pixel.
     """
     a, b, c, d, e, f = maps.T
     first_x, first_y = c + 0.5 * (a + b) - 0.5, f + 0.5 * (d + e) - 0.5  # where the centre of the first pixel looks
     fixed = np.rint(np.stack([a, b, first_x, d, e, first_y], axis=1) * (1 << _FRACTION_BITS)).astype(np.int64)
-    result = np.empty_like(images)
+    result = np.empty((len(images), size, size, 3), np.uint8)
     _warp(images, fixed, tables, result)
     return result
 
@@ -82,8 +83,8 @@ def _sharpen(images: np.ndarray, sixteenths: np.ndarray, result: np.ndarray) -> 
 
 @numba.njit(nogil=True)
 def _warp(images: np.ndarray, maps: np.ndarray, tables: np.ndarray, result: np.ndarray) -> None:
-    size = images.shape[1]
-    words = np.empty((size, size), np.uint64)
+    side = images.shape[1]
+    words = np.empty((side, side), np.uint64)
     for number in range(len(images)):
         _pack(images[number], words)
         _warp_one(words, maps[number], tables[number], result[number])
@@ -99,16 +100,16 @@ def _pack(image: np.ndarray, words: np.ndarray) -> None:
 
 @numba.njit
 def _warp_one(words: np.ndarray, map_: np.ndarray, table: np.ndarray, result: np.ndarray) -> None:
-    size = len(words)
+    side, size = len(words), len(result)
     x_by_column, x_by_row, first_x, y_by_column, y_by_row, first_y = map_
     for row in range(size):
         x, y = first_x + row * x_by_row, first_y + row * y_by_row
         for column in range(size):
             left, top = x >> _FRACTION_BITS, y >> _FRACTION_BITS
             right, bottom = left + 1, top + 1
-            if left < 0 or top < 0 or right >= size or bottom >= size:
-                left, right = _reflected(left, size), _reflected(right, size)
-                top, bottom = _reflected(top, size), _reflected(bottom, size)
+            if left < 0 or top < 0 or right >= side or bottom >= side:
+                left, right = _reflected(left, side), _reflected(right, side)
+                top, bottom = _reflected(top, side), _reflected(bottom, side)
             from_left, from_top = _weight(x), _weight(y)
             lower_right = from_left * from_top
             lower_left = (from_top << np.uint64(_WEIGHT_BITS)) - lower_right
