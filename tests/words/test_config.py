@@ -120,7 +120,7 @@ def test_every_name_round_trips(name: str) -> None:
         ("training.epochs=many", "training.epochs: .* valid integer.*, received 'many'", None),
         ("training.epochs=3.5", "training.epochs: .*, received 3.5", None),
         ("training.learning_rate=nan", "training.learning_rate: .*, received nan", None),
-        ("training.optimizer=rmsprop", "training.optimizer: .*'adam' or 'sgd', received 'rmsprop'", None),
+        ("training.optimizer=rmsprop", "training.optimizer: .*'adam', 'sgd' or 'muon', received 'rmsprop'", None),
         ("augmentation.flip=perhaps", "augmentation.flip: .* valid boolean", None),
         ("network.filters=8", "network.filters: ", None),
         ("network.filters=[]", "network.filters: ", None),

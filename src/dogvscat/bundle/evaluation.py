@@ -59,6 +59,8 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Ev
         WriteError: if the results cannot be written.
     """
     _refuse_out(out)
+    if (out / "metrics.json").exists():
+        say(f"{out} holds an earlier evaluation, which this one will replace.")
     predictor = Predictor.load(model)
     card = predictor.card
     if source.class_names != card.class_names:

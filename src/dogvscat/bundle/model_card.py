@@ -84,7 +84,7 @@ def _what(card: Card) -> list[str]:
     return [
         f"# {first} or {second}: recipe {printable(card.config.recipe)}",
         "",
-        f"Tells {first} from {second} in photographs; learned from scratch, without pretrained weights."
+        f"Tells {first} from {second} in {_pictures(card)}; learned from scratch, without pretrained weights."
         + (" It learned from DRAWINGS: what it says of photographs means nothing." if card.origin.drawn_sample else ""),
         "",
         f"- In: `pixels`, uint8 (N, {size}, {size}, 3), RGB; photographs of any shape are squashed to that square.",
@@ -111,8 +111,8 @@ def _figures(card: Card) -> list[str]:
         "## How good",
         "",
         (
-            "On validation photographs, which the network did not learn from. Temperature, threshold and unsure band "
-            "were cross-fitted: no photograph judged a choice it took part in."
+            f"On validation {_pictures(card)}, which the network did not learn from. Temperature, threshold and unsure "
+            "band were cross-fitted: none judged a choice it took part in."
         ),
         "",
         "| figure | value | 95 % interval | n |",
@@ -144,8 +144,8 @@ def _making(card: Card) -> list[str]:
         "## How it was made",
         "",
         (
-            f"- {origin.num_train:,} training and {origin.num_validation:,} validation photographs, no copy of one "
-            f"among the others. Data digest `{origin.data_digest}`."
+            f"- {origin.num_train:,} training and {origin.num_validation:,} validation {_pictures(card)}, no copy of "
+            f"one among the others. Data digest `{origin.data_digest}`."
             + (f" And {origin.num_neither:,} photographs of neither." if origin.num_neither else "")
         ),
         (
@@ -165,8 +165,8 @@ def _making(card: Card) -> list[str]:
 def _limits(card: Card) -> list[str]:
     first, second = map(printable, card.class_names)
     wrong = (
-        f"- Where a wrong answer harms somebody. About {_share_wrong(card)} of its answers on photographs like those "
-        "it learned from are wrong; on photographs from elsewhere expect more."
+        f"- Where a wrong answer harms somebody. About {_share_wrong(card)} of its answers on {_pictures(card)} like "
+        f"those it learned from are wrong; on {_pictures(card)} from elsewhere expect more."
     )
     neither = (
         f"- To find out whether there is a {first} or a {second} at all: it was taught these two and nothing else, and "
@@ -178,6 +178,10 @@ def _limits(card: Card) -> list[str]:
             f"{1 - figure['value']:.0%} of photographs that show neither."
         )
     return ["## What it must not be used for", "", wrong, neither, ""]
+
+
+def _pictures(card: Card) -> str:
+    return "drawings" if card.origin.drawn_sample else "photographs"
 
 
 def _share_wrong(card: Card) -> str:

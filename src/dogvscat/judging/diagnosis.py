@@ -35,9 +35,9 @@ CONFIDENT_CONTRADICTION = 0.9
 most one in ten such pictures would carry its right label."""
 
 CURVES_NOTE = (
-    "The training curve is measured while the network learns: on randomly changed pictures and with dropout switching "
-    "parts of it off. Validation is measured on plain pictures with the whole network. Training may therefore lie "
-    "below validation without anything being wrong; the table of figures compares the two under equal conditions."
+    "The training curve is measured while the network learns, on what its name in the picture says. Validation is "
+    "measured on plain pictures with the whole network. Training may therefore look worse than validation without "
+    "anything being wrong; the table of figures compares the two under equal conditions."
 )
 
 

@@ -1,6 +1,6 @@
 """How names and numbers are worded in figures and reports."""
 
-from dogvscat.printable import printable
+from dogvscat.printable import counted, printable
 
 
 def shortened(text: str, limit: int) -> str:
@@ -10,7 +10,7 @@ def shortened(text: str, limit: int) -> str:
 
 def num_pictures(n: int, split: str) -> str:
     """How many pictures of which split: `1 training picture`, `2,500 validation pictures`, `7 pictures` for `all`."""
-    return " ".join(word for word in (f"{n:,}", split_words(split), "picture" if n == 1 else "pictures") if word)
+    return counted(n, " ".join(word for word in (split_words(split), "picture") if word))
 
 
 def split_words(split: str) -> str:

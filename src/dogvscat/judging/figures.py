@@ -142,7 +142,8 @@ def probability_histogram(path: Path, answers: Answers, decision: Decision, note
         for label, axes in enumerate(rows):
             of_class = answers.y_true == label
             wrong = of_class & (answers.y_pred != label)
-            axes.axvspan(decision.unsure_low, decision.unsure_high, color="#f0e6c8", label="unsure", linewidth=0)
+            if decision.unsure_low < decision.unsure_high:
+                axes.axvspan(decision.unsure_low, decision.unsure_high, color="#f0e6c8", label="unsure", linewidth=0)
             axes.hist(answers.y_prob[of_class & ~wrong], edges, color=VALIDATION, rwidth=0.9, label="right")
             axes.hist(answers.y_prob[wrong], edges, color=WRONG, rwidth=0.9, label="wrong")
             axes.axvline(decision.threshold, color=INK, linewidth=1, linestyle="--", label="threshold")
@@ -162,7 +163,8 @@ def probability_histogram(path: Path, answers: Answers, decision: Decision, note
 def _draw_curve(axes: Axes, history: History, name: str, label: str) -> None:
     epochs, validation = history.column("epoch"), history.column(f"val_{name}")
     marker = "o" if len(epochs) < 3 else None
-    axes.plot(epochs, history.column(name), color=TRAIN, label="training (augmented, with dropout)", marker=marker)
+    learned_on = f" ({history.learned_on})" if history.learned_on else ""
+    axes.plot(epochs, history.column(name), color=TRAIN, label=f"training{learned_on}", marker=marker)
     axes.plot(epochs, validation, color=VALIDATION, label="validation", marker=marker)
     axes.axvline(history.best_epoch, color=WRONG, linewidth=1, linestyle="--")
     best = validation[history.best_index]

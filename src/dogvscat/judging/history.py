@@ -18,6 +18,7 @@ class History:
         stopped_early: Whether early stopping ended the training before its last planned epoch.
         num_train: Training pictures.
         num_validation: Validation pictures.
+        learned_on: How the training figures differ from those of validation, such as `augmented, with dropout`.
 
     Raises:
         ValueError: if there is no row, or the best epoch is not among them.
@@ -28,6 +29,7 @@ class History:
     stopped_early: bool
     num_train: int
     num_validation: int
+    learned_on: str = ""
 
     def __post_init__(self) -> None:
         if self.best_epoch not in [row["epoch"] for row in self.rows]:

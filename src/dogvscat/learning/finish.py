@@ -30,6 +30,7 @@ from dogvscat.learning.loop import Training, predict_logits
 from dogvscat.learning.material import Material
 from dogvscat.learning.run import Run
 from dogvscat.learning.starting import hardware
+from dogvscat.settings import toml_value
 
 _PARITY_PICTURES = 64
 
@@ -142,7 +143,8 @@ def _tell(run: Run, training: Training, material: Material, judged: _Judged) -> 
         decision=judged.decision,
         folds=judged.folds,
         neither=judged.neither,
-        pictures=pictures | {"augmentation": run.augmentation_picture},
+        pictures=pictures
+        | ({"augmentation": run.augmentation_picture} if training.config.augmentation.enabled else {}),
         history=history,
         findings=diagnose(history, train.figures, validation.figures),
         suspects=suspected_mislabelled(validation.answers),
@@ -163,7 +165,19 @@ def _history(training: Training) -> History:
         stopped_early=state.stopped_early(settings),
         num_train=len(training.feed.pictures),
         num_validation=len(training.validation),
+        learned_on=_learned_on(training.config),
     )
+
+
+def _learned_on(config: Config) -> str:
+    """How training figures differ from those of validation."""
+    differences = {
+        "augmented": config.augmentation.enabled,
+        "with dropout": config.network.dropout > 0,
+        "labels smoothed": config.training.label_smoothing > 0,
+        "loss of both outputs": config.network.neither_output,
+    }
+    return ", ".join(words for words, holds in differences.items() if holds)
 
 
 def _facts(training: Training) -> list[tuple[str, str]]:
@@ -179,7 +193,9 @@ def _facts(training: Training) -> list[tuple[str, str]]:
 
 def _settings(config: Config) -> list[tuple[str, str]]:
     sections = config.model_dump(exclude={"recipe"})
-    return [(f"{name}.{key}", _in_words(value)) for name, section in sections.items() for key, value in section.items()]
+    return [
+        (f"{name}.{key}", toml_value(value)) for name, section in sections.items() for key, value in section.items()
+    ]
 
 
 def _in_words(value: object) -> str:

@@ -34,6 +34,7 @@ from dogvscat.learning.randomness import stateless_words
 from dogvscat.learning.schedules import learning_rate
 from dogvscat.learning.state import HISTORY_COLUMNS, TrainingState
 from dogvscat.learning.stopping import StopRequest
+from dogvscat.printable import counted
 
 _JUDGED_AT_ONCE = 256
 _TIMED_STEPS = 8
@@ -167,7 +168,7 @@ class Training:
 
         each = ", ".join(f"{seconds[size]:.0f}" for size in sizes)
         early = ", less if it stops early" if self.config.training.early_stopping_patience else ""
-        said = f"about {each} s an epoch, at most {minutes(left)} min for {len(left)} epochs{early}"
+        said = f"about {each} s an epoch, at most {minutes(left)} min for {counted(len(left), 'epoch')}{early}"
         if self.more_to_come:
             whole = minutes(left + every * self.more_to_come)
             said += f"; about {whole} min with the trainings that follow ({self.more_to_come})"

@@ -25,6 +25,7 @@ from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.pixels import PixelCache, cached_pixels
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.photos.splits import LEFT_OUT, TRAIN, VALIDATION
+from dogvscat.printable import counted
 from dogvscat.settings import changed, differences
 
 COLUMNS = ("path", "sha256", "y_true", "y_prob")
@@ -175,7 +176,7 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
     for more_to_come, fold in zip(reversed(range(len(unfinished))), unfinished, strict=True):
         num_train, num_judged = (len(fold.manifest.of_split(split)) for split in (TRAIN, VALIDATION))
         name = f"fold {fold.number} of {len(folds)}"
-        say(f"{name}: {num_judged:,} photos judged by a network that learns from the {num_train:,} others")
+        say(f"{name}: {counted(num_judged, 'photo')} judged by a network that learns from the {num_train:,} others")
         try:
             if not fold.run.environment_file.exists():
                 record_start(fold.run, config, Material(fold.manifest, pixels), Origins(source.location), threads)

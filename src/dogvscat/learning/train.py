@@ -24,6 +24,7 @@ from dogvscat.photos.manifest import Manifest, make_manifest, make_neither_manif
 from dogvscat.photos.pixels import PixelCache, cached_pixels, mapped_pixels
 from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
 from dogvscat.photos.sources import PhotoSource, open_neither, open_photos
+from dogvscat.printable import counted
 from dogvscat.settings import changed
 
 Say = Callable[[str], None]
@@ -153,7 +154,8 @@ def _with_neither(config: Config, neither: Path | None) -> Config:
 def _open_neither(neither: Path, config: Config, classes: Manifest, say: Say) -> Material:
     source, manifest = _look_at_neither(neither, config, classes)
     counts = {split: len(manifest.of_split(split)) for split in ("train", "test")}
-    say(f"neither: {counts['train']:,} photos to learn from, {counts['test']:,} kept to measure how many are noticed")
+    taught = counted(counts["train"], "photo")
+    say(f"neither: {taught} to learn from, {counts['test']:,} kept to measure how many are noticed")
     return Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
 
 
@@ -198,10 +200,11 @@ def _describe(manifest: Manifest, skipped: int, say: Say) -> None:
     for split in ("train", "validation", "test"):
         counts = manifest.count(split)
         if any(counts.values()):
-            say(f"{split}: {sum(counts.values()):,} photos ({_in_words(counts)})")
+            say(f"{split}: {counted(sum(counts.values()), 'photo')} ({_in_words(counts)})")
     left_out = [row for row in manifest.rows if not row.split]
     if left_out or skipped:
-        say(f"left out: {len(left_out)} photos (manifest.csv says why), {skipped} files of other kinds")
+        others = counted(skipped, "file") + " of " + ("another kind" if skipped == 1 else "other kinds")
+        say(f"left out: {counted(len(left_out), 'photo')} (manifest.csv says why), {others}")
     counts = manifest.count("train")
     if max(counts.values()) > _UNEQUAL * min(counts.values()):
         say(f"The classes are unequal ({_in_words(counts)}); consider --set training.class_weights=balanced")

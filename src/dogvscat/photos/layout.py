@@ -14,6 +14,7 @@ from typing import NamedTuple
 from dogvscat.errors import LayoutError
 from dogvscat.labels import NEITHER_NAMES, ClassNames, class_name, is_cat_or_dog, sorted_class_names
 from dogvscat.photos.decoder import PHOTO_SUFFIXES
+from dogvscat.printable import counted
 
 EXPECTED = "Expected two folders, one a class, such as cat/ and dog/; or files named cat.0.jpg, dog.0.jpg and so on."
 
@@ -218,9 +219,9 @@ def _flat(folder: _Folder) -> _Classes:
 def _explain(folder: _Folder, where: str) -> str:
     filled = folder.filled()
     empty = sorted(folder.folders.keys() - filled.keys())
-    found = [f"{name}: {_photos(inner.num_photos)}" for name, inner in sorted(folder.folders.items())]
+    found = [f"{name}: {counted(inner.num_photos, 'photo')}" for name, inner in sorted(folder.folders.items())]
     if folder.loose:
-        found.append(f"beside them: {_photos(len(folder.loose))}" if found else _photos(len(folder.loose)))
+        found.append(f"{'beside them: ' if found else ''}{counted(len(folder.loose), 'photo')}")
     listed = "; ".join(found[:20]) + (f"; and {len(found) - 20} more" if len(found) > 20 else "")
     if len(filled) == 1 and empty:
         return f"the class folder {', '.join(empty)} in {where} holds no photos ({listed})"
@@ -232,7 +233,3 @@ def _explain(folder: _Folder, where: str) -> str:
         return f"both folders in {where} mean the same class ({listed})"
     count = "one class folder" if len(filled) == 1 else f"{len(filled)} class folders"
     return f"{where} has {count}, expected two ({listed})"
-
-
-def _photos(count: int) -> str:
-    return "1 photo" if count == 1 else f"{count:,} photos"
