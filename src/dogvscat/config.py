@@ -54,6 +54,8 @@ class AugmentationConfig(Section):
     """Largest relative change of contrast."""
     color_cast: float = Field(0.0, ge=0.0, le=1.0)
     """Largest change of brightness of each colour alone, as a share of full white."""
+    saturation: float = Field(0.0, ge=0.0, le=1.0)
+    """Largest relative change of how colourful it is: at 1, from grey to twice as colourful."""
     sharpness: float = Field(0.0, ge=0.0, le=2.0)
     """Largest change of sharpness: at 1, from smoothed over three pixels to as much sharper than it is."""
     aspect: float = Field(0.0, ge=0.0, lt=1.0)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from dogvscat.learning.warping import sharpen, warp
+from dogvscat.learning.warping import saturate, sharpen, warp
 
 SIZE = 24
 KEEP = np.arange(256, dtype=np.uint8)
@@ -45,6 +45,14 @@ def test_every_value_is_looked_up_in_the_picture_s_own_table(noise: np.ndarray) 
     maps = np.tile([1.0, 0, 0, 0, 1, 0], (6, 1))
     for new, old, table in zip(warp(noise, maps, tables, SIZE), noise, tables, strict=True):
         np.testing.assert_array_equal(new, np.stack([table[k][old[..., k]] for k in range(3)], axis=-1))
+
+
+def test_colourfulness_agrees_with_pillow(noise: np.ndarray) -> None:
+    factors = np.linspace(0.0, 2.0, len(noise))
+    for new, old, factor in zip(saturate(noise, factors), noise, factors, strict=True):
+        expected = np.asarray(ImageEnhance.Color(Image.fromarray(old)).enhance(factor)).astype(int)
+        assert np.abs(new - expected).max() <= 2
+    np.testing.assert_array_equal(saturate(noise, np.ones(len(noise))), noise)
 
 
 def test_sharpening_moves_away_from_what_pillow_smooths(noise: np.ndarray) -> None:

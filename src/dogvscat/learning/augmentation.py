@@ -12,10 +12,10 @@ import numpy as np
 from dogvscat.config import AugmentationConfig
 from dogvscat.learning.pictures import LabelledPictures
 from dogvscat.learning.randomness import stateless_uniform
-from dogvscat.learning.warping import sharpen, warp
+from dogvscat.learning.warping import saturate, sharpen, warp
 
 _MID_GREY = 128
-_NUM_VALUES = 17
+_NUM_VALUES = 18
 
 Place = tuple[int, int]
 """Seed of the training, and which pass over the pictures, from 0."""
@@ -29,6 +29,8 @@ class _Draws:
     """float64 (num_images, 6): output to input coordinates, in pixels, as `warp` takes them."""
     tables: np.ndarray
     """uint8 (num_images, 3, 256): brightness, contrast and colour cast."""
+    saturation: np.ndarray
+    """float64 (num_images,): as `saturate` takes it."""
     sharpness: np.ndarray
     """float64 (num_images,): as `sharpen` takes it."""
     corners: np.ndarray
@@ -62,6 +64,8 @@ def augment(
         chosen = sides == side
         images = pictures.pixels(samples[chosen], side)
         result[chosen] = warp(images, draws.maps[chosen] * (side / image_size), draws.tables[chosen], image_size)
+    if config.saturation:
+        result = saturate(result, draws.saturation)
     if config.sharpness:
         result = sharpen(result, draws.sharpness)
     side = round(config.cutout * image_size)
@@ -134,6 +138,7 @@ def _draw(config: AugmentationConfig, size: int, uniform: np.ndarray) -> _Draws:
             signed[:, 5:6] * config.brightness + signed[:, 9:12] * config.color_cast,
             1.0 + signed[:, 6] * config.contrast,
         ),
+        saturation=1.0 + signed[:, 17] * config.saturation,
         sharpness=signed[:, 16] * config.sharpness,
         corners=corners.astype(np.int64),
     )
