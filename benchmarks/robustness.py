@@ -1,0 +1,138 @@
+"""How well does a network know photos that are darker, grey, blurred, turned, smaller... than those it learned from?
+
+    python benchmarks/robustness.py PHOTOS --model RUN --pictures 1000
+
+The validation photos of a run, each changed in one way at a time by Pillow, which has no part in training. Prints a row
+a change: accuracy with its interval, the paired difference to the photos as they are, how often the answer is `unsure`.
+"""
+
+import argparse
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from dogvscat import progress
+from dogvscat.bundle.predictor import BATCH_SIZE, Predictor
+from dogvscat.exploring.difference import paired_difference
+from dogvscat.judging.decision import Logits
+from dogvscat.judging.intervals import as_percent, wilson
+from dogvscat.photos.decoder import decode
+from dogvscat.photos.manifest import load_manifest
+from dogvscat.photos.sources import open_photos
+
+Change = Callable[[Image.Image], Image.Image]
+
+
+def main() -> None:
+    """Judge every changed copy and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--model", type=Path, required=True, help="a run folder")
+    parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--threads", type=int, default=0)
+    arguments = parser.parse_args()
+    predictor = Predictor.load(arguments.model, arguments.threads)
+    manifest, source = load_manifest(arguments.model / "manifest.csv"), open_photos(arguments.photos)
+    rows = manifest.of_split("validation")
+    rows = [rows[index] for index in np.random.default_rng(0).permutation(len(rows))[: arguments.pictures]]
+    photos = [Image.open(io.BytesIO(source.read(row.path))).convert("RGB") for row in rows]
+    y_true = manifest.labels(rows)
+    print("| change | accuracy (95 %) | against none, points (95 %) | `unsure` |\n|---|---|---|---|")
+    plain = np.zeros(0, dtype=bool)
+    for name, change in CHANGES.items():
+        right, unsure = judge(predictor, photos, change, y_true)
+        plain = plain if len(plain) else right
+        difference = paired_difference(plain[None], right[None]).accuracy
+        value, low, high = (100 * (number or 0.0) for number in (difference.value, difference.low, difference.high))
+        accuracy = as_percent(wilson(int(right.sum()), len(right)))
+        print(f"| {name} | {accuracy} | {value:+.1f} ({low:+.1f} to {high:+.1f}) | {unsure.mean():.1%} |", flush=True)
+    print(f"\nn = {len(rows):,}")
+
+
+def judge(
+    predictor: Predictor, photos: list[Image.Image], change: Change, y_true: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each changed photo is answered rightly, and whether the answer is `unsure`: bool (num_photos,) each."""
+    decision, starts = predictor.card.decision(), progress.track(range(0, len(photos), BATCH_SIZE), "Judging")
+    batches = (photos[start : start + BATCH_SIZE] for start in starts)
+    parts = [predictor.logits(np.stack([_pixels(predictor, change(photo)) for photo in batch])) for batch in batches]
+    positive = np.concatenate([logits.positive for logits in parts])
+    neither = [logits.neither for logits in parts if logits.neither is not None]
+    logits = Logits(positive, np.concatenate(neither) if neither else None)
+    y_prob = decision.probabilities(logits.positive)
+    return decision.predict(y_prob) == y_true, decision.is_unsure(y_prob, logits.neither)
+
+
+def _pixels(predictor: Predictor, photo: Image.Image) -> np.ndarray:
+    """As a user's file would be read: through the one decoder."""
+    buffer = io.BytesIO()
+    photo.save(buffer, "PNG", compress_level=1)
+    return decode(buffer.getvalue(), "changed photo", predictor.card.image_size)
+
+
+def _saved_badly(photo: Image.Image) -> Image.Image:
+    buffer = io.BytesIO()
+    photo.save(buffer, "JPEG", quality=20)
+    return Image.open(buffer).convert("RGB")
+
+
+def _reduced(photo: Image.Image) -> Image.Image:
+    """What is left of the detail when it has been an icon of 80 pixels."""
+    return photo.resize((80, 80), Image.Resampling.BILINEAR).resize(photo.size, Image.Resampling.BICUBIC)
+
+
+def _noisy(photo: Image.Image) -> Image.Image:
+    noise = np.random.default_rng(1).normal(0, 18, (photo.height, photo.width, 3))
+    return Image.fromarray(np.clip(np.asarray(photo) + noise, 0, 255).astype(np.uint8))
+
+
+def _warm(photo: Image.Image) -> Image.Image:
+    bands = (band.point([min(255, round(value * share)) for value in range(256)]) for band, share in _warmth(photo))
+    return Image.merge("RGB", list(bands))
+
+
+def _warmth(photo: Image.Image) -> list[tuple[Image.Image, float]]:
+    return list(zip(photo.split(), (1.2, 1.0, 0.75), strict=True))
+
+
+def _middle(photo: Image.Image) -> Image.Image:
+    width, height = photo.size
+    return photo.crop((round(0.15 * width), round(0.15 * height), round(0.85 * width), round(0.85 * height)))
+
+
+def _barred(photo: Image.Image) -> Image.Image:
+    """Flattened to two thirds, with black bars above and below, as in a film."""
+    bars = Image.new("RGB", photo.size)
+    bars.paste(photo.resize((photo.width, photo.height * 2 // 3)), (0, photo.height // 6))
+    return bars
+
+
+def _far(photo: Image.Image) -> Image.Image:
+    """Half as large, on its own colours."""
+    far = photo.resize((2, 2)).resize(photo.size)
+    far.paste(photo.resize((photo.width // 2, photo.height // 2)), (photo.width // 4, photo.height // 4))
+    return far
+
+
+CHANGES: dict[str, Change] = {
+    "none": lambda photo: photo,
+    "grey": lambda photo: photo.convert("L").convert("RGB"),
+    "JPEG quality 20": _saved_badly,
+    "reduced to 80 px": _reduced,
+    "brightness 45 %": lambda photo: ImageEnhance.Brightness(photo).enhance(0.45),
+    "brightness 160 %": lambda photo: ImageEnhance.Brightness(photo).enhance(1.6),
+    "contrast 50 %": lambda photo: ImageEnhance.Contrast(photo).enhance(0.5),
+    "colour 180 %": lambda photo: ImageEnhance.Color(photo).enhance(1.8),
+    "warm light": _warm,
+    "noise": _noisy,
+    "middle 70 %": _middle,
+    "bars above and below": _barred,
+    "turned by 15 degrees": lambda photo: photo.rotate(15, Image.Resampling.BICUBIC),
+    "half as large": _far,
+}
+
+if __name__ == "__main__":
+    main()
