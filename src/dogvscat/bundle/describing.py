@@ -108,8 +108,10 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
     lines = [
         f"# {first} or {second}: {FORMATS[format_name].title}",
         "",
-        f"Exported by dogvscat {__version__} from a bundle of the recipe {printable(card.config.recipe)}. "
-        "`preprocessing.json` says the same as this page, for programs.",
+        (
+            f"Exported by dogvscat {__version__} from a bundle of the recipe {printable(card.config.recipe)}. "
+            "`preprocessing.json` says the same as this page, for programs."
+        ),
         "",
         FORMATS[format_name].reading,
         "",
@@ -122,8 +124,10 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
         "",
         "## After",
         "",
-        f"- `logit`, float32 (N, 1): p = 1 / (1 + exp(-logit)) is the probability of {second}. "
-        "It is calibrated; the temperature is inside.",
+        (
+            f"- `logit`, float32 (N, 1): p = 1 / (1 + exp(-logit)) is the probability of {second}. "
+            "It is calibrated; the temperature is inside."
+        ),
         *(["- `neither`, float32 (N, 1): its sigmoid says how much the picture seems to show neither."] * neither),
         f"- The answer is {second} if p >= {card.threshold!r}, otherwise {first}.",
         f"- It is `unsure` if {card.unsure_low!r} < p < {card.unsure_high!r}"
@@ -133,8 +137,10 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
         "",
         f"{parity.in_words()} Read back by {conversion.read_by}.",
         "",
-        f"The pictures in `golden/` have these probabilities of {second}; an installation that gives others prepares "
-        "pictures in another way:",
+        (
+            f"The pictures in `golden/` have these probabilities of {second}; an installation that gives others prepares "
+            "pictures in another way:"
+        ),
         "",
         "| picture | probability |",
         "|---|---|",

@@ -1,4 +1,4 @@
-"""Whether a bundle in another format still gives the bundle's answers: the pictures it is asked about, and how far off."""
+"""Whether a bundle in another format gives the bundle's answers: the pictures both are asked about, and how far off."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,7 +52,9 @@ class Parity:
         others = (
             f"{pictures.photographs} photographs" if pictures.photographs else f"{pictures.drawn} other drawn pictures"
         )
-        return f"At most {self.difference:.1e} from the bundle in probability, on {pictures.golden} golden and {others}."
+        return (
+            f"At most {self.difference:.1e} from the bundle in probability, on {pictures.golden} golden and {others}."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

@@ -23,7 +23,9 @@ def read(model: Path, pixels: Path, out: Path) -> None:
     prepare_backend(0)
     import keras
 
-    network = keras.layers.TFSMLayer(model, "serve") if model.is_dir() else keras.saving.load_model(model, compile=False)
+    network = (
+        keras.layers.TFSMLayer(model, "serve") if model.is_dir() else keras.saving.load_model(model, compile=False)
+    )
     logits = in_batches(lambda batch: network(batch), np.load(pixels, allow_pickle=False))
     answers = {name: values for name, values in logits._asdict().items() if values is not None}
     np.savez(out, allow_pickle=False, **answers)

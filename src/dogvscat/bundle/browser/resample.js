@@ -1,0 +1,99 @@
+// From a decoded picture to the network's pixels, as dogvscat's decoder does it with Pillow. Canvases scale in ways of
+// their own, so nothing is scaled by a canvas here: the arithmetic below is Pillow's, to the last bit.
+
+const PRECISION = 2 ** 22; // Pillow's fixed point: 32 bits, less 8 for a byte, less 2 for headroom
+
+// How much a JPEG is reduced while it is decoded: Pillow's `draft`.
+export function reductionOf(width, height, size) {
+  const room = Math.min(Math.floor(width / size), Math.floor(height / size));
+  return [8, 4, 2].find((factor) => factor <= room) ?? 1;
+}
+
+// Bilinear and antialiased: for each of `outSize` places, where its inputs begin and what each weighs.
+function tapsOf(inSize, extent, outSize) {
+  const scale = extent / outSize;
+  const support = Math.max(scale, 1);
+  return Array.from({ length: outSize }, (_, place) => {
+    const center = (place + 0.5) * scale;
+    const first = Math.max(0, Math.trunc(center - support + 0.5));
+    const end = Math.min(inSize, Math.trunc(center + support + 0.5));
+    const weights = [];
+    for (let x = first; x < end; x++) weights.push(Math.max(0, 1 - Math.abs((x - center + 0.5) / support)));
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    return { first, weights: weights.map((weight) => Math.trunc(0.5 + (weight / sum) * PRECISION)) };
+  });
+}
+
+function byteOf(sum) {
+  return Math.min(255, Math.max(0, Math.floor((sum + PRECISION / 2) / PRECISION)));
+}
+
+// Squashes a picture to a square while its rows come in, so that a large one is never in memory at once.
+export class Squasher {
+  // width, height: of the picture; size: of the square; reduction: from reductionOf, 1 for anything but a JPEG.
+  constructor(width, height, size, reduction) {
+    this.width = width;
+    this.height = height;
+    this.size = size;
+    this.reduction = reduction;
+    this.rowTaps = tapsOf(Math.ceil(width / reduction), width / reduction, size);
+    this.rows = []; // finished in width, size * 3 bytes each
+    this.sums = new Float64Array(Math.ceil(width / reduction) * 3);
+    this.summed = 0; // rows in `sums`
+    this.received = 0;
+  }
+
+  // rgba: bytes of `count` further rows, four a pixel; alpha is passed over.
+  add(rgba, count) {
+    for (let row = 0; row < count; row++) {
+      this.#sum(rgba, row * this.width * 4);
+      this.received += 1;
+      if (this.summed === this.reduction || this.received === this.height) this.#finishRow();
+    }
+  }
+
+  // The square: size * size * 3 bytes, RGB.
+  finish() {
+    const { size, rows } = this;
+    const square = new Uint8Array(size * size * 3);
+    tapsOf(rows.length, this.height / this.reduction, size).forEach(({ first, weights }, place) => {
+      for (let i = 0; i < size * 3; i++) {
+        let sum = 0;
+        for (let tap = 0; tap < weights.length; tap++) sum += rows[first + tap][i] * weights[tap];
+        square[place * size * 3 + i] = byteOf(sum);
+      }
+    });
+    return square;
+  }
+
+  #sum(rgba, start) {
+    for (let x = 0; x < this.width; x++) {
+      const place = Math.floor(x / this.reduction) * 3;
+      for (let color = 0; color < 3; color++) this.sums[place + color] += rgba[start + x * 4 + color];
+    }
+    this.summed += 1;
+  }
+
+  #finishRow() {
+    const { reduction, size, sums, summed } = this;
+    const places = sums.length / 3;
+    const means = new Uint8Array(sums.length);
+    for (let place = 0; place < places; place++) {
+      const columns = Math.min(reduction, this.width - place * reduction); // fewer at the right edge
+      for (let color = 0; color < 3; color++) {
+        means[place * 3 + color] = Math.floor(sums[place * 3 + color] / (columns * summed) + 0.5);
+      }
+    }
+    const finished = new Uint8Array(size * 3);
+    this.rowTaps.forEach(({ first, weights }, place) => {
+      for (let color = 0; color < 3; color++) {
+        let sum = 0;
+        for (let tap = 0; tap < weights.length; tap++) sum += means[(first + tap) * 3 + color] * weights[tap];
+        finished[place * 3 + color] = byteOf(sum);
+      }
+    });
+    this.rows.push(finished);
+    this.sums.fill(0);
+    this.summed = 0;
+  }
+}
