@@ -138,8 +138,8 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
         f"{parity.in_words()} Read back by {conversion.read_by}.",
         "",
         (
-            f"The pictures in `golden/` have these probabilities of {second}; an installation that gives others prepares "
-            "pictures in another way:"
+            f"The pictures in `golden/` have these probabilities of {second}; whoever gets others prepares pictures in "
+            "another way:"
         ),
         "",
         "| picture | probability |",

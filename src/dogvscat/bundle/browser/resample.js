@@ -28,19 +28,35 @@ function byteOf(sum) {
   return Math.min(255, Math.max(0, Math.floor((sum + PRECISION / 2) / PRECISION)));
 }
 
+// One row of RGB bytes in another width.
+function squeezed(row, taps) {
+  const bytes = new Uint8Array(taps.length * 3);
+  taps.forEach(({ first, weights }, place) => {
+    for (let color = 0; color < 3; color++) {
+      let sum = 0;
+      for (let tap = 0; tap < weights.length; tap++) sum += row[(first + tap) * 3 + color] * weights[tap];
+      bytes[place * 3 + color] = byteOf(sum);
+    }
+  });
+  return bytes;
+}
+
 // Squashes a picture to a square while its rows come in, so that a large one is never in memory at once.
 export class Squasher {
   // width, height: of the picture; size: of the square; reduction: from reductionOf, 1 for anything but a JPEG.
   constructor(width, height, size, reduction) {
-    this.width = width;
-    this.height = height;
-    this.size = size;
-    this.reduction = reduction;
-    this.rowTaps = tapsOf(Math.ceil(width / reduction), width / reduction, size);
-    this.rows = []; // finished in width, size * 3 bytes each
-    this.sums = new Float64Array(Math.ceil(width / reduction) * 3);
-    this.summed = 0; // rows in `sums`
-    this.received = 0;
+    const columns = Math.ceil(width / reduction);
+    const rows = Math.ceil(height / reduction);
+    Object.assign(this, { width, height, size, reduction });
+    this.columnTaps = tapsOf(columns, width / reduction, size);
+    this.rowTaps = tapsOf(rows, height / reduction, size);
+    // Each pass rounds to bytes, so their order shows: since Pillow 13 much taller pictures are lowered first.
+    this.lowersFirst = rows > size && rows - size > 2 * (columns - size);
+    this.sums = new Float64Array(columns * 3); // of the rows that are being reduced to one
+    this.summed = 0;
+    this.received = 0; // rows of the picture
+    this.reduced = 0; // rows after reduction
+    this.lines = this.rowTaps.map(() => new Float64Array((this.lowersFirst ? columns : size) * 3));
   }
 
   // rgba: bytes of `count` further rows, four a pixel; alpha is passed over.
@@ -54,14 +70,10 @@ export class Squasher {
 
   // The square: size * size * 3 bytes, RGB.
   finish() {
-    const { size, rows } = this;
-    const square = new Uint8Array(size * size * 3);
-    tapsOf(rows.length, this.height / this.reduction, size).forEach(({ first, weights }, place) => {
-      for (let i = 0; i < size * 3; i++) {
-        let sum = 0;
-        for (let tap = 0; tap < weights.length; tap++) sum += rows[first + tap][i] * weights[tap];
-        square[place * size * 3 + i] = byteOf(sum);
-      }
+    const square = new Uint8Array(this.size * this.size * 3);
+    this.lines.forEach((line, place) => {
+      const bytes = Uint8Array.from(line, byteOf);
+      square.set(this.lowersFirst ? squeezed(bytes, this.columnTaps) : bytes, place * this.size * 3);
     });
     return square;
   }
@@ -75,25 +87,26 @@ export class Squasher {
   }
 
   #finishRow() {
-    const { reduction, size, sums, summed } = this;
-    const places = sums.length / 3;
-    const means = new Uint8Array(sums.length);
-    for (let place = 0; place < places; place++) {
-      const columns = Math.min(reduction, this.width - place * reduction); // fewer at the right edge
+    const means = new Uint8Array(this.sums.length);
+    for (let place = 0; place * 3 < means.length; place++) {
+      const columns = Math.min(this.reduction, this.width - place * this.reduction); // fewer at the right edge
       for (let color = 0; color < 3; color++) {
-        means[place * 3 + color] = Math.floor(sums[place * 3 + color] / (columns * summed) + 0.5);
+        means[place * 3 + color] = Math.floor(this.sums[place * 3 + color] / (columns * this.summed) + 0.5);
       }
     }
-    const finished = new Uint8Array(size * 3);
-    this.rowTaps.forEach(({ first, weights }, place) => {
-      for (let color = 0; color < 3; color++) {
-        let sum = 0;
-        for (let tap = 0; tap < weights.length; tap++) sum += means[(first + tap) * 3 + color] * weights[tap];
-        finished[place * 3 + color] = byteOf(sum);
-      }
-    });
-    this.rows.push(finished);
+    this.#lower(this.lowersFirst ? means : squeezed(means, this.columnTaps));
     this.sums.fill(0);
     this.summed = 0;
+  }
+
+  // Adds a row to every line of the square that it weighs in.
+  #lower(row) {
+    this.rowTaps.forEach(({ first, weights }, place) => {
+      const weight = weights[this.reduced - first];
+      if (!weight) return;
+      const line = this.lines[place];
+      for (let i = 0; i < row.length; i++) line[i] += row[i] * weight;
+    });
+    this.reduced += 1;
   }
 }
