@@ -3,8 +3,8 @@
     python -m dogvscat export --format browser --out page
     python benchmarks/in_browser.py page PHOTOS
 
-Serves the folder on loopback, puts 200 photos into a headless Chromium (Debian's chromium and chromium-driver) and compares
-its answers with the predictor's. Prints one line of JSON.
+Serves the folder on loopback, puts 200 photos into a headless Chromium (Debian's chromium and chromium-driver) and
+compares its answers with the predictor's. Prints one line of JSON.
 """
 
 import argparse

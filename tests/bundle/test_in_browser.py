@@ -148,7 +148,8 @@ def _pixels(driver: Driver, data: bytes, name: str, size: int) -> np.ndarray:
     script = """
         const [base64, name, size, done] = arguments;
         const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-        import(new URL("picture.js", location.href)).then(({ readPicture }) => readPicture(new File([bytes], name), size))
+        import(new URL("picture.js", location.href))
+          .then(({ readPicture }) => readPicture(new File([bytes], name), size))
           .then(({ pixels }) => done(Array.from(pixels)), (error) => done(String(error)));"""
     answer = driver.execute_async_script(script, base64.b64encode(data).decode(), name, size)
     assert isinstance(answer, list), answer

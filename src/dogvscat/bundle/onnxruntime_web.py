@@ -90,7 +90,14 @@ def _packed_by_npm() -> bytes:
         command = [npm, "pack", f"onnxruntime-web@{VERSION}", "--ignore-scripts", "--prefer-offline", "--silent"]
         try:
             done = subprocess.run(
-                [*command, "--fetch-retries=1", "--loglevel=error", "--pack-destination", temporary],
+                [
+                    *command,
+                    "--fetch-retries=1",
+                    "--fetch-retry-mintimeout=1000",
+                    "--loglevel=error",
+                    "--pack-destination",
+                    temporary,
+                ],
                 cwd=temporary,  # so that no package.json or .npmrc of a project takes part
                 capture_output=True,
                 text=True,

@@ -14,7 +14,7 @@ let answered = 0;
 const ready = load();
 ready.then(
   ({ about }) => {
-    byId("status").textContent = "The network is loaded; nothing more is sent for.";
+    byId("status").textContent = "The network is loaded. You could go offline now.";
     document.title = byId("title").textContent = titleOf(about);
     byId("warning").hidden = !about.drawn_sample;
     byId("warning").textContent = "This network learned from drawings: what it says of photographs means nothing.";

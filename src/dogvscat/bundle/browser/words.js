@@ -1,7 +1,7 @@
 // Every sentence that depends on the network or its answer.
 
 export function percent(share) {
-  return `${(100 * share).toFixed(1)} %`;
+  return `${(100 * share).toFixed(1)}\u00a0%`;
 }
 
 export function titleOf(about) {
@@ -28,14 +28,14 @@ export function aboutInWords(about) {
   const size = about.input.shape[1];
   const accuracy = about.validation_accuracy;
   return [
-    `A small network looks at your picture, squashed to ${size} x ${size} pixels, and says how probable ${second} is. ` +
+    `A small network looks at your picture, squashed to ${size} x ${size} pixels, and gives the probability of ${second}. ` +
       `It was trained from scratch to tell ${first} from ${second} in photographs.`,
     "It came to your browser together with this page and runs there. No picture and no answer is sent anywhere; once " +
       "the page is loaded you can go offline.",
     ...(accuracy
       ? [
           `Of ${accuracy.n.toLocaleString("en")} photographs it had not learned from it was right about ` +
-            `${percent(accuracy.value)} (95 % interval ${percent(accuracy.low)} to ${percent(accuracy.high)}).`,
+            `${percent(accuracy.value)} (95\u00a0% interval ${percent(accuracy.low)} to ${percent(accuracy.high)}).`,
         ]
       : []),
     `It knows ${first} and ${second} only. Where it is not sure, or seems to see neither, it says so instead of guessing. ` +
