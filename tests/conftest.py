@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dogvscat import home
+from dogvscat.bundle import onnxruntime_web as ort_web
 from dogvscat.bundle.card import Origin
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import Config
+from dogvscat.errors import FetchError, UsageError
 from dogvscat.judging.decision import Decision
 from dogvscat.photos.drawing import write_sample
 from dogvscat.settings import build_config
@@ -82,6 +85,30 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogv
     done = dogvscat("train", drawn_photos, "--out", folder, *settings)
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def _onnxruntime_web_archive() -> Path:
+    """The pinned archive: in the folder that `DOGVSCAT_TEST_NPM` names, in npm's cache, or from its registry."""
+    given = Path(os.environ.get("DOGVSCAT_TEST_NPM", "/nowhere"), ort_web.ARCHIVE)
+    if given.is_file():
+        return given
+    try:
+        ort_web.runtime_files()
+    except (FetchError, UsageError) as error:
+        if "sha512" in error.message:
+            raise
+        pytest.skip(f"ONNX Runtime Web is needed: {error.message}")
+    return ort_web.kept_archive()
+
+
+@pytest.fixture
+def onnxruntime_web(_onnxruntime_web_archive: Path) -> Path:
+    """ONNX Runtime Web in this test's caches, as if it had been fetched before."""
+    kept = home.area("archives") / ort_web.ARCHIVE
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.symlink_to(_onnxruntime_web_archive)
+    return kept
 
 
 def _linear_graph(weights: np.ndarray) -> bytes:

@@ -9,8 +9,9 @@ import csv
 import json
 import os
 import secrets
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -100,6 +101,30 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
         table.writerows(rows)
 
 
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder of files; it appears complete or not at all, and replaces an older one, which stays if that fails.
+
+    Args:
+        folder: Where.
+        files: Contents by relative path, with forward slashes.
+
+    Raises:
+        WriteError: if it cannot be written.
+    """
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:40]}-"))
+        try:
+            fresh.chmod(0o755)
+            for name, data in files.items():
+                write_bytes(fresh / name, data)
+            _swap(fresh, folder)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        flush_folder(folder.parent)
+
+
 def flush_folder(folder: Path) -> None:
     """Make a rename in `folder` durable; some file systems cannot, and then nothing is done."""
     with suppress(OSError):
@@ -108,6 +133,20 @@ def flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    """Put a folder in the place of another, which is deleted last: a full folder cannot be replaced in one step."""
+    older = fresh.with_name(f"{fresh.name}-older")
+    if folder.exists():
+        folder.replace(older)
+    try:
+        fresh.replace(folder)
+    except BaseException:
+        with suppress(OSError):
+            older.replace(folder)
+        raise
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def _advice(error: OSError) -> str:

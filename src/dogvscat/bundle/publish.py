@@ -2,10 +2,7 @@
 
 import hashlib
 import io
-import shutil
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +75,7 @@ def publish_bundle(
     card = card.model_copy(update={"files": {**card.files, MODEL_CARD_FILE: hashlib.sha256(page).hexdigest()}})
     files |= {MODEL_CARD_FILE: page}
     files[CARD_FILE] = (card.model_dump_json(indent=2) + "\n").encode()
-    _write_folder(folder, files)
+    writing.write_folder(folder, files)
     return card
 
 
@@ -109,32 +106,3 @@ def _golden_files() -> dict[str, bytes]:
         picture.save(buffer, "PNG", optimize=True)
         files[f"{GOLDEN_FOLDER}/{number}.png"] = buffer.getvalue()
     return files
-
-
-def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
-    with writing.writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        try:
-            fresh.chmod(0o755)
-            for name, data in files.items():
-                writing.write_bytes(fresh / name, data)
-            _swap(fresh, folder)
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
-        writing.flush_folder(folder.parent)
-
-
-def _swap(fresh: Path, folder: Path) -> None:
-    """Put a folder in the place of another, which is deleted last: a full folder cannot be replaced in one step."""
-    older = fresh.with_name(f"{fresh.name}-older")
-    if folder.exists():
-        folder.replace(older)
-    try:
-        fresh.replace(folder)
-    except BaseException:
-        with suppress(OSError):
-            older.replace(folder)
-        raise
-    shutil.rmtree(older, ignore_errors=True)

@@ -24,6 +24,11 @@ def need_explore_extra() -> None:
     _need("explore", (*_TRAIN, "optuna"))
 
 
+def need_export_extra(*packages: str) -> None:
+    """As `need_train_extra`, for the extra `export`, of which each format needs other packages."""
+    _need("export", packages)
+
+
 def _need(extra: str, packages: tuple[str, ...]) -> None:
     for name in packages:
         if find_spec(name) is None:

@@ -13,6 +13,7 @@ from dogvscat.cli import (
     cache,
     compare,
     evaluate,
+    export,
     fetch,
     lr_find,
     predict,
@@ -35,6 +36,7 @@ dogvscat tells dogs from cats in photographs, learning from scratch.
   dogvscat evaluate runs/classic-1 photos/ --out judged/    judge a network on other photos
   dogvscat compare runs/a runs/b   which of two trainings is better, and is it more than luck?
   dogvscat study photos/ --out study/    what does each technique do? (tune, lr-find, runs: see --help)
+  dogvscat export --format litert --out phone/    the network for a phone, a browser, another library
   dogvscat fetch                   download 25,000 photos of cats and dogs
   dogvscat sample drawings/        draw cats and dogs, to try everything without photos
 
@@ -63,7 +65,7 @@ def first(
             speaking.show(line)
 
 
-for module in (predict, train, evaluate, compare, runs, study, tune, lr_find, audit, fetch, sample, cache):
+for module in (predict, train, evaluate, compare, runs, study, tune, lr_find, audit, export, fetch, sample, cache):
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
 
 

@@ -10,6 +10,9 @@ from dogvscat.config import NetworkConfig
 from dogvscat.learning.normalization import BatchNormalization
 from dogvscat.learning.randomness import stateless_words
 
+LUMA = (0.299, 0.587, 0.114)
+"""What red, green and blue weigh in the brightness, by ITU-R BT.601."""
+
 
 def build_network(
     config: NetworkConfig, image_size: int | None, *, l2: float = 0.0, seed: int = 0, precision: str = "float32"
@@ -48,7 +51,7 @@ def averaged_over_flips(model: keras.Model) -> keras.Model:
 
 def _with_soft_colors(build: "_Layers", x: keras.KerasTensor) -> keras.KerasTensor:
     """Brightness as it is, and what is left of the colours averaged over three by three pixels."""
-    brightness = build.layer(_Brightness, "brightness")(x)  # (n, size, size, 1)
+    brightness = build.layer(Brightness, "brightness")(x)  # (n, size, size, 1)
     color = build.layer(layers.Subtract, "color")([x, brightness])  # (n, size, size, 3)
     color = build.layer(layers.AveragePooling2D, "soft_color", pool_size=3, strides=1, padding="same")(color)
     return build.layer(layers.Add, "soft_colors")([color, brightness])
@@ -140,10 +143,10 @@ class _Layers:
         }
 
 
-class _Brightness(layers.Layer):
-    """Luma of red, green and blue by ITU-R BT.601, as JPEG has it: (n, height, width, 3) to (n, height, width, 1)."""
+class Brightness(layers.Layer):
+    """Luma of red, green and blue, as JPEG has it: (n, height, width, 3) to (n, height, width, 1)."""
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """The weighted sum."""
         red, green, blue = (inputs[..., color : color + 1] for color in range(3))
-        return 0.299 * red + 0.587 * green + 0.114 * blue
+        return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue

@@ -125,7 +125,7 @@ def arrange_neither(files: Iterable[str], folders: Iterable[str], location: str)
     """
     photos = [Photo(path, 0, None) for path in sorted(filter(is_photo, files))]
     if not photos:
-        raise LayoutError(f"{location} holds no photos", hint="Expected photos that show neither class.")
+        raise LayoutError(f"{location} holds no photos", hint="Expected photos, in any folders.")
     return Layout(NEITHER_NAMES, photos)
 
 

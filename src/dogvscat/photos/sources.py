@@ -79,6 +79,16 @@ def open_neither(path: Path) -> PhotoSource:
     return _open(path, arrange_neither, "Expected photos that show neither class, in any folders.")
 
 
+def open_any(path: Path) -> PhotoSource:
+    """Photos of whatever it may be, from anywhere in a folder or a zip; their labels mean nothing.
+
+    Raises:
+        LayoutError: if there is nothing at `path`, or no photo.
+        ArchiveError: if it is a zip that is damaged or hostile.
+    """
+    return _open(path, arrange_neither, "Expected photos, in any folders.")
+
+
 def _open(path: Path, arrange: Arrange, expected: str) -> PhotoSource:
     try:
         status = path.stat()

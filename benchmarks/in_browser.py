@@ -1,0 +1,103 @@
+"""How far is the in-browser build from `dogvscat predict` on photographs, decoder, filter and arithmetic together?
+
+    python -m dogvscat export --format browser --out page
+    python benchmarks/in_browser.py page PHOTOS
+
+Serves the folder on loopback, puts 200 photos into a headless Chromium (Debian's chromium and chromium-driver) and
+compares its answers with the predictor's. Prints one line of JSON.
+"""
+
+import argparse
+import functools
+import json
+import tempfile
+import threading
+import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from dogvscat.bundle.predictor import Prediction, Predictor
+from dogvscat.photos.sources import open_any
+
+NUM_PHOTOS = 200
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder without a log."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def answers_in_chromium(page: Path, photos: list[Path]) -> tuple[list[tuple[str, float]], float]:
+    """Label and probability of the positive class for each photo, and the seconds for all of them."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(page)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    try:
+        driver.get(f"http://127.0.0.1:{server.server_port}/index.html")
+        WebDriverWait(driver, 60).until(lambda d: "is loaded" in d.find_element(By.ID, "status").text)
+        started = time.monotonic()
+        driver.find_element(By.ID, "files").send_keys("\n".join(map(str, photos)))
+        WebDriverWait(driver, 1800, 1.0).until(
+            lambda d: f"{len(photos)} of {len(photos)}" in d.find_element(By.ID, "progress").text
+        )
+        seconds = time.monotonic() - started
+        rows = driver.execute_script(
+            "return [...document.querySelectorAll('.card')].map(c => [c.dataset.label, Number(c.dataset.probability)])"
+        )
+        return [(label, probability) for label, probability in rows], seconds
+    finally:
+        driver.quit()
+        server.shutdown()
+
+
+def main() -> None:
+    """Compare, and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", type=Path, help="a folder that `dogvscat export --format browser` wrote")
+    parser.add_argument("photos", type=Path, help="a folder or zip with photos")
+    parser.add_argument("--model", type=Path, default=None, help="the bundle it was exported from; the shipped one")
+    arguments = parser.parse_args()
+    source = open_any(arguments.photos)
+    predictor = Predictor.load(arguments.model)
+    with tempfile.TemporaryDirectory() as temporary:
+        files, ours = [], []
+        for index in np.random.default_rng(0).permutation(len(source.photos)):
+            data = source.read(source.photos[index].path)
+            (answer,) = predictor.predict([data])
+            if isinstance(answer, Prediction):
+                file = Path(temporary, f"{len(files)}{Path(source.photos[index].path).suffix}")
+                file.write_bytes(data)
+                files.append(file)
+                ours.append(answer)
+            if len(files) == NUM_PHOTOS:
+                break
+        theirs, seconds = answers_in_chromium(arguments.page, files)
+    positive = predictor.card.positive_class
+    pairs = zip(ours, theirs, strict=True)
+    differences = np.array([abs(mine.probabilities[positive] - probability) for mine, (_, probability) in pairs])
+    summary = {
+        "photos": len(files),
+        "largest_difference": float(differences.max()),
+        "median_difference": float(np.median(differences)),
+        "99th_percentile": float(np.quantile(differences, 0.99)),
+        "within_0.001": int((differences <= 1e-3).sum()),
+        "other_answers": sum(mine.label != label for mine, (label, _) in zip(ours, theirs, strict=True)),
+        "seconds_a_photo": seconds / len(files),
+    }
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()
