@@ -10,7 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from dogvscat.bundle.predictor import Predictor, open_graph
+from dogvscat.bundle.graph import open_graph
+from dogvscat.bundle.predictor import Predictor
 from dogvscat.errors import ModelError
 
 ChangeCard = Callable[[Callable[[dict[str, Any]], Any]], None]

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from dogvscat.bundle.predictor import open_graph, run_graph
+from dogvscat.bundle.graph import open_graph, run_graph
 from dogvscat.config import NetworkConfig
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Logits
