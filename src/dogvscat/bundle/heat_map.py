@@ -8,13 +8,16 @@ from dogvscat.bundle.predictor import BATCH_SIZE, Predictor
 _GRID = 7
 """Occlusion: so many patches a side, each covering two of its cells."""
 
-_COLORS = np.array([[64, 0, 92], [160, 20, 90], [230, 60, 40], [252, 150, 10], [252, 240, 120]], dtype=np.float64)
-"""From no evidence to the most, dark to light, so that colour-blind eyes read them as well."""
-_OPACITY = 0.6
+_COLORS = np.array([[60, 10, 110], [150, 25, 110], [225, 60, 50], [252, 140, 10], [255, 240, 90]], dtype=np.float64)
+"""From little evidence to the most, dark to light, so that colour-blind eyes can read them as well."""
+_OPACITY = 0.75
 
 
 def heat_maps(predictor: Predictor, pixels: np.ndarray) -> np.ndarray:
     """How much each place speaks for the answer given; for `unsure`, for the class that is nearer.
+
+    Where the network ends in a mean over places, this is what each place adds to the answer (class activation map, Zhou
+    et al. 2016). Any other network is asked again and again with one place hidden.
 
     Args:
         predictor: Whose answers are explained.
@@ -28,16 +31,27 @@ def heat_maps(predictor: Predictor, pixels: np.ndarray) -> np.ndarray:
         ModelError: if the graph does not answer as it should.
     """
     size = predictor.card.image_size
-    heat = np.empty((len(pixels), size, size))
-    for index, picture in enumerate(pixels):
-        evidence = np.maximum(_occluded(predictor, picture), 0.0)  # (grid, grid)
-        smooth = np.clip(_resized(evidence, size, size), 0.0, None)  # (size, size)
-        heat[index] = smooth / smooth.max() if smooth.max() > 0 else 0.0
-    return heat
+    if not len(pixels):
+        return np.zeros((0, size, size))
+    evidence = predictor.activation(pixels)  # (n, height, width), for the positive class
+    if evidence is None:
+        evidence = np.stack([_hidden_in_turn(predictor, picture) for picture in pixels])
+        positive = predictor.logits(pixels).positive
+    else:
+        positive = evidence.mean(axis=(1, 2))  # as the network has it
+    decision = predictor.card.decision()
+    says_positive = decision.predict(decision.probabilities(positive)) == 1  # (n,)
+    evidence = np.where(says_positive[:, None, None], evidence, -evidence)
+    return np.stack([_heat(one, size) for one in evidence])
+
+
+def _heat(evidence: np.ndarray, size: int) -> np.ndarray:
+    smooth = np.maximum(_resized(np.maximum(evidence, 0.0), size, size), 0.0)  # (size, size)
+    return smooth / smooth.max() if smooth.any() else smooth
 
 
 def painted(photo: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """A photo with a heat-map over it.
+    """A photo with a heat-map over it. The photo turns grey, so that every colour means evidence.
 
     Args:
         photo: uint8 (height, width, 3), RGB, of any size.
@@ -47,32 +61,29 @@ def painted(photo: np.ndarray, heat: np.ndarray) -> np.ndarray:
         uint8 (height, width, 3).
     """
     height, width = photo.shape[:2]
+    grey = np.asarray(Image.fromarray(photo).convert("L"), dtype=np.float32)[..., None]  # (height, width, 1)
     strength = np.clip(_resized(heat, height, width), 0.0, 1.0)  # (height, width)
     place = strength * (len(_COLORS) - 1)
-    below = np.minimum(place.astype(np.int64), len(_COLORS) - 2)
-    color = _COLORS[below] + (place - below)[..., None] * (_COLORS[below + 1] - _COLORS[below])  # (height, width, 3)
-    opacity = _OPACITY * strength[..., None]
-    return np.rint(photo * (1.0 - opacity) + color * opacity).astype(np.uint8)
+    color = np.stack([np.interp(place, range(len(_COLORS)), channel) for channel in _COLORS.T], axis=-1)
+    opacity = _OPACITY * strength[..., None] ** 0.7  # so that half the evidence is easily seen
+    return np.rint(grey * (1.0 - opacity) + color * opacity).astype(np.uint8)  # (height, width, 3)
 
 
-def _occluded(predictor: Predictor, picture: np.ndarray) -> np.ndarray:
-    """By how much the log-odds of the answer fall when a grey patch hides each place, float64 (grid, grid).
+def _hidden_in_turn(predictor: Predictor, picture: np.ndarray) -> np.ndarray:
+    """By how much the log-odds of the positive class fall when a patch of the mean colour hides each place, (grid,
+    grid).
 
     Source: Zeiler and Fergus, Visualizing and understanding convolutional networks, 2014.
     """
-    size = len(picture)
-    edges = np.linspace(0, size, _GRID + 2).round().astype(int)
+    edges = np.linspace(0, len(picture), _GRID + 2).round().astype(int)
     hidden = np.repeat(picture[None], _GRID * _GRID + 1, axis=0)  # the last one stays as it is
-    grey = picture.reshape(-1, 3).mean(axis=0).round().astype(np.uint8)
     for number in range(_GRID * _GRID):
         row, column = divmod(number, _GRID)
-        hidden[number, edges[row] : edges[row + 2], edges[column] : edges[column + 2]] = grey
+        patch = hidden[number, edges[row] : edges[row + 2], edges[column] : edges[column + 2]]
+        patch[:] = picture.reshape(-1, 3).mean(axis=0).round()
     parts = np.array_split(hidden, -(-len(hidden) // BATCH_SIZE))
     logits = np.concatenate([predictor.logits(part).positive for part in parts])  # (grid * grid + 1,)
-    decision = predictor.card.decision()
-    says_positive = decision.predict(decision.probabilities(logits[-1:]))[0]
-    fall = logits[-1] - logits[:-1] if says_positive else logits[:-1] - logits[-1]
-    return fall.reshape(_GRID, _GRID)
+    return (logits[-1] - logits[:-1]).reshape(_GRID, _GRID)
 
 
 def _resized(values: np.ndarray, height: int, width: int) -> np.ndarray:
