@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from dogvscat.bundle.predictor import BATCH_SIZE, Predictor
+from dogvscat.bundle.predictor import BATCH_SIZE, Prediction, Predictor
 
 _GRID = 7
 """Occlusion: so many patches a side, each covering two of its cells."""
@@ -13,7 +13,7 @@ _COLORS = np.array([[60, 10, 110], [150, 25, 110], [225, 60, 50], [252, 140, 10]
 _OPACITY = 0.75
 
 
-def heat_maps(predictor: Predictor, pixels: np.ndarray) -> np.ndarray:
+def heat_maps(predictor: Predictor, pixels: np.ndarray, *, by_hiding: bool = False) -> np.ndarray:
     """How much each place speaks for the answer given; for `unsure`, for the class that is nearer.
 
     Where the network ends in a mean over places, this is what each place adds to the answer (class activation map, Zhou
@@ -22,6 +22,7 @@ def heat_maps(predictor: Predictor, pixels: np.ndarray) -> np.ndarray:
     Args:
         predictor: Whose answers are explained.
         pixels: uint8 (num_images, image_size, image_size, 3), as the decoder gives them.
+        by_hiding: Hide one place after the other whatever the network.
 
     Returns:
         float64 (num_images, image_size, image_size) in 0..1, 1 being the strongest place of its own picture; all 0
@@ -33,16 +34,32 @@ def heat_maps(predictor: Predictor, pixels: np.ndarray) -> np.ndarray:
     size = predictor.card.image_size
     if not len(pixels):
         return np.zeros((0, size, size))
-    evidence = predictor.activation(pixels)  # (n, height, width), for the positive class
+    evidence = None if by_hiding else predictor.activation(pixels)  # (n, height, width), for the positive class
     if evidence is None:
         evidence = np.stack([_hidden_in_turn(predictor, picture) for picture in pixels])
         positive = predictor.logits(pixels).positive
     else:
         positive = evidence.mean(axis=(1, 2))  # as the network has it
     decision = predictor.card.decision()
-    says_positive = decision.predict(decision.probabilities(positive)) == 1  # (n,)
-    evidence = np.where(says_positive[:, None, None], evidence, -evidence)
-    return np.stack([_heat(one, size) for one in evidence])
+    return evidence_for(decision.predict(decision.probabilities(positive)), evidence, size)
+
+
+def evidence_for(y_pred: np.ndarray, evidence: np.ndarray, size: int) -> np.ndarray:
+    """Heat-maps as `heat_maps` gives them.
+
+    Args:
+        y_pred: (n,) of 0 and 1, the class that each map is to speak for.
+        evidence: float (n, height, width), how much each place speaks for class 1.
+        size: Side of the maps, in pixels.
+    """
+    towards = np.where(np.asarray(y_pred)[:, None, None] == 1, evidence, -evidence)
+    return np.stack([_heat(one, size) for one in towards])
+
+
+def explained_class(predictor: Predictor, answer: Prediction) -> str:
+    """The class that the heat-map of an answer speaks for: the answer, or the nearer class where it is unsure."""
+    names = predictor.card.class_names
+    return names[predictor.card.decision().predict(np.array([answer.probabilities[names[1]]]))[0]]
 
 
 def _heat(evidence: np.ndarray, size: int) -> np.ndarray:

@@ -38,8 +38,8 @@ def command(
         say("This network learned from drawings, not photographs: its answers about photographs mean nothing.")
     arguments = PhotoArguments(photos)
     if out is not None:
-        return _sum_up(arguments, _write_answers(predictor, arguments, out))
-    return _sum_up(arguments, _show_answers(predictor, arguments, as_json))
+        return sum_up(arguments, _write_answers(predictor, arguments, out))
+    return sum_up(arguments, _show_answers(predictor, arguments, as_json))
 
 
 def _show_answers(predictor: Predictor, arguments: PhotoArguments, as_json: bool) -> Counter[str]:
@@ -100,7 +100,12 @@ def show_answer(answer: Prediction | Failure, more: str = "") -> None:
     show(f"{answer.label:<8} {shown}  {answer.path}{more}")
 
 
-def _sum_up(arguments: PhotoArguments, labels: Counter[str]) -> int:
+def sum_up(arguments: PhotoArguments, labels: Counter[str]) -> int:
+    """Say what was passed over and what failed; returns the exit code.
+
+    Raises:
+        DataError: if there was no photo at all.
+    """
     if arguments.skipped:
         say(f"{arguments.skipped} files of other kinds were skipped")
     if not labels.total():

@@ -8,16 +8,18 @@ white, every mode becomes RGB, of an animation the first frame counts; every fai
 import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, features
 
 from dogvscat.errors import ImageError
+
+Result = TypeVar("Result")
 
 DECODER_VERSION = 1
 """Raise it when the same file gives other pixels: cached pictures of older versions are then not used."""
@@ -109,6 +111,28 @@ def read_photo(path: Path) -> bytes:
         raise ImageError(str(path), "unreadable", f"cannot be read: {error}") from None
 
 
+def decode_to_show(data: bytes, path: str, longest_side: int) -> np.ndarray:
+    """The photo for people to look at: its aspect kept, never enlarged.
+
+    Args:
+        data: The whole file.
+        path: What to call it in errors.
+        longest_side: Of the result, at most, in pixels.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    return _opened(data, path, lambda image: np.asarray(_upright(image, path, _fitting(image, longest_side))[0]))
+
+
+def _fitting(image: Image.Image, longest_side: int) -> tuple[int, int]:
+    scale = min(1.0, longest_side / max(image.size))
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+
+
 def decode_image(image: Image.Image, path: str, image_size: int) -> np.ndarray:
     """As `decode`, for a picture that is open in Pillow.
 
@@ -138,12 +162,16 @@ def decode_array(array: np.ndarray, path: str, image_size: int) -> np.ndarray:
 
 def examine(data: bytes, path: str, image_size: int) -> Picture:
     """As `decode`, with width, height and mode as well."""
+    return _opened(data, path, lambda image: _render(image, path, image_size))
+
+
+def _opened(data: bytes, path: str, render: Callable[[Image.Image], Result]) -> Result:
     if not data:
         raise ImageError(path, "empty", "the file is empty")
     with _errors_named(path):
         try:
             with Image.open(BytesIO(data), formats=FORMATS) as image:
-                return _render(image, path, image_size)
+                return render(image)
         except Image.UnidentifiedImageError:
             raise _not_a_photo(data, path) from None
 
@@ -183,10 +211,15 @@ def _check_size(image: Image.Image, path: str) -> None:
 
 
 def _render(image: Image.Image, path: str, image_size: int) -> Picture:
-    width, height = image.size
     mode = image.mode
+    rgb, width, height = _upright(image, path, (image_size, image_size))
+    return Picture(np.asarray(rgb), width, height, mode)  # (image_size, image_size, 3)
+
+
+def _upright(image: Image.Image, path: str, size: tuple[int, int]) -> tuple[Image.Image, int, int]:
+    """The picture in RGB as it is seen, stretched to `size` before it is turned; and its own width and height."""
     _check_size(image, path)
-    size = (image_size, image_size)
+    width, height = image.size
     draft = image.draft("RGB", size)  # JPEG only: decode at 1/2, 1/4 or 1/8, never below the size wanted
     box = draft[1] if draft else None  # 375 rows at 1/2 become 188, of which the last is half beyond the edge
     image.load()
@@ -196,7 +229,7 @@ def _render(image: Image.Image, path: str, image_size: int) -> Picture:
         rgb = rgb.transpose(_TRANSPOSE[orientation])
     if orientation >= 5:
         width, height = height, width
-    return Picture(np.asarray(rgb), width, height, mode)  # (image_size, image_size, 3)
+    return rgb, width, height
 
 
 def _orientation(image: Image.Image) -> int:
