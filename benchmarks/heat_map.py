@@ -2,10 +2,10 @@
 
     python benchmarks/heat_map.py PHOTOS [--model RUN] [--count 200]
 
-PHOTOS is a folder or archive with a folder a class. First, the hottest part of each photo is hidden, and in another copy
-a part of the same shape at a random place (the map moved around the borders): by how much does the probability of the
-answer fall? Then every kernel of the graph is replaced by random numbers of the same spread (Adebayo et al., Sanity
-checks for saliency maps, 2018): the heat-maps must become others.
+PHOTOS is a folder or archive with a folder a class. First, the hottest part of each photo is hidden, and in other
+copies a part of the same shape at a random place (the map moved around the borders): by how much does the probability
+of the answer fall? Then every kernel of the graph is replaced by random numbers of the same spread (Adebayo et al.,
+Sanity checks for saliency maps, 2018): the heat-maps must become others.
 """
 
 import argparse
