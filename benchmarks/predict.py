@@ -4,9 +4,9 @@
 
 Three tables. *Cold*: from starting a process to the answer about one photo: `dogvscat predict`, a script of NumPy,
 Pillow and ONNX Runtime that does the same without any check, and the Keras way (`load_model`, `load_img`, `predict`)
-with the same network, in turns. *Folder*: photos of 500 x 375 pixels, made of PHOTOS; the goal is 90 % of what decoding alone
-(D files a second) and the network alone (N) allow together, 1 / (1 / D + 1 / N), and 5 times the Keras loop. *Memory*:
-resident memory of `predict --out` after a tenth of very many photos and at the end.
+with the same network, in turns. *Folder*: photos of 500 x 375 pixels, made of PHOTOS; the goal is 90 % of what decoding
+alone (D files a second) and the network alone (N) allow together, 1 / (1 / D + 1 / N), and 5 times the Keras loop.
+*Memory*: resident memory of `predict` after a tenth of very many photos, and near the end.
 """
 
 import argparse
@@ -159,17 +159,17 @@ class Bench:
 
     def memory(self, num_files: int) -> Iterator[str]:
         """Resident memory of a long run."""
-        out = self.scratch / "results.csv"
-        command = [sys.executable, "-m", "dogvscat", "predict", "--model", str(self.predictor.bundle.folder)]
-        with subprocess.Popen([*command, "-", "--out", str(out)], stdin=subprocess.PIPE, text=True) as process:
-            resident = {}
-            for number in range(num_files):
-                print(self.photos[number % len(self.photos)], file=process.stdin)
-                if number + 1 in (num_files // 10, num_files):
-                    resident[number + 1] = _resident_megabytes(process.pid)
-        yield "| photos given to `predict - --out results.csv` | resident memory, MB |\n|---|---|"
-        for number, megabytes in resident.items():
-            yield f"| {number:,} | {megabytes:.0f} |"
+        listing = self.scratch / "photos.txt"
+        writing.write_text(listing, "".join(f"{self.photos[i % len(self.photos)]}\n" for i in range(num_files)))
+        command = [sys.executable, "-m", "dogvscat", "predict", "--json", "--model", str(self.predictor.bundle.folder)]
+        yield "| answered by `predict -` | resident memory, MB |\n|---|---|"
+        with (
+            listing.open("rb") as paths,
+            subprocess.Popen([*command, "-"], stdin=paths, stdout=subprocess.PIPE) as process,
+        ):
+            for number, _ in enumerate(process.stdout or (), start=1):
+                if number in (num_files // 10, num_files // 2, num_files * 19 // 20):
+                    yield f"| {number:,} of {num_files:,} | {_resident_megabytes(process.pid):.0f} |"
 
     def _decoded(self, files: list[Path]) -> np.ndarray:
         with ThreadPoolExecutor(self.predictor.threads) as pool:

@@ -100,7 +100,7 @@ def test_threads_may_share_a_picture() -> None:
     for name in ("PNG", "JPEG"):
         image = Image.open(io.BytesIO(FILES[name]))
         with ThreadPoolExecutor(8) as pool:
-            results = list(pool.map(lambda _, image=image: decode_image(image, "shared", SIZE), range(16)))  # type: ignore[misc]
+            results = list(pool.map(lambda _, image=image: decode_image(image, "shared", SIZE), range(16)))
         for result in results:
             np.testing.assert_array_equal(result, decode(FILES[name], "file", SIZE))
 
