@@ -29,6 +29,11 @@ def need_export_extra(*packages: str) -> None:
     _need("export", packages)
 
 
+def need_parquet_extra() -> None:
+    """As `need_train_extra`, for the extra `parquet`."""
+    _need("parquet", ("pyarrow",))
+
+
 def _need(extra: str, packages: tuple[str, ...]) -> None:
     for name in packages:
         if find_spec(name) is None:

@@ -14,6 +14,7 @@ from dogvscat.cli import (
     compare,
     evaluate,
     export,
+    explain,
     fetch,
     lr_find,
     predict,
@@ -31,6 +32,7 @@ FIRST_SCREEN = """\
 dogvscat tells dogs from cats in photographs, learning from scratch.
 
   dogvscat predict photo.jpg       what is on a photo (a network comes with the package)
+  dogvscat explain photo.jpg --out why/    where in the photo the answer comes from
   dogvscat train photos/           train your own from a folder or zip: one folder a class
   dogvscat audit photos/           find broken, doubled and doubtful photos first
   dogvscat evaluate runs/classic-1 photos/ --out judged/    judge a network on other photos
@@ -65,7 +67,22 @@ def first(
             speaking.show(line)
 
 
-for module in (predict, train, evaluate, compare, runs, study, tune, lr_find, audit, export, fetch, sample, cache):
+for module in (
+    predict,
+    explain,
+    train,
+    evaluate,
+    compare,
+    runs,
+    study,
+    tune,
+    lr_find,
+    audit,
+    export,
+    fetch,
+    sample,
+    cache,
+):
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
 
 

@@ -1,0 +1,228 @@
+"""How soon is the first answer there, how many photos a second, and how much memory? Beside a bare script and Keras.
+
+    python benchmarks/predict.py PHOTOS --out FILE.md [--model RUN] [--rounds 7] [--files 2000] [--memory-files 100000]
+
+Three tables. *Cold*: from starting a process to the answer about one photo: `dogvscat predict`, a script of NumPy,
+Pillow and ONNX Runtime that does the same without any check, and the Keras way (`load_model`, `load_img`, `predict`)
+with the same network, in turns. *Folder*: photos of 500 x 375 pixels, made of PHOTOS; the goal is 90 % of what decoding
+alone (D files a second) and the network alone (N) allow together, 1 / (1 / D + 1 / N), and 5 times the Keras loop.
+*Memory*: resident memory of `predict` after a tenth of very many photos, and near the end.
+"""
+
+import argparse
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dogvscat import writing
+from dogvscat.bundle.folder import find_bundle
+from dogvscat.bundle.graph import open_graph, run_graph
+from dogvscat.bundle.predictor import BATCH_SIZE, Predictor
+from dogvscat.photos.decoder import decode_photo
+
+BARE = """\
+import sys
+import numpy as np
+import onnxruntime
+from PIL import Image
+session = onnxruntime.InferenceSession(sys.argv[1])
+size = int(sys.argv[3])
+with Image.open(sys.argv[2]) as image:
+    image.draft("RGB", (size, size))
+    pixels = np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
+(logit,) = session.run(["logit"], {"pixels": pixels[None]})
+print(1 / (1 + np.exp(-logit[0, 0])))
+"""
+
+KERAS = """\
+import os, sys, time
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras
+import numpy as np
+from dogvscat.learning.networks import _Brightness
+from dogvscat.learning.normalization import BatchNormalization
+own = {"_Brightness": _Brightness, "BatchNormalization": BatchNormalization}
+model = keras.saving.load_model(sys.argv[1], custom_objects=own)
+size = int(sys.argv[2])
+started = time.perf_counter()
+for photo in sys.argv[3:]:
+    image = keras.utils.load_img(photo, target_size=(size, size), interpolation="bilinear")
+    pixels = keras.utils.img_to_array(image, dtype="uint8")[None]
+    logit = model.predict(pixels, verbose=0)[0, 0]
+    print(1 / (1 + np.exp(-logit)))
+    if photo == sys.argv[3]:
+        started = time.perf_counter()  # the first call builds the function
+print((len(sys.argv) - 4) / (time.perf_counter() - started), file=sys.stderr)
+"""
+
+
+def main() -> None:
+    """Measure and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path, help="a folder of photos")
+    parser.add_argument("--model", type=Path, help="a run folder or a bundle; the shipped one if not given")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--memory-files", type=int, default=100_000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), arguments.model, list(_camera_like(arguments.photos, Path(folder))))
+        lines = [*bench.cold(arguments.rounds), "", *bench.folder_of_photos(arguments.files, arguments.rounds)]
+        lines += ["", *bench.memory(arguments.memory_files)] if arguments.memory_files else []
+    text = "\n".join(lines) + "\n"
+    print(text)
+    writing.write_text(arguments.out, text)
+
+
+class Bench:
+    """A model, photos, and the three measurements."""
+
+    def __init__(self, scratch: Path, model: Path | None, photos: list[Path]) -> None:
+        self.scratch, self.photos = scratch, photos
+        self.predictor = Predictor.load(model)  # checks the golden pictures, once
+        self.size = self.predictor.card.image_size
+        bundle = find_bundle(model)
+        self.keras_model = scratch / "model.keras"
+        self.bare, self.keras = scratch / "bare.py", scratch / "keras_way.py"
+        writing.write_text(self.bare, BARE)
+        writing.write_text(self.keras, KERAS)
+        _save_keras(bundle, self.keras_model)
+        photo = str(photos[0])
+        python, size = sys.executable, str(self.size)
+        self.commands = {
+            "dogvscat predict": [python, "-m", "dogvscat", "predict", "--model", str(bundle), photo],
+            "bare script": [python, str(self.bare), str(bundle / "model.onnx"), photo, size],
+            "the Keras way": [python, str(self.keras), str(self.keras_model), size, photo],
+        }
+
+    def cold(self, rounds: int) -> Iterator[str]:
+        """From process to answer, in turns, after one unmeasured turn."""
+        seconds: dict[str, list[float]] = {name: [] for name in self.commands}
+        memory: dict[str, float] = {}
+        for turn in range(rounds + 1):
+            for name, command in self.commands.items():
+                elapsed, memory[name] = _run(command)
+                seconds[name] += [elapsed] if turn else []
+        ours = statistics.median(seconds["dogvscat predict"])
+        yield f"| cold, one photo, median of {rounds} | seconds | least | ours is | resident memory, MB |"
+        yield "|---|---|---|---|---|"
+        for name, values in seconds.items():
+            middle = statistics.median(values)
+            relation = "" if name == "dogvscat predict" else f"{ours / middle:.2f} of it, {middle / ours:.1f} x faster"
+            yield f"| {name} | {middle:.3f} | {min(values):.3f} | {relation} | {memory[name]:.0f} |"
+
+    def folder_of_photos(self, num_files: int, rounds: int) -> Iterator[str]:
+        """Files a second: decoding alone, the network alone, both as we do it, the Keras loop."""
+        files = [self.photos[i % len(self.photos)] for i in range(num_files)]
+        pixels = self._decoded(files)
+        threads = self.predictor.threads
+        narrow = open_graph(self.predictor.bundle.model, "the bundle", 1)
+        batches = [pixels[i : i + BATCH_SIZE] for i in range(0, len(pixels), BATCH_SIZE)]
+
+        def side_by_side() -> None:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(lambda batch: run_graph(narrow, batch), batches))
+
+        measured: dict[str, Callable[[], object]] = {
+            "decoding alone (D)": lambda: self._decoded(files),
+            "network alone (N), a batch a thread": side_by_side,
+            "network alone (N), all threads a batch": lambda: [self.predictor.logits(batch) for batch in batches],
+            "dogvscat": lambda: self.predictor.predict(files),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in measured}
+        for _ in range(max(1, rounds // 2)):
+            for name, measure in measured.items():
+                started = time.perf_counter()
+                measure()
+                rates[name].append(num_files / (time.perf_counter() - started))
+        keras = self._keras_rate(min(num_files, 100))
+        best = {name: statistics.median(values) for name, values in rates.items()}
+        network = max(rate for name, rate in best.items() if "(N)" in name)
+        possible = 1 / (1 / best["decoding alone (D)"] + 1 / network)
+        yield f"| {num_files:,} photos of 500 x 375, {threads} threads | photos a second |"
+        yield "|---|---|"
+        for name, rate in best.items():
+            yield f"| {name} | {rate:.0f} |"
+        yield f"| possible: 1 / (1 / D + 1 / N) | {possible:.0f}; ours is {best['dogvscat'] / possible:.0%} of it |"
+        yield f"| the Keras loop | {keras:.1f}; ours is {best['dogvscat'] / keras:.1f} times it |"
+
+    def memory(self, num_files: int) -> Iterator[str]:
+        """Resident memory of a long run."""
+        listing = self.scratch / "photos.txt"
+        writing.write_text(listing, "".join(f"{self.photos[i % len(self.photos)]}\n" for i in range(num_files)))
+        command = [sys.executable, "-m", "dogvscat", "predict", "--json", "--model", str(self.predictor.bundle.folder)]
+        yield "| answered by `predict -` | resident memory, MB |\n|---|---|"
+        with (
+            listing.open("rb") as paths,
+            subprocess.Popen([*command, "-"], stdin=paths, stdout=subprocess.PIPE) as process,
+        ):
+            for number, _ in enumerate(process.stdout or (), start=1):
+                if number in (num_files // 10, num_files // 2, num_files * 19 // 20):
+                    yield f"| {number:,} of {num_files:,} | {_resident_megabytes(process.pid):.0f} |"
+
+    def _decoded(self, files: list[Path]) -> np.ndarray:
+        with ThreadPoolExecutor(self.predictor.threads) as pool:
+            return np.stack(list(pool.map(lambda file: decode_photo(file, self.size), files)))
+
+    def _keras_rate(self, num_files: int) -> float:
+        files = [str(self.photos[i % len(self.photos)]) for i in range(num_files + 1)]
+        command = [sys.executable, str(self.keras), str(self.keras_model), str(self.size), *files]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return float(done.stderr.splitlines()[-1])
+
+
+def _camera_like(photos: Path, scratch: Path) -> Iterator[Path]:
+    """JPEG files of 500 x 375 pixels made of the first 200 photos."""
+    for number, photo in enumerate(sorted(photos.rglob("*.jpg"))[:200]):
+        file = scratch / f"{number:04d}.jpg"
+        buffer = io.BytesIO()
+        with Image.open(photo) as image:
+            image.convert("RGB").resize((500, 375), Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=90)
+        writing.write_bytes(file, buffer.getvalue())
+        yield file
+
+
+def _save_keras(bundle: Path, file: Path) -> None:
+    """The same network as a .keras file, made in a process of its own: Keras must not slow this one."""
+    program = (
+        "import sys; from pathlib import Path; from dogvscat.bundle.folder import load_bundle; "
+        "from dogvscat.learning.looking import bundled_network; "
+        "from dogvscat.learning.networks import averaged_over_flips; "
+        "bundle = load_bundle(Path(sys.argv[1])); network = bundled_network(bundle); "
+        "both = averaged_over_flips(network) if bundle.card.config.network.flip_averaging else network; "
+        "both.save(sys.argv[2])"
+    )
+    subprocess.run([sys.executable, "-c", program, str(bundle), str(file)], check=True, capture_output=True)
+
+
+def _run(command: list[str]) -> tuple[float, float]:
+    """Seconds from start to end of a process, and the most memory it had, in MB."""
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        answer = process.stdout.read() if process.stdout else b""
+        _, status, usage = os.wait4(process.pid, 0)
+        elapsed = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode or not answer:
+        raise RuntimeError(f"{' '.join(command)} failed")
+    return elapsed, usage.ru_maxrss / 1024
+
+
+def _resident_megabytes(pid: int) -> float:
+    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(next(line for line in text.splitlines() if line.startswith("VmRSS:")).split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    main()
