@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -180,9 +180,9 @@ class Predictor:
             while window := list(itertools.islice(numbered, BATCH_SIZE)):
                 waiting.append([pool.submit(self._decode, number, photo) for number, photo in window])
                 if len(waiting) > _BATCHES_AHEAD:
-                    yield from self._answer([future.result() for future in waiting.pop(0)])
+                    yield from self._answered([future.result() for future in waiting.pop(0)])
             for futures in waiting:
-                yield from self._answer([future.result() for future in futures])
+                yield from self._answered([future.result() for future in futures])
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -195,24 +195,41 @@ class Predictor:
         except ImageError as error:
             return path, error
 
-    def _answer(self, decoded: list[tuple[str, np.ndarray | ImageError]]) -> Iterator[Prediction | Failure]:
-        pixels = [picture for _, picture in decoded if isinstance(picture, np.ndarray)]
-        answers = self._judge(np.stack(pixels)) if pixels else iter(())
-        for path, picture in decoded:
-            if isinstance(picture, ImageError):
-                yield Failure(path, picture.code, picture.reason, picture.hint)
-            else:
-                yield Prediction(path, *next(answers))
+    def answer(self, pixels: np.ndarray, names: Sequence[str]) -> list[Prediction]:
+        """The answers for decoded pictures, in order.
 
-    def _judge(self, pixels: np.ndarray) -> Iterator[tuple[str, dict[str, float], float | None]]:
-        """Label, probabilities and probability of neither for each picture."""
-        decision, names = self.card.decision(), self.card.class_names
+        Args:
+            pixels: uint8 (num_images, image_size, image_size, 3), as the decoder gives them.
+            names: What to call each picture.
+
+        Raises:
+            ModelError: if the graph does not answer as it should.
+        """
+        if not len(pixels):
+            return []
+        decision, (negative, positive) = self.card.decision(), self.card.class_names
         logits = self.logits(pixels)
         y_prob = decision.probabilities(logits.positive)
         unsure = decision.is_unsure(y_prob, logits.neither)
         neither = [None] * len(pixels) if logits.neither is None else sigmoid(logits.neither).tolist()
-        for answer, is_unsure, probability, missing in zip(
-            decision.predict(y_prob), unsure, y_prob.tolist(), neither, strict=True
-        ):
-            label = UNSURE if is_unsure else names[answer]
-            yield label, {names[0]: 1.0 - probability, names[1]: probability}, missing
+        columns = zip(names, decision.predict(y_prob), unsure, y_prob.tolist(), neither, strict=True)
+        return [
+            Prediction(
+                name,
+                UNSURE if is_unsure else self.card.class_names[y_pred],
+                {negative: 1.0 - probability, positive: probability},
+                missing,
+            )
+            for name, y_pred, is_unsure, probability, missing in columns
+        ]
+
+    def _answered(self, decoded: Sequence[tuple[str, np.ndarray | ImageError]]) -> Iterator[Prediction | Failure]:
+        good = [(name, picture) for name, picture in decoded if isinstance(picture, np.ndarray)]
+        size = self.card.image_size
+        pixels = np.array([picture for _, picture in good], dtype=np.uint8).reshape(-1, size, size, 3)
+        answers = iter(self.answer(pixels, [name for name, _ in good]))
+        for name, picture in decoded:
+            if isinstance(picture, ImageError):
+                yield Failure(name, picture.code, picture.reason, picture.hint)
+            else:
+                yield next(answers)
