@@ -46,13 +46,30 @@ def painted(photo: np.ndarray, heat: np.ndarray) -> np.ndarray:
     Returns:
         uint8 (height, width, 3).
     """
-    height, width = photo.shape[:2]
+    color, opacity = _colored(heat, *photo.shape[:2])
+    return np.rint(photo * (1.0 - opacity) + color * opacity).astype(np.uint8)
+
+
+def layer(heat: np.ndarray) -> np.ndarray:
+    """A heat-map as a picture to lay over the photo, stretched to its size: what `painted` paints, without the photo.
+
+    Args:
+        heat: float64 (height, width) in 0..1.
+
+    Returns:
+        uint8 (height, width, 4), RGBA.
+    """
+    color, opacity = _colored(heat, *heat.shape)
+    return np.rint(np.concatenate([color, 255.0 * opacity], axis=2)).astype(np.uint8)
+
+
+def _colored(heat: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Colours, float64 (height, width, 3) in 0..255, and how much they cover, float64 (height, width, 1) in 0..1."""
     strength = np.clip(_resized(heat, height, width), 0.0, 1.0)  # (height, width)
     place = strength * (len(_COLORS) - 1)
     below = np.minimum(place.astype(np.int64), len(_COLORS) - 2)
     color = _COLORS[below] + (place - below)[..., None] * (_COLORS[below + 1] - _COLORS[below])  # (height, width, 3)
-    opacity = _OPACITY * strength[..., None]
-    return np.rint(photo * (1.0 - opacity) + color * opacity).astype(np.uint8)
+    return color, _OPACITY * strength[..., None]
 
 
 def _occluded(predictor: Predictor, picture: np.ndarray) -> np.ndarray:

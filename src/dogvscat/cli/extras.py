@@ -24,6 +24,11 @@ def need_explore_extra() -> None:
     _need("explore", (*_TRAIN, "optuna"))
 
 
+def need_serve_extra() -> None:
+    """As `need_train_extra`, for the extra `serve`."""
+    _need("serve", ("fastapi", "uvicorn", "prometheus_client", "python_multipart"))
+
+
 def _need(extra: str, packages: tuple[str, ...]) -> None:
     for name in packages:
         if find_spec(name) is None:

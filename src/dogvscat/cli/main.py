@@ -18,6 +18,7 @@ from dogvscat.cli import (
     predict,
     runs,
     sample,
+    serve,
     speaking,
     study,
     train,
@@ -30,6 +31,7 @@ FIRST_SCREEN = """\
 dogvscat tells dogs from cats in photographs, learning from scratch.
 
   dogvscat predict photo.jpg       what is on a photo (a network comes with the package)
+  dogvscat serve                   a page and an HTTP service: drop photos in the browser
   dogvscat train photos/           train your own from a folder or zip: one folder a class
   dogvscat audit photos/           find broken, doubled and doubtful photos first
   dogvscat evaluate runs/classic-1 photos/ --out judged/    judge a network on other photos
@@ -63,7 +65,7 @@ def first(
             speaking.show(line)
 
 
-for module in (predict, train, evaluate, compare, runs, study, tune, lr_find, audit, fetch, sample, cache):
+for module in (predict, serve, train, evaluate, compare, runs, study, tune, lr_find, audit, fetch, sample, cache):
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
 
 

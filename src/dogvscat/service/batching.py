@@ -1,4 +1,4 @@
-"""Micro-batching: while a worker thread is busy, what arrives gathers, and then goes together. Nobody waits for company."""
+"""Micro-batching: while a worker thread is busy, what arrives gathers and then goes together; nobody waits for others."""
 
 import asyncio
 from collections import deque

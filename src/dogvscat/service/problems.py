@@ -78,8 +78,9 @@ def _response(request: Request, error: DogvscatError) -> Response:
 
 
 async def _known(request: Request, error: Exception) -> Response:
-    assert_known = error if isinstance(error, DogvscatError) else DogvscatError(str(error))
-    return _response(request, assert_known)
+    if not isinstance(error, DogvscatError) or status_of(error) == 500:
+        raise error  # nothing a client can know of: `_unforeseen` answers, and the log gets the traceback
+    return _response(request, error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
