@@ -1,4 +1,4 @@
-"""The page at `/`: three files of our own and an icon, read once; nothing comes from anywhere else."""
+"""The page at `/`: a few files of our own, read once; nothing comes from anywhere else."""
 
 from importlib.resources import files
 
@@ -6,18 +6,21 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 _FILES = {
-    "": ("index.html", "text/html; charset=utf-8"),
-    "style.css": ("style.css", "text/css; charset=utf-8"),
-    "page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "icon.svg": ("icon.svg", "image/svg+xml"),
+    "index.html": "text/html; charset=utf-8",
+    "style.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "how.js": "text/javascript; charset=utf-8",
+    "words.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
 }
 
 
 def page_routes() -> APIRouter:
     """The page and what belongs to it."""
     routes = APIRouter(include_in_schema=False)
-    for path, (file, media_type) in _FILES.items():
+    for file, media_type in _FILES.items():
         content = files("dogvscat.service").joinpath("page", file).read_bytes()
+        path = "" if file == "index.html" else file
         routes.add_api_route(f"/{path}", _serving(content, media_type), methods=["GET", "HEAD"])
     return routes
 
