@@ -59,7 +59,10 @@ class Problem(BaseModel):
 
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": description}
+    status: {
+        "description": description,
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    }
     for status, description in {
         400: "The picture is damaged or empty.",
         408: "The body came too slowly.",
