@@ -1,6 +1,7 @@
 """The outermost layer: every request is counted, bounded in bytes and time, answered with safe headers, and logged."""
 
 import asyncio
+import logging
 import time
 from contextlib import suppress
 
@@ -22,6 +23,7 @@ _HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+_LOGGER = logging.getLogger(__name__)
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 4 * MEGABYTE
 
@@ -51,6 +53,11 @@ class Edge:
             with self.metrics.request():
                 try:
                     await self.app(scope, exchange.receive, exchange.send)
+                except Exception:
+                    if not exchange.answered:
+                        raise
+                    # Not raised any more: uvicorn would close the connection, though nobody was told that it would.
+                    _LOGGER.exception("a request failed")
                 finally:
                     self._record(scope, exchange)
             await exchange.linger()
@@ -77,6 +84,7 @@ class _Exchange:
         headers = dict(scope["headers"])
         self.started = time.perf_counter()
         self.status = 0
+        self.answered = False
         self.num_bytes = 0
         """Of the body, so far."""
         self._admission = admission
@@ -117,9 +125,11 @@ class _Exchange:
             self.status = message["status"]
             closing = [(b"connection", b"close")] if self._body_open or self._admission.draining else []
             message = {**message, "headers": [*message.get("headers", []), *_HEADERS, *closing]}
-        elif self._body_open and not message.get("more_body", False):
-            message = {**message, "more_body": True}  # `linger` ends it
-            self._lingering = True
+        elif not message.get("more_body", False):
+            self.answered = True
+            if self._body_open:
+                message = {**message, "more_body": True}  # `linger` ends it
+                self._lingering = True
         await self._send(message)
 
     async def linger(self) -> None:
