@@ -92,6 +92,13 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeFixture]:
         yield start
 
 
+@pytest.fixture(scope="module")
+def serve_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeFixture]:
+    """As `serve`, for servers that the tests of a file share."""
+    with _servers(tmp_path_factory) as start:
+        yield start
+
+
 @pytest.fixture(scope="session")
 def linear(tmp_path_factory: pytest.TempPathFactory, untouched_bundle: Path) -> Iterator[Server]:
     """A server whose answers one works out by hand; bodies may have a megabyte."""
@@ -121,7 +128,7 @@ def plain() -> Callable[[Colour], bytes]:
 @pytest.fixture(scope="session")
 def drawn() -> list[bytes]:
     """Four drawn animals as JPEG."""
-    return [encoded(draw(kind, seed, 240), "JPEG") for kind in ("cat", "dog") for seed in (1, 2)]  # type: ignore[arg-type]
+    return [encoded(draw(kind, seed, 240), "JPEG") for kind in ("cat", "dog") for seed in (1, 2)]
 
 
 @pytest.fixture(scope="session")

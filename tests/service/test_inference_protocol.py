@@ -25,8 +25,8 @@ def _list(items: object) -> dict[str, Any]:
 TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
 DATA = {"anyOf": [{"$ref": "#/$defs/tensor_data"}, {"type": "number"}, TEXT, {"type": "boolean"}]}
 TENSOR = ("name", "shape", "datatype", "data")
-# What this needs of components.schemas in kserve/open-inference-protocol, specification/protocol/open_inference_rest.yaml
-# (commit 18d5991e9e45). Properties that are not listed are allowed there.
+# What this needs of components.schemas in specification/protocol/open_inference_rest.yaml of
+# https://github.com/kserve/open-inference-protocol (commit 18d5991e9e45). Properties that are not listed are allowed there.
 SCHEMAS: dict[str, Any] = {
     "tensor_data": _list(DATA),
     "metadata_tensor": _object(("name", "datatype", "shape"), name=TEXT, datatype=TEXT, shape=_list(WHOLE)),
@@ -177,6 +177,8 @@ def test_what_is_no_json(linear) -> None:
     check(large.json(), "inference_error_response")
 
 
-def test_the_bundle_folder_of_a_run_is_named_by_its_run(serve, linear_bundle: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_bundle_folder_of_a_run_is_named_by_its_run(
+    serve, linear_bundle: Callable[..., Path], tmp_path: Path
+) -> None:
     server = serve("--model", linear_bundle(tmp_path / "fast-1" / "bundle").parent)
     assert server.client.get("/v2/models/fast-1").status_code == 200

@@ -95,7 +95,9 @@ def test_a_picture_that_breaks_the_network_breaks_its_own_answer_only(
     assert Counter(answers[0::3]) == {(500, None): 40}
     assert Counter(answers[1::3]) == {(200, "dog"): 40}
     assert Counter(answers[2::3]) == {(200, "cat"): 40}
-    largest = [size for size in (1, 2, 4, 8) if server.metrics()[f'batch_size_bucket{{le="{size}.0"}}'] < batches(server)]
+    largest = [
+        size for size in (1, 2, 4, 8) if server.metrics()[f'batch_size_bucket{{le="{size}.0"}}'] < batches(server)
+    ]
     assert largest, "no two pictures ever went together, so nothing was tested"
     tracebacks = [line["traceback"] for line in server.log() if "traceback" in line]
     assert len(tracebacks) == 40

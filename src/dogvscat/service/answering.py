@@ -15,6 +15,7 @@ from PIL import Image
 
 from dogvscat.bundle.heat_map import heat_maps, layer
 from dogvscat.bundle.predictor import Prediction, Predictor
+from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import decode
 from dogvscat.service.admission import Admission
 from dogvscat.service.batching import Batcher
@@ -80,15 +81,14 @@ class Answering:
         """Call a function where it delays nobody."""
         return await asyncio.get_running_loop().run_in_executor(self._decoding, lambda: work(*args, **kwargs))
 
-    async def uploads(self, pictures: Sequence[Upload], explain: bool) -> list[Answer | Exception]:
-        """The answers for some pictures, in order, errors in place.
+    async def uploads(self, pictures: Sequence[Upload], explain: bool) -> list[Answer | ImageError]:
+        """The answers for some pictures, in order; one that cannot be used has its error in its place.
 
         Raises:
             RequestError: 429 or 503 where there is no place or it takes too long.
         """
         async with self._turn(len(pictures)):
-            tasks = [self._upload(picture, explain) for picture in pictures]
-            return list(await asyncio.gather(*tasks, return_exceptions=True))  # type: ignore[arg-type]
+            return await asyncio.gather(*(self._upload(picture, explain) for picture in pictures))
 
     async def pixels(self, pixels: np.ndarray) -> list[Prediction]:
         """The answers for decoded pictures, uint8 (num_images, image_size, image_size, 3); raises as `uploads`."""
@@ -107,9 +107,11 @@ class Answering:
             message = f"there was no answer within {limits.answer_seconds:g} seconds"
             raise RequestError(503, "deadline", message, retry_seconds=limits.retry_seconds) from None
 
-    async def _upload(self, upload: Upload, explain: bool) -> Answer:
-        size = self.predictor.card.image_size
-        pixels = await self.in_thread(decode, bytes(upload.data), upload.name, size)
+    async def _upload(self, upload: Upload, explain: bool) -> Answer | ImageError:
+        try:
+            pixels = await self.in_thread(decode, bytes(upload.data), upload.name, self.predictor.card.image_size)
+        except ImageError as error:
+            return error
         prediction = await self._predicted((pixels, upload.name))
         return Answer(prediction, await self._heat_maps.result(pixels) if explain else None)
 

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from dogvscat.errors import DogvscatError, ImageError
+from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import FORMATS, MAX_PIXELS
 from dogvscat.service.answering import Answer, Answering, data_url
 from dogvscat.service.problems import problem_response
@@ -115,9 +115,6 @@ def api_routes(answering: Answering, model: dict[str, Any]) -> APIRouter:
             pictures = await answering.in_thread(form_pictures, body, boundary, limits.pictures)
         del body
         answers = await answering.uploads(pictures, explain)
-        for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, ImageError):
-                raise answer
         if len(answers) == 1 and isinstance(answers[0], ImageError):
             return problem_response(answers[0], pictures[0].name)
         rows = [_row(picture.name, answer) for picture, answer in zip(pictures, answers, strict=True)]
@@ -156,7 +153,7 @@ def model_document(answering: Answering, name: str, version: str) -> dict[str, A
     }
 
 
-def _row(name: str, answer: Answer | DogvscatError) -> dict[str, Any]:
+def _row(name: str, answer: Answer | ImageError) -> dict[str, Any]:
     if isinstance(answer, ImageError):
         return {"name": name, "error": {"code": answer.code, "message": answer.reason, "hint": answer.hint}}
     prediction = answer.prediction

@@ -1,4 +1,4 @@
-"""Micro-batching: while a worker thread is busy, what arrives gathers and then goes together; nobody waits for others."""
+"""Micro-batching: while a worker thread is busy, what arrives gathers and then goes together."""
 
 import asyncio
 from collections import deque
