@@ -136,6 +136,19 @@ def test_what_is_no_http(linear) -> None:
     assert linear.client.get("/v2/health/ready").status_code == 200
 
 
+def test_nonsense_after_an_answer_has_begun(linear) -> None:
+    head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    with socket.create_connection(("127.0.0.1", linear.port)) as connection:
+        connection.sendall(head)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
+        connection.sendall(b"no length of a chunk\r\n" * 10)
+        with suppress(ConnectionError):
+            while connection.recv(65536):
+                pass
+    assert linear.client.get("/v2/health/ready").status_code == 200
+    assert "Traceback" not in linear.stderr()
+
+
 def test_a_body_where_none_is_wanted_is_not_read_for_ever(linear) -> None:
     head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer, sent = answer_to(linear.port, head, endless=b"8000\r\n" + bytes(0x8000) + b"\r\n")

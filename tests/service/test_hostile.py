@@ -86,7 +86,7 @@ def test_every_file_gets_an_answer_or_a_reason(linear, plain: Callable[..., byte
         document = response.json()
         assert document["detail"] if response.status_code != 200 else document["predictions"][0]["label"]
     assert linear.predict(plain((200, 30, 20))).content == canary
-    assert "Traceback" not in linear.stderr()
+    assert "Traceback" not in linear.stderr(), linear.stderr()
 
 
 def test_a_bomb_is_refused_before_it_is_decoded(linear) -> None:

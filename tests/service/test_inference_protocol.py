@@ -26,7 +26,7 @@ TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
 DATA = {"anyOf": [{"$ref": "#/$defs/tensor_data"}, {"type": "number"}, TEXT, {"type": "boolean"}]}
 TENSOR = ("name", "shape", "datatype", "data")
 # What this needs of components.schemas in specification/protocol/open_inference_rest.yaml of
-# https://github.com/kserve/open-inference-protocol (commit 18d5991e9e45). Properties that are not listed are allowed there.
+# https://github.com/kserve/open-inference-protocol, commit 18d5991e9e45. Other properties are allowed there.
 SCHEMAS: dict[str, Any] = {
     "tensor_data": _list(DATA),
     "metadata_tensor": _object(("name", "datatype", "shape"), name=TEXT, datatype=TEXT, shape=_list(WHOLE)),

@@ -19,14 +19,31 @@ class Admission:
         self.body_bytes = 0
         """Held by requests that are not answered yet."""
 
-    def check(self, pictures: int = 1) -> None:
-        """Make sure that so many pictures may come in.
+    def check(self) -> None:
+        """Make sure that a request may come in, before anything is done for it.
 
         Raises:
             RequestError: 503 while the service stops, 429 where the queue is full.
         """
         if self.draining:
             raise RequestError(503, "stopping", "this server is stopping", retry_seconds=self.limits.retry_seconds)
+        self._check_room(1)
+
+    @contextmanager
+    def places(self, pictures: int) -> Iterator[None]:
+        """Have so many places in the queue inside the block. Who came in before the service stops still gets them.
+
+        Raises:
+            RequestError: 429 where there are not as many.
+        """
+        self._check_room(pictures)
+        self.waiting += pictures
+        try:
+            yield
+        finally:
+            self.waiting -= pictures
+
+    def _check_room(self, pictures: int) -> None:
         if self.waiting + pictures > self.limits.waiting:
             raise RequestError(
                 429,
@@ -35,16 +52,6 @@ class Admission:
                 hint="Try again after the seconds in Retry-After, with fewer pictures at once.",
                 retry_seconds=self.limits.retry_seconds,
             )
-
-    @contextmanager
-    def places(self, pictures: int) -> Iterator[None]:
-        """Have so many places in the queue inside the block; raises as `check`."""
-        self.check(pictures)
-        self.waiting += pictures
-        try:
-            yield
-        finally:
-            self.waiting -= pictures
 
     def hold(self, num_bytes: int) -> None:
         """Count bytes of a body that has arrived; `release` them when its request is over.

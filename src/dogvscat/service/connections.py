@@ -38,6 +38,13 @@ class Connection(H11Protocol):
         self._forget_deadline()
         super().connection_lost(exc)
 
+    def send_400_response(self, msg: str) -> None:
+        """Only where there is none yet: what follows an answer may be nonsense as well."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
     def _watch_headers(self) -> None:
         """The client is in state IDLE from the end of one request to the end of the next one's headers."""
         if self.conn.their_state is not h11.IDLE:
