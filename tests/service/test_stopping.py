@@ -114,6 +114,7 @@ def test_workers_are_one_service(serve: Serve, untouched_bundle: Path, plain: Ca
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(10))) == {200}
     assert server.metrics()['prediction_total{label="dog"}'] == 50
+    assert any("a worker ended with -9" in line.get("message", "") for line in server.log())
     both = workers_of(server)
     server.process.kill()  # nobody is left to stop them
     assert wait_for(lambda: not [pid for pid in both if running(pid)])

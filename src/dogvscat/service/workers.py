@@ -15,6 +15,7 @@ from multiprocessing.context import SpawnProcess
 from prometheus_client.multiprocess import mark_process_dead
 
 from dogvscat.errors import DogvscatError, Interrupted, ModelError
+from dogvscat.service.access_log import LogWriter
 from dogvscat.service.metrics import FOLDER_VARIABLE
 from dogvscat.service.server import Serving, run
 
@@ -33,7 +34,7 @@ def run_workers(serving: Serving, bound: socket.socket, num_workers: int, ready:
     """As `server.run`, in several processes; one that dies is replaced."""
     with tempfile.TemporaryDirectory(prefix="dogvscat-metrics-") as folder:
         os.environ[FOLDER_VARIABLE] = folder  # before the workers import prometheus_client
-        stop = _Stop()
+        stop, log = _Stop(), LogWriter()
         workers = [_start(serving, bound) for _ in range(num_workers)]
         try:
             names = [_await_ready(worker) for worker in workers]
@@ -42,10 +43,13 @@ def run_workers(serving: Serving, bound: socket.socket, num_workers: int, ready:
                 gone = wait([worker.process.sentinel for worker in workers], timeout=0.2)
                 for index, worker in enumerate(workers):
                     if worker.process.sentinel in gone and not stop.signal:
+                        code = worker.process.exitcode
+                        log.write(level="error", message=f"a worker ended with {code}; another takes its place")
                         mark_process_dead(worker.process.pid, folder)
                         workers[index] = _start(serving, bound)
         finally:
             _stop_all(workers)
+            log.close()
     return Interrupted.exit_code if stop.signal == signal.SIGINT else 0
 
 
