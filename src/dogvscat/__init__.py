@@ -1,3 +1,18 @@
 """Train a dog-or-cat classifier from scratch, judge it honestly, and use it anywhere."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dogvscat.bundle.predictor import Failure, Prediction, Predictor
+
 __version__ = "0.1.0"
+__all__ = ["Predictor", "Prediction", "Failure"]
+
+
+def __getattr__(name: str) -> Any:
+    """What programs use, imported when it is asked for: `import dogvscat` alone loads nothing."""
+    if name in __all__:
+        from dogvscat.bundle import predictor
+
+        return getattr(predictor, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

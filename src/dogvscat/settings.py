@@ -5,7 +5,10 @@ order default < recipe < file < flag (`--set training.epochs=40`) and saved with
 fed back. Unknown keys are errors, with the nearest known key as a suggestion.
 """
 
+import ast
 import difflib
+import inspect
+import itertools
 import json
 import textwrap
 import tomllib
@@ -103,10 +106,26 @@ def to_toml(config: Config, *, explained: bool = False) -> str:
             continue
         lines += ["", f"[{name}]"]
         for key, value in section.model_dump().items():
-            meaning = " ".join((type(section).model_fields[key].description or "").split())
-            lines += [f"# {line}" for line in textwrap.wrap(meaning, 110)] if explained else []
+            meaning = setting_meanings(type(section))[key] if explained else ""
+            lines += [f"# {line}" for line in textwrap.wrap(meaning, 110)]
             lines += [f"{key} = {toml_value(value)}"]
     return "\n".join(lines) + "\n"
+
+
+def setting_meanings(section: type[Section]) -> dict[str, str]:
+    """What the settings of a section mean: the docstrings below them in config.py, on one line each.
+
+    Read from the source when somebody asks. pydantic could collect them, but would on every start of the program, and
+    that takes longer than importing pydantic does.
+    """
+    source = ast.parse(inspect.getsource(section))
+    body = next(node.body for node in source.body if isinstance(node, ast.ClassDef))
+    meanings = {}
+    for setting, docstring in itertools.pairwise(body):
+        match setting, docstring:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                meanings[name] = " ".join(text.split())
+    return meanings
 
 
 def toml_value(value: Any) -> str:

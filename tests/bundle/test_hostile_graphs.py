@@ -10,7 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from dogvscat.bundle.predictor import Predictor, open_graph
+from dogvscat.bundle.graph import open_graph, run_activation, run_graph
+from dogvscat.bundle.predictor import Predictor
 from dogvscat.errors import ModelError
 
 ChangeCard = Callable[[Callable[[dict[str, Any]], Any]], None]
@@ -28,6 +29,18 @@ def graph_of(
         [weights] if weights else [],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+def telling(*nodes: Node) -> bytes:
+    """A graph with a sound logit and whatever the nodes compute as `activation`."""
+    sound = (NUMBERS, node("ReduceMean", "numbers", "logit", axes=[1, 2, 3], keepdims=0))
+    model = onnx.load_from_string(graph_of(*sound, node("Unsqueeze", "logit one", "column"), *nodes))
+    model.graph.node[1].output[0] = "flat_logit"
+    model.graph.node[2].input[0] = "flat_logit"
+    model.graph.node[2].output[0] = "logit"
+    model.graph.initializer.append(helper.make_tensor("one", TensorProto.INT64, [1], [1]))
+    model.graph.output.append(helper.make_tensor_value_info("activation", TensorProto.FLOAT, None))
+    return model.SerializeToString()
 
 
 def node(operator: str, inputs: str, output: str, **attributes: Any) -> Node:
@@ -91,6 +104,35 @@ def test_a_graph_that_is_not_one_of_ours_is_refused(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         Predictor.load(smuggle(graph))
+
+
+def averaged(places: str) -> Node:
+    return node("ReduceMean", places, "activation", axes=[3], keepdims=0)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "shape"),
+    [
+        ([node("Identity", "numbers", "activation")], r"\(1, 32, 32, 3\)"),
+        ([node("Identity", "flat_logit", "activation")], r"\(1,\)"),
+        ([NOTHING, node("Div", "nothing nothing", "undefined"), averaged("undefined")], r"\(1, 32, 32\)"),
+        ([node("Concat", "numbers numbers", "wide", axis=2), averaged("wide")], r"\(1, 32, 64\)"),
+        ([node("Concat", "numbers numbers", "more", axis=0), averaged("more")], r"\(2, 32, 32\)"),
+    ],
+    ids=["four axes", "no places", "no number", "more places than pixels", "more pictures"],
+)
+def test_an_activation_that_is_not_one_of_ours_is_refused(nodes: list[Node], shape: str) -> None:
+    pixels = np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    session = open_graph(telling(*nodes), "here")
+    assert run_graph(session, pixels).positive == pytest.approx([0.0])  # nobody asked for it
+    with pytest.raises(ModelError, match=rf"finite `activation` of shape \(1, height, width\).* it gives {shape}"):
+        run_activation(session, pixels)
+
+
+def test_an_output_of_another_name_is_refused() -> None:
+    graph = telling(node("Identity", "flat_logit", "activation")).replace(b"activation", b"actuations")
+    with pytest.raises(ModelError, match=r"it takes .* and gives .*actuations"):
+        open_graph(graph, "here")
 
 
 def test_a_graph_for_another_size_is_refused(bundle: Path, change_card: ChangeCard) -> None:

@@ -2,9 +2,12 @@
 
 import hashlib
 import io
+import itertools
 import json
 import math
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +123,60 @@ def test_bytes_paths_and_pixels_agree(predictor: Predictor, drawn_photos: Path) 
     pixels = decode(photo.read_bytes(), "", 32)[None]  # (1, 32, 32, 3)
     assert probabilities == {float(predictor.probabilities(pixels)[0])}
     assert 1 / (1 + np.exp(-predictor.logits(pixels).positive)) == pytest.approx(predictor.probabilities(pixels))
+
+
+def test_pillow_images_and_arrays_agree_with_their_file(predictor: Predictor, drawn_photos: Path) -> None:
+    photo = min(drawn_photos.rglob("*.jpg"))
+    with Image.open(photo) as image, Image.open(photo) as unread:
+        answers = predictor.predict([photo, unread, image.convert("RGB"), np.asarray(image.convert("RGB"))])
+    assert [answer.path for answer in answers] == [str(photo), "picture 1", "picture 2", "picture 3"]
+    file, *others = (answer.probabilities["dog"] for answer in answers if isinstance(answer, Prediction))
+    assert others == pytest.approx([file] * 3, abs=1e-3)
+    assert others[0] == file
+
+
+def test_what_is_no_photo_fails_in_its_place(predictor: Predictor) -> None:
+    photos: list[Any] = [png((255, 0, 0)), np.zeros((4, 4)), None, b"", 7, Image.new("RGB", (9, 9), "red")]
+    answers = predictor.predict(photos)
+    codes = [answer.code if isinstance(answer, Failure) else answer.label for answer in answers]
+    assert codes == ["dog", "unsupported_format", "unsupported_format", "empty", "unsupported_format", "dog"]
+    assert isinstance(answers[2], Failure)
+    assert answers[2].message.startswith("is of type NoneType, expected a path, bytes, a Pillow image or an array")
+
+
+def test_decoded_pictures_are_answered_under_their_names(predictor: Predictor) -> None:
+    pixels = np.stack([decode(png(colour), "", 32) for colour in COLOURS])
+    answers = predictor.answer(pixels, list("abcde"))
+    assert [answer.path for answer in answers] == list("abcde")
+    expected = predictor.predict([png(colour) for colour in COLOURS])
+    assert [answer.probabilities for answer in answers] == [
+        answer.probabilities for answer in expected if isinstance(answer, Prediction)
+    ]
+    assert predictor.answer(pixels[:0], []) == []
+    with pytest.raises(ValueError, match="zip"):
+        predictor.answer(pixels, ["too", "few"])
+
+
+def test_many_photos_take_bounded_memory(predictor: Predictor) -> None:
+    """A hundred thousand answers are streamed while no more photos are held than the batches ahead."""
+    taken = 0
+
+    def photos() -> Iterator[bytes]:
+        nonlocal taken
+        for number in range(100_000):
+            taken += 1
+            yield png((number % 256, 0, 0))
+
+    for number, _ in enumerate(itertools.islice(predictor.stream(photos()), 20 * BATCH_SIZE)):
+        assert taken - number <= (2 * predictor.threads + 2) * BATCH_SIZE
+    assert taken < 40 * BATCH_SIZE + 4 * predictor.threads * BATCH_SIZE
+
+
+def test_the_package_s_front_door_is_lazy(tmp_path: Path) -> None:
+    program = "import sys, dogvscat; early = set(sys.modules); from dogvscat import Predictor, Prediction, Failure\n"
+    program += "print('numpy' in early, 'onnxruntime' in early, Predictor.__module__, hasattr(dogvscat, 'nothing'))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False", "dogvscat.bundle.predictor", "False"]
 
 
 def test_nothing_to_predict_is_no_error(predictor: Predictor) -> None:

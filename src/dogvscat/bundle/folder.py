@@ -62,19 +62,31 @@ def load_bundle(model: Path | None = None) -> Bundle:
     """
     folder = find_bundle(model)
     card, digest = parse_card(folder)
-    graph = b""
-    for name, expected in card.files.items():
-        data = _read(folder, name)
-        received = hashlib.sha256(data).hexdigest()
-        if received != expected:
-            raise ModelError(
-                f"{folder / name} is not the file this bundle was made with: expected sha256 {expected[:16]}..., "
-                f"received {received[:16]}...",
-                hint="Copy the whole bundle again, or train it again.",
-            )
+    for name in card.files:
+        data = read_verified(folder, card, name)
         if name == MODEL_FILE:
             graph = data
     return Bundle(folder, card, digest, graph)
+
+
+def read_verified(folder: Path, card: Card, name: str) -> bytes:
+    """One file of a bundle.
+
+    Raises:
+        ModelError: if it is missing or not what the card says.
+    """
+    expected = card.files.get(name)
+    if expected is None:
+        raise ModelError(f"the card of {folder} names no {name}", hint="Train it again.")
+    data = _read(folder, name)
+    received = hashlib.sha256(data).hexdigest()
+    if received != expected:
+        raise ModelError(
+            f"{folder / name} is not the file this bundle was made with: expected sha256 {expected[:16]}..., "
+            f"received {received[:16]}...",
+            hint="Copy the whole bundle again, or train it again.",
+        )
+    return data
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -2,29 +2,33 @@
 
 import itertools
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
-import onnxruntime
+from PIL import Image
 
 from dogvscat import home, writing
 from dogvscat.bundle.card import Card
 from dogvscat.bundle.folder import Bundle, load_bundle
+from dogvscat.bundle.graph import Session, open_graph, run_activation, run_graph
 from dogvscat.errors import DogvscatError, ImageError, ModelError
 from dogvscat.judging.decision import Logits, sigmoid
-from dogvscat.labels import UNSURE
-from dogvscat.photos.decoder import decode, decode_photo
+from dogvscat.labels import NEITHER, UNSURE
+from dogvscat.photos.decoder import decode, decode_array, decode_image, decode_photo
 
 BATCH_SIZE = 32
 GOLDEN_TOLERANCE = 1e-3
 """How far the probability of a golden picture may lie from the card's: other processors round differently."""
 
-_BATCHES_AHEAD = 4
+Photo: TypeAlias = os.PathLike[str] | str | bytes | Image.Image | np.ndarray
+"""A path, the contents of a file, a Pillow image, or pixels uint8 (height, width, 3), RGB."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Prediction:
     """The answer for one photo."""
 
     path: str
+    """As given, or `picture 3` for the fourth of some photos that have no path."""
     label: str
     """A class name, or `unsure`."""
     probabilities: dict[str, float]
@@ -39,6 +44,11 @@ class Prediction:
     neither: float | None = None
     """How probable it is that the photo shows neither class, or None where the network does not tell. Not calibrated:
     it depends on how common such photos are."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        neither = {} if self.neither is None else {NEITHER: self.neither}
+        return {"path": self.path, "label": self.label, "probabilities": self.probabilities, **neither}
 
 
 @dataclass(frozen=True)
@@ -51,50 +61,9 @@ class Failure:
     message: str
     hint: str | None = None
 
-
-def open_graph(graph: bytes, where: str, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Make an ONNX graph ready to run on CPU threads, 0 for all.
-
-    Raises:
-        ModelError: if the graph cannot be run, or does not take pixels and give a logit; names `where` it came from.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or os.cpu_count() or 1
-    options.log_severity_level = 4  # errors are raised, no need to print them as well
-    # Weights outside of the graph are in no card, so nobody has verified them: send ONNX Runtime where no file can be.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", f"{os.devnull}/none")
-    try:
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a dozen kinds of its own, none of them public
-        raise ModelError(f"the graph in {where} cannot be run: {error}") from None
-    inputs = {value.name: value.type for value in session.get_inputs()}
-    outputs = {value.name for value in session.get_outputs()}
-    if inputs != {"pixels": "tensor(uint8)"} or "logit" not in outputs or not outputs <= {"logit", "neither"}:
-        raise ModelError(
-            f"the graph in {where} should take `pixels` as uint8 and give `logit`, "
-            f"it takes {inputs} and gives {sorted(outputs)}"
-        )
-    return session
-
-
-def run_graph(session: onnxruntime.InferenceSession, pixels: np.ndarray) -> Logits:
-    """What a graph says about pixels uint8 (num_images, image_size, image_size, 3).
-
-    Raises:
-        ModelError: if the graph does not give one finite number a picture and output.
-    """
-    names = sorted(value.name for value in session.get_outputs())  # logit, neither
-    try:
-        outputs = [np.asarray(output, dtype=np.float64) for output in session.run(names, {"pixels": pixels})]
-    except Exception as error:  # as in open_graph
-        raise ModelError(f"the graph cannot be run on pictures of shape {pixels.shape[1:]}: {error}") from None
-    for name, logits in zip(names, outputs, strict=True):
-        if logits.shape != (len(pixels), 1) or not np.isfinite(logits).all():
-            raise ModelError(
-                f"the graph should give finite logits of shape {(len(pixels), 1)}, it gives {logits.shape} "
-                f"as `{name}`: {logits[:3]}"
-            )
-    return Logits(*(logits[:, 0] for logits in outputs))
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"path": self.path, "error": {"code": self.code, "message": self.message}}
 
 
 class Predictor:
@@ -109,9 +78,15 @@ class Predictor:
     """
 
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
-        self._session = open_graph(bundle.model, str(bundle.folder), threads)
+        self.threads = threads or os.cpu_count() or 1
+        self._session = open_graph(bundle.model, str(bundle.folder), self.threads)
         self.bundle = bundle
         self.card: Card = bundle.card
+
+    @cached_property
+    def _narrow_session(self) -> Session:
+        """The same graph on one thread: many photos are answered sooner by a graph a thread than by all together."""
+        return self._session if self.threads == 1 else open_graph(self.bundle.model, str(self.bundle.folder), 1)
 
     @classmethod
     def load(cls, model: Path | str | None = None, threads: int = 0) -> Self:
@@ -163,37 +138,43 @@ class Predictor:
         """Calibrated probability of the positive class, float64 (num_images,); `pixels` as for `logits`."""
         return self.card.decision().probabilities(self.logits(pixels).positive)
 
-    def predict(self, photos: Iterable[Path | str | bytes]) -> list[Prediction | Failure]:
-        """The answers for some photos, in order; a photo that cannot be used has a `Failure` in its place.
+    def activation(self, pixels: np.ndarray) -> np.ndarray | None:
+        """The log-odds of the positive class that each place speaks for; their mean over the places is the logit.
 
         Args:
-            photos: Paths of files, or their contents.
+            pixels: As for `logits`.
+
+        Returns:
+            float64 (num_images, height, width), with fewer places than pixels; None if the network cannot tell.
         """
+        return run_activation(self._session, pixels)
+
+    def predict(self, photos: Iterable[Photo]) -> list[Prediction | Failure]:
+        """The answers for some photos, in order; a photo that cannot be used has a `Failure` in its place."""
         return list(self.stream(photos))
 
-    def stream(self, photos: Iterable[Path | str | bytes]) -> Iterator[Prediction | Failure]:
-        """As `predict`, one answer at a time and in bounded memory."""
-        pool = ThreadPoolExecutor(os.cpu_count())
+    def stream(self, photos: Iterable[Photo]) -> Iterator[Prediction | Failure]:
+        """As `predict`, one answer at a time and in bounded memory.
+
+        Photos are taken ahead of the answers, a few batches for each thread.
+        """
         numbered = enumerate(photos)
+        batches = iter(lambda: list(itertools.islice(numbered, BATCH_SIZE)), [])
+        pool = ThreadPoolExecutor(self.threads)
         try:
-            waiting: list[Any] = []
-            while window := list(itertools.islice(numbered, BATCH_SIZE)):
-                waiting.append([pool.submit(self._decode, number, photo) for number, photo in window])
-                if len(waiting) > _BATCHES_AHEAD:
-                    yield from self._answered([future.result() for future in waiting.pop(0)])
-            for futures in waiting:
-                yield from self._answered([future.result() for future in futures])
+            first = next(batches, [])
+            if len(first) < BATCH_SIZE:  # all there is: every thread helps with each step
+                yield from self._answered(self._session, list(pool.map(self._decoded, first)))
+                return
+            waiting: deque[Future[list[Prediction | Failure]]] = deque()
+            for batch in itertools.chain([first], batches):  # each thread takes a batch from file to answer
+                waiting.append(pool.submit(self._answer_batch, batch))
+                if len(waiting) > 2 * self.threads:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-    def _decode(self, number: int, photo: Path | str | bytes) -> tuple[str, np.ndarray | ImageError]:
-        path = f"picture {number}" if isinstance(photo, bytes) else str(photo)
-        try:
-            if isinstance(photo, bytes):
-                return path, decode(photo, path, self.card.image_size)
-            return path, decode_photo(Path(photo), self.card.image_size)
-        except ImageError as error:
-            return path, error
 
     def answer(self, pixels: np.ndarray, names: Sequence[str]) -> list[Prediction]:
         """The answers for decoded pictures, in order.
@@ -205,10 +186,13 @@ class Predictor:
         Raises:
             ModelError: if the graph does not answer as it should.
         """
+        return self._answer(self._session, pixels, names)
+
+    def _answer(self, session: Session, pixels: np.ndarray, names: Sequence[str]) -> list[Prediction]:
         if not len(pixels):
             return []
         decision, (negative, positive) = self.card.decision(), self.card.class_names
-        logits = self.logits(pixels)
+        logits = run_graph(session, pixels)
         y_prob = decision.probabilities(logits.positive)
         unsure = decision.is_unsure(y_prob, logits.neither)
         neither = [None] * len(pixels) if logits.neither is None else sigmoid(logits.neither).tolist()
@@ -223,13 +207,40 @@ class Predictor:
             for name, y_pred, is_unsure, probability, missing in columns
         ]
 
-    def _answered(self, decoded: Sequence[tuple[str, np.ndarray | ImageError]]) -> Iterator[Prediction | Failure]:
+    def _answer_batch(self, batch: Sequence[tuple[int, Photo]]) -> list[Prediction | Failure]:
+        return self._answered(self._narrow_session, [self._decoded(photo) for photo in batch])
+
+    def _answered(
+        self, session: Session, decoded: Sequence[tuple[str, np.ndarray | ImageError]]
+    ) -> list[Prediction | Failure]:
         good = [(name, picture) for name, picture in decoded if isinstance(picture, np.ndarray)]
-        size = self.card.image_size
-        pixels = np.array([picture for _, picture in good], dtype=np.uint8).reshape(-1, size, size, 3)
-        answers = iter(self.answer(pixels, [name for name, _ in good]))
-        for name, picture in decoded:
-            if isinstance(picture, ImageError):
-                yield Failure(name, picture.code, picture.reason, picture.hint)
-            else:
-                yield next(answers)
+        pixels = np.array([picture for _, picture in good])  # (num_good, image_size, image_size, 3)
+        answers = iter(self._answer(session, pixels, [name for name, _ in good]))
+        return [
+            Failure(name, picture.code, picture.reason, picture.hint)
+            if isinstance(picture, ImageError)
+            else next(answers)
+            for name, picture in decoded
+        ]
+
+    def _decoded(self, numbered: tuple[int, Photo]) -> tuple[str, np.ndarray | ImageError]:
+        number, photo = numbered
+        name = str(photo) if isinstance(photo, str | os.PathLike) else f"picture {number}"
+        try:
+            return name, _pixels(photo, name, self.card.image_size)
+        except ImageError as error:
+            return name, error
+
+
+def _pixels(photo: Photo, name: str, image_size: int) -> np.ndarray:
+    match photo:
+        case bytes():
+            return decode(photo, name, image_size)
+        case str() | os.PathLike():
+            return decode_photo(Path(photo), image_size)
+        case Image.Image():
+            return decode_image(photo, name, image_size)
+        case np.ndarray():
+            return decode_array(photo, name, image_size)
+    received = f"is of type {type(photo).__name__}, expected a path, bytes, a Pillow image or an array of pixels"
+    raise ImageError(name, "unsupported_format", received)

@@ -13,8 +13,8 @@ import numpy as np
 
 from dogvscat import writing
 from dogvscat.bundle.card import CARD_FILE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE, Card, GoldenPicture, Origin
+from dogvscat.bundle.graph import open_graph, run_graph
 from dogvscat.bundle.model_card import MODEL_CARD_FILE, model_card
-from dogvscat.bundle.predictor import open_graph, run_graph
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision

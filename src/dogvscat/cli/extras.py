@@ -29,6 +29,11 @@ def need_serve_extra() -> None:
     _need("serve", ("fastapi", "uvicorn", "prometheus_client", "python_multipart"))
 
 
+def need_parquet_extra() -> None:
+    """As `need_train_extra`, for the extra `parquet`."""
+    _need("parquet", ("pyarrow",))
+
+
 def _need(extra: str, packages: tuple[str, ...]) -> None:
     for name in packages:
         if find_spec(name) is None:

@@ -13,6 +13,7 @@ from dogvscat.cli import (
     cache,
     compare,
     evaluate,
+    explain,
     fetch,
     lr_find,
     predict,
@@ -31,6 +32,7 @@ FIRST_SCREEN = """\
 dogvscat tells dogs from cats in photographs, learning from scratch.
 
   dogvscat predict photo.jpg       what is on a photo (a network comes with the package)
+  dogvscat explain photo.jpg --out why/    where in the photo the answer comes from
   dogvscat serve                   a page and an HTTP service: drop photos in the browser
   dogvscat train photos/           train your own from a folder or zip: one folder a class
   dogvscat audit photos/           find broken, doubled and doubtful photos first
@@ -65,7 +67,11 @@ def first(
             speaking.show(line)
 
 
-for module in (predict, serve, train, evaluate, compare, runs, study, tune, lr_find, audit, fetch, sample, cache):
+for module in [
+    *(predict, explain, serve),
+    *(train, evaluate, compare, runs, study, tune, lr_find),
+    *(audit, fetch, sample, cache),
+]:
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
 
 

@@ -1,107 +1,116 @@
 """`dogvscat predict`: photos in, answers out. Never imports Keras."""
 
-import os
-import sys
-from collections.abc import Iterable, Iterator
+from __future__ import annotations
+
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.cli.speaking import flush, say, show, show_json
 from dogvscat.errors import DataError, UsageError
 from dogvscat.labels import NEITHER
+
+if TYPE_CHECKING:
+    from dogvscat.bundle.predictor import Failure, Prediction, Predictor
 
 
 def command(
     photos: Annotated[list[str], typer.Argument(help="Files, folders, or - for a list of paths on stdin.")],
     model: Annotated[Path | None, typer.Option(help="A run folder, a bundle, or the name of a shipped one.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A .csv, .jsonl or .parquet for the answers; given again, it goes on.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Say what is on each photo, with its probabilities.
 
     A bad file never stops the rest; the exit code is 3 if any failed.
     """
-    from dogvscat import progress
-    from dogvscat.bundle.predictor import Failure, Predictor
+    from dogvscat.bundle.predictor import Predictor
 
+    if out is not None:
+        _check_out(out, as_json)
     predictor = Predictor.load(model)
     if predictor.card.origin.drawn_sample:
         say("This network learned from drawings, not photographs: its answers about photographs mean nothing.")
-    walk = Walk(photos)
-    num_failed = num_answered = 0
-    for answer in progress.track(predictor.stream(walk.paths()), "Predicting"):
-        if isinstance(answer, Failure):
-            num_failed += 1
-            _show_failure(answer, as_json)
-            continue
-        num_answered += 1
+    arguments = PhotoArguments(photos)
+    if out is not None:
+        return sum_up(arguments, _write_answers(predictor, arguments, out))
+    return sum_up(arguments, _show_answers(predictor, arguments, as_json))
+
+
+def _show_answers(predictor: Predictor, arguments: PhotoArguments, as_json: bool) -> Counter[str]:
+    """Answers on stdout; returns how often each label was given, failures as `error`."""
+    from dogvscat import progress
+    from dogvscat.bundle.predictor import Failure
+
+    labels: Counter[str] = Counter()
+    total = arguments.count() if progress.on_terminal() else None
+    for answer in progress.track(predictor.stream(arguments.paths()), "Predicting", total):
+        labels["error" if isinstance(answer, Failure) else answer.label] += 1
         if as_json:
-            _show_json(answer)
+            show_json(answer.to_dict())
         else:
-            chances = answer.probabilities | ({} if answer.neither is None else {NEITHER: answer.neither})
-            shown = "  ".join(f"{name} {probability:>6.1%}" for name, probability in chances.items())
-            show(f"{answer.label:<8} {shown}  {answer.path}")
+            show_answer(answer)
     flush()
-    return _sum_up(walk, num_answered, num_failed)
+    return labels
 
 
-class Walk:
-    """The files that arguments mean: files as they are, folders walked for photos, `-` for a list on stdin."""
+def _write_answers(predictor: Predictor, arguments: PhotoArguments, out: Path) -> Counter[str]:
+    """Answers in a file; likewise, with those of earlier runs."""
+    from dogvscat import progress
+    from dogvscat.bundle.results import ResultsFile
 
-    def __init__(self, arguments: Iterable[str]) -> None:
-        self.arguments = list(arguments)
-        self.skipped = 0
-        """Files in walked folders that are no photos by their suffix."""
-
-    def paths(self) -> Iterator[str]:
-        """Every path, folders in sorted order."""
-        for argument in self.arguments:
-            if argument == "-":
-                for line in sys.stdin.buffer:
-                    if b"\0" in line:
-                        hint = "Example: find photos -name '*.jpg' | dogvscat predict -"
-                        raise UsageError("stdin is no text, expected a list of paths, one a line", hint=hint)
-                    if path := os.fsdecode(line.rstrip(b"\r\n")):
-                        yield from self._expanded(path)
-            else:
-                yield from self._expanded(argument)
-
-    def _expanded(self, path: str) -> Iterator[str]:
-        from dogvscat.photos.decoder import PHOTO_SUFFIXES
-
-        if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, never raises
-            yield path
-            return
-        closed: list[str] = []
-        for folder, folders, files in os.walk(path, onerror=lambda error: closed.append(error.filename)):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(files):
-                if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
-                    yield f"{folder.rstrip(os.sep)}{os.sep}{name}"
-                else:
-                    self.skipped += 1
-        yield from closed  # a folder that cannot be looked into fails like a photo that cannot be opened
+    with ResultsFile(out, predictor.card.class_names, predictor.bundle.digest) as results:
+        left = results.go_on(arguments.paths())
+        if results.num_kept:
+            say(f"{results.num_kept:,} photos have their answers in {out} already.")
+        total = arguments.count() if progress.on_terminal() else None
+        num_left = None if total is None else total - results.num_kept
+        for answer in progress.track(predictor.stream(left), "Predicting", num_left):
+            results.write(answer)
+        results.finish()
+    counts = ", ".join(f"{count:,} {label}" for label, count in sorted(results.labels.items()))
+    say(f"{out} has {results.labels.total():,} answers: {counts}." if counts else f"{out} has no answers.")
+    return results.labels
 
 
-def _show_json(answer) -> None:  # type: ignore[no-untyped-def]
-    neither = {} if answer.neither is None else {NEITHER: answer.neither}
-    show_json({"path": answer.path, "label": answer.label, "probabilities": answer.probabilities, **neither})
-
-
-def _show_failure(failure, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+def _check_out(out: Path, as_json: bool) -> None:
     if as_json:
-        show_json({"path": failure.path, "error": {"code": failure.code, "message": failure.message}})
-    else:
-        say(f"error: {failure.path}: {failure.message}" + (f" ({failure.hint})" if failure.hint else ""))
+        hint = "Write JSON lines with: --out results.jsonl"
+        raise UsageError("--json shows the answers, --out writes them into a file; give one of them", hint=hint)
+    if out.suffix.lower() == ".parquet":
+        from dogvscat.cli.extras import need_parquet_extra
+
+        need_parquet_extra()
 
 
-def _sum_up(walk: Walk, num_answered: int, num_failed: int) -> int:
-    if walk.skipped:
-        say(f"{walk.skipped} files of other kinds were skipped")
-    if not num_answered + num_failed:
+def show_answer(answer: Prediction | Failure, more: str = "") -> None:
+    """One answer for people: on stdout, or what went wrong on stderr."""
+    from dogvscat.bundle.predictor import Failure
+
+    if isinstance(answer, Failure):
+        say(f"error: {answer.path}: {answer.message}" + (f" ({answer.hint})" if answer.hint else ""))
+        return
+    chances = answer.probabilities | ({} if answer.neither is None else {NEITHER: answer.neither})
+    shown = "  ".join(f"{name} {probability:>6.1%}" for name, probability in chances.items())
+    show(f"{answer.label:<8} {shown}  {answer.path}{more}")
+
+
+def sum_up(arguments: PhotoArguments, labels: Counter[str]) -> int:
+    """Say what was passed over and what failed; returns the exit code.
+
+    Raises:
+        DataError: if there was no photo at all.
+    """
+    if arguments.skipped:
+        say(f"{arguments.skipped} files of other kinds were skipped")
+    if not labels.total():
         raise DataError("there is no photo there", hint="Name photos or folders with photos.")
-    if num_failed:
-        say(f"{num_failed} of {num_answered + num_failed} photos could not be used")
+    if labels["error"]:
+        say(f"{labels['error']} of {labels.total()} photos could not be used")
         return DataError.exit_code
     return 0

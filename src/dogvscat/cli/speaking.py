@@ -1,15 +1,13 @@
 """What every command shares: talk on stderr, data on stdout, and no file name that can upset a terminal or a pipe."""
 
-import json
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from dogvscat.errors import WriteError
-from dogvscat.printable import printable
+from dogvscat.printable import json_line, printable
 
 
 def say(sentence: str) -> None:
@@ -31,10 +29,8 @@ def show(line: str) -> None:
 
 def show_json(document: Any) -> None:
     """One JSON document on one line; bytes of file names that are not UTF-8 appear as \\xNN. Raises as `show`."""
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
-    text = re.sub("[\udc80-\udcff]", lambda match: f"\\\\x{ord(match[0]) - 0xDC00:02x}", text)
     with _reaching_stdout():
-        sys.stdout.buffer.write(f"{text}\n".encode())
+        sys.stdout.buffer.write(f"{json_line(document)}\n".encode())
 
 
 def flush() -> None:

@@ -12,8 +12,10 @@ import keras
 import numpy as np
 import onnx
 
+from dogvscat.bundle.graph import ACTIVATION
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Logits, sigmoid
+from dogvscat.learning.activation import with_activation
 from dogvscat.quiet import quiet_stderr
 
 OPSET = 17
@@ -28,13 +30,18 @@ def export_onnx(model: keras.Model, temperature: float) -> bytes:
 
     Returns:
         A graph with input `pixels`, uint8 (N, image_size, image_size, 3), and output `logit`, float32 (N, 1); and
-        `neither`, the log-odds of showing neither class, float32 (N, 1), if the network tells.
+        `neither`, the log-odds of showing neither class, float32 (N, 1), and `activation`, the calibrated log-odds of
+        each place, float32 (N, height, width), if the network tells.
     """
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
-    columns = model(pixels)  # (N, 1 or 2)
-    outputs = {"logit": keras.layers.Rescaling(1.0 / temperature, name="temperature")(columns[:, :1])}
+    telling = with_activation(model)
+    columns, activation = telling(pixels) if telling else (model(pixels), None)  # (N, 1 or 2), (N, height, width)
+    calibrate = keras.layers.Rescaling(1.0 / temperature, name="temperature")
+    outputs = {"logit": calibrate(columns[:, :1])}
     if columns.shape[-1] == 2:
         outputs["neither"] = columns[:, 1:]
+    if activation is not None:
+        outputs[ACTIVATION] = calibrate(activation)
     calibrated = keras.Model(pixels, outputs)
     calibrated.predict_on_batch(np.zeros((1, *model.input_shape[1:]), dtype=np.uint8))  # the exporter needs one call
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), quiet_stderr():

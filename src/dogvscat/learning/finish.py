@@ -10,7 +10,7 @@ import numpy as np
 
 from dogvscat import writing
 from dogvscat.bundle.card import Origin
-from dogvscat.bundle.predictor import open_graph, run_graph
+from dogvscat.bundle.graph import open_graph, run_graph
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import Config
 from dogvscat.judging.answers import Answers

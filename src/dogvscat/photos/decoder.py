@@ -1,4 +1,4 @@
-"""The only code that turns a file into pixels. Training, audit, prediction and service all go through `decode`.
+"""The only code that turns a photo into pixels. Training, audit, prediction and service all go through `decode`.
 
 What it promises: the content decides the format, never the name; only allow-listed formats are opened; the header
 is checked and the pixel count capped before anything is decoded; EXIF orientation is applied, transparency is laid on
@@ -6,15 +6,20 @@ white, every mode becomes RGB, of an animation the first frame counts; every fai
 """
 
 import stat
+import threading
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, features
 
 from dogvscat.errors import ImageError
+
+Result = TypeVar("Result")
 
 DECODER_VERSION = 1
 """Raise it when the same file gives other pixels: cached pictures of older versions are then not used."""
@@ -40,6 +45,7 @@ _TRANSPOSE = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION_TAG = 0x0112
+_LOADING = threading.Lock()
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
@@ -105,32 +111,115 @@ def read_photo(path: Path) -> bytes:
         raise ImageError(str(path), "unreadable", f"cannot be read: {error}") from None
 
 
+def decode_to_show(data: bytes, path: str, longest_side: int) -> np.ndarray:
+    """The photo for people to look at: its aspect kept, never enlarged.
+
+    Args:
+        data: The whole file.
+        path: What to call it in errors.
+        longest_side: Of the result, at most, in pixels.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    return _opened(data, path, lambda image: np.asarray(_upright(image, path, _fitting(image, longest_side))[0]))
+
+
+def _fitting(image: Image.Image, longest_side: int) -> tuple[int, int]:
+    scale = min(1.0, longest_side / max(image.size))
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+
+
+def decode_image(image: Image.Image, path: str, image_size: int) -> np.ndarray:
+    """As `decode`, for a picture that is open in Pillow.
+
+    One that was opened and not read yet gives the same pixels as its file. A JPEG that was read in full is scaled down
+    from full size, which the file never is, and may differ by some levels.
+    """
+    with _errors_named(path):
+        _check_size(image, path)
+        with _LOADING:  # two threads may hold the same picture
+            unread = _unread_jpeg(image)
+            if unread is None:
+                image.load()
+        return decode(unread, path, image_size) if unread is not None else _render(image, path, image_size).pixels
+
+
+def decode_array(array: np.ndarray, path: str, image_size: int) -> np.ndarray:
+    """As `decode`, for pixels uint8 (height, width, 3), RGB.
+
+    Raises:
+        ImageError: with code `unsupported_format` for any other array, or `too_large`.
+    """
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        received = f"is an array of {array.dtype} {array.shape}, expected uint8 (height, width, 3)"
+        raise ImageError(path, "unsupported_format", received)
+    return decode_image(Image.fromarray(np.ascontiguousarray(array)), path, image_size)
+
+
 def examine(data: bytes, path: str, image_size: int) -> Picture:
     """As `decode`, with width, height and mode as well."""
+    return _opened(data, path, lambda image: _render(image, path, image_size))
+
+
+def _opened(data: bytes, path: str, render: Callable[[Image.Image], Result]) -> Result:
     if not data:
         raise ImageError(path, "empty", "the file is empty")
+    with _errors_named(path):
+        try:
+            with Image.open(BytesIO(data), formats=FORMATS) as image:
+                return render(image)
+        except Image.UnidentifiedImageError:
+            raise _not_a_photo(data, path) from None
+
+
+@contextmanager
+def _errors_named(path: str) -> Iterator[None]:
+    """Turn whatever Pillow raises inside the block into an ImageError."""
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as image:
-            return _render(image, path, image_size)
+        yield
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
         raise ImageError(path, "too_large", f"declares far too many pixels: {error}") from None
     except MemoryError:
         raise ImageError(path, "too_large", "needs more memory than there is") from None
-    except Image.UnidentifiedImageError:
-        raise _not_a_photo(data, path) from None
     except Exception as error:  # malformed files make Pillow raise many kinds: ValueError, SyntaxError, struct.error
         reason = str(error) or type(error).__name__
         raise ImageError(path, "unreadable", f"is damaged: {reason}") from None
 
 
-def _render(image: Image.Image, path: str, image_size: int) -> Picture:
+def _unread_jpeg(image: Image.Image) -> bytes | None:
+    """The file of a JPEG that Pillow has opened and not read yet; where it stands in the file does not change."""
+    file = getattr(image, "fp", None)
+    if image.format != "JPEG" or not getattr(image, "tile", None) or file is None:
+        return None
+    place = file.tell()
+    file.seek(0)
+    data: bytes = file.read()
+    file.seek(place)
+    return data
+
+
+def _check_size(image: Image.Image, path: str) -> None:
     width, height = image.size
-    mode = image.mode
     if width * height > MAX_PIXELS:
         raise ImageError(path, "too_large", f"declares {width} x {height} pixels, at most {MAX_PIXELS:,} are decoded")
-    size = (image_size, image_size)
+
+
+def _render(image: Image.Image, path: str, image_size: int) -> Picture:
+    mode = image.mode
+    rgb, width, height = _upright(image, path, (image_size, image_size))
+    return Picture(np.asarray(rgb), width, height, mode)  # (image_size, image_size, 3)
+
+
+def _upright(image: Image.Image, path: str, size: tuple[int, int]) -> tuple[Image.Image, int, int]:
+    """The picture in RGB as it is seen, stretched to `size` before it is turned; and its own width and height."""
+    _check_size(image, path)
+    width, height = image.size
     draft = image.draft("RGB", size)  # JPEG only: decode at 1/2, 1/4 or 1/8, never below the size wanted
     box = draft[1] if draft else None  # 375 rows at 1/2 become 188, of which the last is half beyond the edge
     image.load()
@@ -140,7 +229,7 @@ def _render(image: Image.Image, path: str, image_size: int) -> Picture:
         rgb = rgb.transpose(_TRANSPOSE[orientation])
     if orientation >= 5:
         width, height = height, width
-    return Picture(np.asarray(rgb), width, height, mode)  # (image_size, image_size, 3)
+    return rgb, width, height
 
 
 def _orientation(image: Image.Image) -> int:

@@ -2,7 +2,7 @@
 // File names come from strangers: they are only ever set as text.
 
 import { describeModel } from "./how.js";
-import { explanation, percent, verdict } from "./words.js";
+import { explanation, legend, percent, verdict } from "./words.js";
 
 const PREDICT = "api/v1/predict";
 const AT_ONCE = 3;
@@ -168,9 +168,11 @@ async function toggleHeat(card, file) {
   const heat = card.querySelector(".heat");
   if (button.getAttribute("aria-busy") === "true") return;
   if (!heat.src) {
+    let answer;
     button.setAttribute("aria-busy", "true");
     try {
-      heat.src = (await ask(file, "?explain=true")).predictions[0].heat_map;
+      answer = (await ask(file, "?explain=true")).predictions[0];
+      heat.src = answer.heat_map;
       heat.alt = "Heat-map: bright where the evidence for the answer lies";
     } catch (error) {
       card.querySelector(".legend").textContent = `No heat-map: ${error.message}`;
@@ -179,7 +181,7 @@ async function toggleHeat(card, file) {
     } finally {
       button.removeAttribute("aria-busy");
     }
-    card.querySelector(".legend").textContent = "Bright places spoke most for the answer.";
+    card.querySelector(".legend").textContent = legend(answer, model);
   }
   const shown = button.getAttribute("aria-pressed") !== "true";
   button.setAttribute("aria-pressed", String(shown));

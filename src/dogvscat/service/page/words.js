@@ -28,3 +28,10 @@ export function explanation({ label, probabilities, neither }, model) {
   const band = model ? ` Between ${percent(model.unsure_low)} and ${percent(model.unsure_high)} ${positive}` : " Here";
   return `It could be either: this one is too close to call.${band} the network says so rather than guess.`;
 }
+
+// What a heat-map is a map of: the answer, or the nearer class where there is none.
+export function legend({ label, probabilities }, model) {
+  const [negative, positive] = Object.keys(probabilities);
+  const nearer = probabilities[positive] >= (model?.threshold ?? 0.5) ? positive : negative;
+  return `Bright places spoke most for ${withArticle(label in probabilities ? label : nearer)}.`;
+}

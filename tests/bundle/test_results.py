@@ -1,0 +1,183 @@
+"""Files of answers: cut off anywhere they go on to the same bytes, and what is not ours is left alone."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from dogvscat.bundle.predictor import Failure, Prediction
+from dogvscat.bundle.results import ResultsFile
+from dogvscat.errors import UsageError
+
+Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+
+MODEL = "0123456789abcdef" * 4
+NAMES = [
+    "plain.jpg",
+    'a "quoted".jpg',
+    "two\nlines\r.jpg",
+    "comma, and ümläut.jpg",
+    "not utf-8 \udcff.jpg",
+    "-",
+    "last.jpg",
+]
+ANSWERS: list[Prediction | Failure] = [
+    Failure(name, "unreadable", "is damaged: not\na picture", "hint")
+    if number == 3
+    else Prediction(name, "dog" if number % 2 else "unsure", {"cat": 1 - number / 7, "dog": number / 7}, number / 10)
+    for number, name in enumerate(NAMES)
+]
+ENDINGS = pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+
+
+def write(out: Path, answers: Iterable[Prediction | Failure] = ANSWERS, model: str = MODEL) -> ResultsFile:
+    """As `predict` does: pass over what is there, write the rest."""
+    by_path = {answer.path: answer for answer in answers}
+    with ResultsFile(out, ("cat", "dog"), model) as results:
+        for path in results.go_on(list(by_path)):
+            results.write(by_path[path])
+        results.finish()
+    return results
+
+
+def test_rows_say_what_was_answered(tmp_path: Path) -> None:
+    for ending in ("csv", "jsonl", "parquet"):
+        write(tmp_path / f"results.{ending}")
+    table = list(csv.DictReader(io.StringIO((tmp_path / "results.csv").read_bytes().decode(), newline="")))
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_bytes().splitlines()]
+    from pyarrow import parquet
+
+    cells = parquet.read_table(tmp_path / "results.parquet").to_pylist()
+    assert [row["path"] for row in table] == [row["path"] for row in lines] == [row["path"] for row in cells]
+    assert [row["path"] for row in table] == [name.replace("\udcff", "\\xff") for name in NAMES]
+    for row, line, cell, answer in zip(table, lines, cells, ANSWERS, strict=True):
+        assert row["model"] == line["model"] == cell["model"] == MODEL[:16]
+        if isinstance(answer, Failure):
+            assert (row["label"], cell["label"], line.get("label")) == ("", None, None)
+            assert (row["error"], row["message"]) == (answer.code, answer.message) == (cell["error"], cell["message"])
+            assert line["error"] == {"code": answer.code, "message": answer.message}
+        else:
+            assert row["label"] == line["label"] == cell["label"] == answer.label
+            assert float(row["probability_dog"]) == cell["probability_dog"] == answer.probabilities["dog"]
+            assert line["probabilities"] == answer.probabilities
+            assert float(row["neither"]) == line["neither"] == cell["neither"] == answer.neither
+    assert not list(tmp_path.glob("*unfinished*"))
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_file_cut_off_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, ending: str) -> None:
+    out = tmp_path / f"results.{ending}"
+    write(out)
+    whole = out.read_bytes()
+    kept = set()
+    for length in range(len(whole) + 1):
+        out.write_bytes(whole[:length])
+        kept.add(write(out).num_kept)
+        assert out.read_bytes() == whole, length
+    assert kept == set(range(len(NAMES) + 1))
+
+
+def test_a_parquet_that_was_not_finished_goes_on(tmp_path: Path) -> None:
+    out, whole = tmp_path / "results.parquet", tmp_path / "whole.parquet"
+    write(whole)
+    with ResultsFile(out, ("cat", "dog"), MODEL) as results:
+        for path in list(results.go_on(NAMES))[:4]:
+            results.write(next(answer for answer in ANSWERS if answer.path == path))
+    assert not out.exists()
+    assert write(out).num_kept == 4
+    assert out.read_bytes() == whole.read_bytes()
+
+
+@ENDINGS
+def test_photos_that_were_added_are_answered_and_counted(tmp_path: Path, ending: str) -> None:
+    out, whole = tmp_path / f"results.{ending}", tmp_path / f"whole.{ending}"
+    write(out, ANSWERS[:3])
+    results = write(out)
+    write(whole)
+    assert results.num_kept == 3
+    assert results.labels == {"unsure": 4, "dog": 2, "error": 1}
+    assert out.read_bytes() == whole.read_bytes()
+
+
+@ENDINGS
+def test_what_does_not_belong_together_is_refused(tmp_path: Path, ending: str) -> None:
+    out = tmp_path / f"results.{ending}"
+    write(out)
+    before = out.read_bytes()
+    with pytest.raises(UsageError, match=r"holds answers of another model \(0123456789abcdef, this one is ffff"):
+        write(out, model="f" * 64)
+    with pytest.raises(UsageError, match=r"begun with other photos: number 1 was plain\.jpg, now it is last\.jpg"):
+        write(out, ANSWERS[::-1])
+    with pytest.raises(UsageError, match=r"number 3 was two\nlines\r\.jpg, now there is none"):
+        write(out, ANSWERS[:2])
+    assert [file.name for file in tmp_path.iterdir()] == [out.name]
+    assert out.read_bytes() == before
+
+
+@ENDINGS
+@pytest.mark.parametrize("content", [b"my thesis\n" * 40, b'{"path": "x"}\n' * 40, b'a,"b\n' * 400_000])
+def test_anything_else_is_left_as_it_is(tmp_path: Path, ending: str, content: bytes) -> None:
+    out = tmp_path / f"results.{ending}"
+    out.write_bytes(content)
+    with pytest.raises(UsageError, match=r"holds a row|begins with b|is no table of results") as caught:
+        write(out)
+    assert caught.value.hint == "Choose another --out, or remove the file to begin anew."
+    assert out.read_bytes() == content
+
+
+def test_two_processes_cannot_write_one_file(tmp_path: Path) -> None:
+    out = tmp_path / "results.csv"
+    with ResultsFile(out, ("cat", "dog"), MODEL), pytest.raises(UsageError, match="another process is writing"):
+        write(out)
+
+
+def test_endings_and_folders(tmp_path: Path, dogvscat: Dogvscat) -> None:
+    with pytest.raises(UsageError, match=r"results\.txt should end with \.csv, \.jsonl, \.parquet"):
+        write(tmp_path / "results.txt")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(UsageError, match="is a folder, expected a file"):
+        write(tmp_path / "folder.csv")
+    done = dogvscat("predict", "x.jpg", "--out", tmp_path / "results.jsonl", "--json")
+    assert done.returncode == 2
+    assert "hint: Write JSON lines with: --out results.jsonl" in done.stderr
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_prediction_that_is_killed_goes_on(
+    tmp_path: Path, untouched_bundle: Path, drawn_photos: Path, dogvscat: Dogvscat, ending: str
+) -> None:
+    photos = [str(photo) for photo in sorted(drawn_photos.rglob("*.jpg"))] * 30
+    photos[100] = "nothing.jpg"
+    paths = "".join(f"{photo}\n" for photo in photos)
+    out, whole = tmp_path / f"results.{ending}", tmp_path / f"whole.{ending}"
+    arguments = ("predict", "--model", str(untouched_bundle), "-", "--out")
+    rows = out if ending == "csv" else out.with_name(f"{out.name}.unfinished.jsonl")
+    for share in (0.4, 0.8):
+        command = [sys.executable, "-m", "dogvscat", *arguments, str(out)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            assert process.stdin is not None
+            process.stdin.write(paths[: int(share * len(paths))])
+            process.stdin.flush()  # now it waits for more
+            _until_larger(rows, share * 20_000)
+            os.kill(process.pid, signal.SIGKILL)
+    done = dogvscat(*arguments, out, input=paths)
+    assert done.returncode == 3
+    assert "photos have their answers" in done.stderr
+    assert dogvscat(*arguments, whole, input=paths).returncode == 3
+    assert out.read_bytes() == whole.read_bytes()
+    assert f"{len(photos):,} answers" in done.stderr
+    assert "1 error" in done.stderr
+
+
+def _until_larger(file: Path, num_bytes: float, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not file.exists() or file.stat().st_size <= num_bytes:
+        assert time.monotonic() < deadline, f"{file} never came to {num_bytes} bytes"
