@@ -26,7 +26,9 @@ class Server:
     def __init__(self, folder: Path, *arguments: object) -> None:
         self._log = folder / "stderr"
         with self._log.open("wb") as log:
-            command = [sys.executable, "-m", "dogvscat", "serve", "--port", "0", *map(str, arguments)]
+            # Later options win; a busy machine may take longer than people are made to wait.
+            command = [sys.executable, "-m", "dogvscat", "serve", "--port", "0", "--deadline", "60"]
+            command += map(str, arguments)
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().decode().strip()

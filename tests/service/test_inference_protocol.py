@@ -72,7 +72,7 @@ def check(document: object, schema: str) -> Any:
 
 def request(pixels: np.ndarray, **more: object) -> dict[str, Any]:
     tensor = {"name": "pixels", "shape": list(pixels.shape), "datatype": "UINT8", "data": pixels.ravel().tolist()}
-    return check({"inputs": [tensor], **more}, "inference_request")
+    return {"inputs": [tensor], **more}
 
 
 def one_colour(*colours: tuple[int, int, int]) -> np.ndarray:
@@ -107,9 +107,11 @@ def test_what_it_says_about_the_model(linear) -> None:
 
 def test_answers_for_tensors(infer: Callable[..., Any]) -> None:
     pixels = one_colour((255, 0, 0), (0, 0, 255))
-    flat = check(infer(request(pixels, id="42")).json(), "inference_response")
+    asked = check(request(pixels, id="42"), "inference_request")
+    flat = check(infer(asked).json(), "inference_response")
     nested = request(pixels)
     nested["inputs"][0]["data"] = pixels.tolist()
+    check(nested, "inference_request")
     outputs = {output["name"]: output for output in flat["outputs"]}
     assert (flat["id"], flat["model_name"]) == ("42", "untouched")
     assert (outputs["label"]["shape"], outputs["label"]["data"]) == ([2], ["dog", "cat"])

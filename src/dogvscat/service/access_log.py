@@ -36,12 +36,12 @@ class LogWriter:
             self._dropped += 1
 
     def close(self) -> None:
-        """Write what is waiting, for two seconds at most."""
+        """Write what is waiting, for a few seconds at most."""
         try:
             self._lines.put(None, timeout=1.0)
         except queue.Full:
             return
-        self._thread.join(1.0)
+        self._thread.join(5.0)
 
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
