@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from dogvscat.bundle.heat_map import explained_class, heat_maps, painted
+from dogvscat.bundle.heat_map import explained_class, heat_maps, layer, painted
 from dogvscat.bundle.predictor import Prediction, Predictor
 
 LinearBundle = Callable[..., Path]
@@ -169,3 +170,12 @@ def test_the_class_of_a_heat_map_follows_the_threshold(tmp_path: Path, linear_bu
     predictor = Predictor.load(linear_bundle(tmp_path / "bundle", threshold=0.8))
     assert explained_class(predictor, Prediction("", "unsure", {"cat": 0.3, "dog": 0.7})) == "cat"
     assert explained_class(predictor, Prediction("", "unsure", {"cat": 0.2, "dog": 0.8})) == "dog"
+
+
+def test_a_layer_over_the_grey_photo_is_what_is_painted() -> None:
+    rng = np.random.default_rng(0)
+    photo, heat = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8), rng.random((24, 24))
+    laid = Image.fromarray(photo).convert("L").convert("RGBA")
+    laid.alpha_composite(Image.fromarray(layer(heat)))
+    difference = np.asarray(laid)[..., :3].astype(int) - painted(photo, heat)
+    assert np.abs(difference).max() <= 1

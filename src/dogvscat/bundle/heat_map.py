@@ -77,13 +77,30 @@ def painted(photo: np.ndarray, heat: np.ndarray) -> np.ndarray:
     Returns:
         uint8 (height, width, 3).
     """
-    height, width = photo.shape[:2]
+    color, opacity = _colored(heat, *photo.shape[:2])
     grey = np.asarray(Image.fromarray(photo).convert("L"), dtype=np.float32)[..., None]  # (height, width, 1)
+    return np.rint(grey * (1.0 - opacity) + color * opacity).astype(np.uint8)  # (height, width, 3)
+
+
+def layer(heat: np.ndarray) -> np.ndarray:
+    """A heat-map as a picture to lay over the grey photo, stretched to its size: what `painted` paints there.
+
+    Args:
+        heat: float64 (height, width) in 0..1.
+
+    Returns:
+        uint8 (height, width, 4), RGBA.
+    """
+    color, opacity = _colored(heat, *heat.shape)
+    return np.rint(np.concatenate([color, 255.0 * opacity], axis=2)).astype(np.uint8)
+
+
+def _colored(heat: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Colours, float64 (height, width, 3) in 0..255, and how much they cover, float64 (height, width, 1) in 0..1."""
     strength = np.clip(_resized(heat, height, width), 0.0, 1.0)  # (height, width)
     place = strength * (len(_COLORS) - 1)
     color = np.stack([np.interp(place, range(len(_COLORS)), channel) for channel in _COLORS.T], axis=-1)
-    opacity = _OPACITY * strength[..., None] ** 0.7  # so that half the evidence is easily seen
-    return np.rint(grey * (1.0 - opacity) + color * opacity).astype(np.uint8)  # (height, width, 3)
+    return color, _OPACITY * strength[..., None] ** 0.7  # so that half the evidence is easily seen
 
 
 def _hidden_in_turn(predictor: Predictor, picture: np.ndarray) -> np.ndarray:

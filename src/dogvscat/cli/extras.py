@@ -29,6 +29,11 @@ def need_export_extra(*packages: str) -> None:
     _need("export", packages)
 
 
+def need_serve_extra() -> None:
+    """As `need_train_extra`, for the extra `serve`."""
+    _need("serve", ("fastapi", "uvicorn", "prometheus_client", "python_multipart"))
+
+
 def need_parquet_extra() -> None:
     """As `need_train_extra`, for the extra `parquet`."""
     _need("parquet", ("pyarrow",))

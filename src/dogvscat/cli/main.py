@@ -13,13 +13,14 @@ from dogvscat.cli import (
     cache,
     compare,
     evaluate,
-    export,
     explain,
+    export,
     fetch,
     lr_find,
     predict,
     runs,
     sample,
+    serve,
     speaking,
     study,
     train,
@@ -33,6 +34,7 @@ dogvscat tells dogs from cats in photographs, learning from scratch.
 
   dogvscat predict photo.jpg       what is on a photo (a network comes with the package)
   dogvscat explain photo.jpg --out why/    where in the photo the answer comes from
+  dogvscat serve                   a page and an HTTP service: drop photos in the browser
   dogvscat train photos/           train your own from a folder or zip: one folder a class
   dogvscat audit photos/           find broken, doubled and doubtful photos first
   dogvscat evaluate runs/classic-1 photos/ --out judged/    judge a network on other photos
@@ -67,22 +69,11 @@ def first(
             speaking.show(line)
 
 
-for module in (
-    predict,
-    explain,
-    train,
-    evaluate,
-    compare,
-    runs,
-    study,
-    tune,
-    lr_find,
-    audit,
-    export,
-    fetch,
-    sample,
-    cache,
-):
+for module in [
+    *(predict, explain, serve, export),
+    *(train, evaluate, compare, runs, study, tune, lr_find),
+    *(audit, fetch, sample, cache),
+]:
     app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
 
 

@@ -1,0 +1,171 @@
+"""Clients that are slow, endless or untruthful: cut, refused or passed over, while everybody else is answered."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import httpx
+
+MEGABYTE = 1024 * 1024
+HEAD = "POST /api/v1/predict HTTP/1.1\r\nHost: x\r\n"
+
+
+def test_slow_clients_are_cut_and_delay_nobody(linear, plain: Callable[..., bytes]) -> None:
+    """Forty headers and forty bodies at a byte a second, and ten who say nothing at all."""
+    cut: list[tuple[str, float, bytes]] = []
+
+    async def crawl(kind: str, start: str) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", linear.port)
+        started = time.perf_counter()
+        writer.write(start.encode())
+        answer = asyncio.create_task(reader.read())
+        while not answer.done() and kind != "silent":
+            with suppress(ConnectionError):
+                writer.write(b"x")
+                await writer.drain()
+            await asyncio.wait([answer], timeout=1.0)
+        with suppress(ConnectionError):
+            received = await asyncio.wait_for(answer, 30)
+            cut.append((kind, time.perf_counter() - started, received))
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def everybody() -> None:
+        headers = [crawl("header", HEAD + "X-Slow: ") for _ in range(40)]
+        bodies = [crawl("body", HEAD + "Content-Length: 5000\r\n\r\n") for _ in range(40)]
+        await asyncio.gather(*headers, *bodies, *(crawl("silent", "") for _ in range(10)))
+
+    crowd = threading.Thread(target=asyncio.run, args=(everybody(),))
+    crowd.start()
+    healthy = 0
+    while crowd.is_alive():
+        assert linear.predict(plain((255, 0, 0))).json()["predictions"][0]["label"] == "dog"
+        healthy += 1
+    crowd.join()
+    assert healthy > 20
+    assert len(cut) == 90
+    assert all(9.0 < seconds < 16.0 for _, seconds, _ in cut)
+    for kind, _, answer in cut:
+        assert answer.startswith(b"HTTP/1.1 408 ") if kind == "body" else answer == b""
+
+
+def answer_to(port: int, *parts: bytes, endless: bytes = b"") -> tuple[bytes, int]:
+    """What comes back for bytes as they are, and how many of the endless ones were sent until then."""
+    sent = 0
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        for part in parts:
+            connection.sendall(part)
+        if endless:
+            connection.settimeout(0.0)
+            while sent < 200 * MEGABYTE:
+                with suppress(BlockingIOError):
+                    if connection.recv(1, socket.MSG_PEEK):
+                        break
+                try:
+                    sent += connection.send(endless)
+                except BlockingIOError:
+                    time.sleep(0)
+            connection.settimeout(30)
+        received = b""
+        with suppress(ConnectionError):
+            while part := connection.recv(65536):
+                received += part
+    return received, sent
+
+
+def last_bytes(server) -> int:
+    """Of the body of the last request that was refused as too large, as the access log has it."""
+    return [line for line in server.log() if line.get("status") == 413][-1]["bytes"]
+
+
+def test_endless_bodies_are_refused_at_the_limit(linear) -> None:
+    chunk = b"8000\r\n" + bytes(0x8000) + b"\r\n"
+    answer, sent = answer_to(linear.port, f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode(), endless=chunk)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" in answer
+    assert sent < 100 * MEGABYTE
+    assert wait_for(lambda: MEGABYTE < last_bytes(linear) <= MEGABYTE + 64 * 1024)
+
+
+def test_bodies_that_declare_too_much_are_refused_unread(linear) -> None:
+    answer, _ = answer_to(linear.port, f"{HEAD}Content-Length: {10**10}\r\n\r\n".encode(), endless=bytes(65536))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"has 10,000,000,000 bytes, at most 1,048,576 are read" in answer
+    assert wait_for(lambda: last_bytes(linear) == 0)
+
+
+def test_who_asks_before_sending_too_much_is_told_at_once(linear) -> None:
+    started = time.perf_counter()
+    answer, _ = answer_to(linear.port, f"{HEAD}Content-Length: {10**10}\r\nExpect: 100-continue\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert time.perf_counter() - started < 5.0
+
+
+def test_who_asks_before_sending_is_told_to_go_on(linear, plain: Callable[..., bytes]) -> None:
+    picture = plain((255, 0, 0))
+    head = f"{HEAD}Content-Length: {len(picture)}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    answer, _ = answer_to(linear.port, head.encode(), picture)
+    assert answer.startswith(b"HTTP/1.1 100 ")
+    assert b'"label":"dog"' in answer
+
+
+def test_lengths_that_lie(linear, plain: Callable[..., bytes]) -> None:
+    picture = plain((255, 0, 0))
+    before = linear.metrics().get('requests_total{code="499",outcome="refused"}', 0.0)
+    with socket.create_connection(("127.0.0.1", linear.port)) as connection:  # less comes than was said
+        connection.sendall(f"{HEAD}Content-Length: {len(picture) + 100}\r\n\r\n".encode() + picture)
+    assert wait_for(lambda: linear.metrics().get('requests_total{code="499",outcome="refused"}', 0.0) == before + 1)
+    answer, _ = answer_to(
+        linear.port, f"{HEAD}Content-Length: 10\r\n\r\n".encode() + picture
+    )  # more comes than was said
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert b"HTTP/1.1 400 " in answer  # the rest is no request
+    for head in ("Content-Length: -1", "Content-Length: ten", "Content-Length: 1\r\nContent-Length: 2"):
+        assert answer_to(linear.port, f"{HEAD}{head}\r\n\r\n".encode())[0].startswith(b"HTTP/1.1 400 ")
+
+
+def test_what_is_no_http(linear) -> None:
+    for junk in (b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTPS\r\n\r\n", b"X" * 200_000, b"GET /\0 HTTP/1.1\r\n\r\n"):
+        answer, _ = answer_to(linear.port, junk, b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 400 ") or not answer
+    assert linear.client.get("/v2/health/ready").status_code == 200
+
+
+def test_nonsense_after_an_answer_has_begun(linear) -> None:
+    head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    with socket.create_connection(("127.0.0.1", linear.port)) as connection:
+        connection.sendall(head)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
+        connection.sendall(b"no length of a chunk\r\n" * 10)
+        with suppress(ConnectionError):
+            while connection.recv(65536):
+                pass
+    assert linear.client.get("/v2/health/ready").status_code == 200
+    assert "Traceback" not in linear.stderr()
+
+
+def test_a_body_where_none_is_wanted_is_not_read_for_ever(linear) -> None:
+    head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer, sent = answer_to(linear.port, head, endless=b"8000\r\n" + bytes(0x8000) + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"connection: close" in answer
+    assert sent < 100 * MEGABYTE
+
+
+def test_an_early_answer_reaches_a_client_that_still_writes(linear) -> None:
+    with httpx.Client(base_url=linear.url) as client:
+        for size in (MEGABYTE + 1, 3 * MEGABYTE):
+            assert client.post("/api/v1/predict", content=bytes(size)).status_code == 413
+        assert client.post("/nothing", content=bytes(MEGABYTE // 2)).status_code == 404
+
+
+def wait_for(condition: Callable[[], Any]) -> bool:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return bool(condition())

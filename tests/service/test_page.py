@@ -1,0 +1,291 @@
+"""The page, in a real browser without a window."""
+
+import base64
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_core_python.selenium import Axe
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+BRING = """
+const [name, kind, data, event] = arguments;
+const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+const carried = new DataTransfer();
+carried.items.add(new File([bytes], name, { type: kind }));
+if (event === "drop") {
+  document.dispatchEvent(new DragEvent("dragenter", { dataTransfer: carried, bubbles: true }));
+  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true }));
+} else {
+  document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried, bubbles: true }));
+}
+"""
+HOSTILE = [
+    "<script>document.title = 'taken over'</script>.jpg",
+    "<img src=x onerror=\"document.title = 'taken over'\">.jpg",
+    '"><svg onload="document.title = \'taken over\'">.jpg',
+    "javascript:document.title='taken over'",
+    "\u202egpj.exe.jpg",
+]
+
+
+class Page:
+    """The page as somebody uses it."""
+
+    def __init__(self, browser: Chrome) -> None:
+        self.browser = browser
+
+    def open(self, url: str) -> None:
+        self.browser.get(f"{url}/")
+        self.wait(lambda: self.find("#how-content section") or self.find("#how-error:not([hidden])"))
+
+    def bring(self, picture: bytes, name: str = "photo.jpg", event: str = "drop", kind: str = "image/jpeg") -> None:
+        self.browser.execute_script(BRING, name, kind, base64.b64encode(picture).decode(), event)
+
+    def find(self, selector: str) -> list[WebElement]:
+        return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def one(self, selector: str) -> WebElement:
+        (element,) = self.find(selector)
+        return element
+
+    def wait(self, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+        return WebDriverWait(self.browser, seconds, poll_frequency=0.05).until(lambda _: condition())
+
+    def cards(self, number: int) -> list[WebElement]:
+        """So many cards, once each has an answer or an error."""
+        done = ".card:is([data-state=answered], [data-state=failed])"
+        self.wait(lambda: len(self.find(done)) == number)
+        return self.find(done)
+
+    def text(self, selector: str) -> str:
+        return self.one(selector).text
+
+    def errors(self) -> list[str]:
+        """What the console complains about, but for statuses of refused pictures, which the browser always names."""
+        lines = [entry["message"] for entry in self.browser.get_log("browser")]
+        return [line for line in lines if not re.search(r"api/v1/predict.* status of 4\d\d", line)]
+
+    def media(self, width: int = 1200, dark: bool = False) -> None:
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme, still]})
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": width < 500})
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    if not (CHROMIUM.exists() and DRIVER.exists()):
+        pytest.skip(f"a browser is needed: {CHROMIUM} and {DRIVER}, of Debian's chromium and chromium-driver")
+    options = ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu"):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with Chrome(options, ChromeService(str(DRIVER))) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Chrome) -> Iterator[Page]:
+    """The page; whatever a test does with it, the console stays empty."""
+    page = Page(browser)
+    page.media()
+    yield page
+    assert page.errors() == []
+
+
+def test_a_dropped_photograph_is_answered_and_explained(page: Page, best, photographs: list[Path]) -> None:
+    page.open(best.url)
+    photo = photographs[-1].read_bytes()
+    page.bring(photo, "rex.jpg")
+    (card,) = page.cards(1)
+    expected = best.predict(photo).json()["predictions"][0]
+    words = {"cat": "a cat", "dog": "a dog", "unsure": "Not sure"}[expected["label"]]
+    assert words in page.text(".verdict")
+    shares = f"cat {100 * expected['probabilities']['cat']:.1f} %\ndog {100 * expected['probabilities']['dog']:.1f} %"
+    assert page.text(".shares") == shares.replace("0.0 %", "under 0.1 %").replace("100.0 %", "over 99.9 %")
+    assert page.text(".name") == "rex.jpg"
+    assert page.text("#summary").startswith("1 picture: ")
+    toggle, heat = page.one(".toggle"), page.one(".heat")
+    assert not heat.is_displayed()
+    toggle.click()
+    page.wait(lambda: toggle.get_attribute("aria-pressed") == "true")
+    page.wait(lambda: page.browser.execute_script("return arguments[0].naturalWidth", heat) == 160)
+    assert heat.is_displayed()
+    assert heat.rect == page.one(".picture").rect  # it lies exactly over the photo
+    nearer = "a dog" if expected["probabilities"]["dog"] >= 0.5937 else "a cat"  # the card's threshold
+    assert page.text(".legend") == f"Bright places spoke most for {nearer}."
+    toggle.click()
+    assert not heat.is_displayed()
+    assert card.get_attribute("data-answer") in ("negative", "positive", "unsure")
+
+
+def test_the_panel_has_the_model_cards_figures(page: Page, best) -> None:
+    page.open(best.url)
+    page.one("#how summary").click()
+    model = best.client.get("/api/v1/model").json()
+    accuracy = model["metrics"]["validation"]["accuracy"]
+    shown = page.text("#how-content")
+    assert f"{100 * accuracy['value']:.1f} %" in shown
+    assert f"{100 * accuracy['low']:.1f} % to {100 * accuracy['high']:.1f} %" in shown
+    assert model["known_failures"][0] in shown
+    assert "20,000 labelled pictures" in shown
+
+
+def test_pasting_choosing_and_photographing(page: Page, linear, plain: Callable[..., bytes], tmp_path: Path) -> None:
+    page.open(linear.url)
+    page.bring(plain((255, 0, 0)), "image.png", event="paste")
+    assert "a dog" in page.cards(1)[0].text
+    for number, field in enumerate(("#picked", "#shot")):
+        file = tmp_path / f"{number}.png"
+        file.write_bytes(plain((0, 0, 255)))
+        page.one(field).send_keys(str(file))
+    assert [card.get_attribute("data-label") for card in page.cards(3)] == ["dog", "cat", "cat"]
+    assert page.one("#shot").get_attribute("capture") == "environment"
+    assert page.text("#summary") == "3 pictures: cat 2, dog 1"
+    page.one("#clear").click()
+    assert not page.find(".card")
+    page.browser.execute_script(BRING.replace("carried.items.add(new File", "void (new File"), "", "", "", "paste")
+    assert "no picture in the clipboard" in page.text("#warning")
+
+
+def test_twenty_at_once(page: Page, linear, plain: Callable[..., bytes], tmp_path: Path) -> None:
+    page.open(linear.url)
+    colours = [(255, 0, 0), (0, 0, 255)]
+    files = [tmp_path / f"{number:02d}.png" for number in range(20)]
+    for number, file in enumerate(files):
+        file.write_bytes(b"no picture" if number % 10 == 9 else plain(colours[number % 2]))
+    page.one("#picked").send_keys("\n".join(map(str, files)))
+    cards = page.cards(20)
+    assert [card.get_attribute("data-label") or "failed" for card in cards] == (
+        ["dog", "cat"] * 4 + ["dog", "failed"]
+    ) * 2
+    assert [card.find_element(By.CLASS_NAME, "name").text for card in cards] == [file.name for file in files]
+    assert page.text("#summary") == "20 pictures: cat 8, dog 10, no answer 2"
+    assert "This file is not a picture of a known format. Photos may be JPEG" in cards[9].text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_only_ever_text(page: Page, linear, plain: Callable[..., bytes], name: str) -> None:
+    page.open(linear.url)
+    page.bring(plain((255, 0, 0)), name)
+    page.bring(b"<script>document.title = 'taken over'</script>", name, kind="text/html")
+    good, bad = page.cards(2)
+    for card in (good, bad):
+        shown = card.find_element(By.CLASS_NAME, "name")
+        assert page.browser.execute_script("return arguments[0].textContent", shown) == name
+        assert shown.find_elements(By.CSS_SELECTOR, "*") == []
+    assert page.browser.title == "Dog or cat?"
+    assert not page.find("main script, main svg")
+
+
+def test_a_file_that_is_too_large_is_not_even_sent(page: Page, linear, plain: Callable[..., bytes]) -> None:
+    page.open(linear.url)
+    received = linear.metrics()["requests_received_total"]
+    page.bring(plain((255, 0, 0)) + bytes(2**20), "large.png")
+    (card,) = page.cards(1)
+    assert "Too large" in card.text
+    assert "This file has 1.0 MB; at most 1.0 MB are read." in card.text
+    assert linear.metrics()["requests_received_total"] == received + 1  # which only asked for the metrics
+
+
+def test_unsure_is_explained(page: Page, serve, linear_bundle: Callable[..., Path], plain, tmp_path: Path) -> None:
+    server = serve("--model", linear_bundle(tmp_path / "doubtful", unsure=(0.1, 0.9)))
+    page.open(server.url)
+    page.bring(plain((90, 7, 90)))
+    (card,) = page.cards(1)
+    assert "Not sure" in card.text
+    assert "too close to call. Between 10.0 % and 90.0 % dog the network says so rather than guess." in card.text
+
+
+def test_a_photograph_of_neither_is_explained(page: Page, best, test_data: Path) -> None:
+    from zipfile import ZipFile
+
+    with ZipFile(test_data / "neither.zip") as archive:
+        names = [name for name in sorted(archive.namelist()) if name.endswith(".jpg")]
+        photos = (archive.read(name) for name in names)
+        limit = best.client.get("/api/v1/model").json()["neither_limit"]
+        photo = next(photo for photo in photos if best.predict(photo).json()["predictions"][0]["neither"] > limit)
+    page.open(best.url)
+    page.bring(photo)
+    assert "It seems to show neither a cat nor a dog" in page.cards(1)[0].text
+
+
+def test_without_the_server_each_picture_says_so(page: Page, serve, untouched_bundle: Path, plain) -> None:
+    server = serve("--model", untouched_bundle)
+    page.open(server.url)
+    server.stop()
+    page.bring(plain((255, 0, 0)))
+    (card,) = page.cards(1)
+    assert "The server cannot be reached. Is it still running?" in card.text
+    assert page.one(".again").is_displayed()
+    assert page.errors()  # the browser's own words about the connection; nothing else is left for the fixture
+
+
+def test_a_busy_server_is_asked_again(page: Page, serve, drawn: list[bytes], tmp_path: Path) -> None:
+    server = serve("--queue", 1)
+    page.open(server.url)
+    files = [tmp_path / f"{number}.jpg" for number in range(6)]
+    for number, file in enumerate(files):
+        file.write_bytes(drawn[number % 4])
+    page.one("#picked").send_keys("\n".join(map(str, files)))
+    assert {card.get_attribute("data-state") for card in page.cards(6)} == {"answered"}
+    assert server.metrics()['requests_total{code="429",outcome="shed"}'] > 0  # three are in flight, one may wait
+
+
+def test_by_keyboard_alone(page: Page, linear, plain: Callable[..., bytes]) -> None:
+    page.open(linear.url)
+    active = lambda: page.browser.switch_to.active_element  # noqa: E731
+    page.one("body").send_keys(Keys.TAB)
+    assert active().get_attribute("id") == "pick"
+    page.bring(plain((255, 0, 0)))
+    page.cards(1)
+    reached = []
+    for _ in range(4):
+        active().send_keys(Keys.TAB)
+        reached.append(active().text)
+    assert reached == ["Clear", "Heat-map", "How it works, and how far to trust it", "openapi.json"]
+    active().send_keys(Keys.SHIFT, Keys.TAB)
+    page.one(".toggle").send_keys(Keys.ENTER)
+    page.wait(lambda: page.one(".toggle").get_attribute("aria-pressed") == "true")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1200])
+def test_accessible_and_whole_at_any_width(page: Page, best, drawn: list[bytes], width: int, dark: bool) -> None:
+    page.media(width, dark)
+    page.open(best.url)
+    assert Axe().run(page.browser)["violations"] == []
+    for number, picture in enumerate([*drawn[:2], b"no picture"]):
+        page.bring(picture, "a very long name without any place to break it" * 3 + f"{number}.jpg")
+    page.cards(3)
+    page.find(".toggle")[0].click()
+    page.wait(lambda: page.find(".heat:not([hidden])"))
+    page.one("#how summary").click()
+    assert Axe().run(page.browser)["violations"] == []
+    assert page.browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert page.one("#shoot").is_displayed() == (width == 390)
+
+
+def test_the_policy_holds(page: Page, linear) -> None:
+    """Even if somebody got markup into the page, no script of theirs would run and nothing would be fetched."""
+    page.open(linear.url)
+    page.browser.execute_script(
+        "const script = document.createElement('script'); script.textContent = 'document.title = \"taken over\"';"
+        "document.body.append(script); document.body.insertAdjacentHTML('beforeend',"
+        '\'<img src="http://127.0.0.1:1/x.png" onerror="document.title = 1"><p style="color: red">x</p>\');'
+    )
+    page.wait(lambda: len(page.browser.get_log("browser")) > 0)
+    assert page.browser.title == "Dog or cat?"
+    page.browser.get("about:blank")
+    page.errors()  # those were the browser's refusals
