@@ -121,6 +121,17 @@ def refuse_other_versions(expected: dict[str, str]) -> None:
             raise ClusterError(message, hint="Install the same versions on every machine: requirements/ has them.")
 
 
+def refuse_missing_package(error: Exception) -> None:
+    """Raise if what Ray reports is that a machine has no such code.
+
+    Raises:
+        ClusterError: saying so.
+    """
+    if "failed to import on the worker" in str(error) or "No module named 'dogvscat" in str(error):
+        hint = "Install dogvscat[cluster] on every machine, in the same version."
+        raise ClusterError("a machine of the cluster cannot load this version of dogvscat", hint=hint) from None
+
+
 def _host_and_port(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     if not (host and colon and port.isdecimal() and 0 < int(port) < 65536 and "/" not in host):

@@ -7,6 +7,7 @@ import itertools
 import os
 import secrets
 import shutil
+import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any
 from dogvscat import writing
 from dogvscat.bundle.folder import Bundle
 from dogvscat.bundle.predictor import BATCH_SIZE, Failure, Prediction, Predictor
-from dogvscat.cluster import installed, machines, refuse_other_versions
+from dogvscat.cluster import installed, machines, refuse_missing_package, refuse_other_versions
 from dogvscat.errors import ClusterError, DogvscatError, ImageError, UsageError
 from dogvscat.photos.objects import is_url, read_object
 
@@ -109,6 +110,7 @@ def _named() -> Iterator[None]:
             cause = getattr(cause, "cause", None) or cause.__cause__
         if cause is not None:
             raise cause from None
+        refuse_missing_package(error)
         if isinstance(error, RayTaskError) and not isinstance(error, RayActorError):  # a fault of ours
             raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -121,6 +123,7 @@ def _dataset(bundle: Bundle, paths: list[str]) -> Any:
 
     import pyarrow
     import ray.data
+    from ray.util.annotations import RayDeprecationWarning
 
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
@@ -131,16 +134,17 @@ def _dataset(bundle: Bundle, paths: list[str]) -> Any:
     whole = pyarrow.table({"path": names, "place": pyarrow.array(map(_place, paths), pyarrow.binary())})
     tables = [whole.slice(start, _BLOCK) for start in range(0, len(paths), _BLOCK)]
     cores = max(1, sum(machine.cores for machine in machines()))
-    return ray.data.from_arrow(tables).map_batches(
-        _Worker,
-        fn_constructor_args=(bundle, installed()),
-        batch_size=None,
-        batch_format="pyarrow",
-        zero_copy_batch=True,
-        num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(cores, len(tables))),
-        ray_remote_args_fn=_bounded,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RayDeprecationWarning)  # there is no other way yet to bound what is begun again
+        return ray.data.from_arrow(tables).map_batches(
+            _Worker,
+            fn_constructor_args=(bundle, installed()),
+            batch_size=None,
+            batch_format="pyarrow",
+            num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(cores, len(tables))),
+            ray_remote_args_fn=_bounded,
+        )
 
 
 def _bounded() -> dict[str, int]:
@@ -161,13 +165,14 @@ class _Worker:
     """
 
     def __init__(self, bundle: Bundle, versions: dict[str, str]) -> None:
-        refuse_other_versions(versions)
+        self._versions = versions
         self._predictor = Predictor(bundle, threads=1)
 
     def __call__(self, table: Any) -> Any:
-        """The answers for a table with the columns `path` and `place`; rows stay in order, and bad photos have an error in theirs."""
+        """The answers for a table with the columns `path` and `place`, in order; a bad photo's row has its error."""
         import pyarrow
 
+        refuse_other_versions(self._versions)  # not in __init__: what is raised there reaches nobody as it was
         places = [os.fsdecode(place) for place in table["place"].to_pylist()]
         with ThreadPoolExecutor(_READERS) as pool:  # a store takes its time to answer
             opened = list(pool.map(_opened, places))

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Self
 
-from dogvscat.cluster import Machine, installed, machines, refuse_other_versions
+from dogvscat.cluster import Machine, installed, machines, refuse_missing_package, refuse_other_versions
 from dogvscat.errors import ClusterError, DogvscatError, Interrupted
 from dogvscat.exploring.executor import Job, Say
 from dogvscat.learning.backend import sees_gpu
@@ -81,14 +81,15 @@ class RayExecutor:
                 continue
             flight = self._flights.pop(ready[0])
             try:
-                result, error = self._ray.get(ready[0])
-            except self._ray.exceptions.RayTaskError:  # a fault of ours: it keeps its traceback
-                raise
+                result, raised = self._ray.get(ready[0])
+            except self._ray.exceptions.RayTaskError as error:
+                refuse_missing_package(error)
+                raise  # a fault of ours: it keeps its traceback
             except self._ray.exceptions.RayError as lost:
                 self._begin_again(flight, lost)
                 continue
-            if error is not None:
-                raise error
+            if raised is not None:
+                raise raised
             return flight.job, result
 
     def _begin(self, flight: _Flight) -> None:
