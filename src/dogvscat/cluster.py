@@ -62,7 +62,7 @@ def joined(address: str) -> Iterator[list[Machine]]:
     """
     if address != LOCAL:
         _refuse_silence(*_host_and_port(address))
-    _prepare_environment(address == LOCAL)
+    _prepare_environment(address)
     import ray  # reads the environment when it is imported
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -157,10 +157,23 @@ def _refuse_silence(host: str, port: int) -> None:
         raise ClusterError(f"what answers at {host}:{port} is no Ray cluster", hint="`ray status` shows its address.")
 
 
-def _prepare_environment(alone: bool) -> None:
+def _prepare_environment(address: str) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters is raised as well
-    if alone:
+    if address == LOCAL or _on_loopback_alone(*_host_and_port(address)):
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # that is: on loopback only, here as there
+    if address == LOCAL:
         os.environ["RAY_AUTH_MODE"] = "token"  # nor may other users of this machine come in
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _on_loopback_alone(host: str, port: int) -> bool:
+    """Whether a cluster listens on 127.0.0.1 and nowhere else. Unless told so, Ray takes it for the address of the machine
+    in its network, where nobody answers. Who listens everywhere answers on 127.0.0.2 too."""
+    if host not in ("127.0.0.1", "localhost"):
+        return False
+    try:
+        with socket.create_connection(("127.0.0.2", port), _PATIENCE_SECONDS):
+            return False
+    except OSError:
+        return True
