@@ -10,11 +10,14 @@
     |   +-- FetchError         3  a download failed
     +-- ModelError             4  a run folder, checkpoint or bundle cannot be used
     +-- WriteError             1  a file could not be written (disk full, read-only)
+    +-- ClusterError           1  the machines of a cluster cannot be reached, are unequal or keep failing
     +-- Interrupted          130  stopped by Ctrl-C or SIGTERM; nothing is lost
 
 The number is the exit code. A message says what was wrong, what was expected and what was received; `hint` says what
 to do about it.
 """
+
+from typing import Any
 
 
 class DogvscatError(Exception):
@@ -32,6 +35,10 @@ class DogvscatError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it goes from one process to another, whatever its own arguments are."""
+        return _rebuilt, (type(self), self.message), self.__dict__
 
 
 class UsageError(DogvscatError):
@@ -102,8 +109,20 @@ class WriteError(DogvscatError):
     code = "write"
 
 
+class ClusterError(DogvscatError):
+    """The machines of a cluster cannot be reached, differ in what is installed, or keep failing."""
+
+    code = "cluster"
+
+
 class Interrupted(DogvscatError):
     """The user stopped the command; what was done so far is kept."""
 
     code = "interrupted"
     exit_code = 130
+
+
+def _rebuilt(kind: type[DogvscatError], message: str) -> DogvscatError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error

@@ -3,6 +3,8 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +77,20 @@ def clear(name: str) -> int:
     except OSError as error:
         raise WriteError(f"could not clear {folder}: {error.strerror}", hint="Delete it as its owner.") from None
     return freed
+
+
+@contextmanager
+def filled_by_one(name: str) -> Iterator[None]:
+    """Within the block no other process on this machine fills the same cache: what is costly is done once, and the
+    others wait for it. A process that dies lets go; where locks do not exist, nobody waits."""
+    with ExitStack() as held:
+        with suppress(ImportError, OSError):
+            import fcntl  # not on Windows
+
+            area(name).mkdir(parents=True, exist_ok=True)
+            lock = held.enter_context((area(name) / ".lock").open("wb"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _num_bytes(folder: Path) -> int:

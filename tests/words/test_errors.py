@@ -1,5 +1,6 @@
 """The error tree, its exit codes, and its description in the module's own words."""
 
+import pickle
 import re
 
 import pytest
@@ -18,6 +19,7 @@ EXIT_CODES = {
     "FetchError": 3,
     "ModelError": 4,
     "WriteError": 1,
+    "ClusterError": 1,
     "Interrupted": 130,
 }
 
@@ -60,3 +62,11 @@ def test_an_image_error_names_the_picture_once() -> None:
     error = ImageError("a/b.jpg", "empty", "the file is empty")
     assert (str(error), error.path, error.code) == ("a/b.jpg: the file is empty", "a/b.jpg", "empty")
     assert error.reason == "the file is empty"
+
+
+@pytest.mark.parametrize(
+    "error", [DogvscatError("it is wrong", hint="Do this."), ImageError("a/b.jpg", "empty", "the file is empty")]
+)
+def test_an_error_is_the_same_in_another_process(error: DogvscatError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.__dict__) == (type(error), str(error), error.__dict__)

@@ -39,6 +39,11 @@ def need_parquet_extra() -> None:
     _need("parquet", ("pyarrow",))
 
 
+def need_cluster_extra() -> None:
+    """As `need_train_extra`, for what the extra `cluster` adds to the others."""
+    _need("cluster", ("ray", "pyarrow", "fsspec"))
+
+
 def _need(extra: str, packages: tuple[str, ...]) -> None:
     for name in packages:
         if find_spec(name) is None:

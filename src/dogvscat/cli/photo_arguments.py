@@ -9,10 +9,16 @@ from dogvscat.errors import UsageError
 
 
 class PhotoArguments:
-    """The files that some arguments mean. Folders are walked, never listed: a million photos take no memory."""
+    """The files that some arguments mean. Folders are walked, never listed: a million photos take no memory.
 
-    def __init__(self, arguments: Iterable[str]) -> None:
+    Args:
+        arguments: As given.
+        objects: Whether URLs are followed to where fsspec leads.
+    """
+
+    def __init__(self, arguments: Iterable[str], objects: bool = False) -> None:
         self.arguments = list(arguments)
+        self.objects = objects
         self.skipped = 0
         """Files in walked folders that are no photos by their suffix."""
 
@@ -31,11 +37,19 @@ class PhotoArguments:
 
     def count(self) -> int | None:
         """How many paths there are, found by walking the folders once more; None if a list on stdin is yet to come."""
-        return None if "-" in self.arguments else sum(1 for _ in PhotoArguments(self.arguments).paths())
+        return None if "-" in self.arguments else sum(1 for _ in PhotoArguments(self.arguments, self.objects).paths())
 
     def _expanded(self, path: str) -> Iterator[str]:
         from dogvscat.photos.decoder import PHOTO_SUFFIXES
 
+        if self.objects:
+            from dogvscat.photos.objects import find_objects, is_url
+
+            if is_url(path):
+                found = find_objects(path)
+                self.skipped += found.skipped
+                yield from found.urls
+                return
         if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, never raises
             yield path
             return

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dogvscat.cli.options import Cluster
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.cli.speaking import flush, say, show, show_json
 from dogvscat.errors import DataError, UsageError
@@ -16,6 +19,9 @@ from dogvscat.labels import NEITHER
 if TYPE_CHECKING:
     from dogvscat.bundle.predictor import Failure, Prediction, Predictor
 
+    Answering = Callable[[Iterable[str]], Iterable[Prediction | Failure]]
+    """From paths to answers in order."""
+
 
 def command(
     photos: Annotated[list[str], typer.Argument(help="Files, folders, or - for a list of paths on stdin.")],
@@ -23,6 +29,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="A .csv, .jsonl or .parquet for the answers; given again, it goes on.")
     ] = None,
+    cluster: Cluster = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Say what is on each photo, with its probabilities.
@@ -36,20 +43,37 @@ def command(
     predictor = Predictor.load(model)
     if predictor.card.origin.drawn_sample:
         say("This network learned from drawings, not photographs: its answers about photographs mean nothing.")
-    arguments = PhotoArguments(photos)
-    if out is not None:
-        return sum_up(arguments, _write_answers(predictor, arguments, out))
-    return sum_up(arguments, _show_answers(predictor, arguments, as_json))
+    arguments = PhotoArguments(photos, objects=cluster is not None)
+    with _answering(predictor, cluster) as answering:
+        if out is not None:
+            return sum_up(arguments, _write_answers(predictor, answering, arguments, out))
+        return sum_up(arguments, _show_answers(answering, arguments, as_json))
 
 
-def _show_answers(predictor: Predictor, arguments: PhotoArguments, as_json: bool) -> Counter[str]:
+@contextmanager
+def _answering(predictor: Predictor, cluster: str | None) -> Iterator[Answering]:
+    """Who answers: this process, or a cluster."""
+    if cluster is None:
+        yield predictor.stream
+        return
+    from dogvscat.cli.extras import need_cluster_extra
+
+    need_cluster_extra()
+    from dogvscat.bundle.cluster_prediction import answers_of_cluster
+    from dogvscat.cluster import joined
+
+    with joined(cluster):
+        yield lambda paths: answers_of_cluster(predictor.bundle, paths)
+
+
+def _show_answers(answering: Answering, arguments: PhotoArguments, as_json: bool) -> Counter[str]:
     """Answers on stdout; returns how often each label was given, failures as `error`."""
     from dogvscat import progress
     from dogvscat.bundle.predictor import Failure
 
     labels: Counter[str] = Counter()
     total = arguments.count() if progress.on_terminal() else None
-    for answer in progress.track(predictor.stream(arguments.paths()), "Predicting", total):
+    for answer in progress.track(answering(arguments.paths()), "Predicting", total):
         labels["error" if isinstance(answer, Failure) else answer.label] += 1
         if as_json:
             show_json(answer.to_dict())
@@ -59,7 +83,7 @@ def _show_answers(predictor: Predictor, arguments: PhotoArguments, as_json: bool
     return labels
 
 
-def _write_answers(predictor: Predictor, arguments: PhotoArguments, out: Path) -> Counter[str]:
+def _write_answers(predictor: Predictor, answering: Answering, arguments: PhotoArguments, out: Path) -> Counter[str]:
     """Answers in a file; likewise, with those of earlier runs."""
     from dogvscat import progress
     from dogvscat.bundle.results import ResultsFile
@@ -70,7 +94,7 @@ def _write_answers(predictor: Predictor, arguments: PhotoArguments, out: Path) -
             say(f"{results.num_kept:,} photos have their answers in {out} already.")
         total = arguments.count() if progress.on_terminal() else None
         num_left = None if total is None else total - results.num_kept
-        for answer in progress.track(predictor.stream(left), "Predicting", num_left):
+        for answer in progress.track(answering(left), "Predicting", num_left):
             results.write(answer)
         results.finish()
     counts = ", ".join(f"{count:,} {label}" for label, count in sorted(results.labels.items()))

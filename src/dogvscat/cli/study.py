@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.durations import seconds_of
+from dogvscat.cli.options import Cluster
 from dogvscat.cli.speaking import say, show, show_json
 
 
@@ -19,15 +20,20 @@ def command(
     budget: Annotated[
         str | None, typer.Option(help="Time to spend now, such as 90m or 2h; spent where least is known.")
     ] = None,
+    cluster: Cluster = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the effects as one JSON document.")] = False,
 ) -> None:
     """Switch techniques on and off one at a time, and say with intervals what each did."""
-    from dogvscat.cli.extras import need_train_extra
+    from dogvscat.cli.extras import need_cluster_extra, need_train_extra
 
     need_train_extra()
+    if cluster is not None:
+        need_cluster_extra()
+        photos, out = photos.absolute(), out.absolute()  # machines of a cluster have other working directories
     from dataclasses import asdict
 
     from dogvscat import writing
+    from dogvscat.exploring.executor import open_executor
     from dogvscat.exploring.study import run_study
     from dogvscat.exploring.study_page import in_sentences, write_study
     from dogvscat.exploring.study_plan import load_plan, plan_cells
@@ -35,7 +41,8 @@ def command(
     seconds = None if budget is None else seconds_of(budget, "--budget")
     planned = plan_cells(load_plan(config, recipe))
     writing.refuse_unwritable(out)
-    study = run_study(photos, planned, out, seconds, say)
+    with open_executor(cluster, say) as executor:
+        study = run_study(photos, planned, out, seconds, say, executor)
     write_study(out, study)
     effects = study.effects()
     if as_json:

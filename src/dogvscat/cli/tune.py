@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.durations import seconds_of
+from dogvscat.cli.options import Cluster
 from dogvscat.cli.speaking import say, show, show_json
 from dogvscat.errors import UsageError
 
@@ -25,15 +26,21 @@ def command(
     storage: Annotated[
         str | None, typer.Option(help="A database by URL, such as sqlite:///trials.db. Default: a file in --out.")
     ] = None,
+    cluster: Cluster = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
     """Search for better settings with Optuna; best.toml can be trained with `train --recipe`."""
-    from dogvscat.cli.extras import need_explore_extra
+    from dogvscat.cli.extras import need_cluster_extra, need_explore_extra
 
     need_explore_extra()
+    if cluster is not None:
+        need_cluster_extra()
+        photos, out = photos.absolute(), out.absolute()  # machines of a cluster have other working directories
     from dogvscat import writing
+    from dogvscat.exploring.executor import open_executor
+    from dogvscat.exploring.search import SAMPLERS, Search, best_config
     from dogvscat.exploring.space import load_space
-    from dogvscat.exploring.tuning import SAMPLERS, Limits, Search, best_config, tune
+    from dogvscat.exploring.tuning import Limits, tune
     from dogvscat.exploring.tuning_results import write_results
     from dogvscat.settings import nearest
 
@@ -44,7 +51,8 @@ def command(
     writing.refuse_unwritable(out)
     search = Search(load_space(config, recipe), sampler, pruning, seed, storage)
     search.space.config({}, seed)  # an impossible base is told of before anything is written
-    study = tune(photos, search, out, limits, say)
+    with open_executor(cluster, say) as executor:
+        study = tune(photos, search, out, limits, say, executor)
     best = best_config(study, search)
     write_results(out, study, best)
     if best is None:

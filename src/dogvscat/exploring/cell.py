@@ -5,13 +5,14 @@ looked at with `dogvscat runs` and `dogvscat compare`.
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dogvscat import writing
+from dogvscat import home, writing
 from dogvscat.config import Config, DataConfig
 from dogvscat.errors import ModelError
 from dogvscat.judging.answers import Answers
@@ -48,13 +49,22 @@ class CellResult:
         return asdict(self)
 
 
-def run_cell(photos: Path, config: Config, folder: Path, after_epoch: AfterEpoch | None = None) -> CellResult:
+def cell_threads(config: Config) -> int:
+    """CPU threads of a cell. All of a machine means the one where the command was given, wherever the cell then runs:
+    equal settings come to equal results."""
+    return config.training.threads or os.cpu_count() or 1
+
+
+def run_cell(
+    photos: Path, config: Config, folder: Path, threads: int, after_epoch: AfterEpoch | None = None
+) -> CellResult:
     """Train and judge one configuration; a finished cell is read, and one that was stopped goes on.
 
     Args:
         photos: A folder or zip with photos of two classes.
         config: Every setting.
         folder: The cell's own.
+        threads: As from `cell_threads`.
         after_epoch: Told of every epoch; it may raise to end the cell there, which is then not finished.
 
     Raises:
@@ -64,7 +74,7 @@ def run_cell(photos: Path, config: Config, folder: Path, after_epoch: AfterEpoch
     if (result := read_result(folder)) is not None:
         return result
     material = open_material(photos, config)
-    threads = prepare_backend(config.training.threads)
+    prepare_backend(threads)
 
     from dogvscat.learning.final import final_network  # Keras, after the backend was prepared
     from dogvscat.learning.fitting import forget_networks, prepare_training
@@ -118,8 +128,9 @@ def open_material(photos: Path, config: Config) -> Material:
     Raises:
         DogvscatError: as `make_manifest` and `cached_pixels`.
     """
-    source, manifest = _looked_at(photos, config.data.model_copy(update={"image_size": 64}))
-    return Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
+    with home.filled_by_one("pixels"):
+        source, manifest = _looked_at(photos, config.data.model_copy(update={"image_size": 64}))
+        return Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
 
 
 @lru_cache(maxsize=8)  # cells of one study differ in few settings about data, and looking for copies takes seconds

@@ -1,22 +1,24 @@
 """Run a study: cell after cell, in the order that tells most, until all are finished or the time is used up."""
 
+import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dogvscat import writing
 from dogvscat.errors import Interrupted, UsageError
-from dogvscat.exploring.cell import CellResult, read_result, run_cell
+from dogvscat.exploring.cell import CellResult, cell_threads, read_result, run_cell
 from dogvscat.exploring.effects import Effect, Outcome, measure_effects
+from dogvscat.exploring.executor import Executor, Job, Say
 from dogvscat.exploring.study_plan import BASE, PlannedCell, Treatment
 
 CELLS_FOLDER = "cells"
 STUDY_FILE = "study.csv"
 COLUMNS = ("setting", "value", "seed", "validation_accuracy", "training_accuracy", "seconds", "epochs", "cell")
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -63,43 +65,51 @@ class Study:
         return measure_effects({cell.cell.seed: cell.outcome for cell in self.base}, outcomes)
 
 
-def run_study(photos: Path, planned: Sequence[PlannedCell], folder: Path, budget: float | None, say: Say) -> Study:
+def run_study(
+    photos: Path, planned: Sequence[PlannedCell], folder: Path, budget: float | None, say: Say, executor: Executor
+) -> Study:
     """Train what is not finished yet.
 
     Args:
         photos: A folder or zip with photos of two classes.
         planned: As from `plan_cells`.
         folder: Gets study.csv, written anew after every cell, and a folder a cell below `cells/`.
-        budget: Seconds to spend now, or None for all it takes.
+        budget: Seconds to spend now, or None for all it takes. Cells under way at its end are waited for.
         say: Told what happens.
+        executor: Where the cells run.
 
     Raises:
         UsageError: if the budget does not suffice for one cell.
         Interrupted: on Ctrl-C; finished cells are kept and the same call goes on.
+        ClusterError: if machines of a cluster keep failing.
         DogvscatError: as `train` does, for the cell that is at fault.
     """
     started = time.monotonic()
     study = read_study(planned, folder)
-    while (cell := _next_cell(study)) is not None:
-        expected = _expected_seconds(cell, study)
-        left = None if budget is None else budget - (time.monotonic() - started)
-        if left is not None and expected is not None and expected > left:
-            _refuse_nothing_done(study, budget or 0.0, expected, started)
-            say(f"The next cell would take {_minutes(expected)}, {_minutes(max(left, 0.0))} are left: stopped here.")
+    under_way: dict[Path, PlannedCell] = {}
+    begun, in_time = 0, True
+    while True:
+        while in_time and (cell := _next_cell(study, under_way.values())) is not None:
+            if not executor.has_room(cell_threads(cell.config)):
+                break
+            expected = _expected_seconds(cell, study)
+            left = None if budget is None else budget - (time.monotonic() - started)
+            if left is not None and expected is not None and expected > left:
+                _refuse_nothing_done(begun, budget or 0.0, expected)
+                say(
+                    f"The next cell would take {_minutes(expected)}, {_minutes(max(left, 0.0))} are left: stopped here."
+                )
+                in_time = False
+                break
+            number = len(study.finished) + len(under_way) + 1
+            say(f"cell {number} of {len(planned)}: {in_words(cell)}{_time_left(study, len(under_way))}")
+            job = _job(photos, cell, folder)
+            executor.start(job)
+            under_way[job.folder] = cell
+            begun += 1
+        if not under_way:
             break
-        number = len(study.finished) + 1
-        say(f"cell {number} of {len(planned)}: {in_words(cell)}{_time_left(study, cell)}")
-        try:
-            result = run_cell(photos, cell.config, folder / CELLS_FOLDER / cell.name)
-        except Interrupted as stop:
-            stop.hint = "Give the same command again: finished cells are kept, and the one under way goes on."
-            raise
-        say(
-            f"  validation {result.validation_accuracy:.2%}, training {result.training_accuracy:.2%}, "
-            f"{result.epochs} epochs, {result.seconds:.0f} s"
-        )
-        study = read_study(planned, folder)
-        write_table(folder / STUDY_FILE, study)
+        study = _finish_one(executor, under_way, study, folder, say)
     write_table(folder / STUDY_FILE, study)
     return study
 
@@ -139,10 +149,39 @@ def in_words(cell: PlannedCell) -> str:
     return f"{what}, seed {cell.seed}"
 
 
-def _next_cell(study: Study) -> PlannedCell | None:
+def _job(photos: Path, cell: PlannedCell, folder: Path) -> Job:
+    threads, place = cell_threads(cell.config), folder / CELLS_FOLDER / cell.name
+    return Job(in_words(cell), place, threads, partial(run_cell, photos, cell.config, place, threads))
+
+
+def _finish_one(executor: Executor, under_way: dict[Path, PlannedCell], study: Study, folder: Path, say: Say) -> Study:
+    """Wait for a cell, tell of it and write it down; returns the study with it."""
+    try:
+        job, result = executor.wait()
+    except Interrupted as stop:
+        stop.hint = "Give the same command again: finished cells are kept, and the one under way goes on."
+        write_table(folder / STUDY_FILE, read_study(study.planned, folder))
+        raise
+    cell = under_way.pop(job.folder)
+    which = f"{in_words(cell)}: " if executor.spread else ""  # else it is the one just named
+    say(
+        f"  {which}validation {result.validation_accuracy:.2%}, training {result.training_accuracy:.2%}, "
+        f"{result.epochs} epochs, {result.seconds:.0f} s"
+    )
+    study = read_study(study.planned, folder)
+    write_table(folder / STUDY_FILE, study)
+    return study
+
+
+def _next_cell(study: Study, under_way: Collection[PlannedCell] = ()) -> PlannedCell | None:
     """The unfinished cell that tells most: every treatment once before any twice, then the treatment whose effect is
-    least certain, in half widths of its interval from zero. The base with the same seed always goes before."""
-    done = {cell.cell.name for cell in study.finished}
+    least certain, in half widths of its interval from zero. The base with the same seed always goes before.
+
+    Cells under way count as begun, and as if they came out as expected: their treatment's interval will be narrower by
+    the square root of the seeds it then has; of a treatment that is tried for the first time nothing is expected.
+    """
+    done = {cell.cell.name for cell in study.finished} | {cell.name for cell in under_way}
+    begun = Counter(cell.treatment for cell in under_way)
     left = [cell for cell in study.planned if cell.name not in done]
     bases = {cell.seed: cell for cell in left if cell.treatment.setting == BASE}
     treated = [cell for cell in left if cell.treatment.setting != BASE]
@@ -153,9 +192,10 @@ def _next_cell(study: Study) -> PlannedCell | None:
     def certainty(cell: PlannedCell) -> tuple[int, float]:
         effect = effects.get((cell.treatment.setting, cell.treatment.value))
         if effect is None:
-            return (0, 0.0)
+            return (1, math.inf) if begun[cell.treatment] or study.of(cell.treatment) else (0, 0.0)
         half = (effect.high - effect.low) / 2 if effect.low is not None and effect.high is not None else 0.0
-        return (1, abs(effect.difference) / half if half else 0.0)
+        narrower = math.sqrt(1 + begun[cell.treatment] / effect.num_seeds)
+        return (1, abs(effect.difference) / half * narrower if half else 0.0)
 
     chosen = min(treated, key=certainty)
     return bases.get(chosen.seed, chosen)
@@ -169,19 +209,20 @@ def _expected_seconds(cell: PlannedCell, study: Study) -> float | None:
     return max((done.result.seconds for done in study.finished), default=None)
 
 
-def _refuse_nothing_done(study: Study, budget: float, expected: float, started: float) -> None:
-    if time.monotonic() - started < 1.0 and study.finished:
+def _refuse_nothing_done(begun: int, budget: float, expected: float) -> None:
+    if not begun:
         message = (
             f"a budget of {_minutes(budget)} does not suffice for one cell, which takes about {_minutes(expected)}"
         )
         raise UsageError(message, hint=f"Give --budget {max(1, round(expected / 60 + 0.5))}m or more.")
 
 
-def _time_left(study: Study, cell: PlannedCell) -> str:
+def _time_left(study: Study, at_once: int) -> str:
     if not study.finished:
         return f" ({len(study.planned)} cells in all; after the first one the time can be told)"
     mean = statistics.mean(done.result.seconds for done in study.finished)
-    return f" (about {_minutes(mean * (len(study.planned) - len(study.finished)))} left)"
+    left = (len(study.planned) - len(study.finished)) * mean
+    return f" (about {_minutes(left / (at_once + 1))} left)"
 
 
 def _minutes(seconds: float) -> str:

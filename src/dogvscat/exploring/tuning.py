@@ -1,54 +1,26 @@
-"""Search for better settings: trials proposed by Optuna, cut short where they fall behind, kept in its storage.
-
-Everything is in the storage, which `optuna-dashboard` opens; a search that was killed goes on there.
-"""
+"""Run a search: trials proposed by Optuna, cut short where they fall behind, each told to its storage once."""
 
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dogvscat.config import Config
-from dogvscat.errors import ModelError, UsageError
-from dogvscat.exploring.cell import CellResult, run_cell
-from dogvscat.exploring.space import SearchSpace
+from dogvscat.errors import Interrupted, ModelError, UsageError
+from dogvscat.exploring.cell import CellResult, cell_threads, run_cell
+from dogvscat.exploring.executor import Executor, Job, Say
+from dogvscat.exploring.search import Search, open_search
 from dogvscat.exploring.study_plan import config_name
 from dogvscat.learning.state import TrainingState
 
 TRIALS_FOLDER = "trials"
-JOURNAL_FILE = "trials.journal"
-SAMPLERS = ("tpe", "random")
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Search:
-    """How to search.
-
-    Args:
-        space: Where.
-        sampler: `tpe` (Bergstra et al., Algorithms for hyper-parameter optimization, 2011) or `random`.
-        pruning: Whether trials that fall behind are cut short, by Hyperband (Li et al., JMLR 18, 2018).
-        seed: Of the sampler and of every training.
-        storage: URL of a database, or None for a journal file in the folder of the results.
-    """
-
-    space: SearchSpace
-    sampler: str = "tpe"
-    pruning: bool = True
-    seed: int = 0
-    storage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,91 +31,145 @@ class Limits:
     seconds: float | None = None
 
 
-def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say) -> optuna.Study:
+def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say, executor: Executor) -> optuna.Study:
     """Run trials until a limit is reached; the same call goes on where another one stopped.
 
     Args:
         photos: A folder or zip with photos of two classes.
         search: How.
         folder: Gets a folder a trial below `trials/`, and the journal unless a storage is named.
-        limits: When to stop.
+        limits: When to stop. Trials under way then are waited for.
         say: Told of every trial.
+        executor: Where the trials run.
 
     Raises:
         UsageError: if the storage cannot be reached or holds another search.
         Interrupted: on Ctrl-C; finished trials are kept, the one under way goes on next time.
+        ClusterError: if machines of a cluster keep failing.
         DogvscatError: as `train` does.
     """
+    if executor.spread and search.storage_in_memory:
+        hint = "Leave --storage out for a file beside the results, or name a database."
+        raise UsageError(f"the storage {search.storage} is in the memory of one process alone", hint=hint)
     study = open_search(search, folder)
     for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):  # of a process that was killed
         study.tell(trial.number, state=TrialState.FAIL)
         study.enqueue_trial(trial.params)
-    started = time.monotonic()
-    while (done := len(_ended(study))) < limits.trials:
-        spent = time.monotonic() - started
-        if limits.seconds is not None and spent >= limits.seconds:
-            say(f"The time is used up after {done} of {limits.trials} trials; the same command goes on.")
-            break
-        _run_trial(photos, study, search, folder, say)
-        _say_progress(study, limits, started, say)
-    return study
+    tuning = _Tuning(photos, search, folder, limits, say, executor, study)
+    threads = cell_threads(search.space.config({}, search.seed))
+    while True:
+        while tuning.wants_another() and executor.has_room(threads):
+            tuning.begin_trial()
+        if not tuning.under_way:
+            return study
+        tuning.finish_trial()
 
 
-def open_search(search: Search, folder: Path) -> optuna.Study:
-    """The search in its storage, new or begun earlier.
+@dataclass(frozen=True)
+class TrialEnd:
+    """How a trial ended: with a result, with a failure in words, or with neither, cut short."""
+
+    result: CellResult | None = None
+    failure: str | None = None
+
+
+def run_trial(photos: Path, config: Config, folder: Path, trial: Trial, pruning: bool) -> TrialEnd:
+    """Train a trial's settings, and report every epoch to its storage; it may run in another process than it was
+    proposed in. Who proposed it tells the storage how it ended.
 
     Raises:
-        UsageError: if the storage cannot be reached or holds another search.
+        DogvscatError: as `run_cell`, unless the training itself is at fault.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with _reaching(search.storage or str(folder / JOURNAL_FILE)):
-        study = optuna.create_study(
-            storage=_storage(search.storage, folder),
-            sampler=_sampler(search),
-            pruner=_pruner(search),
-            study_name=f"dogvscat-{search.space.recipe}",
-            direction="maximize",
-            load_if_exists=True,
-        )
-        known = study.user_attrs.get("search")
-        wanted = f"{search.space.fingerprint}-{search.sampler}-{search.pruning}-{search.seed}"
-        if known is None:
-            study.set_user_attr("search", wanted)
-    if known not in (None, wanted):
-        hint = "Choose another --out or --storage, or give the first command again."
-        raise UsageError("the storage holds another search: its space, sampler, pruning or seed differ", hint=hint)
-    return study
 
-
-def best_config(study: optuna.Study, search: Search) -> Config | None:
-    """The settings of the best finished trial, or None before the first."""
-    return None if not _completed(study) else search.space.config(_values(study.best_trial, search), search.seed)
-
-
-def _run_trial(photos: Path, study: optuna.Study, search: Search, folder: Path, say: Say) -> None:
-    trial = study.ask()
-    values = {key: dimension.suggest(trial, key) for key, dimension in search.space.space.items()}
-    config = search.space.config(values, search.seed)
-    place = folder / TRIALS_FOLDER / config_name(config)  # by settings: one that was killed goes on in a new trial
+    reported = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
 
     def after_epoch(state: TrainingState) -> None:
-        row = state.history[-1]
         trial.set_user_attr("epochs", state.epoch)
         trial.set_user_attr("seconds", round(sum(row["seconds"] for row in state.history), 1))
-        trial.report(row["val_accuracy"], state.epoch)
-        if search.pruning and state.epoch < config.training.epochs and trial.should_prune():
+        for epoch, row in enumerate(state.history, 1):  # those before a worker died may be among them
+            if epoch not in reported:
+                trial.report(row["val_accuracy"], epoch)
+                reported.add(epoch)
+        if pruning and state.epoch < config.training.epochs and trial.should_prune():
             raise optuna.TrialPruned
 
     try:
-        result = run_cell(photos, config, place, after_epoch)
+        return TrialEnd(result=run_cell(photos, config, folder, cell_threads(config), after_epoch))
     except optuna.TrialPruned:
-        study.tell(trial, state=TrialState.PRUNED)
+        return TrialEnd()
     except ModelError as error:  # this training diverged, which tells something about its settings
-        say(f"trial {trial.number} failed: {error.message}")
-        study.tell(trial, state=TrialState.PRUNED)
-    else:
-        _keep(trial, result)
-        study.tell(trial, result.validation_accuracy)
+        return TrialEnd(failure=error.message)
+
+
+@dataclass
+class _Tuning:
+    """A search under way."""
+
+    photos: Path
+    search: Search
+    folder: Path
+    limits: Limits
+    say: Say
+    executor: Executor
+    study: optuna.Study
+    under_way: dict[Path, Trial] = field(default_factory=dict)
+    """By the folder of each trial's training."""
+    started: float = field(default_factory=time.monotonic)
+
+    def wants_another(self) -> bool:
+        """Whether a trial more stays within the limits."""
+        done = len(_ended(self.study))
+        if done + len(self.under_way) >= self.limits.trials:
+            return False
+        if self._seconds_left() > 0:
+            return True
+        if not self.under_way:
+            self.say(f"The time is used up after {done} of {self.limits.trials} trials; the same command goes on.")
+        return False
+
+    def begin_trial(self) -> None:
+        """Ask for settings and have them trained."""
+        trial = self.study.ask()
+        config = self.search.config(trial)
+        place = self.folder / TRIALS_FOLDER / config_name(config)  # by settings: a killed one goes on in a new trial
+        while place in self.under_way:  # proposed twice: two trainings in one folder would be in each other's way
+            self.finish_trial()
+        work = partial(run_trial, self.photos, config, place, trial, self.search.pruning)
+        self.executor.start(Job(f"trial {trial.number}", place, cell_threads(config), work))
+        self.under_way[place] = trial
+
+    def finish_trial(self) -> None:
+        """Wait for a trial, tell the storage how it ended, and say so."""
+        try:
+            job, end = self.executor.wait()
+        except Interrupted as stop:
+            stop.hint = stop.hint or "Give the same command again: finished trials are kept, and the others go on."
+            raise
+        trial = self.under_way.pop(job.folder)
+        if end.result is None:
+            if end.failure is not None:
+                self.say(f"trial {trial.number} failed: {end.failure}")
+            self.study.tell(trial, state=TrialState.PRUNED)
+        else:
+            _keep(trial, end.result)
+            self.study.tell(trial, end.result.validation_accuracy)
+        self._say_progress(trial.number)
+
+    def _say_progress(self, number: int) -> None:
+        last = self.study.get_trials(deepcopy=False)[number]
+        ended = _ended(self.study)
+        epochs = last.user_attrs.get("epochs", 0)
+        outcome = f"{last.value:.2%}" if last.state == TrialState.COMPLETE else f"cut short after {epochs} epochs"
+        completed = any(trial.state == TrialState.COMPLETE for trial in ended)
+        best = f", best {self.study.best_value:.2%} (trial {self.study.best_trial.number})" if completed else ""
+        mean = statistics.mean(trial.user_attrs.get("seconds", 0.0) for trial in ended)
+        left = mean * (self.limits.trials - len(ended)) / (len(self.under_way) + 1)
+        minutes = math.ceil(min(left, max(0.0, self._seconds_left())) / 60)
+        settings = ", ".join(f"{key.partition('.')[2]} {_short(value)}" for key, value in last.params.items())
+        self.say(f"trial {len(ended)} of {self.limits.trials}: {outcome}{best}, about {minutes} min left  [{settings}]")
+
+    def _seconds_left(self) -> float:
+        return math.inf if self.limits.seconds is None else self.limits.seconds - (time.monotonic() - self.started)
 
 
 def _keep(trial: Trial, result: CellResult) -> None:
@@ -152,63 +178,9 @@ def _keep(trial: Trial, result: CellResult) -> None:
     trial.set_user_attr("training_accuracy", result.training_accuracy)
 
 
-def _say_progress(study: optuna.Study, limits: Limits, started: float, say: Say) -> None:
-    last = study.get_trials(deepcopy=False)[-1]
-    ended = _ended(study)
-    epochs = last.user_attrs.get("epochs", 0)
-    outcome = f"{last.value:.2%}" if last.state == TrialState.COMPLETE else f"cut short after {epochs} epochs"
-    best = f", best {study.best_value:.2%} (trial {study.best_trial.number})" if _completed(study) else ""
-    mean = statistics.mean(trial.user_attrs.get("seconds", 0.0) for trial in ended)
-    left = mean * (limits.trials - len(ended))
-    if limits.seconds is not None:
-        left = min(left, max(0.0, limits.seconds - (time.monotonic() - started)))
-    settings = ", ".join(f"{key.partition('.')[2]} {_short(value)}" for key, value in last.params.items())
-    say(f"trial {len(ended)} of {limits.trials}: {outcome}{best}, about {math.ceil(left / 60)} min left  [{settings}]")
-
-
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _values(trial: FrozenTrial, search: Search) -> dict[str, Any]:
-    """A finished trial's settings, as the space suggests them."""
-    fixed = optuna.trial.FixedTrial(trial.params)
-    return {key: dimension.suggest(fixed, key) for key, dimension in search.space.space.items()}  # type: ignore[arg-type]
-
-
 def _ended(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=_ENDED)
-
-
-def _completed(study: optuna.Study) -> list[FrozenTrial]:
-    return study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-
-
-def _storage(url: str | None, folder: Path) -> BaseStorage:
-    if url is not None:
-        return RDBStorage(url)
-    folder.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(folder / JOURNAL_FILE)))
-
-
-def _sampler(search: Search) -> optuna.samplers.BaseSampler:
-    if search.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=search.seed)
-    return optuna.samplers.TPESampler(seed=search.seed, multivariate=True)
-
-
-def _pruner(search: Search) -> optuna.pruners.BasePruner:
-    epochs = search.space.config({}, search.seed).training.epochs
-    return optuna.pruners.HyperbandPruner(min_resource=max(1, epochs // 9), max_resource=epochs)
-
-
-@contextmanager
-def _reaching(where: str) -> Iterator[None]:
-    try:
-        yield
-    except UsageError:
-        raise
-    except Exception as error:  # SQLAlchemy, its drivers and Optuna have dozens of kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hint = "Check the address, or leave --storage out for a file beside the results."
-        raise UsageError(f"the storage {where} cannot be used: {reason}", hint=hint) from None

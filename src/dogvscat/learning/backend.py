@@ -37,6 +37,23 @@ def prepare_backend(threads: int) -> int:
     return threads
 
 
+def sees_gpu() -> bool:
+    """Whether the network would be computed on a GPU in this process."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    with quiet_stderr():
+        if backend == "torch":
+            import torch
+
+            return bool(torch.cuda.is_available())
+        if backend == "jax":
+            import jax
+
+            return bool(jax.default_backend() == "gpu")
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+
+
 def _prepare_tensorflow(threads: int) -> None:
     with quiet_stderr():  # TensorFlow and its first operation announce their build
         import tensorflow as tf

@@ -1,0 +1,330 @@
+"""Studies and searches on a real Ray cluster of two nodes, of which parts are killed: the same as on one machine."""
+
+import csv
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from dogvscat.exploring.cell import CellResult
+from dogvscat.exploring.study import FinishedCell, Study, _next_cell
+from dogvscat.exploring.study_plan import StudyPlan, plan_cells
+
+pytest.importorskip("ray", reason="needs the extra cluster")
+
+Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+
+BASE = """
+recipe = "classic"
+
+[base]
+"network.filters" = [8, 8]
+"network.dense_units" = 8
+"data.image_size" = 32
+"training.epochs" = 4
+"training.early_stopping_patience" = 0
+"training.threads" = 1
+"""
+STUDY = "seeds = [1, 2]\n" + BASE + '[settings]\n"training.learning_rate" = [0.01, 0.02]\n'
+SPACE = BASE + '[space]\n"training.learning_rate" = { low = 1e-4, high = 1e-2, log = true }\n'
+
+TWO_NODES = """
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+second = cluster.add_node(num_cpus=1)
+print(cluster.address, flush=True)
+for line in sys.stdin:
+    cluster.remove_node(second, allow_graceful=False)
+    second = cluster.add_node(num_cpus=1)
+cluster.shutdown()
+"""
+"""Prints the address; a line on stdin kills the second node with all its processes, and starts another one."""
+
+
+@dataclass
+class TwoNodes:
+    """A running cluster of two nodes with a core each."""
+
+    process: subprocess.Popen[str]
+    address: str
+    home: str
+
+    def kill_second(self) -> None:
+        """SIGKILL to every process of the second node."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("kill\n")
+        self.process.stdin.flush()
+
+    def kill_worker(self) -> None:
+        """SIGKILL to one process that trains."""
+        os.kill(training_processes(self.home)[0], signal.SIGKILL)
+
+
+def training_processes(home: str) -> list[int]:
+    """Ids of the Ray workers with some DOGVSCAT_HOME that are training now."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "cmdline").read_bytes().startswith(b"ray::dogvscat"):
+                variables = (folder / "environ").read_bytes().split(b"\0")
+                found += [int(folder.name)] * (f"DOGVSCAT_HOME={home}".encode() in variables)
+        except OSError:
+            continue
+    return found
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something is so."""
+    deadline, turn = time.monotonic() + seconds, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        turn.wait(0.1)
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[TwoNodes]:
+    if not Path("/proc").is_dir():
+        pytest.skip("workers are found by /proc")
+    quick = {"RAY_health_check_period_ms": "500", "RAY_health_check_initial_delay_ms": "500"}
+    ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # the latter: on loopback
+    command = [sys.executable, "-c", TWO_NODES]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env={**os.environ, **quick, **ray}, text=True, **pipes) as process:  # type: ignore[call-overload]
+        address = process.stdout.readline().strip()
+        assert re.fullmatch(r"127\.0\.0\.1:[0-9]+", address)
+        yield TwoNodes(process, address, os.environ["DOGVSCAT_HOME"])
+        process.communicate(timeout=60)
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+def cells_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """What each cell found, all but the time it took, by the cell's name."""
+
+    def timeless(values: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in values.items() if key != "seconds"}
+
+    found = {}
+    for file in folder.glob("*/cell.json"):
+        result = json.loads(file.read_text())
+        found[file.parent.name] = timeless(result) | {"history": [timeless(row) for row in result["history"]]}
+    return found
+
+
+def run_until(command: list[str], happens: Callable[[str], bool], then: Callable[[subprocess.Popen[str]], None]) -> str:
+    """Run a command, do something at the first line on stderr of some kind, and return all of stderr."""
+    lines: list[str] = []
+    pending = True
+    with subprocess.Popen(
+        [sys.executable, "-m", "dogvscat", *command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            lines.append(line)
+            if pending and happens(line):
+                pending = False
+                then(process)
+    return "".join([*lines, f"exit code {process.returncode}"])
+
+
+@pytest.fixture(scope="module")
+def local_study(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
+    """A study that one process alone has finished. Do not change it: tests share it."""
+    folder = tmp_path_factory.mktemp("alone")
+    (folder / "study.toml").write_text(STUDY)
+    done = dogvscat("study", drawn_photos, "--config", folder / "study.toml", "--out", folder / "out")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_study_on_two_nodes_of_which_one_is_killed_is_that_of_one_machine(
+    two_nodes: TwoNodes, local_study: Path, drawn_photos: Path, tmp_path: Path
+) -> None:
+    flags = ["--config", str(local_study / "study.toml"), "--out", str(tmp_path), "--cluster", two_nodes.address]
+    said = run_until(
+        ["study", str(drawn_photos), *flags],
+        lambda line: line.startswith("cell 3 of 6"),
+        lambda process: two_nodes.kill_second(),
+    )
+    assert said.endswith("exit code 0"), said
+    assert "2 machines, 2 cores" in said
+    assert "its worker died, begun again (2 of 3)" in said
+    ours, theirs = rows_of(tmp_path / "study.csv"), rows_of(local_study / "out" / "study.csv")
+    keys = [(row["setting"], row["value"], row["seed"], row["cell"]) for row in ours]
+    assert keys == [(row["setting"], row["value"], row["seed"], row["cell"]) for row in theirs]
+    assert len(set(keys)) == 6
+    assert cells_of(tmp_path / "cells") == cells_of(local_study / "out" / "cells")  # bit by bit
+    for cell in (tmp_path / "cells").iterdir():
+        assert json.loads((cell / "environment.json").read_text())["threads"] == 1
+
+
+def test_ctrl_c_keeps_finished_cells_and_one_machine_goes_on(
+    local_study: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    flags = ["--config", str(local_study / "study.toml"), "--out", str(tmp_path)]
+    said = run_until(
+        ["study", str(drawn_photos), *flags, "--cluster", "local"],
+        lambda line: line.startswith("  ") and "validation" in line,
+        lambda process: process.send_signal(signal.SIGINT),
+    )
+    assert said.endswith("exit code 130"), said
+    assert "Traceback" not in said
+    assert "Give the same command again: finished cells are kept" in said
+    finished = {file: file.stat().st_mtime_ns for file in tmp_path.glob("cells/*/cell.json")}
+    assert finished
+    assert len(rows_of(tmp_path / "study.csv")) == len(finished)
+    eventually(lambda: not training_processes(os.environ["DOGVSCAT_HOME"]))
+    done = dogvscat("study", drawn_photos, *flags)
+    assert done.returncode == 0, done.stderr
+    assert {file: file.stat().st_mtime_ns for file in finished} == finished
+    assert cells_of(tmp_path / "cells") == cells_of(local_study / "out" / "cells")
+
+
+def test_a_search_of_which_a_worker_is_killed_counts_no_trial_twice(
+    two_nodes: TwoNodes, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    (tmp_path / "space.toml").write_text(SPACE)
+    url = f"sqlite:///{tmp_path / 'trials.db'}"
+    common = ["--config", str(tmp_path / "space.toml"), "--trials", "5", "--storage", url, "--sampler", "random"]
+    flags = [*common, "--out", str(tmp_path / "out"), "--cluster", two_nodes.address, "--no-pruning"]
+    said = run_until(
+        ["tune", str(drawn_photos), *flags],
+        lambda line: line.startswith("trial 2 of 5"),
+        lambda process: (eventually(lambda: bool(training_processes(two_nodes.home))), two_nodes.kill_worker()),  # type: ignore[func-returns-value]
+    )
+    assert said.endswith("exit code 0"), said
+    assert "its worker died, begun again (2 of 3)" in said
+    study = optuna.load_study(study_name="dogvscat-classic", storage=url)
+    trials = study.get_trials(deepcopy=False)
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 5
+    for trial in trials:
+        assert sorted(trial.intermediate_values) == [1, 2, 3, 4]  # none of the epochs before the kill is missing
+    rows = rows_of(tmp_path / "out" / "trials.csv")
+    assert [row["trial"] for row in rows] == ["0", "1", "2", "3", "4"]
+    again = dogvscat("tune", drawn_photos, *common, "--no-pruning", "--out", tmp_path / "out")  # on one machine
+    assert (again.returncode, "trial " in again.stderr) == (0, False), again.stderr
+
+
+def test_trials_are_cut_short_through_the_same_journal_and_come_to_what_one_machine_finds(
+    two_nodes: TwoNodes, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    (tmp_path / "space.toml").write_text(SPACE)
+    flags = ["--config", tmp_path / "space.toml", "--trials", "6"]
+    done = dogvscat("tune", drawn_photos, *flags, "--out", tmp_path / "out", "--cluster", two_nodes.address)
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "out" / "trials.csv")
+    assert {row["state"] for row in rows} <= {"complete", "pruned"}
+    assert len({row["trial"] for row in rows}) == len(rows) == 6
+    best = dogvscat("train", drawn_photos, "--recipe", tmp_path / "out" / "best.toml", "--out", tmp_path / "run")
+    assert best.returncode == 0, best.stderr
+    last = rows_of(tmp_path / "run" / "history.csv")[-1]
+    assert float(last["val_accuracy"]) == max(
+        float(row["validation_accuracy"]) for row in rows if row["state"] == "complete"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "cluster", "code", "message"),
+    [
+        ("study", "127.0.0.1:1", 1, "no cluster can be reached at 127.0.0.1:1: Connection refused"),
+        ("tune", "127.0.0.1:1", 1, "no cluster can be reached"),
+        ("predict", "127.0.0.1:1", 1, "no cluster can be reached"),
+        ("study", "nowhere", 2, "expected --cluster as local or HOST:PORT, received 'nowhere'"),
+        ("study", "{silent}", 1, "no cluster can be reached at {silent}: timed out"),
+        ("study", "{http}", 1, "what answers at {http} is no Ray cluster"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_named_at_once(
+    command: str, cluster: str, code: int, message: str, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    (tmp_path / "study.toml").write_text(STUDY)
+    (tmp_path / "tune.toml").write_text(SPACE)
+    flags = [] if command == "predict" else ["--config", tmp_path / f"{command}.toml", "--out", tmp_path / "out"]
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as http:
+        names = {key: f"127.0.0.1:{server.getsockname()[1]}" for key, server in (("silent", silent), ("http", http))}
+        answering = threading.Thread(target=answer_in_http, args=(http,), daemon=True)
+        answering.start()
+        started = time.monotonic()
+        done = dogvscat(command, drawn_photos, *flags, "--cluster", cluster.format(**names))
+        assert time.monotonic() - started < 30
+    assert (done.returncode, message.format(**names) in done.stderr) == (code, True), done.stderr
+    assert "hint: " in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def answer_in_http(server: socket.socket) -> None:
+    """As a web server would, once; until the server is closed."""
+    try:
+        connection, _ = server.accept()
+    except OSError:
+        return
+    with connection:
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_a_training_that_no_node_has_cores_for_is_refused(
+    two_nodes: TwoNodes, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    (tmp_path / "study.toml").write_text(STUDY.replace('threads" = 1', 'threads" = 2'))
+    flags = ("--config", tmp_path / "study.toml", "--out", tmp_path / "out", "--cluster", two_nodes.address)
+    done = dogvscat("study", drawn_photos, *flags)
+    assert done.returncode == 1
+    assert "can run a training with 2 threads, the largest has 1 cores" in done.stderr
+    assert '"training.threads"' in done.stderr
+
+
+def test_without_a_cluster_ray_is_not_imported(local_study: Path, drawn_photos: Path) -> None:
+    flags = ["--config", str(local_study / "study.toml"), "--out", str(local_study / "out")]
+    code = "import sys; from dogvscat.cli.main import main; main(sys.argv[1:]); print('ray' in sys.modules)"
+    command = [sys.executable, "-c", code, "study", str(drawn_photos), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_with_several_under_way_everything_is_begun_once_before_anything_twice() -> None:
+    plan = StudyPlan.model_validate({"seeds": (1, 2, 3), "settings": {"network.dropout": (0.0, 0.1)}})
+    cells = plan_cells(plan)
+    under_way = []
+    order = []
+    while (cell := _next_cell(Study(cells, []), under_way)) is not None:
+        order.append((cell.treatment.value, cell.seed))
+        under_way.append(cell)
+    assert order[:3] == [("", 1), ("0.0", 1), ("0.1", 1)]
+    assert order[3] == ("", 2)
+    assert set(order) == {(cell.treatment.value, cell.seed) for cell in cells}
+    assert len(order) == len(cells)
+
+
+def test_what_is_under_way_makes_its_treatment_more_certain() -> None:
+    plan = StudyPlan.model_validate({"seeds": (1, 2, 3, 4), "settings": {"network.dropout": (0.0, 0.1)}})
+    cells = plan_cells(plan)
+    accuracies = {"": 0.8, "0.0": 0.812, "0.1": 0.81}
+    finished = [
+        FinishedCell(cell, CellResult(value, value, 1.0, 1, []))
+        for cell in cells
+        if cell.seed <= 2 or cell.treatment.setting == "base"
+        for value in [accuracies[cell.treatment.value] + (0.005 * cell.seed if cell.treatment.value else 0.0)]
+    ]
+    study = Study(cells, finished)
+    first = _next_cell(study)
+    assert first is not None
+    assert (first.treatment.value, first.seed) == ("0.1", 3)  # nearer to zero
+    second = _next_cell(study, [first])
+    assert second is not None
+    assert (second.treatment.value, second.seed) == ("0.0", 3)  # with a third seed the other's interval narrows
