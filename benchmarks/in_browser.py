@@ -72,7 +72,8 @@ def main() -> None:
     source = open_any(arguments.photos)
     predictor = Predictor.load(arguments.model)
     with tempfile.TemporaryDirectory() as temporary:
-        files, ours = [], []
+        files: list[Path] = []
+        ours = []
         for index in np.random.default_rng(0).permutation(len(source.photos)):
             data = source.read(source.photos[index].path)
             (answer,) = predictor.predict([data])

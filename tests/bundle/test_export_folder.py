@@ -126,9 +126,9 @@ def test_a_disk_that_is_full_leaves_nothing(untouched_bundle: Path, small_disk: 
 
 
 def test_a_killed_export_leaves_all_or_nothing(untouched_bundle: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dogvscat", "export", untouched_bundle, "--format", "onnx", "--out"]
+    command = [sys.executable, "-m", "dogvscat", "export", str(untouched_bundle), "--format", "onnx", "--out"]
     with subprocess.Popen(
-        [*command, tmp_path / "out"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        [*command, str(tmp_path / "out")], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     ) as process:
         deadline = time.monotonic() + 120
         while not os.listdir(tmp_path) and process.poll() is None:  # noqa: PTH208 - until it begins to write

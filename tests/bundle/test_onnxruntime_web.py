@@ -28,7 +28,7 @@ def wrong_registry() -> Iterator[str]:
                 "name": "onnxruntime-web",
                 "version": ort_web.VERSION,
                 "dist": {
-                    "tarball": f"http://127.0.0.1:{self.server.server_address[1]}/runtime.tgz",
+                    "tarball": f"http://127.0.0.1:{server.server_port}/runtime.tgz",
                     "integrity": "sha512-" + base64.b64encode(hashlib.sha512(tarball).digest()).decode(),
                 },
             }

@@ -73,6 +73,12 @@ def test_predict_loads_nothing_heavy(tmp_path: Path, untouched_bundle: Path, dra
     assert modules & HEAVY == set()
 
 
+def test_the_bundles_own_format_is_exported_with_nothing_heavy(tmp_path: Path, untouched_bundle: Path) -> None:
+    code, modules = loaded_by(tmp_path, "export", untouched_bundle, "--format", "onnx", "--out", tmp_path / "out")
+    assert code == 0
+    assert modules & (HEAVY | {"openvino", "ai_edge_litert"}) == set()
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -86,6 +92,9 @@ def test_predict_loads_nothing_heavy(tmp_path: Path, untouched_bundle: Path, dra
         ("audit photos --labels --out out --recipe classic", 2),
         ("audit photos --labels --out out --folds 25", 3),
         ("train photos --out run --relabel nothing.csv", 3),
+        ("export nothing --format keras --out out", 4),
+        ("export --format keras --out photos", 2),
+        ("export --format keras --out out --photos nothing", 3),
     ],
 )
 def test_what_is_wrong_from_the_start_is_said_before_keras_loads(

@@ -134,6 +134,7 @@ def test_tensorflow_reads_the_litert_file_and_any_number_of_pictures(publish: Pu
     for count in (1, 5):
         outputs = run(pixels=pictures.pixels[:count])
         np.testing.assert_allclose(outputs["logit"][:, 0], pictures.logits.positive[:count], atol=1e-4)
+        assert pictures.logits.neither is not None
         np.testing.assert_allclose(outputs["neither"][:, 0], pictures.logits.neither[:count], atol=1e-4)
 
 
@@ -153,6 +154,7 @@ def test_the_keras_file_holds_layers_of_keras_alone(publish: Publish, tmp_path: 
         config = json.loads(archive.read("config.json"))
     assert "dogvscat." not in json.dumps(config)
     outputs = keras.saving.load_model(file).predict_on_batch(pictures.pixels)
+    assert pictures.logits.neither is not None
     np.testing.assert_allclose(outputs["neither"][:, 0], pictures.logits.neither, atol=1e-4)
 
 

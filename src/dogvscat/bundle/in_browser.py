@@ -48,7 +48,7 @@ def _answers_in_node(node: str, contents: dict[str, bytes], pixels: np.ndarray) 
         for name, data in {**contents, **onnxruntime_web.node_files(), **beside, **script}.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(data)
-        command = [node, folder / _CHECK, folder, folder / "pixels"]
+        command = [node, *map(str, (folder / _CHECK, folder, folder / "pixels"))]
         with (
             (folder / "stderr").open("w+", errors="replace") as told,
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True) as process,

@@ -89,9 +89,10 @@ def parity_pictures(bundle: Bundle, photos: Path | None) -> ParityPictures:
     batches = np.array_split(pixels, -(-len(pixels) // BATCH_SIZE))
     answers = [predictor.logits(batch) for batch in track(batches, "Asking the bundle")]
     photographed = source is not None and not source.drawn
+    outputs = [np.concatenate(column) for column in zip(*answers, strict=True) if column[0] is not None]
     return ParityPictures(
         pixels,
-        Logits(*(None if column[0] is None else np.concatenate(column) for column in zip(*answers, strict=True))),
+        Logits(*outputs),
         golden=len(golden),
         photographs=len(others) if photographed else 0,
         drawn=0 if photographed else len(others),
@@ -111,8 +112,8 @@ def check_parity(pictures: ParityPictures, received: Logits, what: str) -> Parit
     """
     if (pictures.logits.neither is None) != (received.neither is None):
         raise ModelError(f"the {what} export does not have the outputs of its bundle; nothing was written")
-    pairs = [pair for pair in zip(pictures.logits, received, strict=True) if pair[0] is not None]
-    difference = max(float(np.max(np.abs(sigmoid(ours) - sigmoid(theirs)))) for ours, theirs in pairs)
+    ours, theirs = (np.stack([row for row in logits if row is not None]) for logits in (pictures.logits, received))
+    difference = float(np.max(np.abs(sigmoid(ours) - sigmoid(theirs))))
     if not difference <= LARGEST_DIFFERENCE:
         raise ModelError(
             f"the {what} export differs from its bundle by {difference:.2g} in probability, at most "

@@ -60,7 +60,10 @@ def _converter(format_name: str) -> "Callable[[Any, Any], Conversion]":
         return formats.convert_to_openvino
     if format_name == "browser":
         from dogvscat.bundle.in_browser import convert_for_browser
+        from dogvscat.bundle.onnxruntime_web import kept_archive
 
+        if not kept_archive().is_file():
+            say("ONNX Runtime Web (30 MB) is fetched through npm, this once.")
         return convert_for_browser
     from dogvscat.learning.backend import prepare_backend
 

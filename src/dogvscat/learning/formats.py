@@ -86,7 +86,7 @@ def _read_in_a_fresh_process(path: Path, pixels: np.ndarray) -> Logits:
     with tempfile.TemporaryDirectory() as temporary:
         asked, answered = Path(temporary, "pixels.npy"), Path(temporary, "logits.npz")
         np.save(asked, pixels, allow_pickle=False)
-        command = [sys.executable, "-m", "dogvscat.learning.reading", path, asked, answered]
+        command = [sys.executable, "-m", "dogvscat.learning.reading", *map(str, (path, asked, answered))]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["nothing was said"]

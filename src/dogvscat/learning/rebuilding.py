@@ -19,6 +19,9 @@ from dogvscat.bundle.folder import Bundle
 from dogvscat.errors import ModelError
 from dogvscat.learning.networks import LUMA, Brightness, averaged_over_flips, build_network
 
+_BRIGHTNESS = "brightness"
+"""The layer that has no weights in training, and constant ones as a layer of Keras'."""
+
 
 def rebuild_network(bundle: Bundle) -> keras.Model:
     """The bundle's network, made of Keras' own layers only, so that its file is read without this package.
@@ -51,8 +54,10 @@ class _Transform:
 
     kernel: np.ndarray
     """As Keras has it: (height, width, channels in, channels out) or (in, out)."""
-    scale: np.ndarray | None
-    shift: np.ndarray | None
+    scale: np.ndarray
+    """(channels out,), ones where the graph scales nothing."""
+    shift: np.ndarray
+    """(channels out,), zeros where the graph shifts nothing."""
 
 
 def _as_plain_layer(layer: layers.Layer) -> layers.Layer:
@@ -65,29 +70,31 @@ def _as_plain_layer(layer: layers.Layer) -> layers.Layer:
 
 def _set_weights(network: keras.Model, transforms: list[_Transform]) -> None:
     """Layers and transforms follow each other in the same order; shapes that do not fit are another network's."""
-    waiting = iter(transforms)
-    current = None
+    weighty = [layer for layer in network.layers if layer.weights and layer.name != _BRIGHTNESS]
+    normalizations = [layer for layer in weighty if isinstance(layer, layers.BatchNormalization)]
+    linear = [layer for layer in weighty if layer not in normalizations]
+    if len(linear) != len(transforms):
+        raise ModelError(
+            f"the graph is not the network that the card describes: it has {len(transforms)} convolutions and "
+            f"matrices, expected {len(linear)}"
+        )
+    if _BRIGHTNESS in [layer.name for layer in network.layers]:
+        network.get_layer(_BRIGHTNESS).set_weights([np.reshape(LUMA, (1, 1, 3, 1))])
     try:
-        for layer in network.layers:
-            if layer.name == "brightness":
-                layer.set_weights([np.reshape(LUMA, (1, 1, 3, 1))])
-            elif isinstance(layer, layers.BatchNormalization):
-                layer.set_weights(_normalization(current, layer.epsilon))
-            elif layer.weights:
-                current = next(waiting)
-                layer.set_weights([current.kernel, current.shift] if layer.use_bias else [current.kernel])
-        left_over = len(list(waiting))
-    except (StopIteration, ValueError, AttributeError) as error:
+        for layer in weighty:
+            if layer in linear:
+                transform = transforms[linear.index(layer)]
+                layer.set_weights([transform.kernel, transform.shift] if layer.use_bias else [transform.kernel])
+            else:  # it normalises what the layer before gave
+                layer.set_weights(_normalization(transform, layer.epsilon))
+    except ValueError as error:
         raise ModelError(f"the graph is not the network that the card describes: {error}") from None
-    if left_over:
-        raise ModelError(f"the graph is not the network that the card describes: it has {left_over} layers more")
 
 
 def _normalization(transform: _Transform, epsilon: float) -> list[np.ndarray]:
     """Gamma, beta, mean and variance that do to each channel what the graph does."""
-    shift = transform.shift
-    scale = np.ones_like(shift) if transform.scale is None else transform.scale
-    return [scale, shift, np.zeros_like(shift), np.full_like(shift, 1.0 - epsilon)]
+    zeros = np.zeros_like(transform.shift)
+    return [transform.scale, transform.shift, zeros, zeros + np.float32(1.0 - epsilon)]
 
 
 def _transforms(model: bytes) -> Iterator[_Transform]:
@@ -101,8 +108,7 @@ def _transforms(model: bytes) -> Iterator[_Transform]:
         kernel = graph.constants[node.input[1]]
         if node.op_type == "Conv":
             kernel = kernel.transpose(2, 3, 1, 0)
-        bias = graph.constants[node.input[2]] if len(node.input) > 2 else None
-        yield _Transform(kernel, *graph.scale_and_shift(node, bias, kernel.shape[-1]))
+        yield _Transform(kernel, *graph.scale_and_shift(node, kernel.shape[-1]))
 
 
 class _Graph:
@@ -119,20 +125,23 @@ class _Graph:
                 nodes.append(node)
         self.nodes = nodes[::-1]
 
-    def scale_and_shift(
-        self, node: onnx.NodeProto, bias: np.ndarray | None, channels: int
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """What the nodes after a convolution or matrix multiply each channel by and add to it."""
-        scale, shift = None, bias
-        while shift is None and (node := self._next(node, "MaxPool", "Mul", "Add")):
-            constant = next((self.constants[name] for name in node.input if name in self.constants), None)
-            if node.op_type != "MaxPool" and (constant is None or constant.size != channels):
+    def scale_and_shift(self, node: onnx.NodeProto, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """What a convolution's bias and the nodes after it multiply each channel by and add to it."""
+        scale, shift = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+        if len(node.input) > 2:
+            return scale, self.constants[node.input[2]]
+        following = self._next(node)
+        while following is not None:
+            constants = [self.constants[name] for name in following.input if name in self.constants]
+            if following.op_type != "MaxPool" and (not constants or constants[0].size != channels):
                 break
-            if node.op_type == "Mul":
-                scale = constant.ravel()
-            elif node.op_type == "Add":
-                shift = constant.ravel()
+            if following.op_type == "Add":
+                return scale, constants[0].ravel()
+            if following.op_type == "Mul":
+                scale = constants[0].ravel()
+            following = self._next(following)
         return scale, shift
 
-    def _next(self, node: onnx.NodeProto, *kinds: str) -> onnx.NodeProto | None:
+    def _next(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        kinds = ("MaxPool", "Mul", "Add")
         return next((n for n in self.nodes if n.op_type in kinds and node.output[0] in n.input), None)
