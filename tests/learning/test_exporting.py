@@ -96,6 +96,9 @@ def test_the_mean_of_what_the_places_say_is_the_logit(averaged: bool) -> None:
     np.testing.assert_allclose(activation.mean(axis=(1, 2)), logits.positive, atol=1e-5)
     columns = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)  # (3, 2)
     np.testing.assert_allclose(logits.positive, columns[:, 0] / 1.7, atol=1e-5)
+    check_parity(model, 1.7, pixels, logits, activation)
+    with pytest.raises(ModelError, match="the mean over the exported places differs from the logit by"):
+        check_parity(model, 1.7, pixels, logits, activation + 0.01)
 
 
 def test_places_of_averaged_mirror_images_are_mirrored() -> None:

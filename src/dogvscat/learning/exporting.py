@@ -73,7 +73,13 @@ def _with_stable_names(data: bytes) -> bytes:
     return graph.SerializeToString(deterministic=True)
 
 
-def check_parity(model: keras.Model, temperature: float, pixels: np.ndarray, exported: Logits) -> None:
+def check_parity(
+    model: keras.Model,
+    temperature: float,
+    pixels: np.ndarray,
+    exported: Logits,
+    activation: np.ndarray | None = None,
+) -> None:
     """Make sure that the graph answers as the network does.
 
     Args:
@@ -81,9 +87,10 @@ def check_parity(model: keras.Model, temperature: float, pixels: np.ndarray, exp
         temperature: As exported.
         pixels: uint8 (num_images, image_size, image_size, 3).
         exported: What the graph says.
+        activation: And what it says of each place, (num_images, height, width), if it tells.
 
     Raises:
-        ModelError: if a probability differs by more than 1e-4.
+        ModelError: if a probability differs by more than 1e-4, or the places do not add up to the answer.
     """
     columns = np.array(model.predict_on_batch(pixels), dtype=np.float64)  # (num_images, 1 or 2)
     columns[:, 0] /= temperature
@@ -91,3 +98,7 @@ def check_parity(model: keras.Model, temperature: float, pixels: np.ndarray, exp
     difference = float(np.max(np.abs(sigmoid(columns) - sigmoid(graph))))
     if not difference <= 1e-4:
         raise ModelError(f"the exported graph differs from the network by {difference:.2g} in probability")
+    if activation is not None:
+        difference = float(np.max(np.abs(activation.mean(axis=(1, 2)) - exported.positive)))
+        if not difference <= 1e-3:
+            raise ModelError(f"the mean over the exported places differs from the logit by {difference:.2g}")

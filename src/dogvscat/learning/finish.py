@@ -10,7 +10,7 @@ import numpy as np
 
 from dogvscat import writing
 from dogvscat.bundle.card import Origin
-from dogvscat.bundle.graph import open_graph, run_graph
+from dogvscat.bundle.graph import open_graph, run_activation, run_graph
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import Config
 from dogvscat.judging.answers import Answers
@@ -97,7 +97,8 @@ def _publish(run: Run, network: keras.Model, training: Training, material: Mater
     graph = export_onnx(network, decision.temperature)
     samples = np.arange(min(_PARITY_PICTURES, len(training.validation)))
     some = training.validation.pixels(samples, training.config.data.image_size)
-    check_parity(network, decision.temperature, some, run_graph(open_graph(graph, "the new bundle"), some))
+    session = open_graph(graph, "the new bundle")
+    check_parity(network, decision.temperature, some, run_graph(session, some), run_activation(session, some))
     environment = run.load_environment()
     origin = Origin(
         data_digest=material.manifest.digest,
