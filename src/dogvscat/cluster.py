@@ -168,8 +168,8 @@ def _prepare_environment(address: str) -> None:
 
 
 def _on_loopback_alone(host: str, port: int) -> bool:
-    """Whether a cluster listens on 127.0.0.1 and nowhere else. Unless told so, Ray takes it for the machine's
-    address in its network, where nobody answers. Who listens everywhere answers on 127.0.0.2 too."""
+    """Whether a cluster listens on 127.0.0.1 and nowhere else. Unless told so, Ray takes it for the machine's address
+    in its network, where nobody answers. Who listens everywhere answers on 127.0.0.2 too."""
     if host not in ("127.0.0.1", "localhost"):
         return False
     try:
