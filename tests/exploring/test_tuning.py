@@ -51,12 +51,12 @@ def search(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvsca
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith("trial 2 of 6"):
+            if line.startswith("2 of 6 done"):
                 process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     done = dogvscat("tune", drawn_photos, *flags, "--json")
     assert done.returncode == 0, done.stderr
-    assert "trial 1 of 6" not in done.stderr  # what was finished is kept
+    assert "1 of 6 done" not in done.stderr  # what was finished is kept
     (folder / "result.json").write_text(done.stdout)
     return folder
 

@@ -6,26 +6,24 @@ Everything is in the storage, which `optuna-dashboard` opens; a search that was 
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dogvscat.config import Config
 from dogvscat.errors import ModelError, UsageError
 from dogvscat.exploring.cell import CellResult, run_cell
 from dogvscat.exploring.space import SearchSpace
+from dogvscat.exploring.storage import open_storage, using_storage
 from dogvscat.exploring.study_plan import config_name
 from dogvscat.learning.state import TrainingState
 
 TRIALS_FOLDER = "trials"
-JOURNAL_FILE = "trials.journal"
 SAMPLERS = ("tpe", "random")
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -71,21 +69,23 @@ def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say) -
 
     Raises:
         UsageError: if the storage cannot be reached or holds another search.
+        WriteError: if the storage is lost midway; finished trials are kept in it.
         Interrupted: on Ctrl-C; finished trials are kept, the one under way goes on next time.
         DogvscatError: as `train` does.
     """
     study = open_search(search, folder)
-    for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):  # of a process that was killed
-        study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params)
-    started = time.monotonic()
-    while (done := len(_ended(study))) < limits.trials:
-        spent = time.monotonic() - started
-        if limits.seconds is not None and spent >= limits.seconds:
-            say(f"The time is used up after {done} of {limits.trials} trials; the same command goes on.")
-            break
-        _run_trial(photos, study, search, folder, say)
-        _say_progress(study, limits, started, say)
+    with using_storage(search.storage, folder):
+        for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):  # of a process that was killed
+            study.tell(trial.number, state=TrialState.FAIL)
+            study.enqueue_trial(trial.params)
+        started = time.monotonic()
+        while (done := len(_ended(study))) < limits.trials:
+            spent = time.monotonic() - started
+            if limits.seconds is not None and spent >= limits.seconds:
+                say(f"The time is used up after {done} of {limits.trials} trials; the same command goes on.")
+                break
+            _run_trial(photos, study, search, folder, say)
+            _say_progress(study, limits, started, say)
     return study
 
 
@@ -96,10 +96,11 @@ def open_search(search: Search, folder: Path) -> optuna.Study:
         UsageError: if the storage cannot be reached or holds another search.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with _reaching(search.storage or str(folder / JOURNAL_FILE)):
+    storage = open_storage(search.storage, folder)
+    with using_storage(search.storage, folder, "cannot be used"):
         study = optuna.create_study(
-            storage=_storage(search.storage, folder),
-            sampler=_sampler(search),
+            storage=storage,
+            sampler=_sampler(search, 0),
             pruner=_pruner(search),
             study_name=f"dogvscat-{search.space.recipe}",
             direction="maximize",
@@ -121,16 +122,20 @@ def best_config(study: optuna.Study, search: Search) -> Config | None:
 
 
 def _run_trial(photos: Path, study: optuna.Study, search: Search, folder: Path, say: Say) -> None:
-    trial = study.ask()
+    trial = _propose(study, search)
     values = {key: dimension.suggest(trial, key) for key, dimension in search.space.space.items()}
     config = search.space.config(values, search.seed)
     place = folder / TRIALS_FOLDER / config_name(config)  # by settings: one that was killed goes on in a new trial
 
+    reported = 0
+
     def after_epoch(state: TrainingState) -> None:
-        row = state.history[-1]
+        nonlocal reported
         trial.set_user_attr("epochs", state.epoch)
         trial.set_user_attr("seconds", round(sum(row["seconds"] for row in state.history), 1))
-        trial.report(row["val_accuracy"], state.epoch)
+        for row in state.history[reported:]:  # several where a training goes on that was stopped
+            trial.report(row["val_accuracy"], int(row["epoch"]))
+        reported = len(state.history)
         if search.pruning and state.epoch < config.training.epochs and trial.should_prune():
             raise optuna.TrialPruned
 
@@ -146,6 +151,14 @@ def _run_trial(photos: Path, study: optuna.Study, search: Search, folder: Path, 
         study.tell(trial, result.validation_accuracy)
 
 
+def _propose(study: optuna.Study, search: Search) -> Trial:
+    """The next trial. Its random numbers depend on the seed and its place alone: a search that was stopped proposes
+    what it would have proposed, where one generator begun anew would propose its first trials again."""
+    before = study.get_trials(deepcopy=False, states=(*_ENDED, TrialState.RUNNING))
+    study.sampler = _sampler(search, len(before))
+    return study.ask()
+
+
 def _keep(trial: Trial, result: CellResult) -> None:
     trial.set_user_attr("epochs", result.epochs)
     trial.set_user_attr("seconds", result.seconds)
@@ -156,14 +169,15 @@ def _say_progress(study: optuna.Study, limits: Limits, started: float, say: Say)
     last = study.get_trials(deepcopy=False)[-1]
     ended = _ended(study)
     epochs = last.user_attrs.get("epochs", 0)
-    outcome = f"{last.value:.2%}" if last.state == TrialState.COMPLETE else f"cut short after {epochs} epochs"
+    outcome = f"found {last.value:.2%}" if last.state == TrialState.COMPLETE else f"cut short after {epochs} epochs"
     best = f", best {study.best_value:.2%} (trial {study.best_trial.number})" if _completed(study) else ""
     mean = statistics.mean(trial.user_attrs.get("seconds", 0.0) for trial in ended)
     left = mean * (limits.trials - len(ended))
     if limits.seconds is not None:
         left = min(left, max(0.0, limits.seconds - (time.monotonic() - started)))
     settings = ", ".join(f"{key.partition('.')[2]} {_short(value)}" for key, value in last.params.items())
-    say(f"trial {len(ended)} of {limits.trials}: {outcome}{best}, about {math.ceil(left / 60)} min left  [{settings}]")
+    done = f"{len(ended)} of {limits.trials} done"  # numbers of trials are Optuna's, as in trials.csv, from 0
+    say(f"{done}: trial {last.number} {outcome}{best}, about {math.ceil(left / 60)} min left  [{settings}]")
 
 
 def _short(value: Any) -> str:
@@ -184,31 +198,14 @@ def _completed(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
 
 
-def _storage(url: str | None, folder: Path) -> BaseStorage:
-    if url is not None:
-        return RDBStorage(url)
-    folder.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(folder / JOURNAL_FILE)))
-
-
-def _sampler(search: Search) -> optuna.samplers.BaseSampler:
+def _sampler(search: Search, place: int) -> optuna.samplers.BaseSampler:
+    """For the trial with so many before it."""
+    seed = int(np.random.SeedSequence([search.seed, place]).generate_state(1)[0])
     if search.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=search.seed)
-    return optuna.samplers.TPESampler(seed=search.seed, multivariate=True)
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True)
 
 
 def _pruner(search: Search) -> optuna.pruners.BasePruner:
     epochs = search.space.config({}, search.seed).training.epochs
     return optuna.pruners.HyperbandPruner(min_resource=max(1, epochs // 9), max_resource=epochs)
-
-
-@contextmanager
-def _reaching(where: str) -> Iterator[None]:
-    try:
-        yield
-    except UsageError:
-        raise
-    except Exception as error:  # SQLAlchemy, its drivers and Optuna have dozens of kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hint = "Check the address, or leave --storage out for a file beside the results."
-        raise UsageError(f"the storage {where} cannot be used: {reason}", hint=hint) from None
