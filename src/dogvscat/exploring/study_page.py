@@ -108,6 +108,9 @@ def _sentence(effect: Effect) -> str:
     name = treatment_name(effect.setting, effect.value)
     points = f"{100 * effect.difference:+.1f} points"
     if effect.low is None or effect.high is None:
-        return f"{name}: {points} with one seed; one seed more would tell how much of it is luck"
+        if effect.num_seeds == 1:
+            return f"{name}: {points} with one seed; one seed more would tell how much of it is luck"
+        alike = f"the same with all {effect.num_seeds} seeds, to the picture"
+        return f"{name}: {points}, {alike}; more seeds or validation pictures would tell how much of it is luck"
     between = f"{points} (95 %: {100 * effect.low:+.1f} to {100 * effect.high:+.1f})"
     return f"{name}: {between}, {effect.num_seeds} {'seed' if effect.num_seeds == 1 else 'seeds'}"
