@@ -160,7 +160,7 @@ def test_a_server_that_dies_midway_is_named_and_finished_trials_are_kept(
     server: Server, space: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
 ) -> None:
     url = server.make_database("dying")
-    flags = ["--config", str(space), "--out", str(tmp_path / "out"), "--trials", "3", "--storage", url]
+    flags = ["--config", str(space), "--out", str(tmp_path / "out"), "--trials", "3", "--no-pruning", "--storage", url]
     command = [sys.executable, "-m", "dogvscat", "tune", str(drawn_photos), *flags]
     said = []
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -187,7 +187,8 @@ def test_a_server_that_dies_midway_is_named_and_finished_trials_are_kept(
     assert len(ended_at(url)) == 3
     with (tmp_path / "out" / "trials.csv").open(newline="") as file:
         states = [row["state"] for row in csv.DictReader(file)]
-    assert sorted(states) == ["complete", "complete", "complete", "fail"]  # the one under way was proposed again
+    assert states.count("complete") == 3  # the one under way, if it was told of in time, failed and was proposed again
+    assert set(states) <= {"complete", "fail"}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
-from dogvscat.settings import flattened, nearest, read_toml, resolve_config, to_toml, toml_value
+from dogvscat.settings import flattened, in_toml_words, nearest, read_toml, resolve_config, to_toml, toml_value
 
 STUDIES_FOLDER = Path(__file__).parent / "studies"
 BASE = "base"
@@ -102,8 +102,7 @@ def load_plan(file: Path | None, recipe: str | None = None) -> StudyPlan:
         if first["type"] == "extra_forbidden":
             hint = f"A study has {', '.join(StudyPlan.model_fields)}.{nearest(key, StudyPlan.model_fields)}"
             raise ConfigError(f"{file}: there is nothing called {key!r} in a study", hint=hint) from None
-        message = first["msg"].replace("Input should be a valid tuple", "expected a list, such as [0.0, 0.25]")
-        raise ConfigError(f"{file}: {key}: {message}, received {first['input']!r}") from None
+        raise ConfigError(f"{file}: {key}: {in_toml_words(first)}, received {toml_value(first['input'])}") from None
 
 
 def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
