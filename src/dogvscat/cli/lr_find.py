@@ -36,6 +36,8 @@ def command(
     if as_json:
         show_json({"suggestion": test.suggestion, "conclusive": test.conclusive, "now": now, "steps": len(test.rates)})
     else:
+        if test.note:
+            say(f"note: {test.note}")
         show(f"suggested learning rate: {test.suggestion:.2g} (the settings have {now:g})")
         if not test.conclusive:
             say("But the loss never fell clearly in this test, so the suggestion means little; try more --steps.")

@@ -33,8 +33,9 @@ def command(
     need_explore_extra()
     from dogvscat import writing
     from dogvscat.exploring.space import load_space
-    from dogvscat.exploring.tuning import SAMPLERS, Limits, Search, best_config, tune
+    from dogvscat.exploring.tuning import SAMPLERS, Limits, Search, best_config, best_figure, tune
     from dogvscat.exploring.tuning_results import write_results
+    from dogvscat.judging.intervals import as_percent
     from dogvscat.settings import nearest
 
     if sampler not in SAMPLERS:
@@ -49,12 +50,16 @@ def command(
     write_results(out, study, best)
     if best is None:
         raise UsageError("no trial was finished in that time", hint="Give more --timeout; the same command goes on.")
-    found = {"validation_accuracy": study.best_value, "trial": study.best_trial.number, "settings": study.best_params}
+    found, trial = best_figure(study), study.best_trial
     if as_json:
-        show_json(found | {"trials": len(study.trials)})
+        figures = {"validation_accuracy": found.value, "low": found.low, "high": found.high, "n": found.n}
+        show_json(figures | {"trial": trial.number, "settings": trial.params, "trials": len(study.trials)})
     else:
-        show(f"best: {study.best_value:.2%} in trial {study.best_trial.number}")
-        for key, value in study.best_params.items():
+        if note := trial.user_attrs.get("note"):
+            say(f"note: {note}")
+        judged = f" on {found.n:,} validation pictures" if found.n else ""
+        show(f"best: {as_percent(found)}{judged}, in trial {trial.number}")
+        for key, value in trial.params.items():
             show(f"  {key} = {value}")
         say("That is the best of many on the pictures that chose it: confirm it with other seeds, for example")
         say(f"dogvscat train {photos} --recipe {out}/best.toml --set data.train_subset=0 --seed 1")

@@ -1,6 +1,6 @@
 """What `compare` writes: figures as JSON, pictures, and one self-contained page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
     return {
         "split": comparison.split,
         "n": len(comparison.paths),
+        "note": comparison.note,
+        "seeds_alone": comparison.seeds_alone,
         "data_digest": comparison.manifest.digest,
         "sides": [
             {"name": side.name, "runs": [str(run.run.folder) for run in side.runs], "accuracies": side.accuracies}
@@ -62,7 +64,7 @@ def write_comparison(folder: Path, comparison: Comparison) -> None:
     document = to_dict(comparison)
     writing.write_json(folder / "comparison.json", document)
     pictures = {"curves": folder / "curves.png", "differences": folder / "differences.png"}
-    draw_curves(pictures["curves"], comparison.sides)
+    draw_curves(pictures["curves"], comparison)
     draw_differences(pictures["differences"], comparison)
     for number, side in enumerate(comparison.sides[1:], start=1):
         for better, name in ((True, "gained"), (False, "lost")):
@@ -72,9 +74,10 @@ def write_comparison(folder: Path, comparison: Comparison) -> None:
     writing.write_bytes(folder / "comparison.html", _page(document, pictures).encode("utf-8", "backslashreplace"))
 
 
-def draw_curves(path: Path, sides: Sequence[Side]) -> None:
+def draw_curves(path: Path, comparison: Comparison) -> None:
     """Validation accuracy of every run over epochs and over minutes of training."""
-    with drawing(path, 10, 4.4) as figure:
+    sides = comparison.sides
+    with drawing(path, 10, 4.4, comparison.note) as figure:
         over_epochs, over_time = figure.subplots(1, 2, sharey=True)
         for side, colour in zip(sides, _colours(len(sides)), strict=True):
             for number, run in enumerate(side.runs):
@@ -93,7 +96,7 @@ def draw_curves(path: Path, sides: Sequence[Side]) -> None:
 def draw_differences(path: Path, comparison: Comparison) -> None:
     """Accuracy of each side less that of the first, in points with 95 % intervals."""
     first, *others = comparison.sides
-    with drawing(path, 7.2, 1.6 + 0.5 * len(others)) as figure:
+    with drawing(path, 7.2, 1.6 + 0.5 * len(others), comparison.note) as figure:
         axes: Axes = figure.subplots()
         axes.axvline(0, color=INK, linewidth=1)
         for row, (difference, colour) in enumerate(
@@ -126,7 +129,7 @@ def _draw_disagreements(path: Path, comparison: Comparison, side: Side, better: 
     captions = [_caption(comparison, side, index) for index in strongest]
     who = side.name if better else first.name
     title = f"{len(chosen)} pictures that {who} answers rightly more often"
-    image_grid(path, images, captions, _COLUMNS, title)
+    image_grid(path, images, captions, _COLUMNS, title, comparison.note)
     return True
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dogvscat import writing
+from dogvscat.exploring.cell import note_of
 from dogvscat.exploring.effects import Effect, PowerLaw, fit_power_law
-from dogvscat.exploring.study import Study
+from dogvscat.exploring.study import CELLS_FOLDER, Study
 from dogvscat.exploring.study_figures import draw_curves, draw_forest, draw_gaps, draw_pictures, treatment_name
 from dogvscat.exploring.study_plan import BASE
 from dogvscat.judging import report
@@ -38,14 +39,15 @@ def write_study(folder: Path, study: Study) -> None:
     effects = study.effects()
     if not effects:
         return
+    note = note_of(folder / CELLS_FOLDER / study.finished[0].cell.name)
     pictures = {name: folder / f"{name}.png" for name in ("effects", "learning_curves", "over_fitting")}
     seeds = len({cell.cell.seed for cell in study.finished})
-    draw_forest(pictures["effects"], effects, f"{seeds} seeds at most; 95 % intervals, spread pooled over all changes")
-    draw_curves(pictures["learning_curves"], study)
-    draw_gaps(pictures["over_fitting"], effects, _base_gap(study))
+    draw_forest(pictures["effects"], effects, f"{seeds} seeds at most; 95 % intervals, spread pooled over all changes", note)
+    draw_curves(pictures["learning_curves"], study, note)
+    draw_gaps(pictures["over_fitting"], effects, _base_gap(study), note)
     if (curve := pictures_curve(study)) is not None:
         pictures["training_pictures"] = folder / "training_pictures.png"
-        draw_pictures(pictures["training_pictures"], curve.accuracies, curve.law)
+        draw_pictures(pictures["training_pictures"], curve.accuracies, curve.law, note)
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, Path(report.__file__).parent]),
         autoescape=True,
@@ -55,6 +57,7 @@ def write_study(folder: Path, study: Study) -> None:
     )
     environment.filters.update(printable=printable)
     page = environment.get_template("study.html.jinja").render(
+        note=note,
         effects=sorted(effects, key=lambda effect: -effect.difference),
         base=[cell.result.validation_accuracy for cell in study.base],
         base_gap=_base_gap(study),

@@ -17,10 +17,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dogvscat.config import Config
 from dogvscat.errors import ModelError, UsageError
-from dogvscat.exploring.cell import CellResult, run_cell
+from dogvscat.exploring.cell import CellResult, note_of, num_validation, run_cell
 from dogvscat.exploring.space import SearchSpace
 from dogvscat.exploring.storage import open_storage, using_storage
 from dogvscat.exploring.study_plan import config_name
+from dogvscat.judging.intervals import Figure, wilson
 from dogvscat.learning.state import TrainingState
 
 TRIALS_FOLDER = "trials"
@@ -121,6 +122,17 @@ def best_config(study: optuna.Study, search: Search) -> Config | None:
     return None if not _completed(study) else search.space.config(_values(study.best_trial, search), search.seed)
 
 
+def best_figure(study: optuna.Study) -> Figure:
+    """Validation accuracy of the best finished trial, with n and Wilson's interval. It flatters: of many trials the
+    luckiest is chosen, on the pictures that it is judged on.
+
+    Raises:
+        ValueError: if no trial is finished.
+    """
+    n = study.best_trial.user_attrs.get("num_validation", 0)  # searches of versions before this one did not keep it
+    return wilson(round(n * study.best_value), n) if n else Figure(study.best_value, None, None, 0, "none")
+
+
 def _run_trial(photos: Path, study: optuna.Study, search: Search, folder: Path, say: Say) -> None:
     trial = _propose(study, search)
     values = {key: dimension.suggest(trial, key) for key, dimension in search.space.space.items()}
@@ -147,7 +159,7 @@ def _run_trial(photos: Path, study: optuna.Study, search: Search, folder: Path, 
         say(f"trial {trial.number} failed: {error.message}")
         study.tell(trial, state=TrialState.PRUNED)
     else:
-        _keep(trial, result)
+        _keep(trial, result, place)
         study.tell(trial, result.validation_accuracy)
 
 
@@ -159,17 +171,19 @@ def _propose(study: optuna.Study, search: Search) -> Trial:
     return study.ask()
 
 
-def _keep(trial: Trial, result: CellResult) -> None:
+def _keep(trial: Trial, result: CellResult, place: Path) -> None:
     trial.set_user_attr("epochs", result.epochs)
     trial.set_user_attr("seconds", result.seconds)
     trial.set_user_attr("training_accuracy", result.training_accuracy)
+    trial.set_user_attr("num_validation", num_validation(place))
+    trial.set_user_attr("note", note_of(place))
 
 
 def _say_progress(study: optuna.Study, limits: Limits, started: float, say: Say) -> None:
     last = study.get_trials(deepcopy=False)[-1]
     ended = _ended(study)
     epochs = last.user_attrs.get("epochs", 0)
-    outcome = f"found {last.value:.2%}" if last.state == TrialState.COMPLETE else f"cut short after {epochs} epochs"
+    outcome = f"found {last.value:.2%}" if last.state == TrialState.COMPLETE else f"cut short in epoch {epochs}"
     best = f", best {study.best_value:.2%} (trial {study.best_trial.number})" if _completed(study) else ""
     mean = statistics.mean(trial.user_attrs.get("seconds", 0.0) for trial in ended)
     left = mean * (limits.trials - len(ended))
@@ -177,7 +191,8 @@ def _say_progress(study: optuna.Study, limits: Limits, started: float, say: Say)
         left = min(left, max(0.0, limits.seconds - (time.monotonic() - started)))
     settings = ", ".join(f"{key.partition('.')[2]} {_short(value)}" for key, value in last.params.items())
     done = f"{len(ended)} of {limits.trials} done"  # numbers of trials are Optuna's, as in trials.csv, from 0
-    say(f"{done}: trial {last.number} {outcome}{best}, about {math.ceil(left / 60)} min left  [{settings}]")
+    time_left = f", about {math.ceil(left / 60)} min left" if left else ""
+    say(f"{done}: trial {last.number} {outcome}{best}{time_left}  [{settings}]")
 
 
 def _short(value: Any) -> str:
