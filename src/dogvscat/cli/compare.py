@@ -10,7 +10,8 @@ from dogvscat.cli.speaking import say, show, show_json
 
 def command(
     runs: Annotated[
-        list[Path], typer.Argument(
+        list[Path],
+        typer.Argument(
             help="Run folders; those that differ in their seeds alone are taken together, if there are others as well."
         ),
     ],

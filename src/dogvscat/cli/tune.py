@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.durations import seconds_of
+from dogvscat.cli.shipped import needed, show_file
 from dogvscat.cli.speaking import say, show, show_json
 from dogvscat.errors import UsageError
 
 
 def command(
-    photos: Annotated[Path, typer.Argument(help="A folder or zip with one folder a class.")],
-    out: Annotated[Path, typer.Option(help="Folder for trials, pictures and best.toml; given again, it goes on.")],
+    photos: Annotated[Path | None, typer.Argument(help="A folder or zip with one folder a class.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for trials, pictures and best.toml; given again, it goes on.")
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Recipe to tune. Without --config: the space that ships for it.")
     ] = None,
@@ -25,6 +28,9 @@ def command(
     storage: Annotated[
         str | None, typer.Option(help="A database by URL, such as sqlite:///trials.db. Default: a file in --out.")
     ] = None,
+    show_space: Annotated[
+        bool, typer.Option("--show", help="Print the space that ships, to write one's own from, and stop.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
     """Search for better settings with Optuna; best.toml can be trained with `train --recipe`."""
@@ -32,12 +38,16 @@ def command(
 
     need_explore_extra()
     from dogvscat import writing
-    from dogvscat.exploring.space import load_space
+    from dogvscat.exploring.space import load_space, shipped_space
     from dogvscat.exploring.tuning import SAMPLERS, Limits, Search, best_config, best_figure, tune
     from dogvscat.exploring.tuning_results import write_results
     from dogvscat.judging.intervals import as_percent
     from dogvscat.settings import nearest
 
+    if show_space:
+        show_file(shipped_space(recipe))
+        return
+    photos, out = needed(photos, out)
     if sampler not in SAMPLERS:
         hint = nearest(sampler, SAMPLERS).strip() or None
         raise UsageError(f"there is no sampler {sampler!r}, expected {' or '.join(SAMPLERS)}", hint=hint)
@@ -51,11 +61,12 @@ def command(
     if best is None:
         raise UsageError("no trial was finished in that time", hint="Give more --timeout; the same command goes on.")
     found, trial = best_figure(study), study.best_trial
+    note = trial.user_attrs.get("note")
     if as_json:
-        figures = {"validation_accuracy": found.value, "low": found.low, "high": found.high, "n": found.n}
+        figures = {"validation_accuracy": found.value, "low": found.low, "high": found.high, "n": found.n, "note": note}
         show_json(figures | {"trial": trial.number, "settings": trial.params, "trials": len(study.trials)})
     else:
-        if note := trial.user_attrs.get("note"):
+        if note:
             say(f"note: {note}")
         judged = f" on {found.n:,} validation pictures" if found.n else ""
         show(f"best: {as_percent(found)}{judged}, in trial {trial.number}")

@@ -1,6 +1,6 @@
 """Run a study: cell after cell, in the order that tells most, until all are finished or the time is used up."""
 
-import statistics
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from dogvscat.errors import Interrupted, UsageError
 from dogvscat.exploring.cell import CellResult, read_result, run_cell
 from dogvscat.exploring.effects import Effect, Outcome, measure_effects
 from dogvscat.exploring.study_plan import BASE, PlannedCell, Treatment
+from dogvscat.exploring.study_table import refuse_dropped_rows
+from dogvscat.exploring.study_time import FinishedTraining, StudyTime, in_time, time_base
 
 CELLS_FOLDER = "cells"
 STUDY_FILE = "study.csv"
@@ -38,6 +40,12 @@ class Study:
 
     planned: Sequence[PlannedCell]
     finished: Sequence[FinishedCell]
+
+    @property
+    def left(self) -> list[PlannedCell]:
+        """The cells that are not finished yet."""
+        done = {cell.cell.name for cell in self.finished}
+        return [cell for cell in self.planned if cell.name not in done]
 
     @property
     def base(self) -> list[FinishedCell]:
@@ -74,21 +82,27 @@ def run_study(photos: Path, planned: Sequence[PlannedCell], folder: Path, budget
         say: Told what happens.
 
     Raises:
-        UsageError: if the budget does not suffice for one cell.
+        UsageError: if the budget does not suffice for one cell, or if study.csv has cells that this study has not.
         Interrupted: on Ctrl-C; finished cells are kept and the same call goes on.
         DogvscatError: as `train` does, for the cell that is at fault.
     """
     started = time.monotonic()
-    study = read_study(planned, folder)
-    while (cell := _next_cell(study)) is not None:
-        expected = _expected_seconds(cell, study)
-        left = None if budget is None else budget - (time.monotonic() - started)
-        if left is not None and expected is not None and expected > left:
-            _refuse_nothing_done(study, budget or 0.0, expected, started)
-            say(f"The next cell would take {_minutes(expected)}, {_minutes(max(left, 0.0))} are left: stopped here.")
+    refuse_dropped_rows(planned, folder / STUDY_FILE, folder / CELLS_FOLDER)
+    study = begun = read_study(planned, folder)
+    timing = time_base(photos, planned[0], folder / CELLS_FOLDER / planned[0].name) if study.left else None
+    while timing is not None and (cell := _next_cell(study)) is not None:
+        times = StudyTime(timing, [FinishedTraining(done.cell, done.result.seconds) for done in study.finished])
+        whole = in_time(times.of(*study.left))
+        if study is begun:
+            say(f"{len(study.left)} of {len(planned)} cells are to be trained, which takes about {whole}.")
+        spent, expected = time.monotonic() - started, times.of(cell)
+        if budget is not None and spent + expected > budget:
+            if study is begun:
+                raise _too_small(budget, spent, expected)
+            say(f"The next cell would take {in_time(expected)}, {in_time(budget - spent)} are left: stopped here.")
             break
         number = len(study.finished) + 1
-        say(f"cell {number} of {len(planned)}: {in_words(cell)}{_time_left(study, cell)}")
+        say(f"cell {number} of {len(planned)}: {in_words(cell)} (about {whole} left)")
         try:
             result = run_cell(photos, cell.config, folder / CELLS_FOLDER / cell.name)
         except Interrupted as stop:
@@ -142,8 +156,7 @@ def in_words(cell: PlannedCell) -> str:
 def _next_cell(study: Study) -> PlannedCell | None:
     """The unfinished cell that tells most: every treatment once before any twice, then the treatment whose effect is
     least certain, in half widths of its interval from zero. The base with the same seed always goes before."""
-    done = {cell.cell.name for cell in study.finished}
-    left = [cell for cell in study.planned if cell.name not in done]
+    left = study.left
     bases = {cell.seed: cell for cell in left if cell.treatment.setting == BASE}
     treated = [cell for cell in left if cell.treatment.setting != BASE]
     if not treated:
@@ -161,34 +174,7 @@ def _next_cell(study: Study) -> PlannedCell | None:
     return bases.get(chosen.seed, chosen)
 
 
-def _expected_seconds(cell: PlannedCell, study: Study) -> float | None:
-    """From cells of the same treatment, else the slowest one so far; None before the first."""
-    alike = [done.result.seconds for done in study.of(cell.treatment)]
-    if alike:
-        return statistics.mean(alike)
-    return max((done.result.seconds for done in study.finished), default=None)
-
-
-def _refuse_nothing_done(study: Study, budget: float, expected: float, started: float) -> None:
-    if time.monotonic() - started < 1.0 and study.finished:
-        message = (
-            f"a budget of {_minutes(budget)} does not suffice for one cell, which takes about {_minutes(expected)}"
-        )
-        raise UsageError(message, hint=f"Give --budget {max(1, round(expected / 60 + 0.5))}m or more.")
-
-
-def _time_left(study: Study, cell: PlannedCell) -> str:
-    if not study.finished:
-        return f" ({len(study.planned)} cells in all; after the first one the time can be told)"
-    mean = statistics.mean(done.result.seconds for done in study.finished)
-    return f" (about {_minutes(mean * (len(study.planned) - len(study.finished)))} left)"
-
-
-def _minutes(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
+def _too_small(budget: float, spent: float, expected: float) -> UsageError:
+    needed = spent + expected
+    message = f"a budget of {in_time(budget)} does not suffice for one cell, which takes about {in_time(needed)}"
+    return UsageError(message, hint=f"Give --budget {math.ceil(needed / 60)}m or more.")

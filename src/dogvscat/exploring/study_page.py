@@ -42,7 +42,9 @@ def write_study(folder: Path, study: Study) -> None:
     note = note_of(folder / CELLS_FOLDER / study.finished[0].cell.name)
     pictures = {name: folder / f"{name}.png" for name in ("effects", "learning_curves", "over_fitting")}
     seeds = len({cell.cell.seed for cell in study.finished})
-    draw_forest(pictures["effects"], effects, f"{seeds} seeds at most; 95 % intervals, spread pooled over all changes", note)
+    draw_forest(
+        pictures["effects"], effects, f"{seeds} seeds at most; 95 % intervals, spread pooled over all changes", note
+    )
     draw_curves(pictures["learning_curves"], study, note)
     draw_gaps(pictures["over_fitting"], effects, _base_gap(study), note)
     if (curve := pictures_curve(study)) is not None:

@@ -83,14 +83,7 @@ def load_plan(file: Path | None, recipe: str | None = None) -> StudyPlan:
     Raises:
         ConfigError: if there is none, or it says something that no study can do.
     """
-    if file is None:
-        name = recipe or "classic"
-        file = STUDIES_FOLDER / f"{name}.toml"
-        if not file.is_file():
-            known = ", ".join(sorted(path.stem for path in STUDIES_FOLDER.glob("*.toml")))
-            raise ConfigError(
-                f"no study ships for the recipe {name!r}", hint=f"There is one for {known}; or give --config FILE."
-            )
+    file = file or shipped_study(recipe)
     document = read_toml(file)
     if recipe is not None:
         document["recipe"] = recipe
@@ -103,6 +96,21 @@ def load_plan(file: Path | None, recipe: str | None = None) -> StudyPlan:
             hint = f"A study has {', '.join(StudyPlan.model_fields)}.{nearest(key, StudyPlan.model_fields)}"
             raise ConfigError(f"{file}: there is nothing called {key!r} in a study", hint=hint) from None
         raise ConfigError(f"{file}: {key}: {in_toml_words(first)}, received {toml_value(first['input'])}") from None
+
+
+def shipped_study(recipe: str | None) -> Path:
+    """The study that ships for a recipe.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    name = recipe or "classic"
+    file = STUDIES_FOLDER / f"{name}.toml"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in STUDIES_FOLDER.glob("*.toml")))
+        hint = f"There is one for {known}; or give --config FILE."
+        raise ConfigError(f"no study ships for the recipe {name!r}", hint=hint)
+    return file
 
 
 def plan_cells(plan: StudyPlan) -> list[PlannedCell]:

@@ -111,7 +111,9 @@ def draw_parallel(path: Path, trials: Sequence[FrozenTrial], keys: Sequence[str]
         axes.grid(axis="x", color=MUTED)
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(axis="x", labelsize=8, length=0)
-        which = "one finished trial" if len(trials) == 1 else f"{len(trials)} finished trials, the best {num_best} in blue"
+        which = (
+            "one finished trial" if len(trials) == 1 else f"{len(trials)} finished trials, the best {num_best} in blue"
+        )
         add_title(axes, "Which settings go together", which)
 
 
