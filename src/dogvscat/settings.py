@@ -199,6 +199,13 @@ def known_keys() -> list[str]:
     return [f"{name}.{key}" for name, section in sections.items() for key in section.model_fields]  # type: ignore[union-attr]
 
 
+def explained(key: str) -> str:
+    """What a setting means, as its description says."""
+    section, _, name = key.partition(".")
+    table = Config.model_fields[section].annotation
+    return " ".join((table.model_fields[name].description or "").split())  # type: ignore[union-attr]
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A question that suggests the known word most like another one; empty if none is."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dogvscat import writing
 from dogvscat.exploring.comparison import Comparison, JudgedRun, Side
-from dogvscat.exploring.difference import in_a_sentence
+from dogvscat.exploring.difference import headline, in_a_sentence
 from dogvscat.judging import report
 from dogvscat.judging.figure_style import INK, MUTED, SIDES, add_title, drawing, label_text
 from dogvscat.judging.figures import percent_ticks
@@ -23,6 +23,8 @@ from dogvscat.printable import printable
 _SHOWN = 12
 """Disagreements shown each way."""
 _COLUMNS = 6
+_LONG_SECONDS = 180
+"""A training as long as this is told of in minutes."""
 
 
 def to_dict(comparison: Comparison) -> dict[str, Any]:
@@ -47,6 +49,7 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
                 "only_second": difference.only_second,
                 "p_value": difference.p_value,
                 "clear": difference.clear,
+                "headline": headline(first.name, side.name, difference),
                 "sentence": in_a_sentence(first.name, side.name, difference),
                 "settings": [[key, str(was), str(now)] for key, was, now in comparison.settings(side)],
             }
@@ -75,8 +78,10 @@ def write_comparison(folder: Path, comparison: Comparison) -> None:
 
 
 def draw_curves(path: Path, comparison: Comparison) -> None:
-    """Validation accuracy of every run over epochs and over minutes of training."""
+    """Validation accuracy of every run over epochs and over time."""
     sides = comparison.sides
+    longest = max(sum(row["seconds"] for row in run.history) for side in sides for run in side.runs)
+    unit, seconds = ("Minutes", 60.0) if longest >= _LONG_SECONDS else ("Seconds", 1.0)
     with drawing(path, 10, 4.4, comparison.note) as figure:
         over_epochs, over_time = figure.subplots(1, 2, sharey=True)
         for side, colour in zip(sides, _colours(len(sides)), strict=True):
@@ -84,10 +89,11 @@ def draw_curves(path: Path, comparison: Comparison) -> None:
                 label = label_text(side.name, 40) if number == 0 else None
                 accuracy = [row["val_accuracy"] for row in run.history]
                 over_epochs.plot([row["epoch"] for row in run.history], accuracy, color=colour, label=label)
-                over_time.plot(_minutes(run), accuracy, color=colour)
+                over_time.plot(_elapsed(run) / seconds, accuracy, color=colour)
         over_epochs.set_xlabel("Epoch")
         over_epochs.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        over_time.set_xlabel("Minutes of training")
+        over_time.set_xlabel(f"{unit} of training")
+        over_time.set_xlim(left=0)
         add_title(over_epochs, "Validation accuracy", "as it was after each epoch")
         over_epochs.yaxis.set_major_formatter(percent_ticks())
         figure.legend(loc="outside lower center", ncols=3)
@@ -96,7 +102,7 @@ def draw_curves(path: Path, comparison: Comparison) -> None:
 def draw_differences(path: Path, comparison: Comparison) -> None:
     """Accuracy of each side less that of the first, in points with 95 % intervals."""
     first, *others = comparison.sides
-    with drawing(path, 7.2, 1.6 + 0.5 * len(others), comparison.note) as figure:
+    with drawing(path, 9, 1.8 + 0.5 * len(others), comparison.note) as figure:
         axes: Axes = figure.subplots()
         axes.axvline(0, color=INK, linewidth=1)
         for row, (difference, colour) in enumerate(
@@ -155,8 +161,9 @@ def _page(document: Mapping[str, Any], pictures: Mapping[str, Path]) -> str:
     return environment.get_template("comparison.html.jinja").render(document=document, images=images)
 
 
-def _minutes(run: JudgedRun) -> np.ndarray:
-    return np.cumsum([row["seconds"] for row in run.history]) / 60
+def _elapsed(run: JudgedRun) -> np.ndarray:
+    """Seconds of training at the end of each epoch: float64 [epochs]."""
+    return np.cumsum([row["seconds"] for row in run.history])
 
 
 def _colours(count: int) -> list[str]:

@@ -8,7 +8,7 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 _EQUAL = 1e-9
-"""Differences nearer to each other differ by rounding alone: one picture of a million would be a thousand times more."""
+"""Differences nearer to each other differ by rounding alone: one picture in a million makes a thousand times more."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ def measure_effects(base: Mapping[int, Outcome], treatments: Outcomes) -> list[E
     Three seeds alone would say little about how much seeds matter, so the spread of the paired differences is pooled
     over all treatments, as in an analysis of variance; intervals are Student's with the pooled degrees of freedom.
 
-    Where no treatment's differences vary at all, there is no interval and no p-value. Accuracies are counts of pictures,
-    so that differences which agree to the picture only say that the spread is below what so many pictures can show; an
-    interval of no width would claim that seeds do not matter. More validation pictures or more seeds resolve it.
+    Where no treatment's differences vary at all, there is no interval and no p-value. Accuracies are counts of
+    pictures, so that differences which agree to the picture only say that the spread is below what so many pictures can
+    show; an interval of no width would claim that seeds do not matter. More validation pictures or seeds resolve it.
 
     Sources: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979;
     Student, Biometrika 6, 1908.

@@ -84,7 +84,7 @@ def draw_pictures(
     path: Path, accuracies: Mapping[int, Sequence[float]], law: PowerLaw | None, note: str | None
 ) -> None:
     """Validation error against the number of training pictures, a point a seed, with the fitted power law."""
-    with drawing(path, 6.4, 4.6, note) as figure:
+    with drawing(path, 9, 4.6, note) as figure:
         axes = figure.subplots()
         for count, values in accuracies.items():
             axes.plot([count] * len(values), [1 - value for value in values], "o", color=VALIDATION, alpha=0.7)

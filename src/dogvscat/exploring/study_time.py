@@ -88,9 +88,9 @@ class FinishedTraining:
 class StudyTime:
     """Expected seconds of cells that are not finished yet.
 
-    A change that is finished with one seed is expected to take as long with the next. Any other cell is expected to take
-    what the timing of the base says, times how much longer or shorter the finished ones took than it said: some stop
-    early, and others may use the machine as well.
+    A change that is finished with one seed is expected to take as long with the next. Any other cell is expected to
+    take what the timing of the base says, times how much longer or shorter the finished ones took than it said: some
+    stop early, and others may use the machine as well.
     """
 
     timing: BaseTiming
