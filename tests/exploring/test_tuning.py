@@ -127,7 +127,7 @@ def test_the_pictures_are_there(search: Path) -> None:
         (["--seed", "5"], "holds another search"),
         (["--sampler", "random"], "holds another search"),
         (["--sampler", "tpee"], "there is no sampler 'tpee'"),
-        (["--storage", "postgresql://127.0.0.1:1/none"], "cannot be used"),
+        (["--storage", "postgresql+pg8000://127.0.0.1:1/none"], "cannot be used"),
         (["--timeout", "soon"], "expected --timeout as a number with s, m or h"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What `study` and `tune` share: a file that ships is shown, to write one's own from; all else needs photos and --out."""
+"""What `study` and `tune` share: `--show` prints a file that ships; all else needs photos and --out."""
 
 from pathlib import Path
 
