@@ -36,7 +36,7 @@ class AugmentationConfig(Section):
     """Random changes to each training picture, drawn from (seed, epoch, sample). Zero or false switches one off."""
 
     enabled: bool = True
-    """Switches all of them at once."""
+    """Switches all of these changes on or off at once."""
     flip: bool = True
     """Mirror left to right in half of the cases."""
     shift: float = Field(0.1, ge=0.0, le=0.5)

@@ -10,6 +10,7 @@ import difflib
 import inspect
 import itertools
 import json
+import re
 import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,22 @@ from pydantic import ValidationError
 
 from dogvscat.config import Config, Section
 from dogvscat.errors import ConfigError
+
+_EXPECTED = {
+    "int_type int_parsing int_from_float": "expected a whole number",
+    "float_type float_parsing finite_number": "expected a number",
+    "bool_type bool_parsing": "expected true or false",
+    "string_type": "expected a word in quotes",
+    "tuple_type": "expected a list in brackets, such as [32, 64]",
+    "dict_type model_type model_attributes_type": "expected a table of settings",
+    "literal_error": "expected {expected}",
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than": "expected less than {lt}",
+    "less_than_equal": "expected at most {le}",
+    "missing": "expected a value",
+}
+"""By pydantic's kinds of errors, what a value should have been."""
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
@@ -176,16 +193,36 @@ def _explain(error: ValidationError) -> ConfigError:
         known = [other for other in known if other.endswith(f".{first['loc'][-1]}")] or known  # of another section
         hint = f"{nearest(key, known)} `dogvscat train --show-settings` lists every one."
         return ConfigError(f"there is no setting {key!r}", hint=hint.strip())
-    message = first["msg"].removeprefix("Value error, ")
+    message = in_toml_words(first)
     if not key or first["type"] == "value_error":  # what was received is in the message
         return ConfigError(message)
-    return ConfigError(f"{key}: {message}, received {first['input']!r}")
+    hint = nearest(str(first["input"]), re.findall("'(.+?)'", message)) if first["type"] == "literal_error" else ""
+    return ConfigError(f"{key}: {message}, received {toml_value(first['input'])}", hint=hint.strip() or None)
+
+
+def in_toml_words(error: Mapping[str, Any]) -> str:
+    """What a value should have been, for whoever writes TOML or `--set`, who has lists and no tuples."""
+    kind, limits = error["type"], error.get("ctx", {})
+    if kind in ("too_short", "too_long"):
+        least, most = limits.get("min_length"), limits.get("max_length")
+        return f"expected a list of at {f'least {least}' if kind == 'too_short' else f'most {most}'}"
+    for kinds, words in _EXPECTED.items():
+        if kind in kinds.split():
+            return words.format(**limits)
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def known_keys() -> list[str]:
     """Every setting as `section.key`, in the order of the sections."""
     sections = {name: field.annotation for name, field in Config.model_fields.items() if name != "recipe"}
     return [f"{name}.{key}" for name, section in sections.items() for key in section.model_fields]  # type: ignore[union-attr]
+
+
+def explained(key: str) -> str:
+    """What a setting means, as its description says."""
+    section, _, name = key.partition(".")
+    table = Config.model_fields[section].annotation
+    return " ".join((table.model_fields[name].description or "").split())  # type: ignore[union-attr]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

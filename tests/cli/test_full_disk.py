@@ -4,6 +4,7 @@ once there is room. On real small disks, which only root may mount; folders beco
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,65 @@ def test_a_training_whose_disk_fills_up_twice_ends_as_if_it_had_not(
         np.testing.assert_array_equal(one, other)
     for name in ("predictions.csv", "manifest.csv"):
         assert (run / name).read_bytes() == (quick_run / name).read_bytes()
+
+
+BASE = """
+[base]
+"network.filters" = [8, 8]
+"network.dense_units" = 8
+"data.image_size" = 32
+"training.epochs" = 2
+"training.early_stopping_patience" = 0
+"training.threads" = 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "head", "tables", "fill_at"),
+    [
+        ("study", "seeds = [1, 2]\n", '[settings]\n"network.dropout" = [0.0]\n', "cell 3 of 4"),
+        ("tune", "", '[space]\n"network.dropout" = { low = 0.0, high = 0.6 }\n', "2 of 4 done"),
+    ],
+)
+def test_a_disk_that_fills_up_in_the_middle_of_many_trainings_keeps_those_that_are_finished(
+    dogvscat: Dogvscat,
+    drawn_photos: Path,
+    tmp_path: Path,
+    small_disk: SmallDisk,
+    command: str,
+    head: str,
+    tables: str,
+    fill_at: str,
+) -> None:
+    out = small_disk(4 * 1024 * 1024) / "out"
+    (tmp_path / "plan.toml").write_text(head + BASE + tables)
+    arguments = [command, str(drawn_photos), "--config", str(tmp_path / "plan.toml"), "--out", str(out)]
+    arguments += ["--trials", "4", "--no-pruning"] if command == "tune" else []
+    said: list[str] = []
+    with subprocess.Popen(
+        [sys.executable, "-m", "dogvscat", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith(fill_at):
+                fill(out.parent, 0)
+        shown = process.stdout.read()
+    assert f"error: could not write {out}" in refused(
+        subprocess.CompletedProcess(arguments, process.returncode, shown, "".join(said)), FULL
+    )
+    finished = {file: file.stat().st_mtime_ns for file in out.rglob("cell.json")}
+    assert len(finished) in (2, 3)
+    assert not list(out.rglob("*.partial"))
+
+    (out.parent / "filler").unlink()
+    done = dogvscat(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert {file: file.stat().st_mtime_ns for file in finished} == finished  # none is trained again
+    assert len(list(out.rglob("cell.json"))) == 4
+    table = (out / ("study.csv" if command == "study" else "trials.csv")).read_text().splitlines()
+    assert sum("fail" not in row for row in table[1:]) == 4
 
 
 def test_an_audit_that_does_not_fit_leaves_the_one_before(

@@ -33,7 +33,10 @@ def test_seeds_of_one_recipe_are_one_side(three_runs: list[Path]) -> None:
 
 def test_seeds_alone_are_compared_with_each_other(three_runs: list[Path]) -> None:
     one, two = map(right, three_runs[:2])
-    difference = compare_runs(three_runs[:2]).differences[0]
+    comparison = compare_runs(three_runs[:2])
+    assert comparison.seeds_alone
+    assert not compare_runs([three_runs[0], three_runs[2]]).seeds_alone
+    difference = comparison.differences[0]
     assert difference.only_first == sum(one[path] and not two[path] for path in one)
     assert difference.only_second == sum(two[path] and not one[path] for path in one)
 
@@ -48,6 +51,8 @@ def test_the_page_stands_alone_and_the_figures_are_json(
     page = (tmp_path / "compared" / "comparison.html").read_text()
     assert document["differences"][0]["sentence"] in page
     assert "network.dense_units" in page
+    assert '<p class="warning">drawn sample, not photographs</p>' in page
+    assert (document["note"], document["seeds_alone"]) == ("drawn sample, not photographs", False)
     assert "http" not in page.replace('http-equiv="Content-Security-Policy"', "")
     for picture in ("curves.png", "differences.png"):
         assert (tmp_path / "compared" / picture).read_bytes().startswith(b"\x89PNG")

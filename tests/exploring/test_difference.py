@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dogvscat.exploring.difference import in_a_sentence, paired_difference
+from dogvscat.exploring.difference import headline, in_a_sentence, paired_difference
 
 
 def answers(both: int, only_first: int, only_second: int, none: int) -> tuple[np.ndarray, np.ndarray]:
@@ -18,6 +18,7 @@ def test_exact_mcnemar_by_hand() -> None:
     difference = paired_difference(*answers(80, 1, 9, 10))
     assert (difference.only_first, difference.only_second) == (1, 9)
     assert difference.p_value == pytest.approx(22 / 1024)
+    assert headline("a", "b", difference) == "b is better, by 8.0 points."
     assert difference.accuracy.value == pytest.approx(0.08)
     assert difference.clear
 
@@ -34,6 +35,7 @@ def test_equal_runs_cannot_be_told_apart() -> None:
     difference = paired_difference(*answers(90, 0, 0, 10))
     assert difference.p_value == 1.0
     assert not difference.clear
+    assert headline("a", "b", difference) == "a and b cannot be told apart on 100 pictures."
     assert in_a_sentence("a", "b", difference) == "a and b give right answers to the very same of 100 pictures."
 
 

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from dogvscat.exploring.effects import Outcome, fit_power_law, holm, measure_effects
+from dogvscat.exploring.study_page import in_sentences
 
 
 def outcomes(accuracies: list[float], gap: float = 0.02) -> dict[int, Outcome]:
@@ -38,6 +39,15 @@ def test_one_seed_alone_is_not_yet_known() -> None:
     (effect,) = measure_effects(outcomes([0.8]), {("a", "1"): outcomes([0.9])})
     assert (effect.low, effect.p_value, effect.verdict) == (None, None, "not yet known")
     assert measure_effects(outcomes([0.8]), {("a", "1"): {7: Outcome(0.9, 0.9, 1.0)}}) == []  # no seed in common
+
+
+def test_differences_that_are_all_equal_leave_open_how_much_seeds_matter() -> None:
+    base = outcomes([0.80, 0.82, 0.81])
+    treated = {("a", "1"): outcomes([0.83, 0.85, 0.84]), ("b", "1"): outcomes([0.80, 0.82, 0.81])}
+    for effect in measure_effects(base, treated):  # 0.85 - 0.82 is not quite 0.83 - 0.80 in binary
+        assert (effect.low, effect.high, effect.p_value, effect.verdict) == (None, None, None, "not yet known")
+    (sentences,) = in_sentences(measure_effects(base, treated)).values()
+    assert sentences[0].startswith("a = 1: +3.0 points, the same with all 3 seeds, to the picture; more seeds or ")
 
 
 def test_holm_by_hand() -> None:

@@ -31,6 +31,7 @@ def test_the_command_writes_a_table_and_a_picture(drawn_photos: Path, dogvscat: 
     done = dogvscat("lr-find", drawn_photos, "--steps", "60", "--out", tmp_path / "out", "--json", *flags)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
+    assert found["note"] == "drawn sample, not photographs"
     assert 1e-6 < found["suggestion"] < 1.0
     assert found["conclusive"] is False  # sixty steps from 1e-6 teach nothing
     again = dogvscat("lr-find", drawn_photos, "--steps", "60", "--json", *flags)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dogvscat.errors import UsageError
-from dogvscat.exploring.run_list import find_runs, sort_runs
+from dogvscat.exploring.run_list import HEADERS, find_runs, sort_runs
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -43,6 +43,19 @@ def test_a_column_that_does_not_exist_suggests_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         sort_runs([], "validation_acuracy", descending=False)
     assert "Did you mean 'validation_accuracy'?" in (caught.value.hint or "")
+
+
+def test_headers_of_the_table_are_columns_to_sort_by(three_runs: list[Path], dogvscat: Dogvscat) -> None:
+    folder = three_runs[0].parent
+    header = dogvscat("runs", folder).stdout.splitlines()[0].split()
+    assert header == ["run", "recipe", "seed", "epochs", "minutes", "validation", "training"]
+    rows, _ = find_runs(folder)
+    for word in header:
+        by_header = sort_runs(rows, word, descending=True)
+        assert by_header == sort_runs(rows, HEADERS.get(word, word), descending=True)
+    with pytest.raises(UsageError) as caught:
+        sort_runs([], "validaton", descending=False)
+    assert "Did you mean 'validation'?" in (caught.value.hint or "")
 
 
 def test_the_command_lists_sorts_and_names_what_is_broken(

@@ -12,7 +12,7 @@ import pytest
 
 from dogvscat.exploring.cell import CellResult
 from dogvscat.exploring.study import FinishedCell, Study, _next_cell
-from dogvscat.exploring.study_plan import StudyPlan, plan_cells
+from dogvscat.exploring.study_plan import STUDIES_FOLDER, StudyPlan, plan_cells
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -56,6 +56,8 @@ def study(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat
     assert len(finished) == 3 == len(rows_of(folder / "out"))
     done = dogvscat("study", drawn_photos, "--config", folder / "study.toml", "--out", folder / "out")
     assert done.returncode == 0, done.stderr
+    assert "note: drawn sample, not photographs" in done.stderr
+    assert "5 of 8 cells are to be trained, which takes about" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in finished} == finished  # none was trained again
     assert "cell 4 of 8" in done.stderr
     return folder
@@ -92,6 +94,7 @@ def test_the_page_says_in_words_what_was_found_and_stands_alone(study: Path) -> 
     assert "network.dropout = 0.0" in page
     assert "With three or more numbers of pictures" not in page
     assert "<script" not in page
+    assert '<p class="warning">drawn sample, not photographs</p>' in page
     for picture in ("effects", "learning_curves", "over_fitting", "training_pictures"):
         assert (study / "out" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
 
@@ -117,6 +120,42 @@ def test_a_budget_that_suffices_for_no_cell_says_what_would(
     assert "Give --budget" in done.stderr
     done = dogvscat("study", drawn_photos, *flags, "--budget", "soon")
     assert (done.returncode, "expected --budget as a number" in done.stderr) == (2, True)
+
+
+def test_a_budget_too_small_is_refused_before_the_first_cell(
+    study: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    flags = ("--config", study / "study.toml", "--out", tmp_path / "out", "--budget", "0.001s")
+    done = dogvscat("study", drawn_photos, *flags)
+    assert done.returncode == 2
+    assert "8 of 8 cells are to be trained, which takes about " in done.stderr
+    assert "does not suffice for one cell, which takes about " in done.stderr
+    assert "Give --budget 1m or more." in done.stderr
+    assert not list(tmp_path.rglob("cell.json"))
+
+
+def test_a_study_with_another_base_or_fewer_settings_drops_no_rows(
+    study: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    before = (study / "out" / "study.csv").read_bytes()
+    for text, differs in (
+        (STUDY.replace('"training.epochs" = 2', '"training.epochs" = 3'), "the base has training.epochs = 3 and not 2"),
+        (STUDY.replace("[10, 20]", "[10]"), "data.train_subset = 20 with seed 1 is no longer in it"),
+        (STUDY.replace("[1, 2]", "[1]"), "the base with seed 2 is no longer in it"),
+    ):
+        (tmp_path / "other.toml").write_text(text)
+        done = dogvscat("study", drawn_photos, "--config", tmp_path / "other.toml", "--out", study / "out")
+        assert (done.returncode, differs in done.stderr) == (2, True), done.stderr
+        assert "hint: Choose another --out; or move " in done.stderr
+    assert (study / "out" / "study.csv").read_bytes() == before
+
+
+def test_the_study_that_ships_is_shown(dogvscat: Dogvscat) -> None:
+    done = dogvscat("study", "--show")
+    assert (done.returncode, done.stdout) == (0, (STUDIES_FOLDER / "classic.toml").read_text())
+    assert "no study ships for the recipe 'best'" in dogvscat("study", "--show", "--recipe", "best").stderr
+    done = dogvscat("study", "--out", "nowhere")
+    assert (done.returncode, "missing argument PHOTOS" in done.stderr) == (2, True)
 
 
 def test_finished_cells_are_listed_with_what_they_found(study: Path, dogvscat: Dogvscat) -> None:

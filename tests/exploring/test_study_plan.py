@@ -80,7 +80,7 @@ def test_a_file_with_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None
         load_plan(tmp_path / "study.toml")
     assert "Did you mean 'settings'?" in (caught.value.hint or "")
     (tmp_path / "study.toml").write_text("seeds = 2\n")
-    with pytest.raises(ConfigError, match="seeds: expected a list, such as"):
+    with pytest.raises(ConfigError, match="seeds: expected a list in brackets, such as"):
         load_plan(tmp_path / "study.toml")
     with pytest.raises(ConfigError, match="the study tries nothing"):
         plan_cells(StudyPlan())

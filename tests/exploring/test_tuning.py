@@ -11,9 +11,11 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.storages.journal import JournalFileBackend
+from scipy import stats
 
 from dogvscat.errors import ConfigError
 from dogvscat.exploring.space import SPACES_FOLDER, SearchSpace, load_space
+from dogvscat.exploring.study_plan import config_name
 from dogvscat.settings import build_config, read_toml
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
@@ -51,12 +53,12 @@ def search(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvsca
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith("trial 2 of 6"):
+            if line.startswith("2 of 6 done"):
                 process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     done = dogvscat("tune", drawn_photos, *flags, "--json")
     assert done.returncode == 0, done.stderr
-    assert "trial 1 of 6" not in done.stderr  # what was finished is kept
+    assert "1 of 6 done" not in done.stderr  # what was finished is kept
     (folder / "result.json").write_text(done.stdout)
     return folder
 
@@ -66,6 +68,7 @@ def test_six_trials_were_run_and_none_is_counted_twice(search: Path) -> None:
     ended = [row for row in rows if row["state"] in ("complete", "pruned")]
     assert len(ended) == 6
     assert len({row["trial"] for row in rows}) == len(rows)
+    assert len({row["training.learning_rate"] for row in ended}) == 6  # what was stopped proposes nothing twice
     for row in ended:
         assert 1e-4 <= float(row["training.learning_rate"]) <= 1e-2
         assert row["training.batch_size"] in ("4", "8")
@@ -96,6 +99,23 @@ def test_the_best_settings_train_to_what_the_search_found(
     assert float(last["val_accuracy"]) == best["validation_accuracy"]  # same seed, same machine, same answers
 
 
+def test_the_result_has_n_and_wilson_s_interval(search: Path) -> None:
+    best = json.loads((search / "result.json").read_text())
+    config = build_config(read_toml(search / "out" / "best.toml"))
+    with (search / "out" / "trials" / config_name(config) / "predictions.csv").open(newline="") as file:
+        judged = [row for row in csv.DictReader(file) if row["split"] == "validation"]
+    right = round(best["validation_accuracy"] * len(judged))
+    expected = stats.binomtest(right, len(judged)).proportion_ci(method="wilson")
+    assert best["n"] == len(judged)
+    assert (best["low"], best["high"]) == pytest.approx((expected.low, expected.high))
+
+
+def test_the_space_that_ships_is_shown(dogvscat: Dogvscat) -> None:
+    done = dogvscat("tune", "--show", "--recipe", "fast")
+    assert (done.returncode, done.stdout) == (0, (SPACES_FOLDER / "fast.toml").read_text())
+    assert (dogvscat("tune").returncode, "missing argument PHOTOS" in dogvscat("tune").stderr) == (2, True)
+
+
 def test_the_pictures_are_there(search: Path) -> None:
     for picture in ("history", "parallel"):
         assert (search / "out" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
@@ -107,7 +127,7 @@ def test_the_pictures_are_there(search: Path) -> None:
         (["--seed", "5"], "holds another search"),
         (["--sampler", "random"], "holds another search"),
         (["--sampler", "tpee"], "there is no sampler 'tpee'"),
-        (["--storage", "postgresql://127.0.0.1:1/none"], "cannot be used"),
+        (["--storage", "postgresql+pg8000://127.0.0.1:1/none"], "cannot be used"),
         (["--timeout", "soon"], "expected --timeout as a number with s, m or h"),
     ],
 )

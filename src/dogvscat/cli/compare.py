@@ -10,7 +10,10 @@ from dogvscat.cli.speaking import say, show, show_json
 
 def command(
     runs: Annotated[
-        list[Path], typer.Argument(help="Run folders; those that differ in their seeds alone are taken together.")
+        list[Path],
+        typer.Argument(
+            help="Run folders; those that differ in their seeds alone are taken together, if there are others as well."
+        ),
     ],
     split: Annotated[str, typer.Option(help="Whose pictures judge: validation or train.")] = "validation",
     out: Annotated[Path | None, typer.Option(help="Folder for comparison.html, its pictures and its figures.")] = None,
@@ -31,10 +34,14 @@ def command(
     if as_json:
         show_json(document)
     else:
+        if comparison.note:
+            say(f"note: {comparison.note}")
         for side in document["sides"]:
             show(f"{side['name']}: {', '.join(f'{accuracy:.2%}' for accuracy in side['accuracies'])}")
         for difference in document["differences"]:
             show(difference["sentence"])
+        if comparison.seeds_alone:
+            say("These differ in their seeds alone: what is found here is how much luck is in one training.")
     if out is not None:
         write_comparison(out, comparison)
         say(f"Look at {out}/comparison.html")

@@ -34,8 +34,11 @@ def command(
     if out is not None:
         write_range_test(out, test, now)
     if as_json:
-        show_json({"suggestion": test.suggestion, "conclusive": test.conclusive, "now": now, "steps": len(test.rates)})
+        found = {"suggestion": test.suggestion, "conclusive": test.conclusive, "now": now, "steps": len(test.rates)}
+        show_json(found | {"note": test.note})
     else:
+        if test.note:
+            say(f"note: {test.note}")
         show(f"suggested learning rate: {test.suggestion:.2g} (the settings have {now:g})")
         if not test.conclusive:
             say("But the loss never fell clearly in this test, so the suggestion means little; try more --steps.")

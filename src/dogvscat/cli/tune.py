@@ -7,13 +7,16 @@ import typer
 
 from dogvscat.cli.durations import seconds_of
 from dogvscat.cli.options import Cluster
+from dogvscat.cli.shipped import needed, show_file
 from dogvscat.cli.speaking import say, show, show_json
 from dogvscat.errors import UsageError
 
 
 def command(
-    photos: Annotated[Path, typer.Argument(help="A folder or zip with one folder a class.")],
-    out: Annotated[Path, typer.Option(help="Folder for trials, pictures and best.toml; given again, it goes on.")],
+    photos: Annotated[Path | None, typer.Argument(help="A folder or zip with one folder a class.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for trials, pictures and best.toml; given again, it goes on.")
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Recipe to tune. Without --config: the space that ships for it.")
     ] = None,
@@ -27,6 +30,9 @@ def command(
         str | None, typer.Option(help="A database by URL, such as sqlite:///trials.db. Default: a file in --out.")
     ] = None,
     cluster: Cluster = None,
+    show_space: Annotated[
+        bool, typer.Option("--show", help="Print the space that ships, to write one's own from, and stop.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
     """Search for better settings with Optuna; best.toml can be trained with `train --recipe`."""
@@ -35,15 +41,21 @@ def command(
     need_explore_extra()
     if cluster is not None:
         need_cluster_extra()
-        photos, out = photos.absolute(), out.absolute()  # machines of a cluster have other working directories
     from dogvscat import writing
     from dogvscat.exploring.executor import open_executor
-    from dogvscat.exploring.search import SAMPLERS, Search, best_config
-    from dogvscat.exploring.space import load_space
+    from dogvscat.exploring.search import SAMPLERS, Search, best_config, best_figure
+    from dogvscat.exploring.space import load_space, shipped_space
     from dogvscat.exploring.tuning import Limits, tune
     from dogvscat.exploring.tuning_results import write_results
+    from dogvscat.judging.intervals import as_percent
     from dogvscat.settings import nearest
 
+    if show_space:
+        show_file(shipped_space(recipe))
+        return
+    photos, out = needed(photos, out)
+    if cluster is not None:  # machines of a cluster have other working directories
+        photos, out = photos.absolute(), out.absolute()
     if sampler not in SAMPLERS:
         hint = nearest(sampler, SAMPLERS).strip() or None
         raise UsageError(f"there is no sampler {sampler!r}, expected {' or '.join(SAMPLERS)}", hint=hint)
@@ -57,12 +69,17 @@ def command(
     write_results(out, study, best)
     if best is None:
         raise UsageError("no trial was finished in that time", hint="Give more --timeout; the same command goes on.")
-    found = {"validation_accuracy": study.best_value, "trial": study.best_trial.number, "settings": study.best_params}
+    found, trial = best_figure(study), study.best_trial
+    note = trial.user_attrs.get("note")
     if as_json:
-        show_json(found | {"trials": len(study.trials)})
+        figures = {"validation_accuracy": found.value, "low": found.low, "high": found.high, "n": found.n, "note": note}
+        show_json(figures | {"trial": trial.number, "settings": trial.params, "trials": len(study.trials)})
     else:
-        show(f"best: {study.best_value:.2%} in trial {study.best_trial.number}")
-        for key, value in study.best_params.items():
+        if note:
+            say(f"note: {note}")
+        judged = f" on {found.n:,} validation pictures" if found.n else ""
+        show(f"best: {as_percent(found)}{judged}, in trial {trial.number}")
+        for key, value in trial.params.items():
             show(f"  {key} = {value}")
         say("That is the best of many on the pictures that chose it: confirm it with other seeds, for example")
         say(f"dogvscat train {photos} --recipe {out}/best.toml --set data.train_subset=0 --seed 1")

@@ -17,9 +17,9 @@ from dogvscat.config import Config, DataConfig
 from dogvscat.errors import ModelError
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.predictions import write_predictions
+from dogvscat.judging.predictions import read_predictions, write_predictions
 from dogvscat.learning.backend import prepare_backend
-from dogvscat.learning.material import Material
+from dogvscat.learning.material import DRAWN_NOTE, Material
 from dogvscat.learning.run import Run
 from dogvscat.learning.starting import Origins, record_start
 from dogvscat.learning.state import TrainingState
@@ -120,6 +120,24 @@ def read_result(folder: Path) -> CellResult | None:
     except (OSError, ValueError, TypeError) as error:
         hint = "Delete it and give the same command again: only this cell is trained anew."
         raise ModelError(f"{file} is damaged: {error}", hint=hint) from None
+
+
+def note_of(folder: Path) -> str | None:
+    """What must be seen beside a cell's result, if anything.
+
+    Raises:
+        ModelError: if the cell was never begun or is damaged.
+    """
+    return DRAWN_NOTE if Run(folder).load_environment()["drawn_sample"] else None
+
+
+def num_validation(folder: Path) -> int:
+    """How many pictures a finished cell was judged on.
+
+    Raises:
+        ModelError: if its answers are missing or damaged.
+    """
+    return len(read_predictions(Run(folder).predictions_file)["validation"].y_true)
 
 
 def open_material(photos: Path, config: Config) -> Material:

@@ -11,6 +11,7 @@ from dogvscat.errors import DataError, ModelError, UsageError
 from dogvscat.exploring.difference import Difference, paired_difference
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.predictions import read_predictions
+from dogvscat.learning.material import drawn_note
 from dogvscat.learning.run import Run
 from dogvscat.photos.manifest import Manifest
 from dogvscat.settings import changed, differences
@@ -60,6 +61,16 @@ class Comparison:
     manifest: Manifest
 
     @property
+    def note(self) -> str | None:
+        """What must be seen beside every result, if anything."""
+        return drawn_note(self.manifest)
+
+    @property
+    def seeds_alone(self) -> bool:
+        """Whether the sides differ in nothing but their seeds: then what is found is luck."""
+        return all(not self.settings(side) for side in self.sides[1:])
+
+    @property
     def paths(self) -> Sequence[str]:
         """The pictures, in the order of every array."""
         return self.sides[0].runs[0].answers.paths
@@ -70,7 +81,8 @@ class Comparison:
 
 
 def compare_runs(folders: Sequence[Path], split: str = "validation") -> Comparison:
-    """Compare finished runs; those that differ in their seeds alone are one side.
+    """Compare finished runs; those that differ in their seeds alone are one side, unless there is no other: then each
+    is a side of its own, which shows how much luck is in one run.
 
     Args:
         folders: Run folders, at least two; the first one's side is what the others are compared with.

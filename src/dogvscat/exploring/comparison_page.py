@@ -1,6 +1,6 @@
 """What `compare` writes: figures as JSON, pictures, and one self-contained page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dogvscat import writing
 from dogvscat.exploring.comparison import Comparison, JudgedRun, Side
-from dogvscat.exploring.difference import in_a_sentence
+from dogvscat.exploring.difference import headline, in_a_sentence
 from dogvscat.judging import report
 from dogvscat.judging.figure_style import INK, MUTED, SIDES, add_title, drawing, label_text
 from dogvscat.judging.figures import percent_ticks
@@ -23,6 +23,8 @@ from dogvscat.printable import printable
 _SHOWN = 12
 """Disagreements shown each way."""
 _COLUMNS = 6
+_LONG_SECONDS = 180
+"""A training as long as this is told of in minutes."""
 
 
 def to_dict(comparison: Comparison) -> dict[str, Any]:
@@ -31,6 +33,8 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
     return {
         "split": comparison.split,
         "n": len(comparison.paths),
+        "note": comparison.note,
+        "seeds_alone": comparison.seeds_alone,
         "data_digest": comparison.manifest.digest,
         "sides": [
             {"name": side.name, "runs": [str(run.run.folder) for run in side.runs], "accuracies": side.accuracies}
@@ -45,6 +49,7 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
                 "only_second": difference.only_second,
                 "p_value": difference.p_value,
                 "clear": difference.clear,
+                "headline": headline(first.name, side.name, difference),
                 "sentence": in_a_sentence(first.name, side.name, difference),
                 "settings": [[key, str(was), str(now)] for key, was, now in comparison.settings(side)],
             }
@@ -62,7 +67,7 @@ def write_comparison(folder: Path, comparison: Comparison) -> None:
     document = to_dict(comparison)
     writing.write_json(folder / "comparison.json", document)
     pictures = {"curves": folder / "curves.png", "differences": folder / "differences.png"}
-    draw_curves(pictures["curves"], comparison.sides)
+    draw_curves(pictures["curves"], comparison)
     draw_differences(pictures["differences"], comparison)
     for number, side in enumerate(comparison.sides[1:], start=1):
         for better, name in ((True, "gained"), (False, "lost")):
@@ -72,19 +77,23 @@ def write_comparison(folder: Path, comparison: Comparison) -> None:
     writing.write_bytes(folder / "comparison.html", _page(document, pictures).encode("utf-8", "backslashreplace"))
 
 
-def draw_curves(path: Path, sides: Sequence[Side]) -> None:
-    """Validation accuracy of every run over epochs and over minutes of training."""
-    with drawing(path, 10, 4.4) as figure:
+def draw_curves(path: Path, comparison: Comparison) -> None:
+    """Validation accuracy of every run over epochs and over time."""
+    sides = comparison.sides
+    longest = max(sum(row["seconds"] for row in run.history) for side in sides for run in side.runs)
+    unit, seconds = ("Minutes", 60.0) if longest >= _LONG_SECONDS else ("Seconds", 1.0)
+    with drawing(path, 10, 4.4, comparison.note) as figure:
         over_epochs, over_time = figure.subplots(1, 2, sharey=True)
         for side, colour in zip(sides, _colours(len(sides)), strict=True):
             for number, run in enumerate(side.runs):
                 label = label_text(side.name, 40) if number == 0 else None
                 accuracy = [row["val_accuracy"] for row in run.history]
                 over_epochs.plot([row["epoch"] for row in run.history], accuracy, color=colour, label=label)
-                over_time.plot(_minutes(run), accuracy, color=colour)
+                over_time.plot(_elapsed(run) / seconds, accuracy, color=colour)
         over_epochs.set_xlabel("Epoch")
         over_epochs.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        over_time.set_xlabel("Minutes of training")
+        over_time.set_xlabel(f"{unit} of training")
+        over_time.set_xlim(left=0)
         add_title(over_epochs, "Validation accuracy", "as it was after each epoch")
         over_epochs.yaxis.set_major_formatter(percent_ticks())
         figure.legend(loc="outside lower center", ncols=3)
@@ -93,7 +102,7 @@ def draw_curves(path: Path, sides: Sequence[Side]) -> None:
 def draw_differences(path: Path, comparison: Comparison) -> None:
     """Accuracy of each side less that of the first, in points with 95 % intervals."""
     first, *others = comparison.sides
-    with drawing(path, 7.2, 1.6 + 0.5 * len(others)) as figure:
+    with drawing(path, 9, 1.8 + 0.5 * len(others), comparison.note) as figure:
         axes: Axes = figure.subplots()
         axes.axvline(0, color=INK, linewidth=1)
         for row, (difference, colour) in enumerate(
@@ -126,7 +135,7 @@ def _draw_disagreements(path: Path, comparison: Comparison, side: Side, better: 
     captions = [_caption(comparison, side, index) for index in strongest]
     who = side.name if better else first.name
     title = f"{len(chosen)} pictures that {who} answers rightly more often"
-    image_grid(path, images, captions, _COLUMNS, title)
+    image_grid(path, images, captions, _COLUMNS, title, comparison.note)
     return True
 
 
@@ -152,8 +161,9 @@ def _page(document: Mapping[str, Any], pictures: Mapping[str, Path]) -> str:
     return environment.get_template("comparison.html.jinja").render(document=document, images=images)
 
 
-def _minutes(run: JudgedRun) -> np.ndarray:
-    return np.cumsum([row["seconds"] for row in run.history]) / 60
+def _elapsed(run: JudgedRun) -> np.ndarray:
+    """Seconds of training at the end of each epoch: float64 [epochs]."""
+    return np.cumsum([row["seconds"] for row in run.history])
 
 
 def _colours(count: int) -> list[str]:

@@ -82,6 +82,14 @@ def _mean_of_drawn_runs(accuracies: np.ndarray, rng: np.random.Generator) -> np.
     return np.take_along_axis(accuracies, drawn, axis=1).mean(axis=1)
 
 
+def headline(first: str, second: str, difference: Difference) -> str:
+    """The answer alone, for people."""
+    if not difference.clear:
+        return f"{first} and {second} cannot be told apart on {difference.accuracy.n:,} pictures."
+    value = difference.accuracy.value or 0.0
+    return f"{second if value > 0 else first} is better, by {100 * abs(value):.1f} points."
+
+
 def in_a_sentence(first: str, second: str, difference: Difference) -> str:
     """What was found, for people."""
     figure, n = difference.accuracy, difference.accuracy.n

@@ -7,6 +7,8 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+_EQUAL = 1e-9
+"""Differences nearer to each other differ by rounding alone: one picture in a million makes a thousand times more."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Effect:
     difference: float
     """Validation accuracy of the treatment less that of the base, the mean over seeds."""
     low: float | None
-    """Lower end of the 95 % interval, None where there are too few seeds for one."""
+    """Lower end of the 95 % interval, None where nothing tells how much seeds matter."""
     high: float | None
     p_value: float | None
     """Corrected for the number of treatments (Holm)."""
@@ -57,6 +59,11 @@ def measure_effects(base: Mapping[int, Outcome], treatments: Outcomes) -> list[E
 
     Three seeds alone would say little about how much seeds matter, so the spread of the paired differences is pooled
     over all treatments, as in an analysis of variance; intervals are Student's with the pooled degrees of freedom.
+
+    Where no treatment's differences vary at all, there is no interval and no p-value. Accuracies are counts of
+    pictures, so that differences which agree to the picture only say that the spread is below what so many pictures can
+    show; an interval of no width would claim that seeds do not matter. More validation pictures or seeds resolve it.
+
     Sources: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979;
     Student, Biometrika 6, 1908.
     """
@@ -69,7 +76,7 @@ def measure_effects(base: Mapping[int, Outcome], treatments: Outcomes) -> list[E
     effects = []
     for (setting, value), differences in paired.items():
         outcomes, mean = treatments[setting, value], float(differences.mean())
-        half = quantile * spread / np.sqrt(len(differences)) if freedom else None
+        half = quantile * spread / np.sqrt(len(differences)) if spread else None
         effects.append(
             Effect(
                 setting,
@@ -128,16 +135,16 @@ def _differences(base: Mapping[int, Outcome], outcomes: Mapping[int, Outcome]) -
 
 
 def _pooled(groups: Sequence[np.ndarray]) -> tuple[float, int]:
-    """Standard deviation within groups and its degrees of freedom."""
+    """Standard deviation within groups and its degrees of freedom; 0 where there are none, or no group varies."""
     freedom = sum(len(group) - 1 for group in groups)
+    if not freedom or all(np.ptp(group) < _EQUAL for group in groups):
+        return 0.0, freedom
     squares = sum(float(np.sum((group - group.mean()) ** 2)) for group in groups)
-    return (float(np.sqrt(squares / freedom)) if freedom else 0.0), freedom
+    return float(np.sqrt(squares / freedom)), freedom
 
 
 def _p_value(differences: np.ndarray, spread: float, freedom: int) -> float | None:
-    if not freedom:
+    if not spread:
         return None
     error = spread / np.sqrt(len(differences))
-    if error == 0:
-        return 1.0 if differences.mean() == 0 else 0.0
     return float(2 * stats.t.sf(abs(differences.mean()) / error, freedom))

@@ -37,6 +37,8 @@ class RangeTest:
     """float64 [steps], of each step's batch before the step."""
     smoothed: np.ndarray
     """float64 [steps], exponentially, without the bias of the beginning."""
+    note: str | None = None
+    """What must be seen beside the result, if anything."""
 
     @property
     def suggestion(self) -> float:
@@ -94,7 +96,7 @@ def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
         raise ModelError(
             "the loss is no number from the first steps on", hint="Check the photos with `dogvscat audit`."
         )
-    return RangeTest(rates[:finite], np.array(losses[:finite]), smooth(losses[:finite]))
+    return RangeTest(rates[:finite], np.array(losses[:finite]), smooth(losses[:finite]), material.note)
 
 
 def smooth(losses: Sequence[float]) -> np.ndarray:
@@ -119,7 +121,7 @@ def write_range_test(folder: Path, test: RangeTest, recipe_rate: float) -> None:
     """
     rows = zip(test.rates.tolist(), test.losses.tolist(), test.smoothed.tolist(), strict=True)
     writing.write_csv(folder / "learning_rates.csv", ("learning_rate", "loss", "smoothed_loss"), rows)
-    with drawing(folder / "learning_rates.png", 7.2, 4.4) as figure:
+    with drawing(folder / "learning_rates.png", 7.2, 4.4, test.note) as figure:
         axes = figure.subplots()
         axes.plot(test.rates, test.losses, color=MUTED, linewidth=0.8, alpha=0.5, label="each step")
         axes.plot(test.rates, test.smoothed, color=VALIDATION, label="smoothed")

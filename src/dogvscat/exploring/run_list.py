@@ -39,6 +39,8 @@ class RunSummary:
 
 
 COLUMNS = tuple(RunSummary.__dataclass_fields__)
+HEADERS = {"run": "folder", "validation": "validation_accuracy", "training": "training_accuracy"}
+"""Headers of the table that people see, where a column is called otherwise in JSON."""
 
 
 def find_runs(folder: Path) -> tuple[list[RunSummary], list[DogvscatError]]:
@@ -92,13 +94,14 @@ def summarise(run: Run) -> RunSummary:
 
 
 def sort_runs(runs: Sequence[RunSummary], column: str, descending: bool) -> list[RunSummary]:
-    """Rows by one column; those without a value come last.
+    """Rows by one column, called as in JSON or as in the table; those without a value come last.
 
     Raises:
         UsageError: if there is no such column.
     """
+    column = HEADERS.get(column, column)
     if column not in COLUMNS:
-        hint = f"Columns: {', '.join(COLUMNS)}." + nearest(column, COLUMNS)
+        hint = f"Columns: {', '.join([*HEADERS, *COLUMNS])}." + nearest(column, [*HEADERS, *COLUMNS])
         raise UsageError(f"there is no column {column!r} to sort by", hint=hint)
     known = [run for run in runs if getattr(run, column) is not None]
     unknown = [run for run in runs if getattr(run, column) is None]

@@ -3,22 +3,19 @@
 `optuna-dashboard` opens the storage; a search that was killed goes on there.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
-from sqlalchemy.engine import make_url
 
 from dogvscat.config import Config
 from dogvscat.errors import UsageError
 from dogvscat.exploring.space import SearchSpace
+from dogvscat.exploring.storage import open_storage, using_storage
+from dogvscat.judging.intervals import Figure, wilson
 
-JOURNAL_FILE = "trials.journal"
 SAMPLERS = ("tpe", "random")
 
 
@@ -40,11 +37,6 @@ class Search:
     seed: int = 0
     storage: str | None = None
 
-    @property
-    def storage_in_memory(self) -> bool:
-        """Whether no other process could see the storage."""
-        return self.storage is not None and self.storage.startswith("sqlite") and _database(self.storage) is None
-
     def config(self, trial: Trial) -> Config:
         """Every setting of a trial, which is asked for its values.
 
@@ -60,12 +52,14 @@ def open_search(search: Search, folder: Path) -> optuna.Study:
 
     Raises:
         UsageError: if the storage cannot be reached or holds another search.
+        WriteError: if its journal cannot be written.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with _reaching(search.storage or str(folder / JOURNAL_FILE)):
+    storage = open_storage(search.storage, folder)
+    with using_storage(search.storage, folder, "cannot be used"):
         study = optuna.create_study(
-            storage=_storage(search.storage, folder),
-            sampler=_sampler(search),
+            storage=storage,
+            sampler=_sampler(search, 0),
             pruner=_pruner(search),
             study_name=f"dogvscat-{search.space.recipe}",
             direction="maximize",
@@ -81,6 +75,14 @@ def open_search(search: Search, folder: Path) -> optuna.Study:
     return study
 
 
+def propose(study: optuna.Study, search: Search) -> Trial:
+    """The next trial. Its random numbers depend on the seed and its place alone: a search that was stopped proposes
+    what it would have proposed, where one generator begun anew would propose its first trials again."""
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+    study.sampler = _sampler(search, len(study.get_trials(deepcopy=False, states=states)))
+    return study.ask()
+
+
 def best_config(study: optuna.Study, search: Search) -> Config | None:
     """The settings of the best finished trial, or None before the first."""
     if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
@@ -88,40 +90,25 @@ def best_config(study: optuna.Study, search: Search) -> Config | None:
     return search.config(optuna.trial.FixedTrial(study.best_trial.params))  # type: ignore[arg-type]
 
 
-def _storage(url: str | None, folder: Path) -> BaseStorage:
-    if url is not None:
-        database = _database(url)  # absolute: trials may run in processes with another working directory
-        return RDBStorage(make_url(url).set(database=database).render_as_string(hide_password=False))
-    folder.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(JournalFileBackend(str(folder / JOURNAL_FILE)))
+def best_figure(study: optuna.Study) -> Figure:
+    """Validation accuracy of the best finished trial, with n and Wilson's interval. It flatters: of many trials the
+    luckiest is chosen, on the pictures that it is judged on.
+
+    Raises:
+        ValueError: if no trial is finished.
+    """
+    n = study.best_trial.user_attrs.get("num_validation", 0)  # searches of versions before this one did not keep it
+    return wilson(round(n * study.best_value), n) if n else Figure(study.best_value, None, None, 0, "none")
 
 
-def _database(url: str) -> str | None:
-    """The database that a URL names; of SQLite the absolute path of its file, or None in memory."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return parsed.database
-    return None if parsed.database in (None, "", ":memory:") else str(Path(str(parsed.database)).absolute())
-
-
-def _sampler(search: Search) -> optuna.samplers.BaseSampler:
+def _sampler(search: Search, place: int) -> optuna.samplers.BaseSampler:
+    """For the trial with so many before it."""
+    seed = int(np.random.SeedSequence([search.seed, place]).generate_state(1)[0])
     if search.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=search.seed)
-    return optuna.samplers.TPESampler(seed=search.seed, multivariate=True)
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True)
 
 
 def _pruner(search: Search) -> optuna.pruners.BasePruner:
     epochs = search.space.config({}, search.seed).training.epochs
     return optuna.pruners.HyperbandPruner(min_resource=max(1, epochs // 9), max_resource=epochs)
-
-
-@contextmanager
-def _reaching(where: str) -> Iterator[None]:
-    try:
-        yield
-    except UsageError:
-        raise
-    except Exception as error:  # SQLAlchemy, its drivers and Optuna have dozens of kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hint = "Check the address, or leave --storage out for a file beside the results."
-        raise UsageError(f"the storage {where} cannot be used: {reason}", hint=hint) from None

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
-from dogvscat.settings import flattened, known_keys, nearest, read_toml, resolve_config, toml_value
+from dogvscat.settings import flattened, in_toml_words, known_keys, nearest, read_toml, resolve_config, toml_value
 
 SPACES_FOLDER = Path(__file__).parent / "spaces"
 
@@ -85,19 +85,28 @@ class SearchSpace(BaseModel):
         return resolve_config(self.recipe, None, [*flags, f"training.seed={seed}"])
 
 
+def shipped_space(recipe: str | None) -> Path:
+    """The search space that ships for a recipe.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    name = recipe or "classic"
+    file = SPACES_FOLDER / f"{name}.toml"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in SPACES_FOLDER.glob("*.toml")))
+        hint = f"There is one for {known}; or give --config FILE."
+        raise ConfigError(f"no search space ships for the recipe {name!r}", hint=hint)
+    return file
+
+
 def load_space(file: Path | None, recipe: str | None) -> SearchSpace:
     """A search space from a file, or the one that ships for a recipe.
 
     Raises:
         ConfigError: if there is none, or it cannot be searched.
     """
-    if file is None:
-        name = recipe or "classic"
-        file = SPACES_FOLDER / f"{name}.toml"
-        if not file.is_file():
-            known = ", ".join(sorted(path.stem for path in SPACES_FOLDER.glob("*.toml")))
-            hint = f"There is one for {known}; or give --config FILE."
-            raise ConfigError(f"no search space ships for the recipe {name!r}", hint=hint)
+    file = file or shipped_space(recipe)
     document = read_toml(file)
     if recipe is not None:
         document["recipe"] = recipe
@@ -106,11 +115,13 @@ def load_space(file: Path | None, recipe: str | None) -> SearchSpace:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
+        message = in_toml_words(first)
         if first["type"] in ("model_type", "model_attributes_type", "missing"):
             message = "expected bounds or choices, such as { low = 0.0, high = 0.6 } or { choices = [32, 64] }"
         hint = nearest(str(first["loc"][-1]), [*SearchSpace.model_fields, *Dimension.model_fields]).strip()
-        raise ConfigError(f"{file}: {key}: {message}, received {first['input']!r}", hint=hint or None) from None
+        raise ConfigError(
+            f"{file}: {key}: {message}, received {toml_value(first['input'])}", hint=hint or None
+        ) from None
     for key in found.space:
         if key not in known_keys():
             raise ConfigError(f"{file}: there is no setting {key!r}", hint=nearest(key, known_keys()).strip() or None)

@@ -1,7 +1,6 @@
 """Run a study: cell after cell, in the order that tells most, until all are finished or the time is used up."""
 
 import math
-import statistics
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -15,6 +14,8 @@ from dogvscat.exploring.cell import CellResult, cell_threads, read_result, run_c
 from dogvscat.exploring.effects import Effect, Outcome, measure_effects
 from dogvscat.exploring.executor import Executor, Job, Say
 from dogvscat.exploring.study_plan import BASE, PlannedCell, Treatment
+from dogvscat.exploring.study_table import refuse_dropped_rows
+from dogvscat.exploring.study_time import FinishedTraining, StudyTime, in_time, time_base
 
 CELLS_FOLDER = "cells"
 STUDY_FILE = "study.csv"
@@ -40,6 +41,12 @@ class Study:
 
     planned: Sequence[PlannedCell]
     finished: Sequence[FinishedCell]
+
+    @property
+    def left(self) -> list[PlannedCell]:
+        """The cells that are not finished yet."""
+        done = {cell.cell.name for cell in self.finished}
+        return [cell for cell in self.planned if cell.name not in done]
 
     @property
     def base(self) -> list[FinishedCell]:
@@ -79,34 +86,38 @@ def run_study(
         executor: Where the cells run.
 
     Raises:
-        UsageError: if the budget does not suffice for one cell.
+        UsageError: if the budget does not suffice for one cell, or if study.csv has cells that this study has not.
         Interrupted: on Ctrl-C; finished cells are kept and the same call goes on.
         ClusterError: if machines of a cluster keep failing.
         DogvscatError: as `train` does, for the cell that is at fault.
     """
     started = time.monotonic()
+    refuse_dropped_rows(planned, folder / STUDY_FILE, folder / CELLS_FOLDER)
     study = read_study(planned, folder)
     under_way: dict[Path, PlannedCell] = {}
-    begun, in_time = 0, True
+    timing = time_base(photos, planned[0], folder / CELLS_FOLDER / planned[0].name) if study.left else None
+    begun, affordable = 0, timing is not None
     while True:
-        while in_time and (cell := _next_cell(study, under_way.values())) is not None:
+        while timing is not None and affordable and (cell := _next_cell(study, under_way.values())) is not None:
             if not executor.has_room(cell_threads(cell.config)):
                 break
-            expected = _expected_seconds(cell, study)
-            left = None if budget is None else budget - (time.monotonic() - started)
-            if left is not None and expected is not None and expected > left:
-                _refuse_nothing_done(begun, budget or 0.0, expected)
-                say(
-                    f"The next cell would take {_minutes(expected)}, {_minutes(max(left, 0.0))} are left: stopped here."
-                )
-                in_time = False
+            times = StudyTime(timing, [FinishedTraining(done.cell, done.result.seconds) for done in study.finished])
+            whole, expected = times.of(*study.left) / (len(under_way) + 1), times.of(cell)
+            if not begun:
+                say(f"{len(study.left)} of {len(planned)} cells are to be trained, which takes about {in_time(whole)}.")
+            spent = time.monotonic() - started
+            if budget is not None and spent + expected > budget:
+                if not begun:
+                    raise _too_small(budget, spent, expected)
+                say(f"The next cell would take {in_time(expected)}, {in_time(budget - spent)} are left: stopped here.")
+                affordable = False
                 break
+            begun += 1
             number = len(study.finished) + len(under_way) + 1
-            say(f"cell {number} of {len(planned)}: {in_words(cell)}{_time_left(study, len(under_way))}")
+            say(f"cell {number} of {len(planned)}: {in_words(cell)} (about {in_time(whole)} left)")
             job = _job(photos, cell, folder)
             executor.start(job)
             under_way[job.folder] = cell
-            begun += 1
         if not under_way:
             break
         study = _finish_one(executor, under_way, study, folder, say)
@@ -180,9 +191,9 @@ def _next_cell(study: Study, under_way: Collection[PlannedCell] = ()) -> Planned
     Cells under way count as begun, and as if they came out as expected: their treatment's interval will be narrower by
     the square root of the seeds it then has; of a treatment that is tried for the first time nothing is expected.
     """
-    done = {cell.cell.name for cell in study.finished} | {cell.name for cell in under_way}
     begun = Counter(cell.treatment for cell in under_way)
-    left = [cell for cell in study.planned if cell.name not in done]
+    names = {cell.name for cell in under_way}
+    left = [cell for cell in study.left if cell.name not in names]
     bases = {cell.seed: cell for cell in left if cell.treatment.setting == BASE}
     treated = [cell for cell in left if cell.treatment.setting != BASE]
     if not treated:
@@ -201,35 +212,7 @@ def _next_cell(study: Study, under_way: Collection[PlannedCell] = ()) -> Planned
     return bases.get(chosen.seed, chosen)
 
 
-def _expected_seconds(cell: PlannedCell, study: Study) -> float | None:
-    """From cells of the same treatment, else the slowest one so far; None before the first."""
-    alike = [done.result.seconds for done in study.of(cell.treatment)]
-    if alike:
-        return statistics.mean(alike)
-    return max((done.result.seconds for done in study.finished), default=None)
-
-
-def _refuse_nothing_done(begun: int, budget: float, expected: float) -> None:
-    if not begun:
-        message = (
-            f"a budget of {_minutes(budget)} does not suffice for one cell, which takes about {_minutes(expected)}"
-        )
-        raise UsageError(message, hint=f"Give --budget {max(1, round(expected / 60 + 0.5))}m or more.")
-
-
-def _time_left(study: Study, at_once: int) -> str:
-    if not study.finished:
-        return f" ({len(study.planned)} cells in all; after the first one the time can be told)"
-    mean = statistics.mean(done.result.seconds for done in study.finished)
-    left = (len(study.planned) - len(study.finished)) * mean
-    return f" (about {_minutes(left / (at_once + 1))} left)"
-
-
-def _minutes(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
+def _too_small(budget: float, spent: float, expected: float) -> UsageError:
+    needed = spent + expected
+    message = f"a budget of {in_time(budget)} does not suffice for one cell, which takes about {in_time(needed)}"
+    return UsageError(message, hint=f"Give --budget {math.ceil(needed / 60)}m or more.")

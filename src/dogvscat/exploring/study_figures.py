@@ -22,10 +22,10 @@ def treatment_name(setting: str, value: str) -> str:
     return value if setting == VARIANT else f"{setting} = {value}"
 
 
-def draw_forest(path: Path, effects: Sequence[Effect], counted: str) -> None:
+def draw_forest(path: Path, effects: Sequence[Effect], counted: str, note: str | None) -> None:
     """Every effect with its 95 % interval, the largest gain first."""
     ordered = sorted(effects, key=lambda effect: -effect.difference)
-    with drawing(path, 9, 1.5 + 0.32 * len(ordered)) as figure:
+    with drawing(path, 9, 1.5 + 0.32 * len(ordered), note) as figure:
         axes = figure.subplots()
         axes.axvline(0, color=INK, linewidth=1)
         for row, effect in enumerate(ordered):
@@ -41,14 +41,14 @@ def draw_forest(path: Path, effects: Sequence[Effect], counted: str) -> None:
         add_title(axes, "What each change did", counted)
 
 
-def draw_curves(path: Path, study: Study) -> None:
+def draw_curves(path: Path, study: Study, note: str | None) -> None:
     """Validation accuracy over the epochs for every setting, its values beside the base; a line a seed."""
     by_setting: dict[str, list[FinishedCell]] = {}
     for cell in study.finished:
         if cell not in study.base:
             by_setting.setdefault(cell.cell.treatment.setting, []).append(cell)
     rows = -(-len(by_setting) // _PANELS)
-    with drawing(path, 4 * _PANELS, 0.5 + 2.6 * max(rows, 1)) as figure:
+    with drawing(path, 4 * _PANELS, 0.5 + 2.6 * max(rows, 1), note) as figure:
         panels = np.atleast_1d(figure.subplots(max(rows, 1), _PANELS, sharey=True)).ravel()
         for axes, (setting, cells) in zip(panels, by_setting.items(), strict=False):
             _draw_lines(axes, study.base, "base", SIDES[0])
@@ -65,10 +65,10 @@ def draw_curves(path: Path, study: Study) -> None:
         figure.supylabel("Validation accuracy", fontsize=10)
 
 
-def draw_gaps(path: Path, effects: Sequence[Effect], base_gap: float) -> None:
+def draw_gaps(path: Path, effects: Sequence[Effect], base_gap: float, note: str | None) -> None:
     """How much better each is on its training pictures than on others: over-fitting."""
     ordered = sorted(effects, key=lambda effect: -effect.gap)
-    with drawing(path, 9, 1.5 + 0.28 * len(ordered)) as figure:
+    with drawing(path, 9, 1.5 + 0.28 * len(ordered), note) as figure:
         axes = figure.subplots()
         axes.barh(range(len(ordered)), [100 * effect.gap for effect in ordered], color=VALIDATION, height=0.6)
         axes.axvline(100 * base_gap, color=WRONG, linewidth=1.5, label="the base")
@@ -80,9 +80,11 @@ def draw_gaps(path: Path, effects: Sequence[Effect], base_gap: float) -> None:
         add_title(axes, "Over-fitting", "both accuracies on plain pictures, with the whole network")
 
 
-def draw_pictures(path: Path, accuracies: Mapping[int, Sequence[float]], law: PowerLaw | None) -> None:
+def draw_pictures(
+    path: Path, accuracies: Mapping[int, Sequence[float]], law: PowerLaw | None, note: str | None
+) -> None:
     """Validation error against the number of training pictures, a point a seed, with the fitted power law."""
-    with drawing(path, 6.4, 4.6) as figure:
+    with drawing(path, 9, 4.6, note) as figure:
         axes = figure.subplots()
         for count, values in accuracies.items():
             axes.plot([count] * len(values), [1 - value for value in values], "o", color=VALIDATION, alpha=0.7)

@@ -8,13 +8,15 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dogvscat import writing
+from dogvscat.exploring.cell import note_of
 from dogvscat.exploring.effects import Effect, PowerLaw, fit_power_law
-from dogvscat.exploring.study import Study
+from dogvscat.exploring.study import CELLS_FOLDER, Study
 from dogvscat.exploring.study_figures import draw_curves, draw_forest, draw_gaps, draw_pictures, treatment_name
-from dogvscat.exploring.study_plan import BASE
+from dogvscat.exploring.study_plan import BASE, VARIANT, Treatment
 from dogvscat.judging import report
 from dogvscat.judging.report import data_uri
 from dogvscat.printable import printable
+from dogvscat.settings import explained
 
 SUBSET = "data.train_subset"
 _VERDICTS = ("helped", "hurt", "no clear effect", "not yet known")
@@ -38,14 +40,17 @@ def write_study(folder: Path, study: Study) -> None:
     effects = study.effects()
     if not effects:
         return
+    note = note_of(folder / CELLS_FOLDER / study.finished[0].cell.name)
     pictures = {name: folder / f"{name}.png" for name in ("effects", "learning_curves", "over_fitting")}
     seeds = len({cell.cell.seed for cell in study.finished})
-    draw_forest(pictures["effects"], effects, f"{seeds} seeds at most; 95 % intervals, spread pooled over all changes")
-    draw_curves(pictures["learning_curves"], study)
-    draw_gaps(pictures["over_fitting"], effects, _base_gap(study))
+    draw_forest(
+        pictures["effects"], effects, f"{seeds} seeds at most; 95 % intervals, spread pooled over all changes", note
+    )
+    draw_curves(pictures["learning_curves"], study, note)
+    draw_gaps(pictures["over_fitting"], effects, _base_gap(study), note)
     if (curve := pictures_curve(study)) is not None:
         pictures["training_pictures"] = folder / "training_pictures.png"
-        draw_pictures(pictures["training_pictures"], curve.accuracies, curve.law)
+        draw_pictures(pictures["training_pictures"], curve.accuracies, curve.law, note)
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, Path(report.__file__).parent]),
         autoescape=True,
@@ -53,20 +58,46 @@ def write_study(folder: Path, study: Study) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(printable=printable)
+    environment.filters.update(printable=printable, with_code=report.with_code)
     page = environment.get_template("study.html.jinja").render(
+        note=note,
         effects=sorted(effects, key=lambda effect: -effect.difference),
         base=[cell.result.validation_accuracy for cell in study.base],
         base_gap=_base_gap(study),
         recipe=study.base[0].cell.config.recipe,
         num_finished=len(study.finished),
         num_planned=len(study.planned),
+        headline=_headline(effects),
         sentences=in_sentences(effects),
+        meanings={(change.setting, change.value): _meaning(change) for change in study.treatments},
         law=None if curve is None else law_in_words(curve),
         images={name: data_uri(path) for name, path in pictures.items()},
         name=treatment_name,
     )
     writing.write_bytes(folder / "study.html", page.encode("utf-8", "backslashreplace"))
+
+
+def _headline(effects: Sequence[Effect]) -> str:
+    """What was found in one sentence, for example `1 change helped, 2 hurt, 6 have no clear effect.`"""
+    counts = {verdict: sum(effect.verdict == verdict for effect in effects) for verdict in _VERDICTS}
+    (first, number), *others = [(verdict, count) for verdict, count in counts.items() if count]
+    tried = f"{number} {'change' if number == 1 else 'changes'} {_found(first, number)}"
+    return ", ".join([tried, *(f"{count} {_found(verdict, count)}" for verdict, count in others)]) + "."
+
+
+def _found(verdict: str, count: int) -> str:
+    if verdict in ("helped", "hurt"):
+        return verdict
+    if verdict == "not yet known":
+        return f"{'is' if count == 1 else 'are'} not yet known"
+    return f"{'has' if count == 1 else 'have'} no clear effect"
+
+
+def _meaning(treatment: Treatment) -> str:
+    """What a change is, for people who do not know the setting: its description, or what a variant consists of."""
+    if treatment.setting == VARIANT:
+        return ", ".join(override.replace("=", " = ", 1) for override in treatment.overrides)
+    return explained(treatment.setting)
 
 
 def in_sentences(effects: Sequence[Effect]) -> dict[str, list[str]]:
@@ -96,7 +127,7 @@ def law_in_words(curve: PicturesCurve) -> str:
     most = max(curve.accuracies)
     return (
         f"Twice as many pictures multiply the error by {2**-curve.law.exponent:.2f}. If that goes on, {2 * most:,} "
-        f"pictures would give about {curve.law.accuracy(2 * most):.1%}."
+        f"pictures would give about {100 * curve.law.accuracy(2 * most):.1f} %."
     )
 
 
@@ -108,6 +139,9 @@ def _sentence(effect: Effect) -> str:
     name = treatment_name(effect.setting, effect.value)
     points = f"{100 * effect.difference:+.1f} points"
     if effect.low is None or effect.high is None:
-        return f"{name}: {points} with one seed; one seed more would tell how much of it is luck"
+        if effect.num_seeds == 1:
+            return f"{name}: {points} with one seed; one seed more would tell how much of it is luck"
+        alike = f"the same with all {effect.num_seeds} seeds, to the picture"
+        return f"{name}: {points}, {alike}; more seeds or validation pictures would tell how much of it is luck"
     between = f"{points} (95 %: {100 * effect.low:+.1f} to {100 * effect.high:+.1f})"
     return f"{name}: {between}, {effect.num_seeds} {'seed' if effect.num_seeds == 1 else 'seeds'}"

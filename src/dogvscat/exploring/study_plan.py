@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
-from dogvscat.settings import flattened, nearest, read_toml, resolve_config, to_toml, toml_value
+from dogvscat.settings import flattened, in_toml_words, nearest, read_toml, resolve_config, to_toml, toml_value
 
 STUDIES_FOLDER = Path(__file__).parent / "studies"
 BASE = "base"
@@ -83,14 +83,7 @@ def load_plan(file: Path | None, recipe: str | None = None) -> StudyPlan:
     Raises:
         ConfigError: if there is none, or it says something that no study can do.
     """
-    if file is None:
-        name = recipe or "classic"
-        file = STUDIES_FOLDER / f"{name}.toml"
-        if not file.is_file():
-            known = ", ".join(sorted(path.stem for path in STUDIES_FOLDER.glob("*.toml")))
-            raise ConfigError(
-                f"no study ships for the recipe {name!r}", hint=f"There is one for {known}; or give --config FILE."
-            )
+    file = file or shipped_study(recipe)
     document = read_toml(file)
     if recipe is not None:
         document["recipe"] = recipe
@@ -102,8 +95,22 @@ def load_plan(file: Path | None, recipe: str | None = None) -> StudyPlan:
         if first["type"] == "extra_forbidden":
             hint = f"A study has {', '.join(StudyPlan.model_fields)}.{nearest(key, StudyPlan.model_fields)}"
             raise ConfigError(f"{file}: there is nothing called {key!r} in a study", hint=hint) from None
-        message = first["msg"].replace("Input should be a valid tuple", "expected a list, such as [0.0, 0.25]")
-        raise ConfigError(f"{file}: {key}: {message}, received {first['input']!r}") from None
+        raise ConfigError(f"{file}: {key}: {in_toml_words(first)}, received {toml_value(first['input'])}") from None
+
+
+def shipped_study(recipe: str | None) -> Path:
+    """The study that ships for a recipe.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    name = recipe or "classic"
+    file = STUDIES_FOLDER / f"{name}.toml"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in STUDIES_FOLDER.glob("*.toml")))
+        hint = f"There is one for {known}; or give --config FILE."
+        raise ConfigError(f"no study ships for the recipe {name!r}", hint=hint)
+    return file
 
 
 def plan_cells(plan: StudyPlan) -> list[PlannedCell]:

@@ -13,9 +13,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dogvscat.config import Config
 from dogvscat.errors import Interrupted, ModelError, UsageError
-from dogvscat.exploring.cell import CellResult, cell_threads, run_cell
+from dogvscat.exploring.cell import CellResult, cell_threads, note_of, num_validation, run_cell
 from dogvscat.exploring.executor import Executor, Job, Say
-from dogvscat.exploring.search import Search, open_search
+from dogvscat.exploring.search import Search, open_search, propose
+from dogvscat.exploring.storage import in_memory, shown, using_storage
 from dogvscat.exploring.study_plan import config_name
 from dogvscat.learning.state import TrainingState
 
@@ -44,25 +45,29 @@ def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say, e
 
     Raises:
         UsageError: if the storage cannot be reached or holds another search.
+        WriteError: if the storage is lost midway; finished trials are kept in it.
         Interrupted: on Ctrl-C; finished trials are kept, the one under way goes on next time.
         ClusterError: if machines of a cluster keep failing.
         DogvscatError: as `train` does.
     """
-    if executor.spread and search.storage_in_memory:
+    if executor.spread and in_memory(search.storage):
         hint = "Leave --storage out for a file beside the results, or name a database."
-        raise UsageError(f"the storage {search.storage} is in the memory of one process alone", hint=hint)
+        raise UsageError(
+            f"the storage {shown(search.storage, folder)} is in the memory of one process alone", hint=hint
+        )
     study = open_search(search, folder)
-    for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):  # of a process that was killed
-        study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params)
-    tuning = _Tuning(photos, search, folder, limits, say, executor, study)
-    threads = cell_threads(search.space.config({}, search.seed))
-    while True:
-        while tuning.wants_another() and executor.has_room(threads):
-            tuning.begin_trial()
-        if not tuning.under_way:
-            return study
-        tuning.finish_trial()
+    with using_storage(search.storage, folder):
+        for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):  # of a process that was killed
+            study.tell(trial.number, state=TrialState.FAIL)
+            study.enqueue_trial(trial.params)
+        tuning = _Tuning(photos, search, folder, limits, say, executor, study)
+        threads = cell_threads(search.space.config({}, search.seed))
+        while True:
+            while tuning.wants_another() and executor.has_room(threads):
+                tuning.begin_trial()
+            if not tuning.under_way:
+                return study
+            tuning.finish_trial()
 
 
 @dataclass(frozen=True)
@@ -73,32 +78,46 @@ class TrialEnd:
     failure: str | None = None
 
 
-def run_trial(photos: Path, config: Config, folder: Path, trial: Trial, pruning: bool) -> TrialEnd:
-    """Train a trial's settings, and report every epoch to its storage; it may run in another process than it was
-    proposed in. Who proposed it tells the storage how it ended.
+@dataclass(frozen=True)
+class TrialWork:
+    """One trial's training. It may run in another process than the one that proposed it, and reports every epoch to the
+    storage; who proposed it tells the storage how it ended."""
 
-    Raises:
-        DogvscatError: as `run_cell`, unless the training itself is at fault.
-    """
+    photos: Path
+    search: Search
+    folder: Path
+    """Of the search."""
+    place: Path
+    """Of the training."""
+    config: Config
+    trial: Trial
 
-    reported = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+    def __call__(self) -> TrialEnd:
+        """Train.
 
-    def after_epoch(state: TrainingState) -> None:
-        trial.set_user_attr("epochs", state.epoch)
-        trial.set_user_attr("seconds", round(sum(row["seconds"] for row in state.history), 1))
-        for epoch, row in enumerate(state.history, 1):  # those before a worker died may be among them
+        Raises:
+            WriteError: if the storage is lost.
+            DogvscatError: as `run_cell`, unless the training itself is at fault.
+        """
+        with using_storage(self.search.storage, self.folder):
+            reported = set(self.trial.study.get_trials(deepcopy=False)[self.trial.number].intermediate_values)
+            try:
+                after_epoch = partial(self._after_epoch, reported)
+                return TrialEnd(run_cell(self.photos, self.config, self.place, cell_threads(self.config), after_epoch))
+            except optuna.TrialPruned:
+                return TrialEnd()
+            except ModelError as error:  # this training diverged, which tells something about its settings
+                return TrialEnd(failure=error.message)
+
+    def _after_epoch(self, reported: set[int], state: TrainingState) -> None:
+        self.trial.set_user_attr("epochs", state.epoch)
+        self.trial.set_user_attr("seconds", round(sum(row["seconds"] for row in state.history), 1))
+        for epoch, row in enumerate(state.history, 1):  # several where a training goes on that was stopped
             if epoch not in reported:
-                trial.report(row["val_accuracy"], epoch)
+                self.trial.report(row["val_accuracy"], epoch)
                 reported.add(epoch)
-        if pruning and state.epoch < config.training.epochs and trial.should_prune():
+        if self.search.pruning and state.epoch < self.config.training.epochs and self.trial.should_prune():
             raise optuna.TrialPruned
-
-    try:
-        return TrialEnd(result=run_cell(photos, config, folder, cell_threads(config), after_epoch))
-    except optuna.TrialPruned:
-        return TrialEnd()
-    except ModelError as error:  # this training diverged, which tells something about its settings
-        return TrialEnd(failure=error.message)
 
 
 @dataclass
@@ -129,12 +148,12 @@ class _Tuning:
 
     def begin_trial(self) -> None:
         """Ask for settings and have them trained."""
-        trial = self.study.ask()
+        trial = propose(self.study, self.search)
         config = self.search.config(trial)
         place = self.folder / TRIALS_FOLDER / config_name(config)  # by settings: a killed one goes on in a new trial
         while place in self.under_way:  # proposed twice: two trainings in one folder would be in each other's way
             self.finish_trial()
-        work = partial(run_trial, self.photos, config, place, trial, self.search.pruning)
+        work = TrialWork(self.photos, self.search, self.folder, place, config, trial)
         self.executor.start(Job(f"trial {trial.number}", place, cell_threads(config), work))
         self.under_way[place] = trial
 
@@ -151,7 +170,7 @@ class _Tuning:
                 self.say(f"trial {trial.number} failed: {end.failure}")
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
-            _keep(trial, end.result)
+            _keep(trial, end.result, job.folder)
             self.study.tell(trial, end.result.validation_accuracy)
         self._say_progress(trial.number)
 
@@ -159,23 +178,27 @@ class _Tuning:
         last = self.study.get_trials(deepcopy=False)[number]
         ended = _ended(self.study)
         epochs = last.user_attrs.get("epochs", 0)
-        outcome = f"{last.value:.2%}" if last.state == TrialState.COMPLETE else f"cut short after {epochs} epochs"
+        outcome = f"found {last.value:.2%}" if last.state == TrialState.COMPLETE else f"cut short in epoch {epochs}"
         completed = any(trial.state == TrialState.COMPLETE for trial in ended)
         best = f", best {self.study.best_value:.2%} (trial {self.study.best_trial.number})" if completed else ""
         mean = statistics.mean(trial.user_attrs.get("seconds", 0.0) for trial in ended)
         left = mean * (self.limits.trials - len(ended)) / (len(self.under_way) + 1)
-        minutes = math.ceil(min(left, max(0.0, self._seconds_left())) / 60)
+        left = min(left, max(0.0, self._seconds_left()))
         settings = ", ".join(f"{key.partition('.')[2]} {_short(value)}" for key, value in last.params.items())
-        self.say(f"trial {len(ended)} of {self.limits.trials}: {outcome}{best}, about {minutes} min left  [{settings}]")
+        done = f"{len(ended)} of {self.limits.trials} done"  # numbers of trials are Optuna's, as in trials.csv, from 0
+        time_left = f", about {math.ceil(left / 60)} min left" if left else ""
+        self.say(f"{done}: trial {last.number} {outcome}{best}{time_left}  [{settings}]")
 
     def _seconds_left(self) -> float:
         return math.inf if self.limits.seconds is None else self.limits.seconds - (time.monotonic() - self.started)
 
 
-def _keep(trial: Trial, result: CellResult) -> None:
+def _keep(trial: Trial, result: CellResult, place: Path) -> None:
     trial.set_user_attr("epochs", result.epochs)
     trial.set_user_attr("seconds", result.seconds)
     trial.set_user_attr("training_accuracy", result.training_accuracy)
+    trial.set_user_attr("num_validation", num_validation(place))
+    trial.set_user_attr("note", note_of(place))
 
 
 def _short(value: Any) -> str:

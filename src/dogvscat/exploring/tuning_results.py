@@ -8,6 +8,7 @@ import numpy as np
 import optuna
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from dogvscat import writing
@@ -17,6 +18,8 @@ from dogvscat.judging.figures import percent_ticks
 from dogvscat.settings import to_toml
 
 _LEAST_FOR_IMPORTANCE = 5
+_BEST_SHARE = 5
+"""One in so many trials is drawn as one of the best."""
 
 
 def write_results(folder: Path, study: optuna.Study, best: Config | None) -> None:
@@ -33,10 +36,11 @@ def write_results(folder: Path, study: optuna.Study, best: Config | None) -> Non
     if best is None or not finished:
         return
     writing.write_text(folder / "best.toml", to_toml(best))
-    draw_history(folder / "history.png", trials)
-    draw_parallel(folder / "parallel.png", finished, keys)
+    note = finished[0].user_attrs.get("note")
+    draw_history(folder / "history.png", trials, note)
+    draw_parallel(folder / "parallel.png", finished, keys, note)
     if (importance := importances(study)) is not None:
-        draw_importance(folder / "importance.png", importance, len(finished))
+        draw_importance(folder / "importance.png", importance, len(finished), note)
 
 
 def importances(study: optuna.Study) -> dict[str, float] | None:
@@ -51,27 +55,29 @@ def importances(study: optuna.Study) -> dict[str, float] | None:
     return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
 
 
-def draw_history(path: Path, trials: Sequence[FrozenTrial]) -> None:
+def draw_history(path: Path, trials: Sequence[FrozenTrial], note: str | None) -> None:
     """Every trial's accuracy, and the best so far."""
-    with drawing(path, 7.2, 4.4) as figure:
+    with drawing(path, 7.2, 4.6, note) as figure:
         axes = figure.subplots()
         finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         numbers, values = [trial.number for trial in finished], [trial.value or 0.0 for trial in finished]
+        best, last = np.maximum.accumulate(values), max(trial.number for trial in trials)
+        axes.step([*numbers, last + 0.5], [*best, best[-1]], where="post", color=WRONG, label="best so far", zorder=1)
         axes.plot(numbers, values, "o", color=VALIDATION, label="finished")
         cut = [trial for trial in trials if trial.state == TrialState.PRUNED and trial.intermediate_values]
-        last = [trial.intermediate_values[max(trial.intermediate_values)] for trial in cut]
-        axes.plot([trial.number for trial in cut], last, "x", color=MUTED, label="cut short")
-        axes.step(numbers, np.maximum.accumulate(values), where="post", color=WRONG, label="best so far")
+        if cut:
+            reached = [trial.intermediate_values[max(trial.intermediate_values)] for trial in cut]
+            axes.plot([trial.number for trial in cut], reached, "x", color=MUTED, label="cut short, as far as it came")
         axes.yaxis.set_major_formatter(percent_ticks())
-        axes.set(xlabel="Trial", ylabel="Validation accuracy")
+        axes.set(xlabel="Trial", ylabel="Validation accuracy", xlim=(-0.5, last + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside lower center", ncols=3)
         add_title(axes, "The search, trial by trial", f"{len(finished)} finished, {len(cut)} cut short")
 
 
-def draw_importance(path: Path, importance: dict[str, float], num_trials: int) -> None:
+def draw_importance(path: Path, importance: dict[str, float], num_trials: int, note: str | None) -> None:
     """How much each setting mattered."""
-    with drawing(path, 7.2, 1.4 + 0.34 * len(importance)) as figure:
+    with drawing(path, 7.2, 1.4 + 0.34 * len(importance), note) as figure:
         axes = figure.subplots()
         axes.barh(range(len(importance)), list(importance.values()), color=VALIDATION, height=0.6)
         axes.set_yticks(range(len(importance)), [label_text(key, 50) for key in importance])
@@ -81,25 +87,60 @@ def draw_importance(path: Path, importance: dict[str, float], num_trials: int) -
         add_title(axes, "What mattered", f"fANOVA over {num_trials} finished trials")
 
 
-def draw_parallel(path: Path, trials: Sequence[FrozenTrial], keys: Sequence[str]) -> None:
-    """A line a finished trial through all its settings; the better, the darker."""
-    with drawing(path, max(7.2, 1.5 * (len(keys) + 1)), 5.4) as figure:
+def draw_parallel(path: Path, trials: Sequence[FrozenTrial], keys: Sequence[str], note: str | None) -> None:
+    """A line a finished trial through all its settings, each on a scale of its own, to its accuracy."""
+    num_best = -(-len(trials) // _BEST_SHARE)
+    ranked = sorted(trials, key=lambda trial: trial.value or 0.0)  # the best is drawn last, on top
+    scales = [trials[0].distributions[key] for key in keys]
+    accuracies = [trial.value or 0.0 for trial in ranked]
+    reached = FloatDistribution(accuracies[0], accuracies[-1])
+    with drawing(path, max(7.2, 1.5 * (len(keys) + 1)), 5.4, note) as figure:
         axes: Axes = figure.subplots()
-        columns = [_positions([trial.params.get(key) for trial in trials]) for key in keys]
-        ranks = _positions([trial.value or 0.0 for trial in trials])  # worst 0, best 1, equal ones alike
-        lines = np.stack([*columns, ranks], axis=1)  # (trials, keys + 1)
-        for line, rank in sorted(zip(lines, ranks, strict=True), key=lambda pair: pair[1]):
-            axes.plot(line, color=VALIDATION if rank > 0.8 else TRAIN, alpha=0.9, linewidth=1 + rank)
-        axes.set_xticks(range(len(keys) + 1), [label_text(key, 24).replace(".", "\n") for key in [*keys, "accuracy"]])
-        axes.set_yticks([0, 1], ["low", "high"])
-        axes.tick_params(axis="x", labelsize=8)
-        add_title(axes, "Which settings go together", f"the best fifth of {len(trials)} trials in blue")
+        for place, trial in enumerate(ranked):
+            line = [_height(trial.params[key], scale) for key, scale in zip(keys, scales, strict=True)]
+            among_best = place >= len(ranked) - num_best
+            colour, width = (VALIDATION, 2.0) if among_best else (TRAIN, 1.0)
+            axes.plot([*line, _height(accuracies[place], reached)], "o-", color=colour, linewidth=width, markersize=4)
+        for column, scale in enumerate(scales):
+            for height, text in _marks(scale):
+                _write(axes, column, height, text)
+        for accuracy in sorted({accuracies[0], accuracies[-1]}):
+            _write(axes, len(keys), _height(accuracy, reached), f"{100 * accuracy:.1f} %")
+        axes.set_xticks(range(len(keys) + 1), [*(key.replace(".", ".\n") for key in keys), "validation\naccuracy"])
+        axes.set(yticks=[], xlim=(-0.3, len(keys) + 0.6))
+        axes.grid(axis="x", color=MUTED)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.tick_params(axis="x", labelsize=8, length=0)
+        which = (
+            "one finished trial" if len(trials) == 1 else f"{len(trials)} finished trials, the best {num_best} in blue"
+        )
+        add_title(axes, "Which settings go together", which)
 
 
-def _positions(values: Sequence[Any]) -> np.ndarray:
-    """Where values lie between the least and the largest, by order: float64 [N] in 0..1."""
-    ordered = sorted(set(values), key=lambda value: (str(type(value)), value))
-    return np.array([ordered.index(value) / max(1, len(ordered) - 1) for value in values])
+def _height(value: Any, scale: BaseDistribution) -> float:
+    """Where a value lies on its scale, between 0 and 1."""
+    if isinstance(scale, CategoricalDistribution):
+        return scale.choices.index(value) / max(1, len(scale.choices) - 1)
+    if not isinstance(scale, FloatDistribution | IntDistribution) or scale.low == scale.high:
+        return 0.5
+    low, high, at = (np.log(number) if scale.log else number for number in (scale.low, scale.high, value))
+    return float((at - low) / (high - low))
+
+
+def _marks(scale: BaseDistribution) -> list[tuple[float, str]]:
+    """What is written beside a scale: the choices, or both ends."""
+    if isinstance(scale, CategoricalDistribution):
+        return [(_height(choice, scale), str(choice).strip('"')) for choice in scale.choices]
+    if isinstance(scale, FloatDistribution | IntDistribution):
+        return [(_height(end, scale), f"{end:g}") for end in (scale.low, scale.high)]
+    return []
+
+
+def _write(axes: Axes, column: int, height: float, text: str) -> None:
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8}
+    axes.annotate(
+        label_text(text, 20), (column, height), (6, 0), textcoords="offset points", va="center", fontsize=8, bbox=box
+    )
 
 
 def _row(trial: FrozenTrial, keys: Sequence[str]) -> list[object]:

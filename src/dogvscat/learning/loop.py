@@ -160,7 +160,7 @@ class Training:
         every = [self.config.image_size_at(epoch) for epoch in range(self.config.training.epochs)]
         left = every[self.state.epoch :]
         sizes = list(dict.fromkeys(every if self.more_to_come else left))
-        seconds = {size: self._epoch_seconds(every.index(size)) for size in sizes}
+        seconds = {size: self.epoch_seconds(every.index(size)) for size in sizes}
         restore_checkpoint(self.model, before)
 
         def minutes(sizes: list[int]) -> int:
@@ -174,7 +174,7 @@ class Training:
             said += f"; about {whole} min with the trainings that follow ({self.more_to_come})"
         return said
 
-    def _epoch_seconds(self, epoch: int) -> float:
+    def epoch_seconds(self, epoch: int) -> float:
         batch = self.feed.batch(epoch, 0)
         self._step(batch, rate=0.0)  # compiles
         started = time.monotonic()

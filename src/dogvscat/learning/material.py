@@ -11,6 +11,11 @@ DRAWN_NOTE = "drawn sample, not photographs"
 """Seen on every picture of a run that learned from drawings."""
 
 
+def drawn_note(manifest: Manifest) -> str | None:
+    """What must be seen beside every result on these pictures, if anything."""
+    return DRAWN_NOTE if manifest.drawn else None
+
+
 @dataclass(frozen=True)
 class Material:
     """A manifest with the pixels of its pictures."""
@@ -24,7 +29,7 @@ class Material:
     @property
     def note(self) -> str | None:
         """What must be seen beside every result, if anything."""
-        return DRAWN_NOTE if self.manifest.drawn else None
+        return drawn_note(self.manifest)
 
     def neither_pictures(self, split: str) -> LabelledPictures | None:
         """The photos of neither of `train` or `test`, if there are any."""

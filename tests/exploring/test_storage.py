@@ -1,0 +1,77 @@
+"""Storages of a search: URLs, drivers, passwords and journals that a full disk tore."""
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from dogvscat.errors import UsageError, WriteError
+from dogvscat.exploring.storage import JOURNAL_FILE, open_storage, shown, using_storage
+
+
+def refusal(url: str, folder: Path) -> UsageError:
+    """What is said of a URL that cannot be used."""
+    with pytest.raises(UsageError) as caught:
+        open_storage(url, folder)
+    assert "secret" not in f"{caught.value.message} {caught.value.hint}"
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("url", "package"),
+    [
+        ("postgresql://me:secret@127.0.0.1/trials", "psycopg2-binary"),
+        ("postgresql+psycopg://me:secret@127.0.0.1/trials", "psycopg[binary]"),
+        ("mysql+pymysql://me:secret@127.0.0.1/trials", "pymysql"),
+        ("mysql://me:secret@127.0.0.1/trials", "mysqlclient"),
+    ],
+)
+def test_a_driver_that_is_not_installed_is_named_with_its_package(url: str, package: str, tmp_path: Path) -> None:
+    error = refusal(url, tmp_path)
+    assert error.message.endswith(f"needs the package {package}, which is not installed")
+    assert f"pip install '{package}'" in (error.hint or "")
+    assert ("begin the URL with postgresql+pg8000://" in (error.hint or "")) == url.startswith("postgresql")
+
+
+def test_what_is_no_url_and_what_no_database_is_told_apart(tmp_path: Path) -> None:
+    error = refusal("me:secret", tmp_path)
+    assert error.message == "--storage is no URL of a database"
+    assert "sqlite:///trials.db" in (error.hint or "")
+    error = refusal("sqllite:///secret.db?password=secret".replace("secret.db", "trials.db"), tmp_path)
+    assert "there is no database 'sqllite'. Did you mean 'sqlite'?" in error.message
+    error = refusal(f"sqlite:///{tmp_path}/no/folder/trials.db", tmp_path)
+    assert "unable to open database file" in error.message
+
+
+def test_no_server_is_told_of_without_the_password(tmp_path: Path) -> None:
+    error = refusal("postgresql+pg8000://me:secret@127.0.0.1:1/trials", tmp_path)
+    assert "postgresql+pg8000://me:***@127.0.0.1:1/trials cannot be used: Can't create a connection" in error.message
+    assert "Check the address and the password" in (error.hint or "")
+
+
+def test_a_password_may_hold_braces(tmp_path: Path) -> None:
+    """Optuna takes braces in a URL for a template."""
+    error = refusal("postgresql+pg8000://me:{secret}@127.0.0.1:1/trials", tmp_path)
+    assert "Can't create a connection" in error.message
+
+
+def test_a_database_that_is_taken_away_midway_is_a_write_error(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/trials.db"
+    storage = open_storage(url, tmp_path)
+    study = optuna.create_study(storage=storage)
+    (tmp_path / "trials.db").write_bytes(b"this was a database" * 1000)
+    with pytest.raises(WriteError, match=r"trials\.db was lost: .*not a database"), using_storage(url, tmp_path):
+        study.ask()
+    assert shown(None, tmp_path) == str(tmp_path / JOURNAL_FILE)
+
+
+def test_a_torn_last_line_of_a_journal_is_cut_off(tmp_path: Path) -> None:
+    optuna.create_study(storage=open_storage(None, tmp_path), study_name="search").ask()
+    whole = (tmp_path / JOURNAL_FILE).read_bytes()
+    (tmp_path / JOURNAL_FILE).write_bytes(whole + b'{"op_code":5,"worker')
+    study = optuna.load_study(storage=open_storage(None, tmp_path), study_name="search")
+    study.ask()
+    assert [trial.number for trial in study.trials] == [0, 1]
+    assert (tmp_path / JOURNAL_FILE).read_bytes().startswith(whole)
+    again = optuna.load_study(storage=open_storage(None, tmp_path), study_name="search")
+    assert len(again.trials) == 2

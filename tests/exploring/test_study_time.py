@@ -1,0 +1,46 @@
+"""How long a study will take, by hand."""
+
+import pytest
+
+from dogvscat.exploring.study_plan import StudyPlan, plan_cells
+from dogvscat.exploring.study_time import BaseTiming, FinishedTraining, StudyTime, in_time
+
+PLAN = StudyPlan.model_validate(
+    {
+        "seeds": (1, 2),
+        "base": {"data.image_size": 48, "training.epochs": 10, "data.train_subset": 1000},
+        "settings": {"data.image_size": (96,), "data.train_subset": (500, 0), "training.epochs": (20,)},
+    }
+)
+CELLS = {(cell.treatment.setting, cell.treatment.value, cell.seed): cell for cell in plan_cells(PLAN)}
+BASE = CELLS["base", "", 1]
+TIMING = BaseTiming(BASE.config, epoch_seconds=6.0, build_seconds=3.0, num_train=1000, num_usable=4000)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "seconds"),
+    [
+        ("base", "", 60.0),  # ten epochs of six seconds
+        ("data.image_size", "96", 240.0),  # four times the area
+        ("data.train_subset", "500", 30.0),  # half of the pictures
+        ("data.train_subset", "0", 240.0),  # all of them: four times as many
+        ("training.epochs", "20", 120.0),
+    ],
+)
+def test_a_cell_costs_what_its_epochs_pictures_and_area_say(setting: str, value: str, seconds: float) -> None:
+    assert TIMING.seconds(CELLS[setting, value, 1].config) == pytest.approx(seconds)
+
+
+def test_what_is_finished_corrects_what_is_expected() -> None:
+    around = 3.0 + 6.0 / 3  # building, and judging every picture once
+    assert StudyTime(TIMING, []).of(BASE) == pytest.approx(60.0 + around)
+    finished = [FinishedTraining(BASE, 30.0), FinishedTraining(CELLS["data.train_subset", "500", 1], 20.0)]
+    times = StudyTime(TIMING, finished)  # 50 seconds where 90 were foreseen
+    assert times.of(CELLS["base", "", 2]) == pytest.approx(30.0 + around)
+    assert times.of(CELLS["training.epochs", "20", 1]) == pytest.approx(120.0 * 50 / 90 + around)
+    both = [CELLS["base", "", 2], CELLS["training.epochs", "20", 1]]
+    assert times.of(*both) == pytest.approx(sum(times.of(cell) for cell in both))
+
+
+def test_times_in_words() -> None:
+    assert [in_time(seconds) for seconds in (0.2, 89, 91, 5399, 5400)] == ["1 s", "89 s", "2 min", "90 min", "1.5 h"]
