@@ -70,15 +70,31 @@ def test_readiness_ends_at_once_and_what_is_inside_is_finished(serve: Serve, dra
     server = serve()
     with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=server.url) as other:
         assert other.get("/v2/health/ready").json()["ready"] is True
-        inside = pool.submit(server.predict, *drawn * 16)  # 64 pictures
+        inside = pool.submit(server.predict, *drawn * 8)  # 32 pictures
         assert wait_for(lambda: server.metrics()["in_progress"] >= 2)
         server.process.send_signal(signal.SIGTERM)
         assert wait_for(lambda: other.get("/v2/health/ready").status_code == 503)
         assert other.get("/v2/health/live").status_code == 200
         refused = other.post("/api/v1/predict", content=drawn[0])
         assert (refused.status_code, refused.json()["code"]) == (503, "stopping")
-        assert len(inside.result().json()["predictions"]) == 64
+        assert len(inside.result().json()["predictions"]) == 32
     assert server.process.wait(30) == 0
+
+
+def test_what_cannot_be_finished_in_time_is_told_so(serve: Serve, drawn: list[bytes]) -> None:
+    """A second Ctrl-C does not wait, as does the end of the time for stopping."""
+    server = serve()
+    with ThreadPoolExecutor(1) as pool:
+        inside = pool.submit(server.predict, *drawn * 16, explain="true")  # 64 heat-maps, one after the other
+        assert wait_for(lambda: server.metrics()["in_progress"] >= 2)
+        for _ in range(2):
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.2)  # signals of one kind that come together are one signal
+        response = inside.result()
+    assert (response.status_code, response.json()["code"]) == (503, "stopping")
+    assert response.headers["retry-after"]
+    assert server.process.wait(30) == 130
+    assert "Traceback" not in server.stderr()
 
 
 def test_ctrl_c_stops_it_as_it_stops_every_command(serve: Serve, untouched_bundle: Path) -> None:
@@ -114,7 +130,7 @@ def test_workers_are_one_service(serve: Serve, untouched_bundle: Path, plain: Ca
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(10))) == {200}
     assert server.metrics()['prediction_total{label="dog"}'] == 50
-    assert any("a worker ended with -9" in line.get("message", "") for line in server.log())
+    assert wait_for(lambda: "a worker ended with -9; another takes its place" in server.stderr())
     both = workers_of(server)
     server.process.kill()  # nobody is left to stop them
     assert wait_for(lambda: not [pid for pid in both if running(pid)])

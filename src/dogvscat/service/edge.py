@@ -11,7 +11,7 @@ from dogvscat.service.access_log import LogWriter
 from dogvscat.service.admission import Admission
 from dogvscat.service.limits import MEGABYTE
 from dogvscat.service.metrics import Metrics
-from dogvscat.service.problems import RequestError
+from dogvscat.service.problems import RequestError, problem_response
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; img-src 'self' blob: data:; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -53,6 +53,8 @@ class Edge:
             with self.metrics.request():
                 try:
                     await self.app(scope, exchange.receive, exchange.send)
+                except asyncio.CancelledError:  # the server stops, and cannot wait any longer
+                    await exchange.give_up()
                 except Exception:
                     if not exchange.answered:
                         raise
@@ -131,6 +133,13 @@ class _Exchange:
                 message = {**message, "more_body": True}  # `linger` ends it
                 self._lingering = True
         await self._send(message)
+
+    async def give_up(self) -> None:
+        """Answer that there is no answer, if none has begun."""
+        if not self.status:
+            message = "this server is stopping, and could not finish in time"
+            error = RequestError(503, "stopping", message, retry_seconds=self._limits.retry_seconds)
+            await problem_response(error)({"type": "http"}, self.receive, self.send)
 
     async def linger(self) -> None:
         """Read on for a moment after an early answer: a client that still writes when the connection is closed may

@@ -67,7 +67,10 @@ class DrainingServer(uvicorn.Server):
         """Begin to stop; a second Ctrl-C does not wait for what is inside."""
         if sig == signal.SIGINT:
             self.exit_code = Interrupted.exit_code
-            self.force_exit = self.should_exit = self._admission.draining
+            if self._admission.draining:
+                # Not uvicorn's `force_exit`, which leaves the app without its own end.
+                self.config.timeout_graceful_shutdown = 0
+                self.should_exit = True
         if not self._admission.draining:
             self._admission.draining = True
             self._stopping_since = time.monotonic()
