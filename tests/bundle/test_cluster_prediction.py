@@ -22,7 +22,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path) -> Path:
     drawn = sorted(drawn_photos.rglob("*.jpg"))
     for number in range(300):
         shutil.copy(drawn[number % len(drawn)], folder / f"{number:03d}.jpg")
-    shutil.copy(drawn[0], os.fsencode(folder) + b"/odd\xff.jpg")
+    shutil.copy(drawn[0], os.fsdecode(os.fsencode(folder) + b"/odd\xff.jpg"))
     (folder / "007.jpg").write_bytes(b"")
     (folder / "107.jpg").write_text("no photo")
     (folder / "299.jpg").write_bytes(drawn[0].read_bytes()[:200])

@@ -20,7 +20,7 @@ import pytest
 
 from dogvscat.exploring.cell import CellResult
 from dogvscat.exploring.study import FinishedCell, Study, _next_cell
-from dogvscat.exploring.study_plan import StudyPlan, plan_cells
+from dogvscat.exploring.study_plan import PlannedCell, StudyPlan, plan_cells
 
 pytest.importorskip("ray", reason="needs the extra cluster")
 
@@ -203,10 +203,15 @@ def test_a_search_of_which_a_worker_is_killed_counts_no_trial_twice(
     url = f"sqlite:///{tmp_path / 'trials.db'}"
     common = ["--config", str(tmp_path / "space.toml"), "--trials", "5", "--storage", url, "--sampler", "random"]
     flags = [*common, "--out", str(tmp_path / "out"), "--cluster", two_nodes.address, "--no-pruning"]
+
+    def kill_a_worker(process: subprocess.Popen[str]) -> None:
+        eventually(lambda: bool(training_processes(two_nodes.home)))
+        two_nodes.kill_worker()
+
     said = run_until(
         ["tune", str(drawn_photos), *flags],
-        lambda line: line.startswith("trial 2 of 5"),
-        lambda process: (eventually(lambda: bool(training_processes(two_nodes.home))), two_nodes.kill_worker()),  # type: ignore[func-returns-value]
+        lambda line: line.startswith("2 of 5 done"),
+        kill_a_worker,
     )
     assert said.endswith("exit code 0"), said
     assert "its worker died, begun again (2 of 3)" in said
@@ -300,7 +305,7 @@ def test_without_a_cluster_ray_is_not_imported(local_study: Path, drawn_photos: 
 def test_with_several_under_way_everything_is_begun_once_before_anything_twice() -> None:
     plan = StudyPlan.model_validate({"seeds": (1, 2, 3), "settings": {"network.dropout": (0.0, 0.1)}})
     cells = plan_cells(plan)
-    under_way = []
+    under_way: list[PlannedCell] = []
     order = []
     while (cell := _next_cell(Study(cells, []), under_way)) is not None:
         order.append((cell.treatment.value, cell.seed))
