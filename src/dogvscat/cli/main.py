@@ -35,6 +35,8 @@ dogvscat tells dogs from cats in photographs, learning from scratch.
   dogvscat predict photo.jpg       what is on a photo (a network comes with the package)
   dogvscat explain photo.jpg --out why/    where in the photo the answer comes from
   dogvscat serve                   a page and an HTTP service: drop photos in the browser
+  dogvscat explain photo.jpg --out why/    what the answer comes from, as a heat-map
+  dogvscat serve                   a page to drop photos on, and an HTTP service
   dogvscat train photos/           train your own from a folder or zip: one folder a class
   dogvscat audit photos/           find broken, doubled and doubtful photos first
   dogvscat evaluate runs/classic-1 photos/ --out judged/    judge a network on other photos
