@@ -77,6 +77,7 @@ def joined(address: str) -> Iterator[list[Machine]]:
         if address == LOCAL:
             hint = "Leave --cluster out to work in this process alone."
         raise ClusterError(f"the cluster {address} cannot be used: {reason}", hint=hint) from None
+    ray._private.worker._worker_logs_enabled = False  # else Ray tells on stdout, where data goes, of machines that died
     try:
         yield machines()
     finally:
