@@ -4,9 +4,10 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages.journal import JournalFileSymlinkLock
 
 from dogvscat.errors import UsageError, WriteError
-from dogvscat.exploring.storage import JOURNAL_FILE, open_storage, shown, using_storage
+from dogvscat.exploring.storage import JOURNAL_FILE, _Journal, open_storage, shown, using_storage
 
 
 def refusal(url: str, folder: Path) -> UsageError:
@@ -63,6 +64,19 @@ def test_a_database_that_is_taken_away_midway_is_a_write_error(tmp_path: Path) -
     with pytest.raises(WriteError, match=r"trials\.db was lost: .*not a database"), using_storage(url, tmp_path):
         study.ask()
     assert shown(None, tmp_path) == str(tmp_path / JOURNAL_FILE)
+
+
+def test_a_lock_that_a_killed_process_left_can_be_told_by_its_age(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Optuna takes it away after half a minute, if the link that it is leads to the journal."""
+    monkeypatch.chdir(tmp_path)
+    open_storage(None, Path("out"))
+    lock = JournalFileSymlinkLock(_Journal(Path("out") / JOURNAL_FILE)._file_path)
+    lock.acquire()
+    assert Path(f"out/{JOURNAL_FILE}.lock").is_symlink()
+    assert Path(f"out/{JOURNAL_FILE}.lock").exists()
+    lock.release()
 
 
 def test_a_torn_last_line_of_a_journal_is_cut_off(tmp_path: Path) -> None:

@@ -101,7 +101,9 @@ class _Journal(JournalFileBackend):
     """Optuna's journal; if it cannot be written, the error names it."""
 
     def __init__(self, file: Path) -> None:
-        super().__init__(str(file))
+        # Optuna's lock is a link to this path: a relative one leads nowhere, and a lock that a killed process left
+        # behind would be waited for without end instead of half a minute.
+        super().__init__(str(file.absolute()))
         self.file = file
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
