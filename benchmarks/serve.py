@@ -291,6 +291,7 @@ def main() -> None:
     parser.add_argument("--overload-seconds", type=float, default=60.0)
     parser.add_argument("--soak", type=int, default=0, metavar="N", help="soak with so many requests instead")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends with this
     options = ["--workers", str(arguments.workers), *(["--model", arguments.model] if arguments.model else [])]
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}\n")
     with server(options) as (port, pid):

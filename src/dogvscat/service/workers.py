@@ -43,6 +43,7 @@ def run_workers(serving: Serving, bound: socket.socket, num_workers: int, ready:
                 gone = wait([worker.process.sentinel for worker in workers], timeout=0.2)
                 for index, worker in enumerate(workers):
                     if worker.process.sentinel in gone and not stop.signal:
+                        worker.process.join()  # its pipe is closed a moment before its code can be had
                         code = worker.process.exitcode
                         log.write(level="error", message=f"a worker ended with {code}; another takes its place")
                         mark_process_dead(worker.process.pid, folder)
