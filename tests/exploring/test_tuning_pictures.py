@@ -28,7 +28,7 @@ def test_any_number_of_trials_can_be_drawn(tmp_path: Path, count: int) -> None:
     params = {"training.learning_rate": 1e-3, "network.dense_units": 6, "training.schedule": '"constant"'}
     trials = []
     for number in range(count):
-        trial = optuna.create_trial(value=0.7, params=params, distributions=scales)  # type: ignore[arg-type]
+        trial = optuna.create_trial(value=0.7, params=params, distributions=scales)
         trial.number = number
         trials.append(trial)
     draw_history(tmp_path / "history.png", trials, None)
