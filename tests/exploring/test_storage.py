@@ -1,5 +1,9 @@
 """Storages of a search: URLs, drivers, passwords and journals that a full disk tore."""
 
+import gc
+import socket
+import struct
+import threading
 from pathlib import Path
 
 import optuna
@@ -64,6 +68,27 @@ def test_a_database_that_is_taken_away_midway_is_a_write_error(tmp_path: Path) -
     with pytest.raises(WriteError, match=r"trials\.db was lost: .*not a database"), using_storage(url, tmp_path):
         study.ask()
     assert shown(None, tmp_path) == str(tmp_path / JOURNAL_FILE)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pg8000 leaves its socket open
+def test_a_connection_that_is_reset_is_an_error_of_the_storage_and_no_other_is(tmp_path: Path) -> None:
+    """A server that hangs up at once, as one does that crashes; what it says is no error of the driver's own."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"postgresql+pg8000://me:secret@127.0.0.1:{server.getsockname()[1]}/trials"
+
+        def hang_up() -> None:
+            connection, _ = server.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, not close
+            connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        message = refusal(url, tmp_path).message
+        thread.join()
+        gc.collect()
+    assert "/trials cannot be used: " in message
+    with pytest.raises(FileNotFoundError), using_storage(url, tmp_path):
+        (tmp_path / "gone.jpg").read_bytes()
 
 
 def test_a_lock_that_a_killed_process_left_can_be_told_by_its_age(

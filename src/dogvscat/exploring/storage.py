@@ -5,6 +5,7 @@ A password in the URL appears in no message.
 
 import logging
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,13 +77,21 @@ def using_storage(url: str | None, folder: Path, what: str = "was lost") -> Iter
     """
     try:
         yield
-    except (StorageInternalError, SQLAlchemyError) as error:
+    except (StorageInternalError, SQLAlchemyError, OSError) as error:
+        if isinstance(error, OSError) and not _of_a_connection(error):
+            raise
         message = f"the storage {shown(url, folder)} {what}: {_reason(error, url)}"
         if what == "was lost":
             hint = "Finished trials are kept in it: give the same command again once it can be reached."
             raise WriteError(message, hint=hint) from None
         hint = "Check the address and the password, or leave --storage out for a file beside the results."
         raise UsageError(message, hint=hint) from None
+
+
+def _of_a_connection(error: OSError) -> bool:
+    """Whether it came through SQLAlchemy: pg8000 passes on a connection that was reset as the system reports it."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(str(frame.f_globals.get("__name__")).startswith("sqlalchemy.") for frame in frames)
 
 
 def shown(url: str | None, folder: Path) -> str:
@@ -148,6 +157,8 @@ def _reason(error: BaseException, url: str | None) -> str:
     if isinstance(error, NoSuchModuleError):
         name = make_url(url or "").drivername
         return f"there is no database {name!r}.{nearest(name, _DRIVERS)}"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     first = cause.args[0] if cause.args else ""
     said = first.get("M", "") if isinstance(first, dict) else str(first)  # pg8000 hands over the fields of PostgreSQL
