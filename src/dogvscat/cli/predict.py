@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dogvscat import progress
 from dogvscat.cli.options import Cluster
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.cli.speaking import flush, say, show, show_json
@@ -68,7 +69,6 @@ def _answering(predictor: Predictor, cluster: str | None) -> Iterator[Answering]
 
 def _show_answers(answering: Answering, arguments: PhotoArguments, as_json: bool) -> Counter[str]:
     """Answers on stdout; returns how often each label was given, failures as `error`."""
-    from dogvscat import progress
     from dogvscat.bundle.predictor import Failure
 
     labels: Counter[str] = Counter()
@@ -85,7 +85,6 @@ def _show_answers(answering: Answering, arguments: PhotoArguments, as_json: bool
 
 def _write_answers(predictor: Predictor, answering: Answering, arguments: PhotoArguments, out: Path) -> Counter[str]:
     """Answers in a file; likewise, with those of earlier runs."""
-    from dogvscat import progress
     from dogvscat.bundle.results import ResultsFile
 
     with ResultsFile(out, predictor.card.class_names, predictor.bundle.digest) as results:
