@@ -55,6 +55,9 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
                 return RDBStorage(escaped, engine_kwargs={"pool_pre_ping": True})
         except ImportError as error:
             raise _driver_missing(parsed, error) from None
+        except TypeError as error:  # a driver that misses a part of the address, or knows no such option
+            message = f"the storage {shown(url, folder)} cannot be used: its driver says {error}"
+            raise UsageError(message, hint=f"For example --storage {_EXAMPLE}") from None
     file = folder / JOURNAL_FILE
     with writing.writing(file):
         folder.mkdir(parents=True, exist_ok=True)
