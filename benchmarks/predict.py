@@ -115,11 +115,11 @@ class Bench:
                 elapsed, memory[name] = _run(command)
                 seconds[name] += [elapsed] if turn else []
         ours = statistics.median(seconds["dogvscat predict"])
-        yield f"| cold, one photo, median of {rounds} | seconds | least | ours is | resident memory, MB |"
+        yield f"| cold, one photo, median of {rounds} | seconds | least | ours takes | resident memory, MB |"
         yield "|---|---|---|---|---|"
         for name, values in seconds.items():
             middle = statistics.median(values)
-            relation = "" if name == "dogvscat predict" else f"{ours / middle:.2f} of it, {middle / ours:.1f} x faster"
+            relation = "" if name == "dogvscat predict" else f"{ours / middle:.2f} times as long"
             yield f"| {name} | {middle:.3f} | {min(values):.3f} | {relation} | {memory[name]:.0f} |"
 
     def folder_of_photos(self, num_files: int, rounds: int) -> Iterator[str]:
