@@ -107,6 +107,15 @@ def opened(driver: Driver, page: Path) -> Iterator[tuple[Driver, Server]]:
     server.stop()
 
 
+@pytest.fixture
+def beside(driver: Driver, page: Path) -> Iterator[Driver]:
+    """Another file of the folder: whoever tests a script alone need not wait for the network."""
+    server = Server(page)
+    driver.get(server.url.replace("index.html", "style.css"))
+    yield driver
+    server.stop()
+
+
 def _open(driver: Driver, server: Server) -> None:
     driver.get_log("performance")
     driver.get_log("browser")
@@ -194,22 +203,21 @@ def test_real_photographs_get_the_bundles_answers(opened: tuple[Driver, Server],
 
 
 @pytest.mark.parametrize(("width", "height", "size"), SHAPES)
-def test_pixels_are_pillows_to_the_last_bit(opened: tuple[Driver, Server], width: int, height: int, size: int) -> None:
+def test_pixels_are_pillows_to_the_last_bit(beside: Driver, width: int, height: int, size: int) -> None:
     noise = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
     data = _saved(Image.fromarray(noise), "PNG")
-    np.testing.assert_array_equal(_pixels(opened[0], data, "noise.png", size), decode(data, "noise.png", size))
+    np.testing.assert_array_equal(_pixels(beside, data, "noise.png", size), decode(data, "noise.png", size))
 
 
 @pytest.mark.parametrize("size", [(640, 480), (333, 500), (1301, 977)])
-def test_a_large_jpeg_is_reduced_as_by_the_decoder(opened: tuple[Driver, Server], size: tuple[int, int]) -> None:
+def test_a_large_jpeg_is_reduced_as_by_the_decoder(beside: Driver, size: tuple[int, int]) -> None:
     data = _saved(draw("dog", 3, 500).resize(size), "JPEG", quality=92, subsampling=0)
-    ours, theirs = _pixels(opened[0], data, "dog.jpg", 160).astype(int), decode(data, "dog.jpg", 160).astype(int)
+    ours, theirs = _pixels(beside, data, "dog.jpg", 160).astype(int), decode(data, "dog.jpg", 160).astype(int)
     assert np.abs(ours - theirs).max() <= 2  # roundings on the way from a JPEG's colours
     assert np.abs(ours - theirs).mean() < 0.5
 
 
-def test_orientation_transparency_and_profiles_are_treated_as_by_the_decoder(opened: tuple[Driver, Server]) -> None:
-    driver, _ = opened
+def test_orientation_transparency_and_profiles_are_treated_as_by_the_decoder(beside: Driver) -> None:
     picture = draw("cat", 1, 90).resize((150, 90))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -220,7 +228,7 @@ def test_orientation_transparency_and_profiles_are_treated_as_by_the_decoder(ope
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     swapped = profile.replace(b"rXYZ", b"?XYZ").replace(b"bXYZ", b"rXYZ").replace(b"?XYZ", b"bXYZ")
     for data in (turned, _saved(clear, "PNG"), _saved(picture, "PNG", icc_profile=swapped)):
-        ours, theirs = _pixels(driver, data, "picture", 64).astype(int), decode(data, "picture", 64).astype(int)
+        ours, theirs = _pixels(beside, data, "picture", 64).astype(int), decode(data, "picture", 64).astype(int)
         assert np.abs(ours - theirs).max() <= 2
 
 
