@@ -161,7 +161,12 @@ def test_exit_codes(
 def test_ctrl_c_ends_a_prediction_with_130(quick_run: Path, drawn_photos: Path) -> None:
     command = [sys.executable, "-m", "dogvscat", "predict", "--model", str(quick_run), "-"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     ) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith("This network learned from drawings")  # now it waits for paths
