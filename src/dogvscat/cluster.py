@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from dogvscat.errors import ClusterError, Interrupted, UsageError
+from dogvscat.errors import ClusterError, UsageError
 from dogvscat.quiet import quiet_stderr
 
 LOCAL = "local"
 
-_START = "Start one with: ray start --head --include-dashboard=false"
 _PATIENCE_SECONDS = 5.0
 _HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """How every gRPC client begins (RFC 9113, section 3.4), with empty settings; a server answers with its settings."""
@@ -79,12 +78,8 @@ def joined(address: str) -> Iterator[list[Machine]]:
             hint = "Leave --cluster out to work in this process alone."
         raise ClusterError(f"the cluster {address} cannot be used: {reason}", hint=hint) from None
     ray._private.worker._worker_logs_enabled = False  # else Ray tells on stdout, where data goes, of machines that died
-    where = ray.get_runtime_context().gcs_address
     try:
         yield machines()
-    except Interrupted as stop:  # Ray sends SIGTERM to whoever has lost it
-        _refuse_silence(*_host_and_port(where), hint=stop.hint)
-        raise
     finally:
         ray.shutdown()
 
@@ -146,7 +141,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _refuse_silence(host: str, port: int, hint: str | None = _START) -> None:
+def _refuse_silence(host: str, port: int) -> None:
     """Ray itself tries for minutes to reach somebody who is not there, or who is no Ray."""
     try:
         with socket.create_connection((host, port), _PATIENCE_SECONDS) as connection:
@@ -157,6 +152,7 @@ def _refuse_silence(host: str, port: int, hint: str | None = _START) -> None:
             answer = connection.recv(4)
     except OSError as error:
         reason = error.strerror or str(error)
+        hint = "Start one with: ray start --head --include-dashboard=false"
         raise ClusterError(f"no cluster can be reached at {host}:{port}: {reason}", hint=hint) from None
     if len(answer) < 4 or answer[3] != _SETTINGS_FRAME:
         raise ClusterError(f"what answers at {host}:{port} is no Ray cluster", hint="`ray status` shows its address.")

@@ -27,6 +27,9 @@ HEAVY = {
     "pandas",
     "cleanlab",
     "optuna",
+    "ray",
+    "fsspec",
+    "pyarrow",
 }
 
 LOADED = """

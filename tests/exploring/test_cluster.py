@@ -42,6 +42,23 @@ recipe = "classic"
 STUDY = "seeds = [1, 2]\n" + BASE + '[settings]\n"training.learning_rate" = [0.01, 0.02]\n'
 SPACE = BASE + '[space]\n"training.learning_rate" = { low = 1e-4, high = 1e-2, log = true }\n'
 
+DEADLY = """
+import os, sys
+from functools import partial
+from pathlib import Path
+from dogvscat.cluster import joined
+from dogvscat.errors import ClusterError
+from dogvscat.exploring.executor import Job
+from dogvscat.exploring.ray_executor import RayExecutor
+with joined(sys.argv[1]), RayExecutor(print) as executor:
+    executor.start(Job("the base, seed 1", Path(sys.argv[2]), 1, partial(os._exit, 1)))
+    try:
+        executor.wait()
+    except ClusterError as error:
+        print(error.message)
+"""
+"""A job that takes its worker's life, every time."""
+
 TWO_NODES = """
 import sys
 from ray.cluster_utils import Cluster
@@ -120,7 +137,7 @@ def two_nodes() -> Iterator[TwoNodes]:
     quick = {"RAY_health_check_period_ms": "500", "RAY_health_check_initial_delay_ms": "500"}
     ray = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # the latter: on loopback
     command = [sys.executable, "-c", TWO_NODES]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": open("/var/tmp/lab/h/cluster/fixture.err","w")}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, env={**os.environ, **quick, **ray}, text=True, **pipes) as process:  # type: ignore[call-overload]
         address = process.stdout.readline().strip()
         assert re.fullmatch(r"127\.0\.0\.1:[0-9]+", address)
@@ -311,6 +328,15 @@ def test_a_training_that_no_node_has_cores_for_is_refused(
     assert done.returncode == 1
     assert "can run a training with 2 threads, the largest has 1 cores" in done.stderr
     assert '"training.threads"' in done.stderr
+
+
+def test_a_training_that_always_kills_its_worker_is_given_up_by_name(two_nodes: TwoNodes, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", DEADLY, two_nodes.address, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_PATIENCE)
+    second, third, given_up = done.stdout.splitlines()
+    assert second.startswith("the base, seed 1: its worker died, begun again (2 of 3). ")
+    assert third.startswith("the base, seed 1: its worker died, begun again (3 of 3). ")
+    assert given_up.startswith("the base, seed 1: its worker died 3 times, last because: ")
 
 
 def test_without_a_cluster_ray_is_not_imported(local_study: Path, drawn_photos: Path) -> None:

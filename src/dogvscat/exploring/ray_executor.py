@@ -108,6 +108,10 @@ class RayExecutor:
         self._flights[task.remote(flight.job, installed())] = flight
 
     def _begin_again(self, flight: _Flight, lost: Exception) -> None:
+        if isinstance(lost, self._ray.exceptions.LocalRayletDiedError):
+            self._flights.clear()  # nobody is left to cancel them; a minute later Ray would end us without a word
+            hint = "What is finished is kept. Start the cluster again, then give the same command again."
+            raise ClusterError("the cluster has ended on this machine", hint=hint)
         reason = str(lost).strip().splitlines()[0] if str(lost).strip() else type(lost).__name__
         if flight.attempt == ATTEMPTS:
             hint = "What is finished is kept. Look at that machine's memory and logs, then give the same command again."
