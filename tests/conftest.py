@@ -146,7 +146,22 @@ def linear_graph() -> Callable[[np.ndarray], bytes]:
 
 
 @pytest.fixture(scope="session")
-def linear_bundle() -> LinearBundle:
+def no_origin() -> Origin:
+    """Of a bundle that was never trained."""
+    return Origin(
+        data_digest="0" * 64,
+        drawn_sample=False,
+        num_train=2,
+        num_validation=2,
+        epoch=1,
+        commit="unknown",
+        created="2026-01-01T00:00:00+00:00",
+        hardware="none",
+    )
+
+
+@pytest.fixture(scope="session")
+def linear_bundle(no_origin: Origin) -> LinearBundle:
     """Publishes a bundle that can be followed by hand: `linear_bundle(folder, threshold=0.6)`.
 
     Its network says dog to red and cat to blue, and looks at red more closely to the lower right: for a picture of one
@@ -169,16 +184,7 @@ def linear_bundle() -> LinearBundle:
             class_names,
             config or build_config({"data": {"image_size": 32}}),
             Decision(1.0, threshold, low, high),
-            Origin(
-                data_digest="0" * 64,
-                drawn_sample=False,
-                num_train=2,
-                num_validation=2,
-                epoch=1,
-                commit="unknown",
-                created="2026-01-01T00:00:00+00:00",
-                hardware="none",
-            ),
+            no_origin,
             {},
         )
         return folder

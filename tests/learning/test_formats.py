@@ -42,21 +42,11 @@ NETWORKS = {
     "residual": RESIDUAL,
     "as best": {**RESIDUAL, "flip_averaging": True, "soft_colors": True, "neither_output": True},
 }
-ORIGIN = Origin(
-    data_digest="0" * 64,
-    drawn_sample=False,
-    num_train=2,
-    num_validation=2,
-    epoch=1,
-    commit="unknown",
-    created="2026-01-01T00:00:00+00:00",
-    hardware="none",
-)
 Publish = Callable[..., Bundle]
 
 
 @pytest.fixture
-def publish(tmp_path: Path) -> Publish:
+def publish(tmp_path: Path, no_origin: Origin) -> Publish:
     """Publishes a network whose weights are random throughout, statistics of batch normalisation included."""
 
     def publish_network(network: dict[str, Any], told: dict[str, Any] | None = None) -> Bundle:
@@ -71,7 +61,7 @@ def publish(tmp_path: Path) -> Publish:
         graph = export_onnx(model, 0.7)
         on_card = config if told is None else build_config({"data": {"image_size": SIZE}, "network": told})
         weights = read_variables(model.weights)
-        publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), on_card, Decision(0.7), ORIGIN, {})
+        publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), on_card, Decision(0.7), no_origin, {})
         return load_bundle(tmp_path / "bundle")
 
     return publish_network

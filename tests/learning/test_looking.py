@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dogvscat.bundle.card import Origin
 from dogvscat.bundle.predictor import Predictor
 from dogvscat.config import NetworkConfig
 from dogvscat.learning.exporting import export_onnx
@@ -25,28 +26,17 @@ PICTURES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.ui
 
 
 @pytest.fixture
-def predictor_of(tmp_path: Path) -> Callable[[NetworkConfig, keras.Model], Predictor]:
+def predictor_of(tmp_path: Path, no_origin: Origin) -> Callable[[NetworkConfig, keras.Model], Predictor]:
     """Publishes a network as a bundle and loads it."""
-    from dogvscat.bundle.card import Origin
     from dogvscat.bundle.publish import publish_bundle
     from dogvscat.judging.decision import Decision
 
     def make(config: NetworkConfig, network: keras.Model) -> Predictor:
         shipped = averaged_over_flips(network) if config.flip_averaging else network
         settings = build_config({"data": {"image_size": 32}, "network": config.model_dump()})
-        origin = Origin(
-            data_digest="0" * 64,
-            drawn_sample=False,
-            num_train=1,
-            num_validation=1,
-            epoch=1,
-            commit="unknown",
-            created="2026-01-01T00:00:00+00:00",
-            hardware="none",
-        )
         weights = [np.asarray(weight) for weight in network.weights]
         graph = export_onnx(shipped, 1.0)
-        publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), settings, Decision(), origin, {})
+        publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), settings, Decision(), no_origin, {})
         return Predictor.load(tmp_path / "bundle")
 
     return make

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
+from dogvscat.exploring.shipped import shipped_file
 from dogvscat.settings import flattened, in_toml_words, known_keys, nearest, read_toml, resolve_config, toml_value
 
 SPACES_FOLDER = Path(__file__).parent / "spaces"
@@ -91,13 +92,7 @@ def shipped_space(recipe: str | None) -> Path:
     Raises:
         ConfigError: if there is none.
     """
-    name = recipe or "classic"
-    file = SPACES_FOLDER / f"{name}.toml"
-    if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in SPACES_FOLDER.glob("*.toml")))
-        hint = f"There is one for {known}; or give --config FILE."
-        raise ConfigError(f"no search space ships for the recipe {name!r}", hint=hint)
-    return file
+    return shipped_file(SPACES_FOLDER, recipe, "search space")
 
 
 def load_space(file: Path | None, recipe: str | None) -> SearchSpace:

@@ -4,7 +4,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from dogvscat.exploring.effects import Effect, Outcome, measure_effects
 from dogvscat.exploring.executor import Executor, Job, Say
 from dogvscat.exploring.study_plan import BASE, PlannedCell, Treatment
 from dogvscat.exploring.study_table import refuse_dropped_rows
-from dogvscat.exploring.study_time import FinishedTraining, StudyTime, in_time, time_base
+from dogvscat.exploring.study_time import BaseTiming, FinishedTraining, StudyTime, in_time, time_base
 
 CELLS_FOLDER = "cells"
 STUDY_FILE = "study.csv"
@@ -94,35 +94,90 @@ def run_study(
     started = time.monotonic()
     refuse_dropped_rows(planned, folder / STUDY_FILE, folder / CELLS_FOLDER)
     study = read_study(planned, folder)
-    under_way: dict[Path, PlannedCell] = {}
-    timing = time_base(photos, planned[0], folder / CELLS_FOLDER / planned[0].name) if study.left else None
-    begun, affordable = 0, timing is not None
-    while True:
-        while timing is not None and affordable and (cell := _next_cell(study, under_way.values())) is not None:
-            if not executor.has_room(cell_threads(cell.config)):
+    if study.left:
+        timing = time_base(photos, planned[0], folder / CELLS_FOLDER / planned[0].name)
+        running = _Running(photos, folder, budget, say, executor, study, timing, started)
+        while True:
+            while running.begins_another():
+                pass
+            if not running.under_way:
                 break
-            times = StudyTime(timing, [FinishedTraining(done.cell, done.result.seconds) for done in study.finished])
-            whole, expected = times.of(*study.left) / (len(under_way) + 1), times.of(cell)
-            if not begun:
-                say(f"{len(study.left)} of {len(planned)} cells are to be trained, which takes about {in_time(whole)}.")
-            spent = time.monotonic() - started
-            if budget is not None and spent + expected > budget:
-                if not begun:
-                    raise _too_small(budget, spent, expected)
-                say(f"The next cell would take {in_time(expected)}, {in_time(budget - spent)} are left: stopped here.")
-                affordable = False
-                break
-            begun += 1
-            number = len(study.finished) + len(under_way) + 1
-            say(f"cell {number} of {len(planned)}: {in_words(cell)} (about {in_time(whole)} left)")
-            job = _job(photos, cell, folder)
-            executor.start(job)
-            under_way[job.folder] = cell
-        if not under_way:
-            break
-        study = _finish_one(executor, under_way, study, folder, say)
+            running.finish_one()
+        study = running.study
     write_table(folder / STUDY_FILE, study)
     return study
+
+
+@dataclass
+class _Running:
+    """A study under way."""
+
+    photos: Path
+    folder: Path
+    budget: float | None
+    say: Say
+    executor: Executor
+    study: Study
+    timing: BaseTiming
+    started: float
+    under_way: dict[Path, PlannedCell] = field(default_factory=dict)
+    """By the folder of each cell."""
+    begun: int = 0
+    out_of_time: bool = False
+
+    def begins_another(self) -> bool:
+        """Begin the cell that tells most, if there is one left, room for it and time; returns whether it was begun."""
+        cell = None if self.out_of_time else _next_cell(self.study, self.under_way.values())
+        if cell is None or not self.executor.has_room(cell_threads(cell.config)):
+            return False
+        finished = [FinishedTraining(done.cell, done.result.seconds) for done in self.study.finished]
+        times = StudyTime(self.timing, finished)
+        whole = in_time(times.of(*self.study.left) / (len(self.under_way) + 1))
+        if not self.begun:
+            num_left, num_planned = len(self.study.left), len(self.study.planned)
+            self.say(f"{num_left} of {num_planned} cells are to be trained, which takes about {whole}.")
+        if not self._in_budget(times.of(cell)):
+            self.out_of_time = True
+            return False
+        self._begin(cell, whole)
+        return True
+
+    def finish_one(self) -> None:
+        """Wait for a cell, tell of it and write it down."""
+        table = self.folder / STUDY_FILE
+        try:
+            job, result = self.executor.wait()
+        except Interrupted as stop:
+            stop.hint = "Give the same command again: finished cells are kept, and the one under way goes on."
+            write_table(table, read_study(self.study.planned, self.folder))
+            raise
+        cell = self.under_way.pop(job.folder)
+        which = f"{in_words(cell)}: " if self.executor.spread else ""  # else it is the one just named
+        self.say(
+            f"  {which}validation {result.validation_accuracy:.2%}, training {result.training_accuracy:.2%}, "
+            f"{result.epochs} epochs, {result.seconds:.0f} s"
+        )
+        self.study = read_study(self.study.planned, self.folder)
+        write_table(table, self.study)
+
+    def _in_budget(self, expected: float) -> bool:
+        spent = time.monotonic() - self.started
+        if self.budget is None or spent + expected <= self.budget:
+            return True
+        if not self.begun:
+            raise _too_small(self.budget, spent, expected)
+        left = in_time(self.budget - spent)
+        self.say(f"The next cell would take {in_time(expected)}, {left} are left: stopped here.")
+        return False
+
+    def _begin(self, cell: PlannedCell, whole: str) -> None:
+        self.begun += 1
+        number = len(self.study.finished) + len(self.under_way) + 1
+        self.say(f"cell {number} of {len(self.study.planned)}: {in_words(cell)} (about {whole} left)")
+        threads, place = cell_threads(cell.config), self.folder / CELLS_FOLDER / cell.name
+        work = partial(run_cell, self.photos, cell.config, place, threads)
+        self.executor.start(Job(in_words(cell), place, threads, work))
+        self.under_way[place] = cell
 
 
 def read_study(planned: Sequence[PlannedCell], folder: Path) -> Study:
@@ -158,30 +213,6 @@ def in_words(cell: PlannedCell) -> str:
     treatment = cell.treatment
     what = "the base" if treatment.setting == BASE else f"{treatment.setting} = {treatment.value}"
     return f"{what}, seed {cell.seed}"
-
-
-def _job(photos: Path, cell: PlannedCell, folder: Path) -> Job:
-    threads, place = cell_threads(cell.config), folder / CELLS_FOLDER / cell.name
-    return Job(in_words(cell), place, threads, partial(run_cell, photos, cell.config, place, threads))
-
-
-def _finish_one(executor: Executor, under_way: dict[Path, PlannedCell], study: Study, folder: Path, say: Say) -> Study:
-    """Wait for a cell, tell of it and write it down; returns the study with it."""
-    try:
-        job, result = executor.wait()
-    except Interrupted as stop:
-        stop.hint = "Give the same command again: finished cells are kept, and the one under way goes on."
-        write_table(folder / STUDY_FILE, read_study(study.planned, folder))
-        raise
-    cell = under_way.pop(job.folder)
-    which = f"{in_words(cell)}: " if executor.spread else ""  # else it is the one just named
-    say(
-        f"  {which}validation {result.validation_accuracy:.2%}, training {result.training_accuracy:.2%}, "
-        f"{result.epochs} epochs, {result.seconds:.0f} s"
-    )
-    study = read_study(study.planned, folder)
-    write_table(folder / STUDY_FILE, study)
-    return study
 
 
 def _next_cell(study: Study, under_way: Collection[PlannedCell] = ()) -> PlannedCell | None:

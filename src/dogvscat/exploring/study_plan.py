@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
+from dogvscat.exploring.shipped import shipped_file
 from dogvscat.settings import flattened, in_toml_words, nearest, read_toml, resolve_config, to_toml, toml_value
 
 STUDIES_FOLDER = Path(__file__).parent / "studies"
@@ -104,13 +105,7 @@ def shipped_study(recipe: str | None) -> Path:
     Raises:
         ConfigError: if there is none.
     """
-    name = recipe or "classic"
-    file = STUDIES_FOLDER / f"{name}.toml"
-    if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in STUDIES_FOLDER.glob("*.toml")))
-        hint = f"There is one for {known}; or give --config FILE."
-        raise ConfigError(f"no study ships for the recipe {name!r}", hint=hint)
-    return file
+    return shipped_file(STUDIES_FOLDER, recipe, "study")
 
 
 def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
