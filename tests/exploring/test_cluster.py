@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,36 +83,60 @@ class TwoNodes:
     """Id of the second node's first process, whose children are its workers."""
     home: str
 
-    def kill_second(self) -> None:
-        """SIGKILL to the second node once it trains something, and to that training; a new one follows. Only once."""
-
-        def at_work() -> list[int]:
-            return [worker for worker in training_processes(self.home) if parent_of(worker) == self.second]
-
-        eventually(lambda: bool(at_work()))
-        for process in (self.second, *at_work()):
+    def kill_second(self, trainings: Path) -> None:
+        """SIGKILL to the second node and to a training of its own that is not finished; a new node follows. Only once."""
+        held = self._held(trainings, lambda worker: parent_of(worker) == self.second)
+        for process in (self.second, held):
             os.kill(process, signal.SIGKILL)
         assert self.process.stdin is not None
         self.process.stdin.write("the next\n")
         self.process.stdin.flush()
 
-    def kill_worker(self) -> None:
-        """SIGKILL to one process, once it trains something."""
-        eventually(lambda: bool(training_processes(self.home)))
-        os.kill(training_processes(self.home)[0], signal.SIGKILL)
+    def kill_worker(self, trainings: Path) -> None:
+        """SIGKILL to a process whose training is not finished."""
+        os.kill(self._held(trainings, lambda worker: True), signal.SIGKILL)
+
+    def _held(self, trainings: Path, wanted: Callable[[int], bool]) -> int:
+        """A worker stopped before its result was there: a small training may end between being seen and being killed."""
+        held: list[int] = []
+
+        def holds_one() -> bool:
+            for worker, name in training_processes(self.home).items():
+                with suppress(ProcessLookupError):
+                    if wanted(worker):
+                        os.kill(worker, signal.SIGSTOP)
+                        eventually(lambda worker=worker: state_of(worker) in "TZ")  # type: ignore[misc]
+                        if state_of(worker) == "T" and not (trainings / name / "cell.json").exists():
+                            held.append(worker)
+                            return True
+                        os.kill(worker, signal.SIGCONT)
+            return False
+
+        eventually(holds_one)
+        return held[0]
 
 
-def training_processes(home: str) -> list[int]:
-    """Ids of the Ray workers with some DOGVSCAT_HOME that are training now."""
-    found = []
+def training_processes(home: str) -> dict[int, str]:
+    """Ids of the Ray workers with some DOGVSCAT_HOME that are training now, and the name of each one's folder."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if (folder / "cmdline").read_bytes().startswith(b"ray::dogvscat"):
+            title = (folder / "cmdline").read_bytes().rstrip(b"\0").decode("utf-8", "replace")
+            if title.startswith("ray::dogvscat "):
                 variables = (folder / "environ").read_bytes().split(b"\0")
-                found += [int(folder.name)] * (f"DOGVSCAT_HOME={home}".encode() in variables)
+                if f"DOGVSCAT_HOME={home}".encode() in variables:
+                    found[int(folder.name)] = title.removeprefix("ray::dogvscat ").strip()
         except OSError:
             continue
     return found
+
+
+def state_of(process: int) -> str:
+    """`T` for stopped, as in proc(5); `Z` if the process is gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
 
 
 def parent_of(process: int) -> int:
@@ -127,7 +152,7 @@ def eventually(condition: Callable[[], bool], seconds: float = _PATIENCE) -> Non
     deadline, turn = time.monotonic() + seconds, threading.Event()
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        turn.wait(0.1)
+        turn.wait(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +223,7 @@ def test_a_study_on_two_nodes_of_which_one_is_killed_is_that_of_one_machine(
     said = run_until(
         ["study", str(drawn_photos), *flags],
         lambda line: line.startswith("cell 3 of 6"),
-        lambda process: two_nodes.kill_second(),
+        lambda process: two_nodes.kill_second(tmp_path / "cells"),
     )
     assert said.endswith("exit code 0"), said
     assert "2 machines, 2 cores" in said
@@ -245,7 +270,7 @@ def test_a_search_of_which_a_worker_is_killed_counts_no_trial_twice(
     said = run_until(
         ["tune", str(drawn_photos), *flags],
         lambda line: line.startswith("2 of 5 done"),
-        lambda process: two_nodes.kill_worker(),
+        lambda process: two_nodes.kill_worker(tmp_path / "out" / "trials"),
     )
     assert said.endswith("exit code 0"), said
     assert "its worker died, begun again (2 of 3)" in said
