@@ -3,10 +3,15 @@
 A training that is done twice, because a machine was wrongly taken for dead, comes to the same bits in the same folder.
 """
 
+import _thread
 import os
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from dogvscat.cluster import Machine, installed, machines, refuse_missing_package, refuse_other_versions
@@ -17,6 +22,10 @@ from dogvscat.learning.stopping import StopRequest
 
 ATTEMPTS = 3
 """How often a job is begun whose worker dies."""
+
+_STOP = "stop"
+"""Name of the file that asks a job to stop, in the job's folder, which all machines see. Not `ray.cancel`: cancelled in
+the moment it ends, a task takes this whole process down (https://github.com/ray-project/ray/pull/54798)."""
 
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 30.0
@@ -67,6 +76,7 @@ class RayExecutor:
     def start(self, job: Job) -> None:
         """Hand it to Ray; the folder is made here, and a machine that does not see it says so."""
         job.folder.mkdir(parents=True, exist_ok=True)
+        (job.folder / _STOP).unlink(missing_ok=True)
         self._begin(_Flight(job, 1))
 
     def wait(self) -> tuple[Job, Any]:
@@ -137,11 +147,14 @@ class RayExecutor:
 
     def _cancel(self) -> None:
         """Ask the jobs under way to stop, as Ctrl-C does: they write a checkpoint first."""
-        for reference in self._flights:
-            self._ray.cancel(reference, force=False)
+        files = [flight.job.folder / _STOP for flight in self._flights.values()]
+        for file in files:
+            file.touch()
         if self._flights:
             self._ray.wait(list(self._flights), num_returns=len(self._flights), timeout=_GRACE_SECONDS)
         self._flights.clear()
+        for file in files:
+            file.unlink(missing_ok=True)
 
     def _backend_sees_gpu(self) -> bool:
         probe = self._ray.remote(sees_gpu).options(num_cpus=0, num_gpus=1)
@@ -155,9 +168,31 @@ def _attempt(job: Job, versions: dict[str, str]) -> tuple[Any, DogvscatError | N
         if not job.folder.is_dir():
             hint = "Choose an --out on storage that all machines share, at the same path."
             raise ClusterError(f"{socket.gethostname()} does not see {job.folder}", hint=hint)
-        return job.work(), None
+        with _interrupted_by(job.folder / _STOP):
+            return job.work(), None
     except DogvscatError as error:
         return None, error
+
+
+@contextmanager
+def _interrupted_by(file: Path) -> Iterator[None]:
+    """Within the block, the main thread is interrupted as by Ctrl-C once the file exists."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if file.exists():
+                _thread.interrupt_main()
+                return
+            over.wait(_POLL_SECONDS)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _no_machine(threads: int, alive: list[Machine]) -> ClusterError:
