@@ -49,9 +49,9 @@ import os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
 import numpy as np
-from dogvscat.learning.networks import _Brightness
+from dogvscat.learning.networks import Brightness
 from dogvscat.learning.normalization import BatchNormalization
-own = {"_Brightness": _Brightness, "BatchNormalization": BatchNormalization}
+own = {"Brightness": Brightness, "BatchNormalization": BatchNormalization}
 model = keras.saving.load_model(sys.argv[1], custom_objects=own)
 size = int(sys.argv[2])
 started = time.perf_counter()
@@ -64,6 +64,9 @@ for photo in sys.argv[3:]:
         started = time.perf_counter()  # the first call builds the function
 print((len(sys.argv) - 4) / (time.perf_counter() - started), file=sys.stderr)
 """
+
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Installed programs have their bytecode."""
 
 
 def main() -> None:
@@ -101,7 +104,7 @@ class Bench:
         photo = str(photos[0])
         python, size = sys.executable, str(self.size)
         self.commands = {
-            "dogvscat predict": [python, "-m", "dogvscat", "predict", "--model", str(bundle), photo],
+            "dogvscat predict": [str(Path(python).with_name("dogvscat")), "predict", "--model", str(bundle), photo],
             "bare script": [python, str(self.bare), str(bundle / "model.onnx"), photo, size],
             "the Keras way": [python, str(self.keras), str(self.keras_model), size, photo],
         }
@@ -209,13 +212,17 @@ def _save_keras(bundle: Path, file: Path) -> None:
 def _run(command: list[str]) -> tuple[float, float]:
     """Seconds from start to end of a process, and the most memory it had, in MB."""
     started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, env=_ENVIRONMENT) as process,
+    ):
         answer = process.stdout.read() if process.stdout else b""
         _, status, usage = os.wait4(process.pid, 0)
         elapsed = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode or not answer:
-        raise RuntimeError(f"{' '.join(command)} failed")
+        said.seek(0)
+        if process.returncode or not answer:
+            raise RuntimeError(f"{' '.join(command)} failed: {said.read().decode()}")
     return elapsed, usage.ru_maxrss / 1024
 
 
