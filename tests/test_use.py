@@ -3,18 +3,25 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from PIL import Image
 
 PAGE = (Path(__file__).parent.parent / "docs" / "use.md").read_text(encoding="utf-8")
-COMMANDS = [line[2:] for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+LINES = [line[2:] for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+SERVING = [line for line in LINES if line.startswith("dogvscat serve")]
+ASKING = [line for line in LINES if line.startswith("curl")]
+COMMANDS = [line for line in LINES if line not in {*SERVING, *ASKING}]
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+ADDRESS = "http://127.0.0.1:8000"
 EXPECTED_CODES = {"dogvscat predict photos/ broken.jpg missing.jpg": 3}
 
 Shell = Callable[[str], subprocess.CompletedProcess[str]]
@@ -65,6 +72,8 @@ def test_a_command_does_what_it_says(shell: Shell, desk: Path, command: str) -> 
         assert (desk / command.split()[-1]).stat().st_size > 500
         again = shell(command)
         assert "12 photos have their answers" in again.stderr
+    elif "export" in command:
+        assert (desk / command.split()[-1] / "model.onnx").is_file()
     elif "--out why/" in command:
         assert list((desk / "why").glob("*-explained.jpg"))
         assert bool(list((desk / "why").glob("*/00-filters.png"))) == ("--layers" in command)
@@ -75,8 +84,9 @@ def test_a_command_does_what_it_says(shell: Shell, desk: Path, command: str) -> 
 
 
 def test_the_programs_run_one_after_the_other(desk: Path) -> None:
+    programs = [program for program in PROGRAMS if ADDRESS not in program]
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "\n".join(PROGRAMS)],
+        [sys.executable, "-W", "error", "-c", "\n".join(programs)],
         cwd=desk,
         capture_output=True,
         text=True,
@@ -96,6 +106,58 @@ def test_the_programs_run_one_after_the_other(desk: Path) -> None:
         assert heat.size == photo.size
 
 
-def test_the_page_has_examples_of_both_kinds() -> None:
-    assert len(COMMANDS) >= 11
-    assert len(PROGRAMS) >= 4
+@contextmanager
+def serving(command: str, desk: Path) -> Iterator[str]:
+    """The address of a service that a line of the page starts, at a port that is free; it must end well."""
+    arguments = [*shlex.split(command)[1:], "--port", "0"]
+    with (
+        (desk / "log.txt").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "dogvscat", *arguments], cwd=desk, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
+        assert process.wait(timeout=60) == 0, (desk / "log.txt").read_text()
+
+
+@pytest.mark.parametrize("command", SERVING)
+def test_a_service_that_the_page_starts_answers(desk: Path, command: str) -> None:
+    with serving(command, desk) as address, urlopen(f"{address}/v2/health/ready") as response:
+        assert response.status == 200
+
+
+def test_what_the_page_asks_a_service_is_answered_as_it_says(desk: Path, shell: Shell) -> None:
+    with serving("dogvscat serve", desk) as address:
+        answers = {}
+        for command in ASKING:
+            done = shell(command.replace(ADDRESS, address).replace("curl", "curl --silent --show-error", 1))
+            assert done.returncode == 0, done.stderr
+            path = command.split("127.0.0.1:8000")[1].rstrip("'")
+            answers[command] = done.stdout if path == "/metrics" else json.loads(done.stdout)
+        program = "\n".join(program for program in PROGRAMS if ADDRESS in program).replace(ADDRESS, address)
+        done = subprocess.run([sys.executable, "-c", program], cwd=desk, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    one, form, explained, model, openapi, metrics, ready, named, refused = answers.values()
+    (alone,) = one["predictions"]
+    assert (alone["name"], set(alone["probabilities"])) == ("picture", {"cat", "dog"})
+    photo, broken = form["predictions"]
+    assert photo == {**alone, "name": "photo.jpg"}
+    assert broken["error"]["code"] == "unsupported_format"
+    assert explained["predictions"][0]["heat_map"].startswith("data:image/png;base64,")
+    assert model["name"] == named["name"] == "best"
+    assert "/api/v1/predict" in openapi["paths"]
+    assert "# HELP" in metrics
+    assert ready["ready"] is True
+    assert (refused["status"], refused["code"]) == (415, "unsupported_format")
+    assert done.stdout.split() == ["photo.jpg", photo["label"], str(photo["probabilities"]["dog"])]
+
+
+def test_the_page_has_examples_of_all_kinds() -> None:
+    assert len(COMMANDS) >= 13
+    assert len(PROGRAMS) >= 5
+    assert len(SERVING) >= 3
+    assert len(ASKING) >= 9

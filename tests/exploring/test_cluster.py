@@ -84,7 +84,7 @@ class TwoNodes:
     home: str
 
     def kill_second(self, trainings: Path) -> None:
-        """SIGKILL to the second node and to a training of its own that is not finished; a new node follows. Only once."""
+        """SIGKILL to the second node and to an unfinished training of its own; a new node follows. Only once."""
         held = self._held(trainings, lambda worker: parent_of(worker) == self.second)
         for process in (self.second, held):
             os.kill(process, signal.SIGKILL)
@@ -97,7 +97,7 @@ class TwoNodes:
         os.kill(self._held(trainings, lambda worker: True), signal.SIGKILL)
 
     def _held(self, trainings: Path, wanted: Callable[[int], bool]) -> int:
-        """A worker stopped before its result was there: a small training may end between being seen and being killed."""
+        """A worker stopped before its result was there: a small training may end while it is looked for."""
         held: list[int] = []
 
         def holds_one() -> bool:
