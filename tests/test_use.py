@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -132,7 +133,7 @@ def test_a_service_that_the_page_starts_answers(desk: Path, command: str) -> Non
 
 def test_what_the_page_asks_a_service_is_answered_as_it_says(desk: Path, shell: Shell) -> None:
     with serving("dogvscat serve", desk) as address:
-        answers = {}
+        answers: dict[str, Any] = {}
         for command in ASKING:
             done = shell(command.replace(ADDRESS, address).replace("curl", "curl --silent --show-error", 1))
             assert done.returncode == 0, done.stderr
