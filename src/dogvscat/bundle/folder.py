@@ -1,6 +1,7 @@
 """Bundles on disk: found by a run folder, a bundle folder or nothing at all, and verified file by file before use."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +63,11 @@ def load_bundle(model: Path | None = None) -> Bundle:
     """
     folder = find_bundle(model)
     card, digest = parse_card(folder)
-    for name in card.files:
-        data = read_verified(folder, card, name)
-        if name == MODEL_FILE:
-            graph = data
-    return Bundle(folder, card, digest, graph)
+    with ThreadPoolExecutor(2) as pool:  # the graph and the weights are large
+        contents = dict(
+            zip(card.files, pool.map(lambda name: read_verified(folder, card, name), card.files), strict=True)
+        )
+    return Bundle(folder, card, digest, contents[MODEL_FILE])
 
 
 def read_verified(folder: Path, card: Card, name: str) -> bytes:
