@@ -55,6 +55,13 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
         find_bundle(tmp_path / ("a" * 5000))
 
 
+def test_an_export_is_told_from_a_bundle(tmp_path: Path) -> None:
+    (tmp_path / "preprocessing.json").write_text("{}")
+    with pytest.raises(ModelError, match="holds no bundle") as caught:
+        find_bundle(tmp_path)
+    assert "It is an export" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("name", FILES)
 def test_a_flipped_byte_is_found_wherever_it_is(bundle: Path, name: str, share: float) -> None:

@@ -144,6 +144,12 @@ def test_what_is_no_photo_fails_in_its_place(predictor: Predictor) -> None:
     assert answers[2].message.startswith("is of type NoneType, expected a path, bytes, a Pillow image or an array")
 
 
+@pytest.mark.parametrize("photo", ["photo.jpg", Path("photo.jpg"), b"photo", Image.new("RGB", (1, 1))])
+def test_one_photo_instead_of_several_is_refused_not_taken_apart(predictor: Predictor, photo: Any) -> None:
+    with pytest.raises(TypeError, match=r"expected several photos, received one .*: give a list, \[photo\]"):
+        predictor.predict(photo)
+
+
 def test_decoded_pictures_are_answered_under_their_names(predictor: Predictor) -> None:
     pixels = np.stack([decode(png(colour), "", 32) for colour in COLOURS])
     answers = predictor.answer(pixels, list("abcde"))

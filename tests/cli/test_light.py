@@ -134,7 +134,7 @@ def test_a_damaged_checkpoint_is_told_of_before_keras_loads(tmp_path: Path, quic
         ("audit {photos} --fail-on neither_suspect", 2, "error: neither_suspect is looked for with --labels only"),
         ("train --resume run --relabel x.csv", 2, "error: --resume needs nothing else: photos, --config, --relabel"),
         ("audit {photos} --fail-on blurry", 2, "error: there is no kind of issue 'blurry', expected any or one of"),
-        ("predict nothing.jpg", 3, "error: nothing.jpg: there is no such file\n1 of 1 photos could not be used"),
+        ("predict nothing.jpg", 3, "error: nothing.jpg: there is no such file\n1 of 1 photo could not be used"),
         ("audit nothing", 3, "error: cannot open nothing: No such file or directory"),
         ("predict {photo} --model nothing", 4, "error: nothing does not exist"),
         ("sample {photos}", 1, "is not empty"),

@@ -11,12 +11,11 @@ from typing import Any
 
 from dogvscat import __version__
 from dogvscat.bundle.card import Card
-from dogvscat.bundle.folder import Bundle
+from dogvscat.bundle.folder import PREPROCESSING_FILE, Bundle
 from dogvscat.bundle.formats import FORMATS, Conversion
 from dogvscat.bundle.parity import Parity
 from dogvscat.printable import printable
 
-PREPROCESSING_FILE = "preprocessing.json"
 README_FILE = "README.md"
 MADE_BY = "dogvscat export"
 

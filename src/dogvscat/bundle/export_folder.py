@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dogvscat import writing
-from dogvscat.bundle.describing import MADE_BY, PREPROCESSING_FILE, describe
-from dogvscat.bundle.folder import Bundle
+from dogvscat.bundle.describing import MADE_BY, describe
+from dogvscat.bundle.folder import PREPROCESSING_FILE, Bundle
 from dogvscat.bundle.formats import Conversion
 from dogvscat.bundle.parity import Parity, ParityPictures, check_parity, golden_files
 from dogvscat.errors import UsageError

@@ -16,6 +16,9 @@ SHIPPED = MODELS / "best"
 RUN_BUNDLE = "bundle"
 """Name of the bundle's folder inside a run folder."""
 
+PREPROCESSING_FILE = "preprocessing.json"
+"""What an export has instead of a card."""
+
 _MOST_BYTES = 512 * 1024 * 1024
 
 
@@ -45,11 +48,14 @@ def find_bundle(model: Path | None = None) -> Path:
                 return candidate
         what = "holds no bundle" if folder.exists() else "does not exist"
         unfinished = (folder / "config.toml").is_file()
+        exported = (folder / PREPROCESSING_FILE).is_file()
     except OSError as error:
         raise ModelError(f"{folder} cannot be opened: {error.strerror}") from None
     if model is None:
         raise ModelError("this installation ships no bundle", hint="Train one: dogvscat train PHOTOS")
-    hint = "Give a run folder with a finished training, or a bundle folder with card.json and model.onnx."
+    hint = "Give a run folder with a finished training, a bundle folder with card.json and model.onnx, or `best`."
+    if exported:
+        hint = "It is an export, made for other programs; give the run folder or bundle that it was made from."
     if unfinished:
         hint = f"This training is not finished; go on with: dogvscat train --resume {folder}"
     raise ModelError(f"{folder} {what}", hint=hint)

@@ -151,7 +151,11 @@ class Predictor:
         return run_activation(self._session, pixels)
 
     def predict(self, photos: Iterable[Photo]) -> list[Prediction | Failure]:
-        """The answers for some photos, in order; a photo that cannot be used has a `Failure` in its place."""
+        """The answers for some photos, in order; a photo that cannot be used has a `Failure` in its place.
+
+        Raises:
+            TypeError: if it is given one photo instead of several.
+        """
         return list(self.stream(photos))
 
     def stream(self, photos: Iterable[Photo]) -> Iterator[Prediction | Failure]:
@@ -159,6 +163,8 @@ class Predictor:
 
         Photos are taken ahead of the answers, a few batches for each thread.
         """
+        if isinstance(photos, str | bytes | os.PathLike | Image.Image):
+            raise TypeError(f"expected several photos, received one {type(photos).__name__}: give a list, [photo]")
         numbered = enumerate(photos)
         batches = iter(lambda: list(itertools.islice(numbered, BATCH_SIZE)), [])
         pool = ThreadPoolExecutor(self.threads)

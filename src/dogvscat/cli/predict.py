@@ -16,6 +16,7 @@ from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.cli.speaking import flush, say, show, show_json
 from dogvscat.errors import DataError, UsageError
 from dogvscat.labels import NEITHER
+from dogvscat.printable import counted
 
 if TYPE_CHECKING:
     from dogvscat.bundle.predictor import Failure, Prediction, Predictor
@@ -97,7 +98,7 @@ def _write_answers(predictor: Predictor, answering: Answering, arguments: PhotoA
             results.write(answer)
         results.finish()
     counts = ", ".join(f"{count:,} {label}" for label, count in sorted(results.labels.items()))
-    say(f"{out} has {results.labels.total():,} answers: {counts}." if counts else f"{out} has no answers.")
+    say(f"{out} has {counted(results.labels.total(), 'answer')}: {counts}." if counts else f"{out} has no answers.")
     return results.labels
 
 
@@ -130,10 +131,12 @@ def sum_up(arguments: PhotoArguments, labels: Counter[str]) -> int:
         DataError: if there was no photo at all.
     """
     if arguments.skipped:
-        say(f"{arguments.skipped} files of other kinds were skipped")
+        were = "was" if arguments.skipped == 1 else "were"
+        say(f"{counted(arguments.skipped, 'file')} not named like a photo {were} skipped")
     if not labels.total():
-        raise DataError("there is no photo there", hint="Name photos or folders with photos.")
+        where = ", ".join(arguments.arguments[:3]) + ", ..." * (len(arguments.arguments) > 3)
+        raise DataError(f"there is no photo in {where}", hint="Name photos or folders with photos.")
     if labels["error"]:
-        say(f"{labels['error']} of {labels.total()} photos could not be used")
+        say(f"{labels['error']} of {counted(labels.total(), 'photo')} could not be used")
         return DataError.exit_code
     return 0

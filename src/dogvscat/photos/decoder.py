@@ -268,4 +268,6 @@ def _not_a_photo(data: bytes, path: str) -> ImageError:
         hint = "Convert it to JPEG first; iPhones do so with Settings > Camera > Formats > Most Compatible."
         return ImageError(path, "unsupported_format", "is a HEIC picture, which is not read", hint=hint)
     hint = f"Photos may be {', '.join(FORMATS)}."
+    if data.startswith(b"PK\x03\x04"):
+        hint = "It is an archive: unpack it first, and name the folder."
     return ImageError(path, "unsupported_format", "is not a picture of a known format", hint=hint)
