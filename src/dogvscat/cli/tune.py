@@ -70,16 +70,17 @@ def command(
     if best is None:
         raise UsageError("no trial was finished in that time", hint="Give more --timeout; the same command goes on.")
     found, trial = best_figure(study), study.best_trial
+    settings = {key: search.space.space[key].value(param) for key, param in trial.params.items()}
     note = trial.user_attrs.get("note")
     if as_json:
         figures = {"validation_accuracy": found.value, "low": found.low, "high": found.high, "n": found.n, "note": note}
-        show_json(figures | {"trial": trial.number, "settings": trial.params, "trials": len(study.trials)})
+        show_json(figures | {"trial": trial.number, "settings": settings, "trials": len(study.trials)})
     else:
         if note:
             say(f"note: {note}")
         judged = f" on {found.n:,} validation pictures" if found.n else ""
         show(f"best: {as_percent(found)}{judged}, in trial {trial.number}")
-        for key, value in trial.params.items():
+        for key, value in settings.items():
             show(f"  {key} = {value}")
         say("That is the best of many on the pictures that chose it: confirm it with other seeds, for example")
         say(f"dogvscat train {photos} --recipe {out}/best.toml --set data.train_subset=0 --seed 1")

@@ -50,11 +50,18 @@ class Dimension(BaseModel):
             raise ValueError(f"a logarithmic scale begins above 0, received low = {self.low}")
         return self
 
+    @property
+    def _texts(self) -> list[str]:
+        return [toml_value(choice) for choice in self.choices]  # Optuna keeps words and numbers alone
+
+    def value(self, param: Any) -> Any:
+        """The value that a parameter in the storage stands for."""
+        return self.choices[self._texts.index(param)] if self.choices else param
+
     def suggest(self, trial: Trial, key: str) -> Any:
         """A value for a trial."""
         if self.low is None or self.high is None:
-            texts = [toml_value(choice) for choice in self.choices]  # Optuna keeps words and numbers alone
-            return self.choices[texts.index(trial.suggest_categorical(key, texts))]
+            return self.value(trial.suggest_categorical(key, self._texts))
         if isinstance(self.low, int) and isinstance(self.high, int):
             return trial.suggest_int(key, self.low, self.high, log=self.log, step=int(self.step or 1))
         return trial.suggest_float(key, self.low, self.high, log=self.log, step=self.step)
