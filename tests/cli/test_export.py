@@ -91,7 +91,7 @@ def test_the_documented_preparation_is_the_decoders(exported: dict[str, str], fo
     names: dict[str, Callable[..., np.ndarray]] = {}
     exec(BLOCKS[0], names)  # our own document
     ours = names["pixels_of"](folder / "photo.jpg", folder / "exported/onnx")
-    np.testing.assert_array_equal(ours[0], decode_photo(folder / "photo.jpg", 160))
+    np.testing.assert_array_equal(ours[0], decode_photo(folder / "photo.jpg", Predictor.load().card.image_size))
 
 
 def test_json_says_where_and_how_exactly(dogvscat: Dogvscat, untouched_bundle: Path, tmp_path: Path) -> None:

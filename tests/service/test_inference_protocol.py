@@ -124,10 +124,11 @@ def test_answers_for_tensors(infer: Callable[..., Any]) -> None:
 
 
 def test_a_network_that_tells_neither_says_so(best, drawn: list[bytes]) -> None:
-    pixels = np.stack([decode(picture, "drawn", 160) for picture in drawn])
+    predictor = Predictor.load()
+    pixels = np.stack([decode(picture, "drawn", predictor.card.image_size) for picture in drawn])
     response = best.client.post("/v2/models/best/infer", json=request(pixels))
     outputs = {output["name"]: output["data"] for output in check(response.json(), "inference_response")["outputs"]}
-    expected = Predictor.load().answer(pixels, ["", "", "", ""])
+    expected = predictor.answer(pixels, ["", "", "", ""])
     assert outputs["label"] == [prediction.label for prediction in expected]
     assert outputs["neither"] == pytest.approx([prediction.neither for prediction in expected], abs=1e-4)
 

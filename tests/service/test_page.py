@@ -14,6 +14,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
+from dogvscat.bundle.predictor import Predictor
+
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 BRING = """
 const [name, kind, data, event] = arguments;
@@ -108,8 +110,8 @@ def test_a_dropped_photograph_is_answered_and_explained(page: Page, best, photog
     page.open(best.url)
     photo = photographs[-1].read_bytes()
     page.bring(photo, "rex.jpg")
-    (card,) = page.cards(1)
-    expected = best.predict(photo).json()["predictions"][0]
+    (answer,) = page.cards(1)
+    expected, card = best.predict(photo).json()["predictions"][0], Predictor.load().card
     words = {"cat": "a cat", "dog": "a dog", "unsure": "Not sure"}[expected["label"]]
     assert words in page.text(".verdict")
     shares = f"cat {100 * expected['probabilities']['cat']:.1f} %\ndog {100 * expected['probabilities']['dog']:.1f} %"
@@ -120,14 +122,14 @@ def test_a_dropped_photograph_is_answered_and_explained(page: Page, best, photog
     assert not heat.is_displayed()
     toggle.click()
     page.wait(lambda: toggle.get_attribute("aria-pressed") == "true")
-    page.wait(lambda: page.browser.execute_script("return arguments[0].naturalWidth", heat) == 160)
+    page.wait(lambda: page.browser.execute_script("return arguments[0].naturalWidth", heat) == card.image_size)
     assert heat.is_displayed()
     assert heat.rect == page.one(".picture").rect  # it lies exactly over the photo
-    nearer = "a dog" if expected["probabilities"]["dog"] >= 0.5937 else "a cat"  # the card's threshold
+    nearer = "a dog" if expected["probabilities"]["dog"] >= card.threshold else "a cat"
     assert page.text(".legend") == f"Bright places spoke most for {nearer}."
     toggle.click()
     assert not heat.is_displayed()
-    assert card.get_attribute("data-answer") in ("negative", "positive", "unsure")
+    assert answer.get_attribute("data-answer") in ("negative", "positive", "unsure")
 
 
 def test_the_panel_has_the_model_cards_figures(page: Page, best) -> None:
