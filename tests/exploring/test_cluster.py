@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ import optuna
 import pytest
 
 from dogvscat.exploring.cell import CellResult
-from dogvscat.exploring.study import FinishedCell, Study, _next_cell
-from dogvscat.exploring.study_plan import PlannedCell, StudyPlan, plan_cells
+from dogvscat.exploring.executor import Job
+from dogvscat.exploring.study import FinishedCell, Study, _next_cell, _Running
+from dogvscat.exploring.study_plan import PlannedCell, StudyPlan, load_plan, plan_cells
+from dogvscat.exploring.study_time import BaseTiming
 
 pytest.importorskip("ray", reason="needs the extra cluster")
 
@@ -385,6 +388,41 @@ def test_with_several_under_way_everything_is_begun_once_before_anything_twice()
     assert order[3] == ("", 2)
     assert set(order) == {(cell.treatment.value, cell.seed) for cell in cells}
     assert len(order) == len(cells)
+
+
+@dataclass
+class FinishingTogether:
+    """An executor whose trainings all end before the first is fetched; they find what they found in another folder."""
+
+    found: Path
+    jobs: list[Job] = field(default_factory=list)
+    spread = True
+
+    def has_room(self, threads: int) -> bool:
+        return len(self.jobs) < 2
+
+    def start(self, job: Job) -> None:
+        self.jobs.append(job)
+
+    def wait(self) -> tuple[Job, Any]:
+        for job in self.jobs:
+            shutil.copytree(self.found / job.folder.name, job.folder, dirs_exist_ok=True)
+        job = self.jobs.pop(0)
+        return job, job.work()
+
+
+def test_cells_that_end_at_the_same_moment_are_counted_one_by_one(local_study: Path, tmp_path: Path) -> None:
+    cells = plan_cells(load_plan(local_study / "study.toml"))
+    said: list[str] = []
+    timing = BaseTiming(cells[0].config, epoch_seconds=1.0, build_seconds=0.0, num_train=30, num_usable=30)
+    executor = FinishingTogether(local_study / "out" / "cells")
+    running = _Running(tmp_path, tmp_path, None, said.append, executor, Study(cells, []), timing, time.monotonic())
+    while running.begins_another() or running.under_way:
+        while running.begins_another():
+            pass
+        running.finish_one()
+    assert [line[:11] for line in said if line.startswith("cell")] == [f"cell {n} of 6" for n in range(1, 7)]
+    assert rows_of(tmp_path / "study.csv") == rows_of(local_study / "out" / "study.csv")
 
 
 def test_what_is_under_way_makes_its_treatment_more_certain() -> None:

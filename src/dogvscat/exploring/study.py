@@ -157,8 +157,14 @@ class _Running:
             f"  {which}validation {result.validation_accuracy:.2%}, training {result.training_accuracy:.2%}, "
             f"{result.epochs} epochs, {result.seconds:.0f} s"
         )
-        self.study = read_study(self.study.planned, self.folder)
+        self.study = self._settled()
         write_table(table, self.study)
+
+    def _settled(self) -> Study:
+        """What is finished, without cells whose result lies there already but is still waited for."""
+        under_way = {cell.name for cell in self.under_way.values()}
+        study = read_study(self.study.planned, self.folder)
+        return Study(study.planned, [done for done in study.finished if done.cell.name not in under_way])
 
     def _in_budget(self, expected: float) -> bool:
         spent = time.monotonic() - self.started
