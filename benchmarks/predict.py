@@ -2,11 +2,12 @@
 
     python benchmarks/predict.py PHOTOS --out FILE.md [--model RUN] [--rounds 7] [--files 2000] [--memory-files 100000]
 
-Three tables. *Cold*: from starting a process to the answer about one photo: `dogvscat predict`, a script of NumPy,
+Four tables. *Cold*: from starting a process to the answer about one photo: `dogvscat predict`, a script of NumPy,
 Pillow and ONNX Runtime that does the same without any check, and the Keras way (`load_model`, `load_img`, `predict`)
-with the same network, in turns. *Folder*: photos of 500 x 375 pixels, made of PHOTOS; the goal is 90 % of what decoding
-alone (D files a second) and the network alone (N) allow together, 1 / (1 / D + 1 / N), and 5 times the Keras loop.
-*Memory*: resident memory of `predict` after a tenth of very many photos, and near the end.
+with the same network, in turns. *One*: the network alone on a batch of one. *Folder*: photos of 500 x 375 pixels, made
+of PHOTOS; the goal is 90 % of what decoding alone (D files a second) and the network alone (N) allow together,
+1 / (1 / D + 1 / N), and 5 times the Keras loop. *Memory*: resident memory of `predict` after a tenth of very many
+photos, and near the end.
 """
 
 import argparse
@@ -81,7 +82,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), arguments.model, list(_camera_like(arguments.photos, Path(folder))))
-        lines = [*bench.cold(arguments.rounds), "", *bench.folder_of_photos(arguments.files, arguments.rounds)]
+        lines = [*bench.cold(arguments.rounds), "", *bench.one_at_a_time(), ""]
+        lines += bench.folder_of_photos(arguments.files, arguments.rounds)
         lines += ["", *bench.memory(arguments.memory_files)] if arguments.memory_files else []
     text = "\n".join(lines) + "\n"
     print(text)
@@ -89,7 +91,7 @@ def main() -> None:
 
 
 class Bench:
-    """A model, photos, and the three measurements."""
+    """A model, photos, and the measurements."""
 
     def __init__(self, scratch: Path, model: Path | None, photos: list[Path]) -> None:
         self.scratch, self.photos = scratch, photos
@@ -124,6 +126,19 @@ class Bench:
             middle = statistics.median(values)
             relation = "" if name == "dogvscat predict" else f"{ours / middle:.2f} times as long"
             yield f"| {name} | {middle:.3f} | {min(values):.3f} | {relation} | {memory[name]:.0f} |"
+
+    def one_at_a_time(self, rounds: int = 200) -> Iterator[str]:
+        """Milliseconds of the network alone on one decoded picture, with all threads."""
+        pixels = self._decoded(self.photos[:1])
+        milliseconds = []
+        for _ in range(rounds + 20):
+            started = time.perf_counter()
+            self.predictor.logits(pixels)
+            milliseconds.append(1000 * (time.perf_counter() - started))
+        tenth, middle, last_tenth = np.percentile(milliseconds[20:], [10, 50, 90])
+        yield f"| network alone, a batch of one, median of {rounds} | ms | tenth and ninetieth percentile |"
+        yield "|---|---|---|"
+        yield f"| {self.size} px, {self.predictor.threads} threads | {middle:.1f} | {tenth:.1f}, {last_tenth:.1f} |"
 
     def folder_of_photos(self, num_files: int, rounds: int) -> Iterator[str]:
         """Files a second: decoding alone, the network alone, both as we do it, the Keras loop."""

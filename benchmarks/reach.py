@@ -224,8 +224,9 @@ def print_table(courses: list[Course]) -> None:
 
 
 def draw_courses(path: Path, courses: list[Course]) -> None:
-    """Validation accuracy of every recipe over the minutes since its cold start."""
-    from matplotlib.ticker import PercentFormatter
+    """Validation accuracy of every recipe over the minutes since its cold start, so that each halving of the mistakes
+    and each doubling of the time takes the same room."""
+    from matplotlib.ticker import NullLocator, PercentFormatter
 
     from dogvscat.judging.figure_style import drawing
 
@@ -233,9 +234,14 @@ def draw_courses(path: Path, courses: list[Course]) -> None:
         axes = figure.subplots()
         for course in courses:
             axes.plot(course.minutes, course.accuracy, marker=".", label=course.measured["recipe"])
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("Minutes since a cold start")
+        axes.set_yscale("logit")
+        axes.set_yticks([0.5, 0.6, 0.7, 0.8, 0.88, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99])
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_ylabel("Validation accuracy")
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.legend(loc="lower right")
 
 
