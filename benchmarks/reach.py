@@ -13,7 +13,6 @@ import csv
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -22,12 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from step import FLOPS_PER_MAC, forward_macs, rates  # beside this file
 
-FLOPS_PER_MAC = 6
-"""Of training: forward, and twice that backward; two to a multiplication with its addition."""
 ACCURACIES = (0.88, 0.93, 0.95, 0.96)
-_MATRIX = 2048
-_TIMED_STEPS = 30
 
 
 def main() -> None:
@@ -99,52 +95,6 @@ class _Cold:
     def read(self) -> dict[str, float]:
         """What was written."""
         return json.loads(self._file.read_text(encoding="utf-8"))
-
-
-def forward_macs(network, image_size: int) -> int:
-    """Multiplications of convolutions and dense layers for one picture, counted from the network's shapes."""
-    from keras import layers
-
-    from dogvscat.learning.networks import build_network
-
-    total = 0
-    for layer in build_network(network, image_size).layers:
-        if isinstance(layer, layers.Conv2D):
-            total += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
-        elif isinstance(layer, layers.Dense):
-            total += int(np.prod(layer.kernel.shape))
-    return total
-
-
-def rates(config, image_size: int) -> dict[str, float]:
-    """Pictures a second of the training step on one fixed batch, and float32 GFLOP/s of a matrix product, in turns."""
-    from dogvscat.learning.networks import build_network
-    from dogvscat.learning.optimizers import compile_network
-
-    size = image_size if config.network.name == "plain" else None
-    model = build_network(config.network, size, precision=config.training.precision)
-    compile_network(model, config.training)
-    rng, count = np.random.default_rng(0), config.training.batch_size
-    pixels = rng.integers(0, 256, (count, image_size, image_size, 3), dtype=np.uint8)
-    y_true = rng.integers(0, 2, (count, 1)).astype(np.float32)
-    model.train_on_batch(pixels, y_true)  # compiles
-    _matmul_gflops()
-    steps, products = [], []
-    for _ in range(_TIMED_STEPS):
-        begun = time.perf_counter()
-        model.train_on_batch(pixels, y_true)
-        steps.append(time.perf_counter() - begun)
-        products.append(_matmul_gflops())
-    return {"pictures_per_second": count / statistics.median(steps), "matmul_gflops": statistics.median(products)}
-
-
-def _matmul_gflops() -> float:
-    import keras
-
-    matrix = keras.ops.ones((_MATRIX, _MATRIX))
-    begun = time.perf_counter()
-    np.asarray(keras.ops.matmul(matrix, matrix))
-    return 2 * _MATRIX**3 / (time.perf_counter() - begun) / 1e9
 
 
 @dataclass(frozen=True)

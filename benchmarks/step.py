@@ -1,0 +1,98 @@
+"""How fast is one training step, and how much of what this machine can do?
+
+    python benchmarks/step.py --recipe fast --sizes 64 96 128 [--set training.batch_size=64] [--threads 1]
+
+The step of a recipe on a fixed batch, in turns with a float32 matrix product by the same library in the same process.
+`KERAS_BACKEND=jax` or `torch` measures those instead of TensorFlow. Prints a row of a table for each size. Leave the
+machine alone meanwhile.
+"""
+
+import argparse
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from dogvscat.config import Config, NetworkConfig
+
+FLOPS_PER_MAC = 6
+"""Of training: forward, and twice that backward; two to a multiplication with its addition."""
+_MATRIX = 2048
+_TIMED_STEPS = 30
+
+
+def main() -> None:
+    """Measure every size and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", default="fast")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[64, 96, 128])
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    arguments = parser.parse_args()
+    from dogvscat.learning.backend import prepare_backend
+    from dogvscat.settings import resolve_config
+
+    threads = prepare_backend(arguments.threads)
+    config = resolve_config(arguments.recipe, None, arguments.settings)
+    import keras
+
+    print("| recipe | backend | threads | batch | px | pictures/s | GFLOP/s | share of the float32 matrix product |")
+    print("|---|---|---|---|---|---|---|---|")
+    for size in arguments.sizes:
+        rate = rates(config, size)
+        gflops = rate["pictures_per_second"] * FLOPS_PER_MAC * forward_macs(config.network, size) / 1e9
+        cells = [arguments.recipe, keras.backend.backend(), str(threads), str(config.training.batch_size), str(size)]
+        cells += [f"{rate['pictures_per_second']:.0f}", f"{gflops:.0f}", f"{gflops / rate['matmul_gflops']:.0%}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def forward_macs(network: "NetworkConfig", image_size: int) -> int:
+    """Multiplications of convolutions and dense layers for one picture, counted from the network's shapes."""
+    from keras import layers
+
+    from dogvscat.learning.networks import build_network
+
+    total = 0
+    for layer in build_network(network, image_size).layers:
+        if isinstance(layer, layers.Conv2D):
+            total += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
+        elif isinstance(layer, layers.Dense):
+            total += int(np.prod(layer.kernel.shape))
+    return total
+
+
+def rates(config: "Config", image_size: int) -> dict[str, float]:
+    """Pictures a second of the training step on one fixed batch, and float32 GFLOP/s of a matrix product, in turns."""
+    from dogvscat.learning.networks import build_network
+    from dogvscat.learning.optimizers import compile_network
+
+    size = image_size if config.network.name == "plain" else None
+    model = build_network(config.network, size, precision=config.training.precision)
+    compile_network(model, config.training)
+    rng, count = np.random.default_rng(0), config.training.batch_size
+    pixels = rng.integers(0, 256, (count, image_size, image_size, 3), dtype=np.uint8)
+    y_true = rng.integers(0, 2, (count, 1)).astype(np.float32)
+    model.train_on_batch(pixels, y_true)  # compiles
+    _matmul_gflops()
+    steps, products = [], []
+    for _ in range(_TIMED_STEPS):
+        begun = time.perf_counter()
+        model.train_on_batch(pixels, y_true)
+        steps.append(time.perf_counter() - begun)
+        products.append(_matmul_gflops())
+    return {"pictures_per_second": count / statistics.median(steps), "matmul_gflops": statistics.median(products)}
+
+
+def _matmul_gflops() -> float:
+    import keras
+
+    matrix = keras.ops.ones((_MATRIX, _MATRIX))
+    begun = time.perf_counter()
+    keras.ops.convert_to_numpy(keras.ops.matmul(matrix, matrix))
+    return 2 * _MATRIX**3 / (time.perf_counter() - begun) / 1e9
+
+
+if __name__ == "__main__":
+    main()
