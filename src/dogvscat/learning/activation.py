@@ -6,6 +6,8 @@ alone. Source: Zhou et al., Learning deep features for discriminative localizati
 
 import keras
 
+from dogvscat.learning.networks import both_ways
+
 
 def inner_network(model: keras.Model) -> keras.Model:
     """The network itself, also of one that averages over flips."""
@@ -33,10 +35,10 @@ def with_activation(model: keras.Model) -> keras.Model | None:
     if network is model:
         return both
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
-    logits, activation = both(pixels)
-    mirrored_logits, mirrored = both(keras.ops.flip(pixels, axis=2))
+    columns, activation = both(both_ways(pixels))  # (2n, 1 or 2), (2n, height, width)
+    (logits, mirrored_logits), (seen, mirrored) = keras.ops.split(columns, 2), keras.ops.split(activation, 2)
     average = keras.layers.Average
     return keras.Model(
         pixels,
-        [average()([logits, mirrored_logits]), average()([activation, keras.ops.flip(mirrored, axis=2)])],
+        [average()([logits, mirrored_logits]), average()([seen, keras.ops.flip(mirrored, axis=2)])],
     )

@@ -45,8 +45,13 @@ def build_network(
 def averaged_over_flips(model: keras.Model) -> keras.Model:
     """The same network, answering with the mean of its logits for a picture and for its mirror image."""
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
-    logits = [model(pixels), model(keras.ops.flip(pixels, axis=2))]
-    return keras.Model(pixels, layers.Average(name="both_ways")(logits), name=f"{model.name}_averaged")
+    logits, mirrored = keras.ops.split(model(both_ways(pixels)), 2)  # (n, 1 or 2) each
+    return keras.Model(pixels, layers.Average(name="both_ways")([logits, mirrored]), name=f"{model.name}_averaged")
+
+
+def both_ways(pixels: keras.KerasTensor) -> keras.KerasTensor:
+    """Pictures, then their mirror images: (n, height, width, 3) to (2n, height, width, 3). Faster than one by one."""
+    return keras.ops.concatenate([pixels, keras.ops.flip(pixels, axis=2)])
 
 
 def _with_soft_colors(build: "_Layers", x: keras.KerasTensor) -> keras.KerasTensor:
@@ -147,6 +152,6 @@ class Brightness(layers.Layer):
     """Luma of red, green and blue, as JPEG has it: (n, height, width, 3) to (n, height, width, 1)."""
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        """The weighted sum."""
-        red, green, blue = (inputs[..., color : color + 1] for color in range(3))
-        return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+        """The weighted sum, as a convolution: single colours lie too far apart in memory to be fast."""
+        kernel = keras.ops.reshape(keras.ops.convert_to_tensor(LUMA, inputs.dtype), (1, 1, 3, 1))
+        return keras.ops.conv(inputs, kernel, padding="same")

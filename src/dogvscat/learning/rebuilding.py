@@ -17,10 +17,7 @@ from onnx import numpy_helper
 
 from dogvscat.bundle.folder import Bundle
 from dogvscat.errors import ModelError
-from dogvscat.learning.networks import LUMA, Brightness, averaged_over_flips, build_network
-
-_BRIGHTNESS = "brightness"
-"""The layer that has no weights in training, and constant ones as a layer of Keras'."""
+from dogvscat.learning.networks import Brightness, averaged_over_flips, build_network
 
 
 def rebuild_network(bundle: Bundle) -> keras.Model:
@@ -70,7 +67,7 @@ def _as_plain_layer(layer: layers.Layer) -> layers.Layer:
 
 def _set_weights(network: keras.Model, transforms: list[_Transform]) -> None:
     """Layers and transforms follow each other in the same order; shapes that do not fit are another network's."""
-    weighty = [layer for layer in network.layers if layer.weights and layer.name != _BRIGHTNESS]
+    weighty = [layer for layer in network.layers if layer.weights]
     normalizations = [layer for layer in weighty if isinstance(layer, layers.BatchNormalization)]
     linear = [layer for layer in weighty if layer not in normalizations]
     if len(linear) != len(transforms):
@@ -78,8 +75,6 @@ def _set_weights(network: keras.Model, transforms: list[_Transform]) -> None:
             f"the graph is not the network that the card describes: it has {len(transforms)} convolutions and "
             f"matrices, expected {len(linear)}"
         )
-    if _BRIGHTNESS in [layer.name for layer in network.layers]:
-        network.get_layer(_BRIGHTNESS).set_weights([np.reshape(LUMA, (1, 1, 3, 1))])
     try:
         for layer in weighty:
             if layer in linear:
