@@ -23,7 +23,7 @@ from dogvscat.judging.decision import Logits, sigmoid
 from dogvscat.labels import NEITHER, UNSURE
 from dogvscat.photos.decoder import decode, decode_array, decode_image, decode_photo
 
-BATCH_SIZE = 8
+BATCH_SIZE = 4
 """Photos at once: more are no faster, and take more memory."""
 GOLDEN_TOLERANCE = 1e-3
 """How far the probability of a golden picture may lie from the card's: other processors round differently."""

@@ -54,8 +54,8 @@ def protocol_routes(answering: Answering, model: str, model_version: str) -> API
         model_version: Its version in paths, where one is given.
     """
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    batch, size = answering.admission.limits.batch, answering.predictor.card.image_size
-    most_bytes = batch * size * size * 3 * _BYTES_A_NUMBER + 64 * 1024
+    most, size = answering.admission.limits.tensor_pictures, answering.predictor.card.image_size
+    most_bytes = most * size * size * 3 * _BYTES_A_NUMBER + 64 * 1024
 
     def check(name: str, version: str | None) -> None:
         if name != model or version not in (None, model_version):
@@ -92,7 +92,7 @@ def protocol_routes(answering: Answering, model: str, model_version: str) -> API
         check(name, version)
         answering.admission.check()
         body = await read_body(request, most_bytes)
-        asked, pixels = await answering.in_thread(_parsed, body, size, batch)
+        asked, pixels = await answering.in_thread(_parsed, body, size, most)
         outputs = _outputs(await answering.pixels(pixels), answering.predictor.card.class_names)
         if asked.outputs:
             outputs = [_named(outputs, wanted.name) for wanted in asked.outputs]

@@ -15,10 +15,12 @@ class Limits:
     """Of all requests that are not answered yet: the memory that bodies may take."""
     pictures: int = 64
     """In one request."""
+    tensor_pictures: int = 16
+    """In one request of the Open Inference Protocol, whose numbers are JSON and take much room."""
     waiting: int = 64
     """Pictures between the end of their body and their answer, over all requests: the queue."""
-    batch: int = 16
-    """Pictures that go through the network together, while more are waiting than it can take one by one."""
+    batch: int = 4
+    """Pictures that go through the network together while several wait: more are no faster, and take more memory."""
     answer_seconds: float = 10.0
     """From the end of a request's body to its answer."""
     body_seconds: float = 10.0
