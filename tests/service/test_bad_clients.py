@@ -15,7 +15,7 @@ HEAD = "POST /api/v1/predict HTTP/1.1\r\nHost: x\r\n"
 
 
 def test_slow_clients_are_cut_and_delay_nobody(linear, plain: Callable[..., bytes]) -> None:
-    """Forty headers and forty bodies at a byte in 0.7 s, so that none comes at the deadline, and ten who say nothing."""
+    """Forty headers and forty bodies at a byte in 0.7 s, so that none meets the deadline, and ten who say nothing."""
     cut: list[tuple[str, float, bytes]] = []
 
     async def crawl(kind: str, start: str) -> None:
