@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--neither", type=Path, help="photos of neither class")
+    parser.add_argument("--relabel", type=Path, help="corrections, as `audit --labels` writes them")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
     folders = []
@@ -38,7 +39,7 @@ def main() -> None:
         else:
             settings = [*arguments.settings, f"training.seed={seed}"]
             config = resolve_config(arguments.recipe, None, settings)
-            train(arguments.photos, config, folder, _say, neither=arguments.neither)
+            train(arguments.photos, config, folder, _say, arguments.relabel, arguments.neither)
     print_table(folders)
 
 

@@ -8,16 +8,22 @@ import pytest
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 
-_QUICK = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
+
+@pytest.fixture(scope="session")
+def quick() -> list[str]:
+    """Settings of a network that is trained in a moment."""
+    settings = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
+    return [f"--set={setting}" for setting in settings]
 
 
 @pytest.fixture(scope="session")
-def three_runs(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> list[Path]:
+def three_runs(
+    tmp_path_factory: pytest.TempPathFactory, quick: list[str], drawn_photos: Path, dogvscat: Dogvscat
+) -> list[Path]:
     """Do not change them: tests share them."""
     folder = tmp_path_factory.mktemp("compared") / "runs"
     runs = {"plain-1": ("--seed=1",), "plain-2": ("--seed=2",), "wide": ("--seed=1", "--set=network.dense_units=16")}
     for name, flags in runs.items():
-        settings = [f"--set={setting}" for setting in _QUICK]
-        done = dogvscat("train", drawn_photos, "--out", folder / name, *settings, *flags)
+        done = dogvscat("train", drawn_photos, "--out", folder / name, *quick, *flags)
         assert done.returncode == 0, done.stderr
     return [folder / name for name in runs]

@@ -1,6 +1,7 @@
 """`dogvscat compare` on real run folders."""
 
 import csv
+import hashlib
 import json
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from dogvscat.exploring.comparison import compare_runs
+from dogvscat.photos.manifest import load_manifest
+from dogvscat.photos.relabel import LEAVE_OUT, Correction, write_corrections
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -39,6 +42,21 @@ def test_seeds_alone_are_compared_with_each_other(three_runs: list[Path]) -> Non
     difference = comparison.differences[0]
     assert difference.only_first == sum(one[path] and not two[path] for path in one)
     assert difference.only_second == sum(two[path] and not one[path] for path in one)
+
+
+def test_learning_from_corrected_labels_is_another_side(
+    three_runs: list[Path], quick: list[str], drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    first = load_manifest(three_runs[0] / "manifest.csv").of_split("train")[0]
+    table = tmp_path / "relabel.csv"
+    write_corrections(table, [Correction(first.path, first.sha256, first.label, LEAVE_OUT, "")])
+    done = dogvscat("train", drawn_photos, *quick, "--seed=2", "--relabel", table, "--out", tmp_path / "corrected")
+    assert done.returncode == 0, done.stderr
+    comparison = compare_runs([three_runs[0], three_runs[1], tmp_path / "corrected"])
+    assert [len(side.runs) for side in comparison.sides] == [2, 1]
+    digest = hashlib.sha256(table.read_bytes()).hexdigest()[:16]
+    assert comparison.settings(comparison.sides[1]) == [("relabel_digest", "none", digest)]
+    assert not comparison.seeds_alone
 
 
 def test_the_page_stands_alone_and_the_figures_are_json(

@@ -1,7 +1,7 @@
 """Finished runs side by side: who is better, by how much, on which pictures."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,9 @@ from dogvscat.learning.run import Run
 from dogvscat.photos.manifest import Manifest
 from dogvscat.settings import changed, differences
 
+_BESIDE = ("relabel_digest", "neither_digest")
+"""What a run learned from beside the photos, as environment.json names it: corrections, and photos of neither."""
+
 
 @dataclass(frozen=True, eq=False)
 class JudgedRun:
@@ -23,13 +26,15 @@ class JudgedRun:
 
     run: Run
     config: Config
+    beside: Mapping[str, str]
+    """First digits of the digest of each of `_BESIDE`, `none` where there was nothing of the kind."""
     answers: Answers
     history: list[dict[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Runs with the same settings but for the seed."""
+    """Runs that differ in nothing but the seed."""
 
     name: str
     runs: list[JudgedRun]
@@ -76,8 +81,13 @@ class Comparison:
         return self.sides[0].runs[0].answers.paths
 
     def settings(self, side: Side) -> list[tuple[str, object, object]]:
-        """The settings in which a side differs from the first: key, the first's value, the side's."""
-        return differences(self.sides[0].runs[0].config, _unseeded(side.runs[0].config, self.sides[0].runs[0].config))
+        """In what a side differs from the first, settings and what was learned beside: key, the first's, the side's."""
+        first, other = self.sides[0].runs[0], side.runs[0]
+        beside = [(key, first.beside[key], other.beside[key]) for key in _BESIDE]
+        return [
+            *differences(first.config, _unseeded(other.config, first.config)),
+            *(row for row in beside if row[1] != row[2]),
+        ]
 
 
 def compare_runs(folders: Sequence[Path], split: str = "validation") -> Comparison:
@@ -117,7 +127,9 @@ def _judged(run: Run, split: str) -> JudgedRun:
     answers = read_predictions(run.predictions_file)
     if split not in answers:
         raise UsageError(f"{run.predictions_file} has no split {split!r}, it has {', '.join(answers)}")
-    return JudgedRun(run, config, answers[split], run.load_history())
+    environment = run.load_environment()
+    beside = {key: str(environment.get(key, "none"))[:16] for key in _BESIDE}
+    return JudgedRun(run, config, beside, answers[split], run.load_history())
 
 
 def _refuse_others(first: JudgedRun, other: JudgedRun, split: str) -> None:
@@ -144,15 +156,14 @@ def _in_order(run: JudgedRun, first: JudgedRun) -> JudgedRun:
     place = {path: index for index, path in enumerate(answers.paths)}
     order = np.array([place[path] for path in first.answers.paths])
     arrays = (array[order] for array in (answers.y_true, answers.y_prob, answers.y_pred, answers.unsure))
-    ordered = Answers(answers.split, answers.class_names, first.answers.paths, *arrays)
-    return JudgedRun(run.run, run.config, ordered, run.history)
+    return replace(run, answers=Answers(answers.split, answers.class_names, first.answers.paths, *arrays))
 
 
 def _sides(runs: Sequence[JudgedRun]) -> list[Side]:
     grouped: list[list[JudgedRun]] = []
     for run in runs:
         for members in grouped:
-            if _unseeded(run.config, members[0].config) == members[0].config:
+            if run.beside == members[0].beside and _unseeded(run.config, members[0].config) == members[0].config:
                 members.append(run)
                 break
         else:
