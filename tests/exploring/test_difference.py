@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from dogvscat.exploring.difference import headline, in_a_sentence, paired_difference
 
@@ -46,6 +47,13 @@ def test_a_difference_that_is_luck_says_how_many_pictures_would_show_it() -> Non
     sentence = in_a_sentence("a", "b", difference)
     assert sentence.startswith("b is right 0.40 points more often than a (95 %: -0.")
     assert "on 1,000 pictures the two cannot be told apart." in sentence
+
+
+def test_few_disagreements_are_never_told_to_suffice() -> None:
+    """Two to none: as uneven a count is clear from six to none on, which nine pictures show two at a time."""
+    difference = paired_difference(*answers(6, 0, 2, 1))
+    assert difference.pictures_needed() == 27
+    assert binomtest(5, 5).pvalue > 0.05 > binomtest(6, 6).pvalue
 
 
 def test_seeds_are_pooled_and_their_spread_widens_the_interval() -> None:

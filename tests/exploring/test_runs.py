@@ -21,6 +21,7 @@ def test_every_run_has_a_row_with_its_figures(three_runs: list[Path]) -> None:
     for row in rows:
         metrics = json.loads((Path(row.folder) / "metrics.json").read_text())
         assert row.validation_accuracy == metrics["validation"]["figures"]["accuracy"]["value"]
+        assert row.num_validation == metrics["validation"]["n"]
         assert (row.epochs, row.finished) == (2, True)
     assert [row.seed for row in sort_runs(rows, "seed", descending=True)] == [2, 1, 1]
 
@@ -48,7 +49,7 @@ def test_a_column_that_does_not_exist_suggests_the_nearest() -> None:
 def test_headers_of_the_table_are_columns_to_sort_by(three_runs: list[Path], dogvscat: Dogvscat) -> None:
     folder = three_runs[0].parent
     header = dogvscat("runs", folder).stdout.splitlines()[0].split()
-    assert header == ["run", "recipe", "seed", "epochs", "minutes", "validation", "training"]
+    assert header == ["run", "recipe", "seed", "epochs", "minutes", "validation", "n", "training"]
     rows, _ = find_runs(folder)
     for word in header:
         by_header = sort_runs(rows, word, descending=True)

@@ -6,6 +6,7 @@ import pytest
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
+from dogvscat.exploring.space import load_space
 from dogvscat.exploring.study_plan import STUDIES_FOLDER, StudyPlan, load_plan, plan_cells
 from dogvscat.settings import differences
 
@@ -86,6 +87,17 @@ def test_a_file_with_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None
         plan_cells(StudyPlan())
     with pytest.raises(ConfigError, match="no study ships for the recipe 'best'"):
         load_plan(None, "best")
+
+
+def test_a_study_and_a_search_space_are_told_apart(tmp_path: Path) -> None:
+    study, space = tmp_path / "study.toml", tmp_path / "space.toml"
+    study.write_text('seeds = [1]\n[settings]\n"network.dropout" = [0.0]\n')
+    space.write_text('[space]\n"network.dropout" = { low = 0.0, high = 0.6 }\n')
+    with pytest.raises(ConfigError, match="is a search space: it goes to `dogvscat tune --config`"):
+        load_plan(space)
+    with pytest.raises(ConfigError, match="is a study: it goes to `dogvscat study --config`"):
+        load_space(study, None)
+    assert list(load_plan(study).settings) == list(load_space(space, None).space) == ["network.dropout"]
 
 
 @pytest.mark.parametrize("name", [path.stem for path in STUDIES_FOLDER.glob("*.toml")])

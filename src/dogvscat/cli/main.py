@@ -116,8 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the results has seen enough
         return 1
     code = result if isinstance(result, int) else 0
-    if code == Interrupted.exit_code:
-        _report("stopped", None)
+    if code == Interrupted.exit_code:  # nothing went wrong: somebody pressed Ctrl-C
+        speaking.say("stopped")
     return code
 
 

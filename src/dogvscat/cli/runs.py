@@ -26,14 +26,14 @@ def command(
         raise DataError(f"there is no run in {folder}", hint="`dogvscat train PHOTOS` makes one.")
     if not as_json and rows:
         width = max(len(row.folder) for row in rows)
-        show(
-            f"{'run':<{width}}  {'recipe':<10} {'seed':>4}  {'epochs':>6}  {'minutes':>7}  {'validation':>10}  training"
-        )
+        figures = f"{'validation':>10} {'n':>6}  {'training':>8}"
+        show(f"{'run':<{width}}  {'recipe':<10} {'seed':>4}  {'epochs':>6}  {'minutes':>7}  {figures}")
         for row in rows:
             validation, training = map(_share, (row.validation_accuracy, row.training_accuracy))
             counted = f"{row.recipe:<10} {row.seed:>4}  {row.epochs:>6}  {row.minutes:>7.1f}"
             unfinished = "" if row.finished else "  not finished"
-            show(f"{row.folder:<{width}}  {counted}  {validation:>10}  {training:>8}{unfinished}")
+            n = "-" if row.num_validation is None else f"{row.num_validation:,}"
+            show(f"{row.folder:<{width}}  {counted}  {validation:>10} {n:>6}  {training:>8}{unfinished}")
     for row in rows if as_json else ():
         show_json(row.to_dict())
     for error in broken:

@@ -10,6 +10,8 @@ from dogvscat.judging.intervals import Figure, bootstrap, percentile_interval
 
 SIGNIFICANCE = 0.05
 _Z_95 = 1.959963984540054
+_LEAST_DISAGREEMENTS = 6
+"""Six to none has p = 2 / 2**6 = 0.031, five to none 0.063."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,14 @@ class Difference:
         """About how many pictures would show a difference of this size, if it is real; None where there is none.
 
         From the normal approximation of paired shares: the variance of one picture's difference is the share of
-        disagreements less the squared difference.
+        disagreements less the squared difference. The exact test asks for six disagreements at least.
         """
         value, n = self.accuracy.value or 0.0, self.accuracy.n
+        if not value:
+            return None
         disagreeing = (self.only_first + self.only_second) / n
-        return int(np.ceil(_Z_95**2 * (disagreeing - value**2) / value**2)) if value else None
+        approximation = _Z_95**2 * (disagreeing - value**2) / value**2
+        return int(np.ceil(max(approximation, _LEAST_DISAGREEMENTS / disagreeing)))
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Difference:

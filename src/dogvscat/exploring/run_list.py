@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dogvscat.errors import DataError, DogvscatError, UsageError
-from dogvscat.exploring.cell import read_result
+from dogvscat.exploring.cell import num_validation, read_result
 from dogvscat.learning.run import Run
 from dogvscat.settings import nearest
 
@@ -27,6 +27,8 @@ class RunSummary:
     minutes: float
     validation_accuracy: float | None
     """Between 0 and 1; of the finished run, or of the last epoch where it is not finished."""
+    num_validation: int | None
+    """Pictures that the finished run was judged on."""
     training_accuracy: float | None
     """Of the finished run, in inference mode; None where it is not finished."""
     finished: bool
@@ -39,7 +41,7 @@ class RunSummary:
 
 
 COLUMNS = tuple(RunSummary.__dataclass_fields__)
-HEADERS = {"run": "folder", "validation": "validation_accuracy", "training": "training_accuracy"}
+HEADERS = {"run": "folder", "validation": "validation_accuracy", "n": "num_validation", "training": "training_accuracy"}
 """Headers of the table that people see, where a column is called otherwise in JSON."""
 
 
@@ -76,8 +78,10 @@ def summarise(run: Run) -> RunSummary:
     accuracies = {split: result["figures"]["accuracy"]["value"] for split, result in metrics.items() if "n" in result}
     watched = history[-1]["val_accuracy"] if history else None
     cell = read_result(run.folder)
+    num_judged = metrics.get("validation", {}).get("n")
     if cell is not None:
         accuracies = {"validation": cell.validation_accuracy, "train": cell.training_accuracy}
+        num_judged = num_validation(run.folder)
     return RunSummary(
         folder=str(run.folder),
         recipe=config.recipe,
@@ -86,6 +90,7 @@ def summarise(run: Run) -> RunSummary:
         epochs=len(history),
         minutes=round(sum(row["seconds"] for row in history) / 60, 2),
         validation_accuracy=accuracies.get("validation", watched),
+        num_validation=num_judged,
         training_accuracy=accuracies.get("train"),
         finished=bool(accuracies),
         data_digest=environment["data_digest"],

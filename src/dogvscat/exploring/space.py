@@ -110,6 +110,9 @@ def load_space(file: Path | None, recipe: str | None) -> SearchSpace:
     """
     file = file or shipped_space(recipe)
     document = read_toml(file)
+    if "settings" in document or "seeds" in document:
+        hint = "For a search put [space] in place of [settings], with bounds or choices, and leave seeds out."
+        raise ConfigError(f"{file} is a study: it goes to `dogvscat study --config`", hint=hint)
     if recipe is not None:
         document["recipe"] = recipe
     try:

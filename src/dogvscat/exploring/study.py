@@ -16,6 +16,7 @@ from dogvscat.exploring.executor import Executor, Job, Say
 from dogvscat.exploring.study_plan import BASE, PlannedCell, Treatment
 from dogvscat.exploring.study_table import refuse_dropped_rows
 from dogvscat.exploring.study_time import BaseTiming, FinishedTraining, StudyTime, in_time, time_base
+from dogvscat.printable import counted
 
 CELLS_FOLDER = "cells"
 STUDY_FILE = "study.csv"
@@ -155,7 +156,7 @@ class _Running:
         which = f"{in_words(cell)}: " if self.executor.spread else ""  # else it is the one just named
         self.say(
             f"  {which}validation {result.validation_accuracy:.2%}, training {result.training_accuracy:.2%}, "
-            f"{result.epochs} epochs, {result.seconds:.0f} s"
+            f"{counted(result.epochs, 'epoch')}, {result.seconds:.0f} s"
         )
         self.study = self._settled()
         write_table(table, self.study)

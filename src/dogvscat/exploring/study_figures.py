@@ -47,9 +47,10 @@ def draw_curves(path: Path, study: Study, note: str | None) -> None:
     for cell in study.finished:
         if cell not in study.base:
             by_setting.setdefault(cell.cell.treatment.setting, []).append(cell)
-    rows = -(-len(by_setting) // _PANELS)
-    with drawing(path, 4 * _PANELS, 0.5 + 2.6 * max(rows, 1), note) as figure:
-        panels = np.atleast_1d(figure.subplots(max(rows, 1), _PANELS, sharey=True)).ravel()
+    columns = max(1, min(_PANELS, len(by_setting)))
+    rows = max(1, -(-len(by_setting) // columns))
+    with drawing(path, max(7.2, 4 * columns), 0.5 + 2.6 * rows, note) as figure:
+        panels = np.atleast_1d(figure.subplots(rows, columns, sharey=True)).ravel()
         for axes, (setting, cells) in zip(panels, by_setting.items(), strict=False):
             _draw_lines(axes, study.base, "base", SIDES[0])
             values = dict.fromkeys(cell.cell.treatment.value for cell in cells)
@@ -58,7 +59,7 @@ def draw_curves(path: Path, study: Study, note: str | None) -> None:
             axes.set_title(label_text(setting, 40), loc="left", fontsize=10)
             axes.yaxis.set_major_formatter(percent_ticks())
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-            axes.legend(loc="lower right", fontsize=8)
+            axes.legend(loc="best", fontsize=8)
         for axes in panels[len(by_setting) :]:
             axes.axis("off")
         figure.supxlabel("Epoch", fontsize=10)
@@ -76,7 +77,7 @@ def draw_gaps(path: Path, effects: Sequence[Effect], base_gap: float, note: str 
         axes.set_yticks(range(len(ordered)), names)
         axes.set_ylim(len(ordered) - 0.5, -0.5)
         axes.set_xlabel("Training accuracy less validation accuracy, points")
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside lower center")
         add_title(axes, "Over-fitting", "both accuracies on plain pictures, with the whole network")
 
 
@@ -106,4 +107,5 @@ def _draw_lines(axes, cells: Sequence[FinishedCell], name: str, colour: str) -> 
     for number, cell in enumerate(cells):
         epochs = [row["epoch"] for row in cell.result.history]
         accuracy = [row["val_accuracy"] for row in cell.result.history]
-        axes.plot(epochs, accuracy, color=colour, linewidth=1.2, label=label_text(name, 24) if not number else None)
+        label, marker = label_text(name, 24) if not number else None, "o" if len(epochs) == 1 else None
+        axes.plot(epochs, accuracy, color=colour, linewidth=1.2, marker=marker, label=label)

@@ -140,7 +140,7 @@ def _sentence(effect: Effect) -> str:
     points = f"{100 * effect.difference:+.1f} points"
     if effect.low is None or effect.high is None:
         if effect.num_seeds == 1:
-            return f"{name}: {points} with one seed; one seed more would tell how much of it is luck"
+            return f"{name}: {points} with one seed; more seeds would tell how much of it is luck"
         alike = f"the same with all {effect.num_seeds} seeds, to the picture"
         return f"{name}: {points}, {alike}; more seeds or validation pictures would tell how much of it is luck"
     between = f"{points} (95 %: {100 * effect.low:+.1f} to {100 * effect.high:+.1f})"

@@ -94,6 +94,9 @@ def load_plan(file: Path | None, recipe: str | None = None) -> StudyPlan:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
+            if key == "space":
+                hint = "For a study put [settings] in place of [space], with lists of values, and seeds = [1, 2, 3]."
+                raise ConfigError(f"{file} is a search space: it goes to `dogvscat tune --config`", hint=hint) from None
             hint = f"A study has {', '.join(StudyPlan.model_fields)}.{nearest(key, StudyPlan.model_fields)}"
             raise ConfigError(f"{file}: there is nothing called {key!r} in a study", hint=hint) from None
         raise ConfigError(f"{file}: {key}: {in_toml_words(first)}, received {toml_value(first['input'])}") from None

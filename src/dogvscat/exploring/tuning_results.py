@@ -90,7 +90,8 @@ def draw_importance(path: Path, importance: dict[str, float], num_trials: int, n
 def draw_parallel(path: Path, trials: Sequence[FrozenTrial], keys: Sequence[str], note: str | None) -> None:
     """A line a finished trial through all its settings, each on a scale of its own, to its accuracy."""
     num_best = -(-len(trials) // _BEST_SHARE)
-    ranked = sorted(trials, key=lambda trial: trial.value or 0.0)  # the best is drawn last, on top
+    # The best is drawn last, on top; of equals that is the first, which `best.toml` has too.
+    ranked = sorted(trials, key=lambda trial: (trial.value or 0.0, -trial.number))
     scales = [trials[0].distributions[key] for key in keys]
     accuracies = [trial.value or 0.0 for trial in ranked]
     reached = FloatDistribution(accuracies[0], accuracies[-1])

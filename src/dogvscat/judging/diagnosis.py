@@ -12,6 +12,7 @@ import numpy as np
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.history import History
 from dogvscat.judging.intervals import Figure, as_percent
+from dogvscat.printable import counted
 
 OVER_FITTING_GAP = 0.03
 """Training accuracy this far above validation counts as over-fitting, where the intervals do not touch either. Below
@@ -134,7 +135,7 @@ def _learned_nothing(history: History, validation: Mapping[str, Figure]) -> Find
         "No better than always naming the commoner class",
         f"Validation accuracy is {as_percent(accuracy)}; naming the commoner class every time is right on "
         f"{100 * _number(baseline.value):.1f} %. The difference may be chance.",
-        f"First check the labels with `dogvscat audit`. Then {_longer(history)}, another learning rate "
+        f"First check the labels with `dogvscat audit --labels`. Then {_longer(history)}, another learning rate "
         "(`--set training.learning_rate=0.0003`) or more pictures.",
     )
 
@@ -225,8 +226,8 @@ def _stopped_early(history: History) -> Finding | None:
         "stopped_early",
         "note",
         f"Stopped early, weights of epoch {history.best_epoch} kept",
-        f"Validation loss was best in epoch {history.best_epoch} and did not improve in the {waited} epochs after it, "
-        f"so training ended after epoch {history.last_epoch} and the weights of the best epoch were restored.",
+        f"Validation loss was best in epoch {history.best_epoch} and did not improve in the {counted(waited, 'epoch')} "
+        f"after it; so training ended after epoch {history.last_epoch} and the weights of the best were restored.",
         "",
     )
 

@@ -60,6 +60,7 @@ class TrainingDisplay:
         """After each epoch, with its figures in the history."""
         row = state.history[-1]
         best = "  best so far" if state.best_epoch == state.epoch else f"  (best: epoch {state.best_epoch})"
+        best = best if self._config.early_stopping_patience else ""  # else the last epoch is kept, good or not
         self.say(
             f"epoch {state.epoch:3d}/{self._config.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
             f"validation loss {row['val_loss']:.4f}  validation accuracy {row['val_accuracy']:.2%}  "

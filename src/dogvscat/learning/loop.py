@@ -166,7 +166,7 @@ class Training:
         def minutes(sizes: list[int]) -> int:
             return max(1, round(sum(seconds[size] for size in sizes) / 60))
 
-        each = ", ".join(f"{seconds[size]:.0f}" for size in sizes)
+        each = ", ".join(f"{seconds[size]:.{0 if seconds[size] >= 10 else 1}f}" for size in sizes)
         early = ", less if it stops early" if self.config.training.early_stopping_patience else ""
         said = f"about {each} s an epoch, at most {minutes(left)} min for {counted(len(left), 'epoch')}{early}"
         if self.more_to_come:

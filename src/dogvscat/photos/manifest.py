@@ -18,6 +18,7 @@ from dogvscat.photos.issues import Issue, find_issues
 from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.photos.splits import LEFT_OUT, TEST, TRAIN, assign_splits, honour_declared, learning_subset, tested_groups
+from dogvscat.printable import counted
 
 LARGEST_UNREADABLE_SHARE = 0.5
 """Above this share of undecodable files, something is wrong with the whole folder and not with some photos."""
@@ -171,9 +172,11 @@ def _split(
     _refuse_if_mostly_unreadable(scanned)
     labels = [scanned[i].label for i in usable]
     if min(labels.count(0), labels.count(1)) < 2:
+        unusable = len(scanned) - len(usable)
+        hint = f"`dogvscat audit` says what is wrong with {counted(unusable, 'other photo')}." if unusable else None
         raise DataError(
             f"at least 2 usable photos of each class are needed, found {labels.count(0)} and {labels.count(1)}",
-            hint="`dogvscat audit` lists what is wrong with each photo.",
+            hint=hint or "Add photos: a few hundred of each class are needed to be of use.",
         )
     usable_groups = [groups[i] for i in usable]
     declared = [scanned[i].declared_split for i in usable]

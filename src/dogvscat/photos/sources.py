@@ -115,16 +115,18 @@ def _open_folder(location: Path, arrange: Arrange) -> PhotoSource:
             others += 1
     class_names, photos = arrange(files, folders, str(location))
     stamps = tuple((photo.path, files[photo.path].st_size, files[photo.path].st_mtime_ns) for photo in photos)
-    skipped = len(files) - len(photos) + others
-    return PhotoSource(location, class_names, photos, skipped, _drawn(files), None, stamps)
+    notes = _count_drawn_notes(files)
+    skipped = len(files) - len(photos) - notes + others
+    return PhotoSource(location, class_names, photos, skipped, notes > 0, None, stamps)
 
 
 def _open_zip(location: Path, status: os.stat_result, arrange: Arrange) -> PhotoSource:
     archive = SafeZip(location)
     class_names, photos = arrange(archive.names, archive.folders, str(location))
     stamps = ((location.name, status.st_size, status.st_mtime_ns),)
-    skipped = len(archive.names) - len(photos)
-    return PhotoSource(location, class_names, photos, skipped, _drawn(archive.names), archive, stamps)
+    notes = _count_drawn_notes(archive.names)
+    skipped = len(archive.names) - len(photos) - notes
+    return PhotoSource(location, class_names, photos, skipped, notes > 0, archive, stamps)
 
 
 def _walk(location: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -173,5 +175,5 @@ def _is_zip(path: Path) -> bool:
     return beginning == b"PK\x03\x04" or path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)
 
 
-def _drawn(paths: Iterable[str]) -> bool:
-    return any(posixpath.basename(path) == DRAWN_NOTE for path in paths)
+def _count_drawn_notes(paths: Iterable[str]) -> int:
+    return sum(posixpath.basename(path) == DRAWN_NOTE for path in paths)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from dogvscat.errors import ImageError
@@ -40,6 +40,15 @@ class PictureAnswer(BaseModel):
     error: PictureError | None = None
 
 
+class Asking(BaseModel):
+    """What may stand in the query; anything else is refused, lest a misspelt word go unnoticed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    explain: bool = Field(False, description="Add a heat-map to each answer.")
+    name: str = Field("picture", description="What to call the picture, where it is the whole body.")
+
+
 class Predictions(BaseModel):
     """The answers for a request's pictures, in order."""
 
@@ -68,7 +77,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         408: "The body came too slowly.",
         413: "The body or the picture is too large.",
         415: "It is not a picture of an accepted format.",
-        422: "The form is not as it should be.",
+        422: "The form or the query is not as it should be.",
         429: "The queue is full; Retry-After says when to try again.",
         503: "There was no answer in time, or the server is stopping; Retry-After says when to try again.",
     }.items()
@@ -99,22 +108,18 @@ def api_routes(answering: Answering, model: dict[str, Any]) -> APIRouter:
         responses={200: {"model": Predictions}, **_PROBLEMS},
         openapi_extra=_BODY,
     )
-    async def predict(
-        request: Request,
-        explain: Annotated[bool, Query(description="Add a heat-map to each answer.")] = False,
-        name: Annotated[str, Query(description="What to call the picture, where it is the whole body.")] = "picture",
-    ) -> Response:
+    async def predict(request: Request, asking: Annotated[Asking, Query()]) -> Response:
         """One picture as the body, or one or many as files of a form. The content decides what it is, not its type or
         name. Of many, a bad one has its error in its place; a single bad one is answered with its error."""
         answering.admission.check()
         boundary = form_boundary(request)
         body = await read_body(request, limits.body_bytes)
         if boundary is None:
-            pictures = [Upload(name, body)]
+            pictures = [Upload(asking.name, body)]
         else:
             pictures = await answering.in_thread(form_pictures, body, boundary, limits.pictures)
         del body
-        answers = await answering.uploads(pictures, explain)
+        answers = await answering.uploads(pictures, asking.explain)
         if len(answers) == 1 and isinstance(answers[0], ImageError):
             return problem_response(answers[0], pictures[0].name)
         rows = [_row(picture.name, answer) for picture, answer in zip(pictures, answers, strict=True)]
