@@ -65,6 +65,8 @@ def test_seeds_are_pooled_and_their_spread_widens_the_interval() -> None:
     narrow, wide = paired_difference(reference, alike).accuracy, paired_difference(reference, spread).accuracy
     assert narrow.value == pytest.approx(alike.mean() - reference.mean())
     assert wide.value == pytest.approx(spread.mean() - reference.mean())
+    variance = np.var(spread.mean(axis=0) - reference.mean(axis=0))
+    assert paired_difference(reference, spread).variance == pytest.approx(variance)
     assert (wide.high or 0) - (wide.low or 0) > 2 * ((narrow.high or 0) - (narrow.low or 0))
 
 

@@ -25,6 +25,8 @@ class Difference:
     """Pictures that the first side answers rightly more often than the second."""
     only_second: int
     """The other way round."""
+    variance: float
+    """Of the difference on one picture, which is -1, 0 or 1 for one run each, and a mean over seeds for several."""
     p_value: float
     """Of as uneven a count, or a more uneven one, if both were equally good: exact McNemar for one run each, the sign
     test over pictures for several seeds."""
@@ -38,14 +40,13 @@ class Difference:
     def pictures_needed(self) -> int | None:
         """About how many pictures would show a difference of this size, if it is real; None where there is none.
 
-        From the normal approximation of paired shares: the variance of one picture's difference is the share of
-        disagreements less the squared difference. The exact test asks for six disagreements at least.
+        From the normal approximation of paired shares. The exact test asks for six disagreements at least.
         """
         value, n = self.accuracy.value or 0.0, self.accuracy.n
         if not value:
             return None
         disagreeing = (self.only_first + self.only_second) / n
-        approximation = _Z_95**2 * (disagreeing - value**2) / value**2
+        approximation = _Z_95**2 * self.variance / value**2
         return int(np.ceil(max(approximation, _LEAST_DISAGREEMENTS / disagreeing)))
 
 
@@ -77,7 +78,8 @@ def paired_difference(first: np.ndarray, second: np.ndarray, seed: int = 0) -> D
         return (means[1] - means[0])[:, None]
 
     resampled = bootstrap(statistic, n, seed)[:, 0]
-    return Difference(percentile_interval(float(shares.mean()), resampled, n), only_first, only_second, p_value)
+    interval = percentile_interval(float(shares.mean()), resampled, n)
+    return Difference(interval, only_first, only_second, float(shares.var()), p_value)
 
 
 def _mean_of_drawn_runs(accuracies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
