@@ -277,4 +277,13 @@ def test_the_command_tells_what_was_found(
     shown = capfd.readouterr()
     assert f"  label_suspect     {document['issues']['label_suspect']:>7}   Networks that never saw" in shown.out
     assert "Out of fold, the networks agree with" in shown.out
+    assert "learned next to nothing" in shown.err
+    assert "--relabel" not in shown.err
+    for answers in (out / "folds").glob("*/out_of_fold.csv"):
+        lines = [line.split(",") for line in answers.read_text().splitlines()]
+        lines[1:] = [[*line[:3], "0.9" if line[2] == "1" else "0.1"] for line in lines[1:]]
+        answers.write_text("".join(f"{','.join(line)}\n" for line in lines))
+    assert main(command) == 0
+    shown = capfd.readouterr()
+    assert "the networks agree with 100.0 %" in shown.out
     assert f"dogvscat train PHOTOS --relabel {out}/relabel.csv" in shown.err

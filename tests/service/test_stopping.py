@@ -100,7 +100,7 @@ def test_what_cannot_be_finished_in_time_is_told_so(serve: Serve, drawn: list[by
 def test_ctrl_c_stops_it_as_it_stops_every_command(serve: Serve, untouched_bundle: Path) -> None:
     server = serve("--model", untouched_bundle)
     assert server.stop(signal.SIGINT) == 130
-    assert "error: stopped" in server.stderr()
+    assert server.stderr().endswith("\nstopped\n")
     assert "Traceback" not in server.stderr()
 
 
