@@ -89,6 +89,17 @@ def test_a_file_with_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None
         load_plan(None, "best")
 
 
+def test_settings_given_with_the_command_win_over_the_base(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(
+        'seeds = [1]\n[base]\n"training.epochs" = 3\n"training.threads" = 2\n[settings]\n"network.dropout" = [0.0]\n'
+    )
+    cells = plan_cells(load_plan(tmp_path / "study.toml", None, ["training.threads=1", "data.image_size=32"]))
+    trained = [(c.config.training.epochs, c.config.training.threads, c.config.data.image_size) for c in cells]
+    assert trained == [(3, 1, 32)] * 2
+    with pytest.raises(ConfigError, match="expected --set section"):
+        load_plan(tmp_path / "study.toml", None, ["threads=1"])
+
+
 def test_a_study_and_a_search_space_are_told_apart(tmp_path: Path) -> None:
     study, space = tmp_path / "study.toml", tmp_path / "space.toml"
     study.write_text('seeds = [1]\n[settings]\n"network.dropout" = [0.0]\n')

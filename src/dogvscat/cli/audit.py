@@ -104,7 +104,7 @@ def _show(audit: "Audit", agreement: "Figure | None", out: Path | None, as_json:
         show_json(document | ({"label_agreement": agreement.to_dict()} if agreement else {}))
         return
     if audit.drawn:
-        say("These pictures are DRAWN BY CODE, not photographs.")
+        say("Drawn sample, not photographs.")
     show(", ".join(f"{count:,} {name}" for name, count in audit.count_classes().items()))
     for kind, count in counts.items():
         show(f"  {kind:<17} {count:>7,}   {KIND_MEANS[kind] if count else ''}".rstrip())

@@ -20,6 +20,9 @@ def command(
         str | None, typer.Option(help="Recipe to study. Without --config: the study that ships for it.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A study as a TOML file.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting of the base, such as training.threads=1; repeatable.")
+    ] = None,
     budget: Annotated[
         str | None, typer.Option(help="Time to spend now, such as 90m or 2h; spent where least is known.")
     ] = None,
@@ -51,7 +54,7 @@ def command(
     if cluster is not None:  # machines of a cluster have other working directories
         photos, out = photos.absolute(), out.absolute()
     seconds = None if budget is None else seconds_of(budget, "--budget")
-    planned = plan_cells(load_plan(config, recipe))
+    planned = plan_cells(load_plan(config, recipe, settings or []))
     writing.refuse_unwritable(out)
     with open_executor(cluster, say) as executor:
         study = run_study(photos, planned, out, seconds, say, executor)

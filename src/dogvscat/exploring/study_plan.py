@@ -27,7 +27,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
 from dogvscat.exploring.shipped import shipped_file
-from dogvscat.settings import flattened, in_toml_words, nearest, read_toml, resolve_config, to_toml, toml_value
+from dogvscat.settings import (
+    flattened,
+    in_toml_words,
+    nearest,
+    parse_settings,
+    read_toml,
+    resolve_config,
+    to_toml,
+    toml_value,
+)
 
 STUDIES_FOLDER = Path(__file__).parent / "studies"
 BASE = "base"
@@ -78,8 +87,13 @@ def config_name(config: Config) -> str:
     return hashlib.sha256(to_toml(config).encode()).hexdigest()[:16]
 
 
-def load_plan(file: Path | None, recipe: str | None = None) -> StudyPlan:
+def load_plan(file: Path | None, recipe: str | None = None, settings: Sequence[str] = ()) -> StudyPlan:
     """A study from a file, or the one that ships for a recipe.
+
+    Args:
+        file: The study, or None.
+        recipe: Instead of the study's own, if given.
+        settings: Such as `training.threads=1`, for the base; they win over the study's own.
 
     Raises:
         ConfigError: if there is none, or it says something that no study can do.
@@ -88,8 +102,10 @@ def load_plan(file: Path | None, recipe: str | None = None) -> StudyPlan:
     document = read_toml(file)
     if recipe is not None:
         document["recipe"] = recipe
+    given = flattened(parse_settings(settings))
     try:
-        return StudyPlan.model_validate(document)
+        plan = StudyPlan.model_validate(document)
+        return plan.model_copy(update={"base": {**plan.base, **given}})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
