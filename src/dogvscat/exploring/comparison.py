@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,10 +27,14 @@ class JudgedRun:
 
     run: Run
     config: Config
-    beside: Mapping[str, str]
-    """First digits of the digest of each of `_BESIDE`, `none` where there was nothing of the kind."""
+    environment: Mapping[str, Any]
     answers: Answers
     history: list[dict[str, float]]
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """First digits of the digest of each of `_BESIDE`, `none` where there was nothing of the kind."""
+        return {key: str(self.environment.get(key, "none"))[:16] for key in _BESIDE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,14 +132,12 @@ def _judged(run: Run, split: str) -> JudgedRun:
     answers = read_predictions(run.predictions_file)
     if split not in answers:
         raise UsageError(f"{run.predictions_file} has no split {split!r}, it has {', '.join(answers)}")
-    environment = run.load_environment()
-    beside = {key: str(environment.get(key, "none"))[:16] for key in _BESIDE}
-    return JudgedRun(run, config, beside, answers[split], run.load_history())
+    return JudgedRun(run, config, run.load_environment(), answers[split], run.load_history())
 
 
 def _refuse_others(first: JudgedRun, other: JudgedRun, split: str) -> None:
     one, two = first.run.folder, other.run.folder
-    digests = [run.run.load_environment()["data_digest"] for run in (first, other)]
+    digests = [run.environment["data_digest"] for run in (first, other)]
     if digests[0] != digests[1]:
         message = f"{one} and {two} learned from other photos: data digests {digests[0][:16]} and {digests[1][:16]}"
         raise DataError(message, hint="Only runs on the same photos can be compared picture by picture.")
