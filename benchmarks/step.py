@@ -67,11 +67,13 @@ def rates(config: "Config", image_size: int) -> dict[str, float]:
     """Pictures a second of the training step on one fixed batch, and float32 GFLOP/s of a matrix product, in turns."""
     from dogvscat.learning.networks import build_network
     from dogvscat.learning.optimizers import compile_network
+    from dogvscat.learning.precision import settled
 
+    settings = settled(config.training)
     size = image_size if config.network.name == "plain" else None
-    model = build_network(config.network, size, precision=config.training.precision)
-    compile_network(model, config.training)
-    rng, count = np.random.default_rng(0), config.training.batch_size
+    model = build_network(config.network, size, precision=settings.precision)
+    compile_network(model, settings)
+    rng, count = np.random.default_rng(0), settings.batch_size
     pixels = rng.integers(0, 256, (count, image_size, image_size, 3), dtype=np.uint8)
     y_true = rng.integers(0, 2, (count, 1)).astype(np.float32)
     model.train_on_batch(pixels, y_true)  # compiles

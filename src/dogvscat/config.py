@@ -157,8 +157,9 @@ class TrainingConfig(Section):
     ema_momentum: float = Field(0.0, ge=0.0, lt=1.0)
     """Judge and ship a moving average of the weights: each step keeps this share of the average so far (Polyak and
     Juditsky 1992). 0.998 looks back some 500 steps; 0: the weights themselves."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the layers in training; weights, and the network that is judged and shipped, are float32."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Arithmetic of the layers in training; weights, and the network that is judged and shipped, are float32. `auto`:
+    bfloat16 on machines that are faster with it, which is measured when a run starts; `environment.json` says which."""
     seed: int = Field(0, ge=0, lt=2**31)
     """Seed of the first weights, the order of pictures, augmentation and dropout."""
     threads: int = Field(0, ge=0, le=256)

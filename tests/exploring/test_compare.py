@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from dogvscat.exploring.comparison import compare_runs
+from dogvscat.exploring.comparison_page import write_comparison
 from dogvscat.photos.manifest import load_manifest
+from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.relabel import LEAVE_OUT, Correction, write_corrections
+from dogvscat.photos.sources import open_photos
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -74,6 +77,22 @@ def test_the_page_stands_alone_and_the_figures_are_json(
     assert "http" not in page.replace('http-equiv="Content-Security-Policy"', "")
     for picture in ("curves.png", "differences.png"):
         assert (tmp_path / "compared" / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_page_without_pictures_says_why(three_runs: list[Path], drawn_photos: Path, tmp_path: Path) -> None:
+    one_wrong = Path(shutil.copytree(three_runs[2], tmp_path / "one-wrong"))
+    header, *rows = (one_wrong / "predictions.csv").read_text().splitlines()
+    path, label, split, cat, dog, prediction, unsure = rows[-1].split(",")
+    other = ",".join([path, label, split, dog, cat, "cat" if prediction == "dog" else "dog", unsure])
+    (one_wrong / "predictions.csv").write_text("\n".join([header, *rows[:-1], other, ""]))
+    comparison = compare_runs([three_runs[2], one_wrong])
+    for shown in (False, True):  # each test has an empty DOGVSCAT_HOME
+        if shown:
+            cached_pixels(open_photos(drawn_photos), comparison.manifest, 32)
+        write_comparison(tmp_path, comparison)
+        page = (tmp_path / "comparison.html").read_text()
+        assert ("in this DOGVSCAT_HOME" in page) is not shown
+        assert ("Under each picture" in page or "The other way round" in page) is shown
 
 
 def test_what_cannot_be_compared_is_refused(three_runs: list[Path], dogvscat: Dogvscat, tmp_path: Path) -> None:

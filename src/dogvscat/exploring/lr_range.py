@@ -74,8 +74,9 @@ def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
     from dogvscat.learning.loop import seed_layers
     from dogvscat.learning.networks import build_network
     from dogvscat.learning.optimizers import compile_network
+    from dogvscat.learning.precision import settled
 
-    settings = config.training
+    settings = settled(config.training)
     size = config.data.image_size if config.network.name == "plain" else None
     model = build_network(config.network, size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
     compile_network(model, settings)

@@ -10,6 +10,7 @@ from dogvscat.learning.loop import Training
 from dogvscat.learning.material import Material
 from dogvscat.learning.networks import build_network
 from dogvscat.learning.optimizers import compile_network
+from dogvscat.learning.precision import settled
 from dogvscat.learning.run import Run
 
 
@@ -34,7 +35,8 @@ def prepare_training(
         ModelError: if the checkpoint is damaged or does not fit.
     """
     pictures = material.pictures("train")
-    settings = config.training
+    environment = run.load_environment() if run.environment_file.exists() else {}  # a study times its base without
+    settings = settled(config.training, environment.get("precision"))
     weights = balanced_class_weights(pictures.y_true) if settings.class_weights == "balanced" else (1.0, 1.0)
     feed = TrainingFeed(pictures, config, weights, material.neither_pictures("train"))
     size = config.data.image_size if config.network.name == "plain" else None  # None: pictures of any size
@@ -46,5 +48,5 @@ def prepare_training(
         training.resume()
         say(f"Going on after epoch {training.state.epoch}, step {training.state.step}.")
     if not training.state.finished(settings):
-        say(f"Training `{config.recipe}` ({model.count_params():,} weights) in {run.folder}")
+        say(f"Training `{config.recipe}` ({model.count_params():,} weights, {settings.precision}) in {run.folder}")
     return training

@@ -116,6 +116,8 @@ def _new_folder(out: Path | None, recipe: str) -> Path:
 
 
 def _environment(config: Config, manifest: Manifest, photos: Path, threads: int) -> dict[str, Any]:
+    from dogvscat.learning.precision import settled  # Keras, after the backend was prepared
+
     versions = {}
     for package in _RECORDED_PACKAGES:
         try:
@@ -129,6 +131,7 @@ def _environment(config: Config, manifest: Manifest, photos: Path, threads: int)
         "drawn_sample": manifest.drawn,
         "seed": config.training.seed,
         "threads": threads,
+        "precision": settled(config.training).precision,
         "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
         "python": platform.python_version(),
         "versions": versions,
