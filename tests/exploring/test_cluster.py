@@ -398,8 +398,8 @@ class FinishingTogether:
     jobs: list[Job] = field(default_factory=list)
     spread = True
 
-    def has_room(self, threads: int) -> bool:
-        return len(self.jobs) < 2
+    def places(self, threads: int) -> int:
+        return 2
 
     def start(self, job: Job) -> None:
         self.jobs.append(job)

@@ -27,16 +27,16 @@ class Job:
 
 
 class Executor(Protocol):
-    """Runs jobs. Ask `has_room`, then `start` one; `wait` for any to finish."""
+    """Runs jobs. `start` as many as there are `places` for; `wait` for any to finish."""
 
     spread: bool
     """Whether jobs run elsewhere, several at a time."""
 
-    def has_room(self, threads: int) -> bool:
-        """Whether another job with so many threads would run at once.
+    def places(self, threads: int) -> int:
+        """How many jobs with so many threads run at the same time, those under way among them.
 
         Raises:
-            ClusterError: if it never would.
+            ClusterError: if none ever would.
         """
 
     def start(self, job: Job) -> None:
@@ -59,9 +59,9 @@ class LocalExecutor:
     def __init__(self) -> None:
         self._job: Job | None = None
 
-    def has_room(self, threads: int) -> bool:
-        """Whether no job waits."""
-        return self._job is None
+    def places(self, threads: int) -> int:
+        """One."""
+        return 1
 
     def start(self, job: Job) -> None:
         """Remember the job."""

@@ -65,13 +65,13 @@ class RayExecutor:
         self._cancel()
         self._stop.__exit__()
 
-    def has_room(self, threads: int) -> bool:
-        """As many jobs as machines have room for, each on one machine."""
+    def places(self, threads: int) -> int:
+        """As many as machines have room for, each job on one machine."""
         alive = machines()
-        room = sum(self._places(machine, threads) for machine in alive)
-        if not room and not self._flights:
+        places = sum(self._places(machine, threads) for machine in alive)
+        if not places and not self._flights:
             raise _no_machine(threads, alive)
-        return len(self._flights) < room
+        return places
 
     def start(self, job: Job) -> None:
         """Hand it to Ray; the folder is made here, and a machine that does not see it says so."""

@@ -129,11 +129,14 @@ class _Running:
     def begins_another(self) -> bool:
         """Begin the cell that tells most, if there is one left, room for it and time; returns whether it was begun."""
         cell = None if self.out_of_time else _next_cell(self.study, self.under_way.values())
-        if cell is None or not self.executor.has_room(cell_threads(cell.config)):
+        if cell is None:
+            return False
+        places = self.executor.places(cell_threads(cell.config))
+        if len(self.under_way) >= places:
             return False
         finished = [FinishedTraining(done.cell, done.result.seconds) for done in self.study.finished]
         times = StudyTime(self.timing, finished)
-        whole = in_time(times.of(*self.study.left) / (len(self.under_way) + 1))
+        whole = in_time(times.of(*self.study.left) / places)
         if not self.begun:
             num_left, num_planned = len(self.study.left), len(self.study.planned)
             self.say(f"{num_left} of {num_planned} cells are to be trained, which takes about {whole}.")

@@ -63,7 +63,7 @@ def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say, e
         tuning = _Tuning(photos, search, folder, limits, say, executor, study)
         threads = cell_threads(search.space.config({}, search.seed))
         while True:
-            while tuning.wants_another() and executor.has_room(threads):
+            while tuning.wants_another() and len(tuning.under_way) < executor.places(threads):
                 tuning.begin_trial()
             if not tuning.under_way:
                 return study
