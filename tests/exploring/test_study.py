@@ -99,6 +99,20 @@ def test_the_page_says_in_words_what_was_found_and_stands_alone(study: Path) -> 
         assert (study / "out" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_ctrl_c_leaves_a_page_of_what_is_finished(study: Path, drawn_photos: Path, tmp_path: Path) -> None:
+    flags = ["--config", str(study / "study.toml"), "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "dogvscat", "study", str(drawn_photos), *flags]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("cell 4 of 8"):
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+    finished = len(rows_of(tmp_path))
+    assert 3 <= finished < 8
+    assert f"{finished} of 8 trainings are finished" in (tmp_path / "study.html").read_text()
+
+
 def test_a_finished_study_trains_nothing_and_a_larger_one_only_what_is_new(
     study: Path, drawn_photos: Path, dogvscat: Dogvscat
 ) -> None:

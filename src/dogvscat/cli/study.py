@@ -41,9 +41,10 @@ def command(
     from dataclasses import asdict
 
     from dogvscat import writing
+    from dogvscat.errors import Interrupted
     from dogvscat.exploring.cell import note_of
     from dogvscat.exploring.executor import open_executor
-    from dogvscat.exploring.study import CELLS_FOLDER, run_study
+    from dogvscat.exploring.study import CELLS_FOLDER, read_study, run_study
     from dogvscat.exploring.study_page import in_sentences, write_study
     from dogvscat.exploring.study_plan import load_plan, plan_cells, shipped_study
 
@@ -57,7 +58,11 @@ def command(
     planned = plan_cells(load_plan(config, recipe, settings or []))
     writing.refuse_unwritable(out)
     with open_executor(cluster, say) as executor:
-        study = run_study(photos, planned, out, seconds, say, executor)
+        try:
+            study = run_study(photos, planned, out, seconds, say, executor)
+        except (Interrupted, KeyboardInterrupt):
+            write_study(out, read_study(planned, out))  # what is finished can be looked at meanwhile
+            raise
     write_study(out, study)
     effects = study.effects()
     note = note_of(out / CELLS_FOLDER / study.finished[0].cell.name) if study.finished else None
