@@ -28,11 +28,39 @@ def test_the_spread_is_pooled_over_treatments() -> None:
     base = outcomes([0.80, 0.80, 0.80])
     treated = {("a", "1"): outcomes([0.81, 0.82, 0.83]), ("b", "1"): outcomes([0.80, 0.80, 0.80])}
     first, second = measure_effects(base, treated)
-    pooled = np.sqrt((2 * 0.01**2 + 0) / 4)  # two and two degrees of freedom
+    # Less the means of rows and columns, 1/3 and 2/3 points are left at the ends: 2 * (1 + 4 + 1) / 9 points squared,
+    # over (3 - 1) * (3 - 1) degrees of freedom; a difference has twice that variance.
+    pooled = 0.01 * np.sqrt(2 * (12 / 9) / 4)
     half = stats.t.ppf(0.975, 4) * pooled / np.sqrt(3)
     assert (first.low, first.high) == pytest.approx((0.02 - half, 0.02 + half))
     assert (second.low, second.high) == pytest.approx((-half, half))
     assert second.verdict == "no clear effect"
+
+
+def test_intervals_cover_what_is_true_as_often_as_they_say() -> None:
+    """Also with many treatments against one base of three seeds, whose luck is in every difference."""
+    rng = np.random.default_rng(4)
+    covered = []
+    for _ in range(300):
+        by_seed = rng.normal(0.0, 0.01, 3)  # what is luckier for all is no uncertainty of a difference
+        accuracies = 0.8 + by_seed + rng.normal(0.0, 0.005, (21, 3))
+        base, *treated = map(outcomes, accuracies.tolist())
+        effects = measure_effects(base, {("a", str(number)): values for number, values in enumerate(treated)})
+        covered += [effect.low <= 0.0 <= effect.high for effect in effects if effect.low is not None and effect.high]
+    assert len(covered) == 6000
+    assert 0.94 < np.mean(covered) < 0.96
+
+
+def test_a_treatment_with_fewer_seeds_has_a_wider_interval() -> None:
+    base = outcomes([0.80, 0.82, 0.81])
+    treated = {("a", "1"): outcomes([0.81, 0.84, 0.80]), ("b", "1"): outcomes([0.82])}
+    three, one = measure_effects(base, treated)
+    assert one.num_seeds == 1
+    ends = np.array([(one.low, one.high), (three.low, three.high)], dtype=np.float64)
+    widths = ends[:, 1] - ends[:, 0]
+    assert widths[0] / widths[1] == pytest.approx(np.sqrt(3))
+    alone = measure_effects(base, {("a", "1"): treated["a", "1"]})[0]
+    assert (three.low, three.high) == pytest.approx((alone.low, alone.high))  # one training says nothing of spread
 
 
 def test_one_seed_alone_is_not_yet_known() -> None:

@@ -57,8 +57,10 @@ Outcomes = Mapping[tuple[str, str], Mapping[int, Outcome]]
 def measure_effects(base: Mapping[int, Outcome], treatments: Outcomes) -> list[Effect]:
     """The effect of every treatment that shares a seed with the base, in the order given.
 
-    Three seeds alone would say little about how much seeds matter, so the spread of the paired differences is pooled
-    over all treatments, as in an analysis of variance; intervals are Student's with the pooled degrees of freedom.
+    Three seeds alone would say little about how much seeds matter, so the spread is pooled over the base and all
+    treatments: what is left of the accuracies when every treatment and every seed may have a level of its own (two-way
+    analysis of variance). Intervals are Student's with the degrees of freedom that this leaves. Pooling the differences
+    themselves would count the base's own luck, which is in all of them, once for each.
 
     Where no treatment's differences vary at all, there is no interval and no p-value. Accuracies are counts of
     pictures, so that differences which agree to the picture only say that the spread is below what so many pictures can
@@ -69,7 +71,7 @@ def measure_effects(base: Mapping[int, Outcome], treatments: Outcomes) -> list[E
     """
     paired = {key: _differences(base, outcomes) for key, outcomes in treatments.items()}
     paired = {key: differences for key, differences in paired.items() if len(differences)}
-    spread, freedom = _pooled(list(paired.values()))
+    spread, freedom = _spread([base, *(treatments[key] for key in paired)])
     raw = {key: _p_value(differences, spread, freedom) for key, differences in paired.items()}
     corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
     quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) if freedom else 0.0
@@ -134,13 +136,23 @@ def _differences(base: Mapping[int, Outcome], outcomes: Mapping[int, Outcome]) -
     return np.array([outcomes[seed].validation_accuracy - base[seed].validation_accuracy for seed in seeds])
 
 
-def _pooled(groups: Sequence[np.ndarray]) -> tuple[float, int]:
-    """Standard deviation within groups and its degrees of freedom; 0 where there are none, or no group varies."""
-    freedom = sum(len(group) - 1 for group in groups)
-    if not freedom or all(np.ptp(group) < _EQUAL for group in groups):
+def _spread(groups: Sequence[Mapping[int, Outcome]]) -> tuple[float, int]:
+    """Standard deviation of a difference with one seed, and its degrees of freedom; 0 where nothing is left of it.
+
+    Args:
+        groups: The base, then the treatments; of these the seeds that the base has as well count.
+    """
+    cells = [(row, seed, group[seed]) for row, group in enumerate(groups) for seed in group if seed in groups[0]]
+    seeds = sorted(groups[0])
+    design = np.zeros((len(cells), len(groups) + len(seeds)))
+    for cell, (row, seed, _) in enumerate(cells):
+        design[cell, [row, len(groups) + seeds.index(seed)]] = 1.0
+    accuracies = np.array([outcome.validation_accuracy for *_, outcome in cells])
+    levels, _, rank, _ = np.linalg.lstsq(design, accuracies, rcond=None)
+    left, freedom = accuracies - design @ levels, len(cells) - int(rank)
+    if not freedom or np.abs(left).max() < _EQUAL:
         return 0.0, freedom
-    squares = sum(float(np.sum((group - group.mean()) ** 2)) for group in groups)
-    return float(np.sqrt(squares / freedom)), freedom
+    return float(np.sqrt(2 * np.sum(left**2) / freedom)), freedom  # a difference varies as two trainings do
 
 
 def _p_value(differences: np.ndarray, spread: float, freedom: int) -> float | None:
