@@ -44,7 +44,7 @@ def write_study(folder: Path, study: Study) -> None:
     pictures = {name: folder / f"{name}.png" for name in ("effects", "learning_curves", "over_fitting")}
     seeds = len({cell.cell.seed for cell in study.finished})
     draw_forest(
-        pictures["effects"], effects, f"{seeds} seeds at most; 95 % intervals, spread pooled over all changes", note
+        pictures["effects"], effects, f"{seeds} seeds at most; 95 % intervals, spread pooled over all trainings", note
     )
     draw_curves(pictures["learning_curves"], study, note)
     draw_gaps(pictures["over_fitting"], effects, _base_gap(study), note)
