@@ -1,6 +1,6 @@
 """What did a change do? Differences to the base, paired over seeds, with intervals that allow for many comparisons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,12 @@ class Effect:
     p_value: float | None
     """Corrected for the number of treatments (Holm)."""
     gap: float
-    """Training accuracy less validation accuracy: how much it over-fits."""
+    """Training accuracy less validation accuracy: how much it over-fits, the mean over seeds."""
+    gap_change: float
+    """The same less that of the base, paired over seeds."""
+    gap_low: float | None
+    """Lower end of its 95 % interval, not corrected for the number of treatments."""
+    gap_high: float | None
     seconds: float
     """Of training, the mean over seeds."""
 
@@ -62,37 +67,38 @@ def measure_effects(base: Mapping[int, Outcome], treatments: Outcomes) -> list[E
     analysis of variance). Intervals are Student's with the degrees of freedom that this leaves. Pooling the differences
     themselves would count the base's own luck, which is in all of them, once for each.
 
-    Where no treatment's differences vary at all, there is no interval and no p-value. Accuracies are counts of
-    pictures, so that differences which agree to the picture only say that the spread is below what so many pictures can
-    show; an interval of no width would claim that seeds do not matter. More validation pictures or seeds resolve it.
+    Where nothing is left at all, there is no interval and no p-value. Accuracies are counts of pictures, so that
+    differences which agree to the picture only say that the spread is below what so many pictures can show; an interval
+    of no width would claim that seeds do not matter. More validation pictures or seeds resolve it.
 
     Sources: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979;
     Student, Biometrika 6, 1908.
     """
-    paired = {key: _differences(base, outcomes) for key, outcomes in treatments.items()}
-    paired = {key: differences for key, differences in paired.items() if len(differences)}
-    spread, freedom = _spread([base, *(treatments[key] for key in paired)])
-    raw = {key: _p_value(differences, spread, freedom) for key, differences in paired.items()}
-    corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) if freedom else 0.0
-    effects = []
-    for (setting, value), differences in paired.items():
-        outcomes, mean = treatments[setting, value], float(differences.mean())
-        half = quantile * spread / np.sqrt(len(differences)) if spread else None
-        effects.append(
-            Effect(
-                setting,
-                value,
-                len(differences),
-                mean,
-                None if half is None else mean - float(half),
-                None if half is None else mean + float(half),
-                corrected[setting, value],
-                float(np.mean([o.training_accuracy - o.validation_accuracy for o in outcomes.values()])),
-                float(np.mean([outcome.seconds for outcome in outcomes.values()])),
-            )
+    shared = {
+        key: {seed: outcome for seed, outcome in outcomes.items() if seed in base}
+        for key, outcomes in treatments.items()
+    }
+    shared = {key: outcomes for key, outcomes in shared.items() if outcomes}
+    accuracy = _changes(base, shared, lambda outcome: outcome.validation_accuracy)
+    gap = _changes(base, shared, _gap)
+    corrected = holm([change.p_value for change in accuracy])
+    return [
+        Effect(
+            setting=setting,
+            value=value,
+            num_seeds=len(outcomes),
+            difference=accuracy[row].mean,
+            low=accuracy[row].low,
+            high=accuracy[row].high,
+            p_value=corrected[row],
+            gap=float(np.mean([_gap(outcome) for outcome in outcomes.values()])),
+            gap_change=gap[row].mean,
+            gap_low=gap[row].low,
+            gap_high=gap[row].high,
+            seconds=float(np.mean([outcome.seconds for outcome in outcomes.values()])),
         )
-    return effects
+        for row, ((setting, value), outcomes) in enumerate(shared.items())
+    ]
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -131,32 +137,51 @@ def fit_power_law(accuracies: Mapping[int, float]) -> PowerLaw | None:
     return PowerLaw(float(np.exp(intercept)), float(-slope))
 
 
-def _differences(base: Mapping[int, Outcome], outcomes: Mapping[int, Outcome]) -> np.ndarray:
-    seeds = [seed for seed in outcomes if seed in base]
-    return np.array([outcomes[seed].validation_accuracy - base[seed].validation_accuracy for seed in seeds])
+@dataclass(frozen=True)
+class _Change:
+    """A treatment less the base: the mean over seeds, its 95 % interval, and its p-value, not corrected."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
 
 
-def _spread(groups: Sequence[Mapping[int, Outcome]]) -> tuple[float, int]:
+def _gap(outcome: Outcome) -> float:
+    return outcome.training_accuracy - outcome.validation_accuracy
+
+
+def _changes(base: Mapping[int, Outcome], treatments: Outcomes, measure: Callable[[Outcome], float]) -> list[_Change]:
+    """What each treatment changes in a measure; its seeds are the base's as well."""
+    spread, freedom = _spread([base, *treatments.values()], measure)
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) if freedom else 0.0
+    changes = []
+    for outcomes in treatments.values():
+        mean = float(np.mean([measure(outcome) - measure(base[seed]) for seed, outcome in outcomes.items()]))
+        error = spread / len(outcomes) ** 0.5
+        if error:
+            p_value = float(2 * stats.t.sf(abs(mean) / error, freedom))
+            changes.append(_Change(mean, mean - quantile * error, mean + quantile * error, p_value))
+        else:
+            changes.append(_Change(mean))
+    return changes
+
+
+def _spread(groups: Sequence[Mapping[int, Outcome]], measure: Callable[[Outcome], float]) -> tuple[float, int]:
     """Standard deviation of a difference with one seed, and its degrees of freedom; 0 where nothing is left of it.
 
     Args:
-        groups: The base, then the treatments; of these the seeds that the base has as well count.
+        groups: The base, then the treatments.
+        measure: What the spread is of.
     """
-    cells = [(row, seed, group[seed]) for row, group in enumerate(groups) for seed in group if seed in groups[0]]
     seeds = sorted(groups[0])
-    design = np.zeros((len(cells), len(groups) + len(seeds)))
-    for cell, (row, seed, _) in enumerate(cells):
-        design[cell, [row, len(groups) + seeds.index(seed)]] = 1.0
-    accuracies = np.array([outcome.validation_accuracy for *_, outcome in cells])
-    levels, _, rank, _ = np.linalg.lstsq(design, accuracies, rcond=None)
-    left, freedom = accuracies - design @ levels, len(cells) - int(rank)
+    cells = [(row, seeds.index(seed), measure(group[seed])) for row, group in enumerate(groups) for seed in group]
+    design = np.zeros((len(cells), len(groups) + len(seeds)))  # a level for each treatment and for each seed
+    for cell, (row, column, _) in enumerate(cells):
+        design[cell, [row, len(groups) + column]] = 1.0
+    values = np.array([value for *_, value in cells])
+    levels, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
+    left, freedom = values - design @ levels, len(cells) - int(rank)
     if not freedom or np.abs(left).max() < _EQUAL:
         return 0.0, freedom
     return float(np.sqrt(2 * np.sum(left**2) / freedom)), freedom  # a difference varies as two trainings do
-
-
-def _p_value(differences: np.ndarray, spread: float, freedom: int) -> float | None:
-    if not spread:
-        return None
-    error = spread / np.sqrt(len(differences))
-    return float(2 * stats.t.sf(abs(differences.mean()) / error, freedom))

@@ -72,13 +72,17 @@ def draw_gaps(path: Path, effects: Sequence[Effect], base_gap: float, note: str 
     with drawing(path, 9, 1.5 + 0.28 * len(ordered), note) as figure:
         axes = figure.subplots()
         axes.barh(range(len(ordered)), [100 * effect.gap for effect in ordered], color=VALIDATION, height=0.6)
+        for row, effect in enumerate(ordered):
+            if effect.gap_low is not None and effect.gap_high is not None:
+                half = (effect.gap_high - effect.gap_low) / 2
+                axes.plot([100 * (effect.gap - half), 100 * (effect.gap + half)], [row, row], color=INK, linewidth=1.2)
         axes.axvline(100 * base_gap, color=WRONG, linewidth=1.5, label="the base")
         names = [label_text(treatment_name(effect.setting, effect.value), 60) for effect in ordered]
         axes.set_yticks(range(len(ordered)), names)
         axes.set_ylim(len(ordered) - 0.5, -0.5)
         axes.set_xlabel("Training accuracy less validation accuracy, points")
         figure.legend(loc="outside lower center")
-        add_title(axes, "Over-fitting", "both accuracies on plain pictures, with the whole network")
+        add_title(axes, "Over-fitting", "both accuracies on plain pictures, with the whole network; 95 % intervals")
 
 
 def draw_pictures(

@@ -68,6 +68,7 @@ def write_study(folder: Path, study: Study) -> None:
         num_finished=len(study.finished),
         num_planned=len(study.planned),
         headline=_headline(effects),
+        resolution=_resolution(effects),
         sentences=in_sentences(effects),
         meanings={(change.setting, change.value): _meaning(change) for change in study.treatments},
         law=None if curve is None else law_in_words(curve),
@@ -83,6 +84,18 @@ def _headline(effects: Sequence[Effect]) -> str:
     (first, number), *others = [(verdict, count) for verdict, count in counts.items() if count]
     tried = f"{number} {'change' if number == 1 else 'changes'} {_found(first, number)}"
     return ", ".join([tried, *(f"{count} {_found(verdict, count)}" for verdict, count in others)]) + "."
+
+
+def _resolution(effects: Sequence[Effect]) -> str | None:
+    """How small an effect the study can show; None where nothing tells how much seeds matter."""
+    surest = max(effects, key=lambda effect: effect.num_seeds)
+    if surest.low is None or surest.high is None:
+        return None
+    half, seeds = 100 * (surest.high - surest.low) / 2, surest.num_seeds
+    return (
+        f"Luck: with {seeds} {'seed' if seeds == 1 else 'seeds'} an interval reaches {half:.1f} points to either side, so "
+        "that smaller effects cannot be seen here. Four times as many seeds would halve it."
+    )
 
 
 def _found(verdict: str, count: int) -> str:
