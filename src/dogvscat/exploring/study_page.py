@@ -15,7 +15,7 @@ from dogvscat.exploring.study_figures import draw_curves, draw_forest, draw_gaps
 from dogvscat.exploring.study_plan import BASE, VARIANT, Treatment
 from dogvscat.judging import report
 from dogvscat.judging.report import data_uri
-from dogvscat.printable import printable
+from dogvscat.printable import counted, printable
 from dogvscat.settings import explained
 
 SUBSET = "data.train_subset"
@@ -93,8 +93,8 @@ def _resolution(effects: Sequence[Effect]) -> str | None:
         return None
     half, seeds = 100 * (surest.high - surest.low) / 2, surest.num_seeds
     return (
-        f"Luck: with {seeds} {'seed' if seeds == 1 else 'seeds'} an interval reaches {half:.1f} points to either side, so "
-        "that smaller effects cannot be seen here. Four times as many seeds would halve it."
+        f"Luck: with {counted(seeds, 'seed')} an interval reaches {half:.1f} points to either side, so that smaller "
+        "effects cannot be seen here. Four times as many seeds would halve it."
     )
 
 
