@@ -219,10 +219,10 @@ def known_keys() -> list[str]:
 
 
 def explained(key: str) -> str:
-    """What a setting means, as its description says."""
+    """What a setting means, in the words of config.py."""
     section, _, name = key.partition(".")
     table = Config.model_fields[section].annotation
-    return " ".join((table.model_fields[name].description or "").split())  # type: ignore[union-attr]
+    return setting_meanings(table)[name]  # type: ignore[arg-type]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

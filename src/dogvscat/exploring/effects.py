@@ -1,4 +1,4 @@
-"""What did a change do? Differences to the base, paired over seeds, with intervals that allow for many comparisons."""
+"""What did a change do? Differences to the base, paired over seeds: intervals, and p-values corrected for their number."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +65,8 @@ def measure_effects(base: Mapping[int, Outcome], treatments: Outcomes) -> list[E
     Three seeds alone would say little about how much seeds matter, so the spread is pooled over the base and all
     treatments: what is left of the accuracies when every treatment and every seed may have a level of its own (two-way
     analysis of variance). Intervals are Student's with the degrees of freedom that this leaves. Pooling the differences
-    themselves would count the base's own luck, which is in all of them, once for each.
+    themselves would count the base's own luck, which is in all of them, once for each. All are taken to vary alike: a
+    change that makes training much less steady is called clear too often, one that hardly changes it too rarely.
 
     Where nothing is left at all, there is no interval and no p-value. Accuracies are counts of pictures, so that
     differences which agree to the picture only say that the spread is below what so many pictures can show; an interval

@@ -68,14 +68,15 @@ def draw_curves(path: Path, study: Study, note: str | None) -> None:
 
 def draw_gaps(path: Path, effects: Sequence[Effect], base_gap: float, note: str | None) -> None:
     """How much better each is on its training pictures than on others: over-fitting."""
-    ordered = sorted(effects, key=lambda effect: -effect.gap)
+    ordered = sorted(effects, key=lambda effect: -effect.gap_change)
     with drawing(path, 9, 1.5 + 0.28 * len(ordered), note) as figure:
         axes = figure.subplots()
-        axes.barh(range(len(ordered)), [100 * effect.gap for effect in ordered], color=VALIDATION, height=0.6)
+        gaps = [100 * (base_gap + effect.gap_change) for effect in ordered]  # paired: luck of the base left out
+        axes.barh(range(len(ordered)), gaps, color=VALIDATION, height=0.6)
         for row, effect in enumerate(ordered):
             if effect.gap_low is not None and effect.gap_high is not None:
-                half = (effect.gap_high - effect.gap_low) / 2
-                axes.plot([100 * (effect.gap - half), 100 * (effect.gap + half)], [row, row], color=INK, linewidth=1.2)
+                ends = [100 * (base_gap + end) for end in (effect.gap_low, effect.gap_high)]
+                axes.plot(ends, [row, row], color=INK, linewidth=1.2)
         axes.axvline(100 * base_gap, color=WRONG, linewidth=1.5, label="the base")
         names = [label_text(treatment_name(effect.setting, effect.value), 60) for effect in ordered]
         axes.set_yticks(range(len(ordered)), names)

@@ -93,8 +93,8 @@ def _resolution(effects: Sequence[Effect]) -> str | None:
         return None
     half, seeds = 100 * (surest.high - surest.low) / 2, surest.num_seeds
     return (
-        f"Luck: with {counted(seeds, 'seed')} an interval reaches {half:.1f} points to either side, so that smaller "
-        "effects cannot be seen here. Four times as many seeds would halve it."
+        f"Luck: with {counted(seeds, 'seed')} an interval reaches {half:.1f} points to either side, so that "
+        "smaller effects are mostly missed here. Changes are taken to vary alike from seed to seed."
     )
 
 
