@@ -1,4 +1,4 @@
-"""What did a change do? Differences to the base, paired over seeds: intervals, and p-values corrected for their number."""
+"""What did a change do? Differences to the base, paired over seeds, with intervals and corrected p-values."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
