@@ -1,12 +1,31 @@
-"""Three finished runs on drawings: two seeds of one recipe and one with other settings."""
+"""Three finished runs on drawings: two seeds of one recipe and one with other settings; and commands cut short."""
 
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+CutShort = Callable[[list[str], str, signal.Signals], int]
+
+
+@pytest.fixture(scope="session")
+def cut_short() -> CutShort:
+    """Runs the command, sends it a signal once it says a line that starts so, and returns its exit status."""
+
+    def run(arguments: list[str], start: str, number: signal.Signals) -> int:
+        command = [sys.executable, "-m", "dogvscat", *arguments]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.startswith(start):
+                    process.send_signal(number)
+        return process.returncode
+
+    return run
 
 
 @pytest.fixture(scope="session")

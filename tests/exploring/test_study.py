@@ -4,17 +4,19 @@ import csv
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dogvscat.config import NetworkConfig
 from dogvscat.exploring.cell import CellResult
 from dogvscat.exploring.study import FinishedCell, Study, _next_cell
 from dogvscat.exploring.study_plan import STUDIES_FOLDER, StudyPlan, plan_cells
+from dogvscat.settings import setting_meanings
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+CutShort = Callable[[list[str], str, signal.Signals], int]
 
 STUDY = """
 recipe = "classic"
@@ -40,18 +42,15 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
+def study(
+    tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat, cut_short: CutShort
+) -> Path:
     """A finished study that was killed in the middle. Do not change it: tests share it."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "study.toml").write_text(STUDY)
     flags = ["--config", str(folder / "study.toml"), "--out", str(folder / "out")]
-    command = [sys.executable, "-m", "dogvscat", "study", str(drawn_photos), *flags]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("cell 4 of 8"):
-                process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    status = cut_short(["study", str(drawn_photos), *flags], "cell 4 of 8", signal.SIGKILL)
+    assert status == -signal.SIGKILL
     finished = {path: path.stat().st_mtime_ns for path in (folder / "out" / "cells").glob("*/cell.json")}
     assert len(finished) == 3 == len(rows_of(folder / "out"))
     done = dogvscat("study", drawn_photos, "--config", folder / "study.toml", "--out", folder / "out")
@@ -92,6 +91,7 @@ def test_the_page_says_in_words_what_was_found_and_stands_alone(study: Path) -> 
     page = (study / "out" / "study.html").read_text()
     assert "8 of 8 trainings are finished" in page
     assert "network.dropout = 0.0" in page
+    assert setting_meanings(NetworkConfig)["dropout"] in page
     assert "With three or more numbers of pictures" not in page
     assert "<script" not in page
     assert '<p class="warning">drawn sample, not photographs</p>' in page
@@ -99,15 +99,11 @@ def test_the_page_says_in_words_what_was_found_and_stands_alone(study: Path) -> 
         assert (study / "out" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_ctrl_c_leaves_a_page_of_what_is_finished(study: Path, drawn_photos: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_page_of_what_is_finished(
+    study: Path, drawn_photos: Path, cut_short: CutShort, tmp_path: Path
+) -> None:
     flags = ["--config", str(study / "study.toml"), "--out", str(tmp_path)]
-    command = [sys.executable, "-m", "dogvscat", "study", str(drawn_photos), *flags]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("cell 4 of 8"):
-                process.send_signal(signal.SIGINT)
-    assert process.returncode == 130
+    assert cut_short(["study", str(drawn_photos), *flags], "cell 4 of 8", signal.SIGINT) == 130
     finished = len(rows_of(tmp_path))
     assert 3 <= finished < 8
     assert f"{finished} of 8 trainings are finished" in (tmp_path / "study.html").read_text()

@@ -4,7 +4,6 @@ import csv
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from dogvscat.exploring.study_plan import config_name
 from dogvscat.settings import build_config, read_toml
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+CutShort = Callable[[list[str], str, signal.Signals], int]
 
 SPACE = """
 recipe = "classic"
@@ -44,18 +44,15 @@ def trials_of(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def search(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
+def search(
+    tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat, cut_short: CutShort
+) -> Path:
     """A search of six trials that was killed after the second. Do not change it: tests share it."""
     folder = tmp_path_factory.mktemp("search")
     (folder / "space.toml").write_text(SPACE)
     flags = ["--config", str(folder / "space.toml"), "--out", str(folder / "out"), "--trials", "6"]
-    command = [sys.executable, "-m", "dogvscat", "tune", str(drawn_photos), *flags]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("2 of 6 done"):
-                process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    status = cut_short(["tune", str(drawn_photos), *flags], "2 of 6 done", signal.SIGKILL)
+    assert status == -signal.SIGKILL
     done = dogvscat("tune", drawn_photos, *flags, "--json")
     assert done.returncode == 0, done.stderr
     assert "1 of 6 done" not in done.stderr  # what was finished is kept
