@@ -14,11 +14,20 @@ CutShort = Callable[[list[str], str, signal.Signals], int]
 
 @pytest.fixture(scope="session")
 def cut_short() -> CutShort:
-    """Runs the command, sends it a signal once it says a line that starts so, and returns its exit status."""
+    """Runs the command, sends it a signal once it says a line that starts so, and returns its exit status.
+
+    Ctrl-C reaches it even where these tests run in the background, which is told to ignore that signal.
+    """
 
     def run(arguments: list[str], start: str, number: signal.Signals) -> int:
         command = [sys.executable, "-m", "dogvscat", *arguments]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        with subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        ) as process:
             assert process.stderr is not None
             for line in process.stderr:
                 if line.startswith(start):
