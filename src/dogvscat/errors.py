@@ -9,6 +9,7 @@
     |   +-- ArchiveError       3  a zip is damaged or hostile
     |   +-- FetchError         3  a download failed
     +-- ModelError             4  a run folder, checkpoint or bundle cannot be used
+    |   +-- DivergedError      4  the loss of a training became infinite
     +-- WriteError             1  a file could not be written (disk full, read-only)
     +-- ClusterError           1  the machines of a cluster cannot be reached, are unequal or keep failing
     +-- Interrupted          130  stopped by Ctrl-C or SIGTERM; nothing is lost
@@ -101,6 +102,12 @@ class ModelError(DogvscatError):
 
     code = "model"
     exit_code = 4
+
+
+class DivergedError(ModelError):
+    """A training's loss became infinite or no number, which tells something about its settings."""
+
+    code = "diverged"
 
 
 class WriteError(DogvscatError):

@@ -88,6 +88,20 @@ def build_config(document: Mapping[str, Any]) -> Config:
         raise _explain(error) from None
 
 
+def refuse_impossible(key: str, value: Any) -> None:
+    """Make sure that a setting may have a value at all, whatever the other settings are.
+
+    Raises:
+        ConfigError: if it is unknown, or the value is of another type or out of range.
+    """
+    section, _, name = key.partition(".")
+    try:
+        Config.model_validate({section: {name: value}})
+    except ValidationError as error:
+        if error.errors()[0]["type"] != "value_error":  # those are about settings that do not go together
+            raise _explain(error) from None
+
+
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     """Nested tables from settings such as `training.learning_rate=0.001`; values are TOML, else plain words.
 

@@ -22,9 +22,12 @@ import pytest
 
 from dogvscat.exploring.cell import CellResult
 from dogvscat.exploring.executor import Job
-from dogvscat.exploring.study import FinishedCell, Study, _next_cell, _Running
+from dogvscat.exploring.study import _Running
+from dogvscat.exploring.study_cells import FinishedCell, Study
+from dogvscat.exploring.study_order import most_telling
 from dogvscat.exploring.study_plan import PlannedCell, StudyPlan, load_plan, plan_cells
 from dogvscat.exploring.study_time import BaseTiming
+from dogvscat.learning.starting import Computing
 
 pytest.importorskip("ray", reason="needs the extra cluster")
 
@@ -381,7 +384,8 @@ def test_with_several_under_way_everything_is_begun_once_before_anything_twice()
     cells = plan_cells(plan)
     under_way: list[PlannedCell] = []
     order = []
-    while (cell := _next_cell(Study(cells, []), under_way)) is not None:
+    while telling := most_telling(Study(cells, []), under_way):
+        cell = telling[0]
         order.append((cell.treatment.value, cell.seed))
         under_way.append(cell)
     assert order[:3] == [("", 1), ("0.0", 1), ("0.1", 1)]
@@ -416,7 +420,8 @@ def test_cells_that_end_at_the_same_moment_are_counted_one_by_one(local_study: P
     said: list[str] = []
     timing = BaseTiming(cells[0].config, epoch_seconds=1.0, build_seconds=0.0, num_train=30, num_usable=30)
     executor = FinishingTogether(local_study / "out" / "cells")
-    running = _Running(tmp_path, tmp_path, None, said.append, executor, Study(cells, []), timing, time.monotonic())
+    study, computing = Study(cells, []), Computing(threads=1)
+    running = _Running(tmp_path, tmp_path, None, said.append, executor, study, timing, computing, time.monotonic())
     while running.begins_another() or running.under_way:
         while running.begins_another():
             pass
@@ -436,9 +441,7 @@ def test_what_is_under_way_makes_its_treatment_more_certain() -> None:
         for value in [accuracies[cell.treatment.value] + (0.005 * cell.seed if cell.treatment.value else 0.0)]
     ]
     study = Study(cells, finished)
-    first = _next_cell(study)
-    assert first is not None
+    first = most_telling(study)[0]
     assert (first.treatment.value, first.seed) == ("0.1", 3)  # nearer to zero
-    second = _next_cell(study, [first])
-    assert second is not None
+    second = most_telling(study, [first])[0]
     assert (second.treatment.value, second.seed) == ("0.0", 3)  # with a third seed the other's interval narrows

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -11,8 +12,10 @@ import pytest
 
 from dogvscat.config import NetworkConfig
 from dogvscat.exploring.cell import CellResult
-from dogvscat.exploring.study import FinishedCell, Study, _next_cell
+from dogvscat.exploring.study_cells import DivergedCell, FinishedCell, Study
+from dogvscat.exploring.study_order import most_telling
 from dogvscat.exploring.study_plan import STUDIES_FOLDER, StudyPlan, plan_cells
+from dogvscat.exploring.working_alone import working_alone
 from dogvscat.settings import setting_meanings
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
@@ -34,6 +37,14 @@ seeds = [1, 2]
 "network.dropout" = [0.0, 0.5]
 "data.train_subset" = [10, 20]
 """
+
+EXPLOSIVE = (
+    'training.optimizer = "sgd"',
+    "training.learning_rate = 10.0",
+    "training.l2 = 1.0",
+    "training.batch_size = 2",
+)
+"""Every step multiplies the weights: in a few the loss is infinite."""
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -190,7 +201,8 @@ def test_the_base_comes_first_then_everything_once_then_what_is_least_certain() 
     accuracies = {"": 0.8, "0.0": 0.9, "0.1": 0.801}  # the first change is clear, the second is not
     finished: list[FinishedCell] = []
     order = []
-    while (cell := _next_cell(Study(cells, finished))) is not None:
+    while telling := most_telling(Study(cells, finished)):
+        cell = telling[0]
         order.append((cell.treatment.value, cell.seed))
         value = accuracies[cell.treatment.value] + (0.001 * cell.seed if cell.treatment.value else 0.0)
         finished.append(FinishedCell(cell, CellResult(value, value, 1.0, 1, [])))
@@ -198,3 +210,75 @@ def test_the_base_comes_first_then_everything_once_then_what_is_least_certain() 
     assert set(order) == {(cell.treatment.value, cell.seed) for cell in cells}
     assert order[3] == ("", 2)  # the base with a seed goes before anything else with it
     assert order.index(("0.1", 3)) < order.index(("0.0", 3))
+
+
+def test_a_change_that_diverges_is_named_and_the_others_go_on(
+    drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    text = STUDY.replace('"data.train_subset" = [10, 20]', "")
+    (tmp_path / "study.toml").write_text(text + "\n[variants.explosive]\n" + "\n".join(EXPLOSIVE))
+    flags = ("--config", tmp_path / "study.toml", "--out", tmp_path / "out")
+    done = dogvscat("study", drawn_photos, *flags, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {effect["setting"] for effect in found["effects"]} == {"network.dropout"}
+    assert [(cell["value"], cell["seed"]) for cell in found["diverged"]] == [("explosive", 1), ("explosive", 2)]
+    page = (tmp_path / "out" / "study.html").read_text()
+    assert "explosive, seed 1: the loss became" in page
+    assert "4 of 6 trainings are finished" in page
+    again = dogvscat("study", drawn_photos, *flags)
+    assert (again.returncode, "cell " in again.stderr) == (0, False)
+    assert "diverged:\n  explosive, seed 1: the loss became" in again.stdout
+
+
+def test_a_base_that_diverges_ends_the_study(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(STUDY)
+    settings = [f"--set={setting.replace(' ', '')}" for setting in EXPLOSIVE]
+    for _ in range(2):
+        done = dogvscat("study", drawn_photos, "--config", tmp_path / "study.toml", "--out", tmp_path, *settings)
+        assert done.returncode == 4, done.stderr
+        assert "the base, seed 1: the loss became" in done.stderr
+        assert "lower training.learning_rate in [base]" in done.stderr
+
+
+def test_other_photos_are_not_mixed_in(study: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    shutil.copytree(drawn_photos, tmp_path / "photos")
+    next((tmp_path / "photos").rglob("*.jpg")).unlink()
+    before = (study / "out" / "study.csv").read_bytes()
+    done = dogvscat("study", tmp_path / "photos", "--config", study / "study.toml", "--out", study / "out")
+    assert (done.returncode, "learned from other photos" in done.stderr) == (3, True), done.stderr
+    assert (study / "out" / "study.csv").read_bytes() == before
+
+
+def test_numbers_of_photos_that_there_are_not_are_left_out(
+    drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    (tmp_path / "study.toml").write_text(STUDY.replace("[10, 20]", "[10, 20_000]").replace("[0.0, 0.5]", "[0.5]"))
+    flags = ("--config", tmp_path / "study.toml", "--out", tmp_path / "out")
+    done = dogvscat("study", drawn_photos, *flags)
+    assert done.returncode == 0, done.stderr
+    assert "data.train_subset = 20000 is left out: there are " in done.stderr
+    assert "network.dropout = 0.5 is not tried: the base has it, or it is listed twice" in done.stderr
+    assert len(rows_of(tmp_path / "out")) == 4
+    done = dogvscat("study", drawn_photos, *flags, "--set", "data.train_subset=30000")
+    assert done.returncode == 3
+    assert "the base of the study learns from 30,000 photos, there are " in done.stderr
+    assert "--set data.train_subset=0" in done.stderr
+
+
+def test_two_commands_in_one_folder_are_refused(
+    study: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    with working_alone(tmp_path):
+        done = dogvscat("study", drawn_photos, "--config", study / "study.toml", "--out", tmp_path)
+    assert (done.returncode, f"another command is at work in {tmp_path}" in done.stderr) == (2, True)
+    assert not (tmp_path / "study.csv").exists()
+
+
+def test_a_cell_that_diverged_is_tried_again_last() -> None:
+    plan = StudyPlan.model_validate({"seeds": (1, 2), "settings": {"network.dropout": (0.0, 0.1)}})
+    cells = plan_cells(plan)
+    base = [FinishedCell(cell, CellResult(0.8, 0.8, 1.0, 1, [])) for cell in cells[:2]]
+    first, *others = most_telling(Study(cells, base, [DivergedCell(cells[2], "the loss became nan")]))
+    assert (first.treatment.value, first.seed) == ("0.1", 1)
+    assert (others[-1].treatment.value, others[-1].seed) == ("0.0", 2)

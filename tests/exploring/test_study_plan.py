@@ -47,7 +47,10 @@ def test_each_value_is_tried_alone_against_the_base() -> None:
 
 
 def test_keys_may_be_written_as_tables_in_tables(tmp_path: Path) -> None:
-    quoted = '[base]\n"training.epochs" = 3\n[settings]\n"network.dropout" = [0.0]\n'
+    quoted = (
+        '[base]\n"training.epochs" = 3\n[settings]\n"network.dropout" = [0.0]\n'
+        "[variants.slow]\n\"training.optimizer\" = 'sgd'\n"
+    )
     (tmp_path / "quoted.toml").write_text(quoted)
     (tmp_path / "plain.toml").write_text(quoted.replace('"', ""))
     assert load_plan(tmp_path / "plain.toml") == load_plan(tmp_path / "quoted.toml")
@@ -118,3 +121,20 @@ def test_the_studies_that_ship_are_possible(name: str) -> None:
     assert len({cell.treatment for cell in cells}) > 12
     assert {cell.seed for cell in cells} == set(shipped.seeds)
     assert len(shipped.seeds) >= 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"settings": {"data.split_seed": (1, 2)}},
+            "data.split_seed cannot be in [settings]: every training is judged",
+        ),
+        ({"settings": {"training.seed": (4,)}}, "training.seed cannot be in [settings]: seeds tell how much"),
+        ({"variants": {"one": {"training.threads": 1}}}, 'training.threads cannot be in [variants."one"]: it changes'),
+    ],
+)
+def test_what_must_be_the_same_for_all_is_not_tried(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan_cells(plan(**fields))
+    assert message in caught.value.message

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -10,11 +11,13 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 from scipy import stats
 
 from dogvscat.errors import ConfigError
 from dogvscat.exploring.space import SPACES_FOLDER, SearchSpace, load_space
 from dogvscat.exploring.study_plan import config_name
+from dogvscat.exploring.working_alone import working_alone
 from dogvscat.settings import build_config, read_toml
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
@@ -154,6 +157,16 @@ def test_sqlite_by_url(search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp
         ('[space]\n"network.dropout" = { low = 0.0, high = 0.5, log = true }', "logarithmic scale begins above 0"),
         ('[space]\n"network.dropout" = { low = 0.0 }', "either low and high, or choices"),
         ('[spaces]\n"network.dropout" = { low = 0.0, high = 1.0 }', "spaces"),
+        ('[space]\n"network.dropout" = { low = 0.0, high = inf }', "bounds must be finite"),
+        ('[space]\n"network.dropout" = { low = 0.0, high = 1.5 }', "network.dropout: expected less than 1.0"),
+        ('[space]\n"network.dropout" = { choices = ["much"] }', 'network.dropout: expected a number, received "much"'),
+        ('[space]\n"network.dropout" = { low = 0.1, high = 0.5, log = true, step = 0.1 }', "a step goes with low and"),
+        (
+            '[space]\n"network.stem_filters" = { low = 8, high = 32, step = 0.5 }',
+            "a step that is a whole number above 0",
+        ),
+        ('[space]\n"network.dropout" = { low = 0.1, high = 0.5, step = 0.0 }', "a step that is a number above 0"),
+        ('[space]\n"training.seed" = { choices = [1, 2] }', "training.seed cannot be in [space]"),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -172,3 +185,62 @@ def test_the_spaces_that_ship_are_possible_at_their_corners(name: str) -> None:
             for key, dimension in space.space.items()
         }
         space.config(values, seed=0)
+
+
+def test_values_that_do_not_go_together_are_a_trial_and_no_end(
+    drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    impossible = '"network.filters" = { choices = [[8, 8, 8, 8, 8, 8], [8, 8]] }'  # six blocks use up 32 pixels
+    (tmp_path / "space.toml").write_text(SPACE.partition('"training.learning_rate"')[0] + impossible)
+    flags = ("--config", tmp_path / "space.toml", "--out", tmp_path / "out", "--sampler", "random", "--trials", "6")
+    done = dogvscat("tune", drawn_photos, *flags)
+    assert done.returncode == 0, done.stderr
+    assert " is impossible: data.image_size 32 is used up by block 4" in done.stderr
+    rows = trials_of(tmp_path / "out")
+    assert len(rows) == 6
+    assert {row["state"] for row in rows} == {"complete", "pruned"}
+
+
+def test_a_search_that_others_share_leaves_their_trials_alone(
+    drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    """Two folders, one database: who begins takes up what was left in its own folder, and no more."""
+    (tmp_path / "space.toml").write_text(SPACE)
+    url = f"sqlite:///{tmp_path / 'trials.db'}"
+    flags = ("--config", tmp_path / "space.toml", "--storage", url, "--trials")
+    done = dogvscat("tune", drawn_photos, *flags, "1", "--out", tmp_path / "one")
+    assert done.returncode == 0, done.stderr
+    study = optuna.load_study(study_name="dogvscat-classic", storage=url)
+    owner = study.trials[0].user_attrs["owner"]
+    under_way = {name: study.ask(study.trials[0].distributions) for name in (owner, "another")}
+    for name, trial in under_way.items():
+        trial.set_user_attr("owner", name)
+    done = dogvscat("tune", drawn_photos, *flags, "2", "--out", tmp_path / "one")
+    assert done.returncode == 0, done.stderr
+    states = {trial.number: trial.state for trial in study.get_trials()}
+    assert states[under_way[owner].number] == TrialState.FAIL
+    assert states[under_way["another"].number] == TrialState.RUNNING
+    again = next(trial for trial in study.get_trials() if trial.number == max(states))
+    assert (again.state.is_finished(), again.params) == (True, under_way[owner].params)
+
+
+def test_other_photos_and_a_second_command_are_refused(
+    search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    flags = ("--config", search / "space.toml", "--out", search / "out", "--trials", "6")
+    shutil.copytree(drawn_photos, tmp_path / "photos")
+    next((tmp_path / "photos").rglob("*.jpg")).unlink()
+    done = dogvscat("tune", tmp_path / "photos", *flags)
+    assert (done.returncode, "the search was begun on other photos" in done.stderr) == (3, True), done.stderr
+    with working_alone(search / "out"):
+        done = dogvscat("tune", drawn_photos, *flags)
+    assert (done.returncode, "another command is at work in" in done.stderr) == (2, True), done.stderr
+
+
+def test_ctrl_c_leaves_tables_of_what_is_finished(
+    search: Path, drawn_photos: Path, cut_short: CutShort, tmp_path: Path
+) -> None:
+    flags = ["--config", str(search / "space.toml"), "--out", str(tmp_path), "--trials", "6"]
+    assert cut_short(["tune", str(drawn_photos), *flags], "2 of 6 done", signal.SIGINT) == 130
+    assert [row["state"] for row in trials_of(tmp_path)].count("complete") >= 1
+    assert (tmp_path / "best.toml").exists()

@@ -13,7 +13,7 @@ from dogvscat.learning.fitting import prepare_training
 from dogvscat.learning.material import Material
 from dogvscat.learning.precision import faster_precision, settled
 from dogvscat.learning.run import Run
-from dogvscat.learning.starting import Origins, record_start
+from dogvscat.learning.starting import Computing, Origins, record_start
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.sources import open_photos
@@ -51,7 +51,7 @@ def test_a_run_goes_on_in_the_precision_it_was_begun_in(drawn_photos: Path, tmp_
     config, source, run = build_config(TINY), open_photos(drawn_photos), Run(tmp_path / "run")
     manifest = make_manifest(source, config.data)
     material = Material(manifest, {32: cached_pixels(source, manifest, 32)})
-    record_start(run, config, material, Origins(drawn_photos), threads=1)
+    record_start(run, config, material, Origins(drawn_photos), Computing(threads=1))
     environment = run.load_environment()
     assert environment["precision"] == faster_precision()
     for precision, policy in (("float32", "float32"), ("bfloat16", "mixed_bfloat16")):

@@ -1,7 +1,7 @@
 """`dogvscat study`: what does each technique do? One change at a time, with several seeds."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from dogvscat.cli.durations import seconds_of
 from dogvscat.cli.options import Cluster
 from dogvscat.cli.shipped import needed, show_file
 from dogvscat.cli.speaking import say, show, show_json
+
+if TYPE_CHECKING:
+    from dogvscat.exploring.study_cells import Study
 
 
 def command(
@@ -38,15 +41,13 @@ def command(
     need_train_extra()
     if cluster is not None:
         need_cluster_extra()
-    from dataclasses import asdict
-
     from dogvscat import writing
-    from dogvscat.errors import Interrupted
-    from dogvscat.exploring.cell import note_of
+    from dogvscat.errors import DogvscatError, UsageError
     from dogvscat.exploring.executor import open_executor
-    from dogvscat.exploring.study import CELLS_FOLDER, read_study, run_study
-    from dogvscat.exploring.study_page import in_sentences, write_study
-    from dogvscat.exploring.study_plan import load_plan, plan_cells, shipped_study
+    from dogvscat.exploring.study import run_study, without_too_large
+    from dogvscat.exploring.study_cells import read_study
+    from dogvscat.exploring.study_page import write_study
+    from dogvscat.exploring.study_plan import load_plan, plan_cells, say_untried, shipped_study
 
     if show_plan:
         show_file(shipped_study(recipe))
@@ -55,23 +56,43 @@ def command(
     if cluster is not None:  # machines of a cluster have other working directories
         photos, out = photos.absolute(), out.absolute()
     seconds = None if budget is None else seconds_of(budget, "--budget")
-    planned = plan_cells(load_plan(config, recipe, settings or []))
+    plan = load_plan(config, recipe, settings or [])
+    planned = plan_cells(plan)
     writing.refuse_unwritable(out)
+    say_untried(plan, planned, say)
+    planned = without_too_large(planned, photos, say)
     with open_executor(cluster, say) as executor:
         try:
             study = run_study(photos, planned, out, seconds, say, executor)
-        except (Interrupted, KeyboardInterrupt):
-            write_study(out, read_study(planned, out))  # what is finished can be looked at meanwhile
+        except (DogvscatError, KeyboardInterrupt) as stop:
+            if not isinstance(stop, UsageError):  # what is finished can be looked at meanwhile
+                write_study(out, read_study(planned, out))
             raise
     write_study(out, study)
+    _show_study(out, study, as_json)
+
+
+def _show_study(out: Path, study: "Study", as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from dogvscat.exploring.cell import note_of
+    from dogvscat.exploring.study_cells import CELLS_FOLDER
+    from dogvscat.exploring.study_page import in_sentences
+
     effects = study.effects()
     note = note_of(out / CELLS_FOLDER / study.finished[0].cell.name) if study.finished else None
     if as_json:
-        show_json({"note": note, "effects": [asdict(effect) | {"verdict": effect.verdict} for effect in effects]})
+        diverged = [
+            {"setting": treatment.setting, "value": treatment.value, "seed": done.cell.seed, "reason": done.reason}
+            for done in study.diverged
+            for treatment in [done.cell.treatment]
+        ]
+        found = [asdict(effect) | {"verdict": effect.verdict} for effect in effects]
+        show_json({"note": note, "effects": found, "diverged": diverged})
     else:
         if note:
             say(f"note: {note}")
-        for verdict, sentences in in_sentences(effects).items():
+        for verdict, sentences in in_sentences(effects, study.diverged).items():
             show(f"{verdict}:")
             for sentence in sentences:
                 show(f"  {sentence}")

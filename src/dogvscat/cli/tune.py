@@ -42,8 +42,9 @@ def command(
     if cluster is not None:
         need_cluster_extra()
     from dogvscat import writing
+    from dogvscat.errors import Interrupted
     from dogvscat.exploring.executor import open_executor
-    from dogvscat.exploring.search import SAMPLERS, Search, best_config, best_figure
+    from dogvscat.exploring.search import SAMPLERS, Search, best_config, best_figure, open_search
     from dogvscat.exploring.space import load_space, shipped_space
     from dogvscat.exploring.tuning import Limits, tune
     from dogvscat.exploring.tuning_results import write_results
@@ -64,7 +65,12 @@ def command(
     search = Search(load_space(config, recipe), sampler, pruning, seed, storage)
     search.space.config({}, seed)  # an impossible base is told of before anything is written
     with open_executor(cluster, say) as executor:
-        study = tune(photos, search, out, limits, say, executor)
+        try:
+            study = tune(photos, search, out, limits, say, executor)
+        except (Interrupted, KeyboardInterrupt):
+            begun = open_search(search, out)  # what is finished can be looked at meanwhile
+            write_results(out, begun, best_config(begun, search))
+            raise
     best = best_config(study, search)
     write_results(out, study, best)
     if best is None:

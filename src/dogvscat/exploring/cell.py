@@ -6,7 +6,7 @@ looked at with `dogvscat runs` and `dogvscat compare`.
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,14 +14,14 @@ from typing import Any
 
 from dogvscat import home, writing
 from dogvscat.config import Config, DataConfig
-from dogvscat.errors import ModelError
+from dogvscat.errors import DataError, DivergedError, ModelError
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.predictions import read_predictions, write_predictions
 from dogvscat.learning.backend import prepare_backend
 from dogvscat.learning.material import DRAWN_NOTE, Material
 from dogvscat.learning.run import Run
-from dogvscat.learning.starting import Origins, record_start
+from dogvscat.learning.starting import Computing, Origins, record_start
 from dogvscat.learning.state import TrainingState
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.pixels import cached_pixels
@@ -49,6 +49,14 @@ class CellResult:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Diverged:
+    """A cell whose loss became infinite or no number: it is finished, without accuracies."""
+
+    diverged: str
+    """When, in words."""
+
+
 def cell_threads(config: Config) -> int:
     """CPU threads of a cell. All of a machine means the one where the command was given, wherever the cell then runs:
     equal settings come to equal results."""
@@ -56,25 +64,27 @@ def cell_threads(config: Config) -> int:
 
 
 def run_cell(
-    photos: Path, config: Config, folder: Path, threads: int, after_epoch: AfterEpoch | None = None
-) -> CellResult:
+    photos: Path, config: Config, folder: Path, computing: Computing, after_epoch: AfterEpoch | None = None
+) -> CellResult | Diverged:
     """Train and judge one configuration; a finished cell is read, and one that was stopped goes on.
 
     Args:
         photos: A folder or zip with photos of two classes.
         config: Every setting.
         folder: The cell's own.
-        threads: As from `cell_threads`.
+        computing: Threads as from `cell_threads`, and the precision; the same for every cell that is compared.
         after_epoch: Told of every epoch; it may raise to end the cell there, which is then not finished.
 
     Raises:
         DogvscatError: as `train` does.
+        DataError: if the cell was begun on other photos.
         Interrupted: on Ctrl-C; the same call goes on.
     """
     if (result := read_result(folder)) is not None:
         return result
     material = open_material(photos, config)
-    prepare_backend(threads)
+    refuse_other_photos(material.manifest, [folder])
+    prepare_backend(computing.threads)
 
     from dogvscat.learning.final import final_network  # Keras, after the backend was prepared
     from dogvscat.learning.fitting import forget_networks, prepare_training
@@ -83,10 +93,16 @@ def run_cell(
     forget_networks()
     run = Run(folder)
     if not run.environment_file.exists():
-        record_start(run, config, material, Origins(photos), threads)
+        record_start(run, config, material, Origins(photos), computing)
     training = prepare_training(run, config, material, lambda sentence: None)
     training.quiet, training.after_epoch = True, after_epoch
-    training.fit()
+    try:
+        training.fit()
+    except DivergedError as error:
+        diverged = Diverged(error.message)
+        writing.write_json(folder / RESULT_FILE, asdict(diverged))
+        run.checkpoint_file.unlink(missing_ok=True)
+        return diverged
     network = final_network(training.model, config, training.feed.pictures)
     answers = []
     for split, pictures in (("train", training.feed.pictures), ("validation", training.validation)):
@@ -105,8 +121,8 @@ def run_cell(
     return result
 
 
-def read_result(folder: Path) -> CellResult | None:
-    """A finished cell's result, or None if it is not finished.
+def read_result(folder: Path) -> CellResult | Diverged | None:
+    """What a finished cell came to, or None if it is not finished.
 
     Raises:
         ModelError: if the file is damaged.
@@ -114,12 +130,42 @@ def read_result(folder: Path) -> CellResult | None:
     file = folder / RESULT_FILE
     try:
         document: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return CellResult(**document)
+        return Diverged(**document) if "diverged" in document else CellResult(**document)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
         hint = "Delete it and give the same command again: only this cell is trained anew."
         raise ModelError(f"{file} is damaged: {error}", hint=hint) from None
+
+
+def refuse_other_photos(manifest: Manifest, folders: Iterable[Path]) -> None:
+    """Make sure that cells which were begun already learned from these photos.
+
+    Raises:
+        DataError: naming one that did not.
+        ModelError: if one is damaged.
+    """
+    for folder in folders:
+        run = Run(folder)
+        if not run.environment_file.exists():
+            continue
+        environment = run.load_environment()
+        if environment["data_digest"] != manifest.digest:
+            digests = (
+                f"their digest is {manifest.digest[:16]}, that of the earlier ones {environment['data_digest'][:16]}"
+            )
+            message = f"{folder} learned from other photos ({environment['photos']}): {digests}"
+            raise DataError(message, hint="Give the photos it was begun with, or choose another --out.")
+
+
+def begun_precision(folders: Iterable[Path]) -> str | None:
+    """The arithmetic of the first of some cells that was begun; None before any was.
+
+    Raises:
+        ModelError: if it is damaged.
+    """
+    begun = (run for run in map(Run, folders) if run.environment_file.exists())
+    return next((run.load_environment().get("precision") for run in begun), None)
 
 
 def note_of(folder: Path) -> str | None:
@@ -138,6 +184,15 @@ def num_validation(folder: Path) -> int:
         ModelError: if its answers are missing or damaged.
     """
     return len(read_predictions(Run(folder).predictions_file)["validation"].y_true)
+
+
+def look_at(photos: Path, config: Config) -> Manifest:
+    """The photos of a cell with their splits, looked at once for all cells of this process.
+
+    Raises:
+        DogvscatError: as `make_manifest`.
+    """
+    return _looked_at(photos, config.data.model_copy(update={"image_size": 64}))[1]
 
 
 def open_material(photos: Path, config: Config) -> Material:

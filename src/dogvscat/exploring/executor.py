@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from dogvscat.errors import DogvscatError, Interrupted
+
 Say = Callable[[str], None]
 
 
@@ -46,7 +48,7 @@ class Executor(Protocol):
         """The next job that is finished, with its result.
 
         Raises:
-            DogvscatError: what the job raised; or, as ClusterError, that its machines kept failing.
+            DogvscatError: what the job raised, after its title; or, as ClusterError, that its machines kept failing.
             Interrupted: on Ctrl-C; what the jobs have done so far is in their folders.
         """
 
@@ -72,7 +74,18 @@ class LocalExecutor:
         job, self._job = self._job, None
         if job is None:
             raise RuntimeError("wait was called before start")
-        return job, job.work()
+        try:
+            return job, job.work()
+        except DogvscatError as error:
+            raise named(error, job) from None
+
+
+def named(error: DogvscatError, job: Job) -> DogvscatError:
+    """An error that a job raised, saying which one."""
+    if not isinstance(error, Interrupted):
+        error.message = f"{job.title}: {error.message}"
+        error.args = (error.message,)
+    return error
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from dogvscat.cluster import Machine, installed, machines, refuse_missing_package, refuse_other_versions
 from dogvscat.errors import ClusterError, DogvscatError, Interrupted
-from dogvscat.exploring.executor import Job, Say
+from dogvscat.exploring.executor import Job, Say, named
 from dogvscat.learning.backend import sees_gpu
 from dogvscat.learning.stopping import StopRequest
 
@@ -99,7 +99,7 @@ class RayExecutor:
                 self._begin_again(flight, lost)
                 continue
             if raised is not None:
-                raise raised
+                raise named(raised, flight.job)
             return flight.job, result
 
     def _begin(self, flight: _Flight) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dogvscat.errors import DataError, DogvscatError, UsageError
-from dogvscat.exploring.cell import num_validation, read_result
+from dogvscat.exploring.cell import CellResult, num_validation, read_result
 from dogvscat.learning.run import Run
 from dogvscat.settings import nearest
 
@@ -79,7 +79,7 @@ def summarise(run: Run) -> RunSummary:
     watched = history[-1]["val_accuracy"] if history else None
     cell = read_result(run.folder)
     num_judged = metrics.get("validation", {}).get("n")
-    if cell is not None:
+    if isinstance(cell, CellResult):
         accuracies = {"validation": cell.validation_accuracy, "train": cell.training_accuracy}
         num_judged = num_validation(run.folder)
     return RunSummary(

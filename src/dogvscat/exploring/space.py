@@ -12,6 +12,7 @@ recipe = "classic"
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
+from dogvscat.exploring.held_fixed import refuse_fixed
 from dogvscat.exploring.shipped import shipped_file
-from dogvscat.settings import flattened, in_toml_words, known_keys, nearest, read_toml, resolve_config, toml_value
+from dogvscat.settings import (
+    flattened,
+    in_toml_words,
+    known_keys,
+    nearest,
+    read_toml,
+    refuse_impossible,
+    resolve_config,
+    toml_value,
+)
 
 SPACES_FOLDER = Path(__file__).parent / "spaces"
 
@@ -46,9 +57,29 @@ class Dimension(BaseModel):
             raise ValueError("expected either low and high, or choices")
         if self.low is not None and self.high is not None and not self.low < self.high:
             raise ValueError(f"low must be smaller than high, received {self.low} and {self.high}")
+        if self.high is not None and math.isinf(self.high - (self.low or 0)):
+            raise ValueError(f"bounds must be finite, received {self.low} and {self.high}")
         if self.log and (self.low or 0) <= 0:
             raise ValueError(f"a logarithmic scale begins above 0, received low = {self.low}")
+        if self.step is not None:
+            self._step_possible(self.step)
         return self
+
+    def _step_possible(self, step: float) -> None:
+        if self.choices or self.log:
+            raise ValueError(f"a step goes with low and high on a plain scale, received step = {step}")
+        if step <= 0 or (self._whole and step != int(step)):
+            kind = "whole number" if self._whole else "number"
+            raise ValueError(f"expected a step that is a {kind} above 0, received {step}")
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The choices, or both bounds."""
+        return self.choices or (self.low, self.high)
+
+    @property
+    def _whole(self) -> bool:
+        return isinstance(self.low, int) and isinstance(self.high, int)
 
     @property
     def _texts(self) -> list[str]:
@@ -62,8 +93,8 @@ class Dimension(BaseModel):
         """A value for a trial."""
         if self.low is None or self.high is None:
             return self.value(trial.suggest_categorical(key, self._texts))
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return trial.suggest_int(key, self.low, self.high, log=self.log, step=int(self.step or 1))
+        if self._whole:
+            return trial.suggest_int(key, int(self.low), int(self.high), log=self.log, step=int(self.step or 1))
         return trial.suggest_float(key, self.low, self.high, log=self.log, step=self.step)
 
 
@@ -130,4 +161,11 @@ def load_space(file: Path | None, recipe: str | None) -> SearchSpace:
     for key in found.space:
         if key not in known_keys():
             raise ConfigError(f"{file}: there is no setting {key!r}", hint=nearest(key, known_keys()).strip() or None)
+    try:
+        refuse_fixed(found.space, "space")
+        for key, dimension in found.space.items():
+            for value in dimension.ends:
+                refuse_impossible(key, value)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error.message}", hint=error.hint) from None
     return found

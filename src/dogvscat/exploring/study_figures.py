@@ -7,19 +7,13 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from dogvscat.exploring.effects import Effect, PowerLaw
-from dogvscat.exploring.study import FinishedCell, Study
-from dogvscat.exploring.study_plan import VARIANT
+from dogvscat.exploring.study_cells import FinishedCell, Study, treatment_name
 from dogvscat.judging.figure_style import INK, MUTED, SIDES, VALIDATION, WRONG, add_title, drawing, label_text
 from dogvscat.judging.figures import percent_ticks
 
 _PANELS = 3
 """Learning curves a row."""
 _COLOURS = {"helped": SIDES[3], "hurt": WRONG, "no clear effect": MUTED, "not yet known": MUTED}
-
-
-def treatment_name(setting: str, value: str) -> str:
-    """A treatment for people: `network.dropout = 0.0`, or the name of a variant."""
-    return value if setting == VARIANT else f"{setting} = {value}"
 
 
 def draw_forest(path: Path, effects: Sequence[Effect], counted: str, note: str | None) -> None:

@@ -10,11 +10,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dogvscat import writing
 from dogvscat.exploring.cell import note_of
 from dogvscat.exploring.effects import Effect, PowerLaw, fit_power_law
-from dogvscat.exploring.study import CELLS_FOLDER, Study
-from dogvscat.exploring.study_figures import draw_curves, draw_forest, draw_gaps, draw_pictures, treatment_name
+from dogvscat.exploring.study_cells import CELLS_FOLDER, DivergedCell, Study, in_words, treatment_name
+from dogvscat.exploring.study_figures import draw_curves, draw_forest, draw_gaps, draw_pictures
 from dogvscat.exploring.study_plan import BASE, VARIANT, Treatment
 from dogvscat.judging import report
+from dogvscat.judging.predictions import read_predictions
 from dogvscat.judging.report import data_uri
+from dogvscat.learning.run import Run
 from dogvscat.printable import counted, printable
 from dogvscat.settings import explained
 
@@ -69,13 +71,30 @@ def write_study(folder: Path, study: Study) -> None:
         num_planned=len(study.planned),
         headline=_headline(effects),
         resolution=_resolution(effects),
-        sentences=in_sentences(effects),
+        sentences=in_sentences(effects, study.diverged),
+        origin=_origin(folder, study),
         meanings={(change.setting, change.value): _meaning(change) for change in study.treatments},
         law=None if curve is None else law_in_words(curve),
         images={name: data_uri(path) for name, path in pictures.items()},
         name=treatment_name,
     )
     writing.write_bytes(folder / "study.html", page.encode("utf-8", "backslashreplace"))
+
+
+def _origin(folder: Path, study: Study) -> str:
+    """On what, where and with which version the trainings ran."""
+    runs = [Run(folder / CELLS_FOLDER / done.cell.name) for done in study.finished]
+    environments = [run.load_environment() for run in runs]
+
+    def all_of(key: str) -> str:  # several where the study went on elsewhere
+        return " and ".join(dict.fromkeys(str(environment.get(key, "unknown")) for environment in environments))
+
+    judged = len(read_predictions(runs[0].predictions_file)["validation"].y_true)
+    digest = environments[0]["data_digest"][:16]
+    return (
+        f"Judged on {counted(judged, 'validation picture')} (data digest {digest}); trained on "
+        f"{all_of('hardware')}, in {all_of('precision')}, at commit {all_of('commit')}."
+    )
 
 
 def _headline(effects: Sequence[Effect]) -> str:
@@ -113,11 +132,13 @@ def _meaning(treatment: Treatment) -> str:
     return explained(treatment.setting)
 
 
-def in_sentences(effects: Sequence[Effect]) -> dict[str, list[str]]:
-    """What was found in words, by verdict; the largest effect first."""
-    found: dict[str, list[str]] = {verdict: [] for verdict in _VERDICTS}
+def in_sentences(effects: Sequence[Effect], diverged: Sequence[DivergedCell] = ()) -> dict[str, list[str]]:
+    """What was found in words, by verdict; the largest effect first, and last what has no accuracy."""
+    found: dict[str, list[str]] = {verdict: [] for verdict in (*_VERDICTS, "diverged")}
     for effect in sorted(effects, key=lambda effect: -abs(effect.difference)):
         found[effect.verdict].append(_sentence(effect))
+    for done in diverged:
+        found["diverged"].append(f"{in_words(done.cell)}: {done.reason}; it is in no figure")
     return {verdict: sentences for verdict, sentences in found.items() if sentences}
 
 

@@ -17,7 +17,7 @@ A study is a TOML file:
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
+from dogvscat.exploring.held_fixed import refuse_fixed
 from dogvscat.exploring.shipped import shipped_file
 from dogvscat.settings import (
     flattened,
@@ -55,6 +56,11 @@ class StudyPlan(BaseModel):
     variants: dict[str, dict[str, Any]] = {}
 
     _flat = field_validator("base", "settings", mode="before")(flattened)
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _flat_variants(cls, table: Any) -> Any:
+        return {name: flattened(values) for name, values in table.items()} if isinstance(table, Mapping) else table
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,9 @@ def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
     Raises:
         ConfigError: for an unknown setting or an impossible combination, naming the one that is at fault.
     """
+    refuse_fixed(plan.settings, "settings")
+    for name, values in plan.variants.items():
+        refuse_fixed(values, f"variants.{toml_value(name)}")
     base = Treatment(BASE, "", ())
     cells: list[PlannedCell] = []
     known: set[tuple[str, int]] = set()
@@ -147,6 +156,14 @@ def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
                 known.add((cell.name, seed))
                 cells.append(cell)
     return cells
+
+
+def say_untried(plan: StudyPlan, cells: Sequence[PlannedCell], say: Callable[[str], None]) -> None:
+    """Tell what a study lists and does not train: values that the base has, and values that are listed twice."""
+    tried = {cell.treatment for cell in cells}
+    for treatment in _treatments(plan):
+        if treatment not in tried:
+            say(f"{treatment.setting} = {treatment.value} is not tried: the base has it, or it is listed twice")
 
 
 def _treatments(plan: StudyPlan) -> Sequence[Treatment]:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dogvscat.config import Config
-from dogvscat.exploring.cell import cell_threads, open_material
+from dogvscat.exploring.cell import cell_threads
 from dogvscat.exploring.study_plan import PlannedCell
 from dogvscat.learning.backend import prepare_backend
+from dogvscat.learning.material import Material
 from dogvscat.learning.run import Run
+from dogvscat.photos.manifest import Manifest
+from dogvscat.photos.splits import LEFT_OUT, TRAIN
 
 _JUDGED = 1 / 3
 """What judging a picture costs against learning from it, as in the estimate of `train`."""
@@ -49,11 +52,16 @@ class BaseTiming:
         return min(wanted, self.num_usable) / self.num_train
 
 
-def time_base(photos: Path, base: PlannedCell, folder: Path) -> BaseTiming:
+def num_usable(manifest: Manifest) -> int:
+    """Photos that could be learned from, whatever `data.train_subset` says."""
+    return sum(1 for row in manifest.rows if row.perceptual_hash and row.split in (TRAIN, LEFT_OUT))
+
+
+def time_base(material: Material, base: PlannedCell, folder: Path) -> BaseTiming:
     """Time a few steps of a study's base; nothing is written.
 
     Args:
-        photos: A folder or zip with photos of two classes.
+        material: Its pictures.
         base: One of its cells.
         folder: That cell's own.
 
@@ -61,7 +69,6 @@ def time_base(photos: Path, base: PlannedCell, folder: Path) -> BaseTiming:
         DogvscatError: as `train` does.
     """
     config = base.config
-    material = open_material(photos, config)
     prepare_backend(cell_threads(config))
 
     from dogvscat.learning.fitting import forget_networks, prepare_training  # Keras, after the backend was prepared
@@ -71,9 +78,7 @@ def time_base(photos: Path, base: PlannedCell, folder: Path) -> BaseTiming:
     training = prepare_training(Run(folder), config, material, lambda sentence: None)
     seconds = training.epoch_seconds(0)
     build = max(0.0, time.monotonic() - started - seconds / training.feed.steps_per_epoch)
-    judging = {row.path for split in ("validation", "test") for row in material.manifest.of_split(split)}
-    usable = sum(1 for row in material.manifest.rows if row.perceptual_hash and row.path not in judging)
-    return BaseTiming(config, seconds, build, len(training.feed.pictures), usable)
+    return BaseTiming(config, seconds, build, len(training.feed.pictures), num_usable(material.manifest))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import math
 import statistics
 import time
+import uuid
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,16 +12,21 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from dogvscat import writing
 from dogvscat.config import Config
-from dogvscat.errors import Interrupted, ModelError, UsageError
-from dogvscat.exploring.cell import CellResult, cell_threads, note_of, num_validation, run_cell
+from dogvscat.errors import ConfigError, DataError, Interrupted, UsageError
+from dogvscat.exploring.cell import CellResult, Diverged, cell_threads, look_at, note_of, num_validation, run_cell
 from dogvscat.exploring.executor import Executor, Job, Say
 from dogvscat.exploring.search import Search, open_search, propose
 from dogvscat.exploring.storage import in_memory, shown, using_storage
 from dogvscat.exploring.study_plan import config_name
+from dogvscat.exploring.working_alone import working_alone
+from dogvscat.learning.backend import prepare_backend
+from dogvscat.learning.starting import Computing
 from dogvscat.learning.state import TrainingState
 
 TRIALS_FOLDER = "trials"
+_OWNER = "owner"
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -44,7 +50,8 @@ def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say, e
         executor: Where the trials run.
 
     Raises:
-        UsageError: if the storage cannot be reached or holds another search.
+        UsageError: if the storage cannot be reached or holds another search, or another command is at work here.
+        DataError: if the search was begun on other photos.
         WriteError: if the storage is lost midway; finished trials are kept in it.
         Interrupted: on Ctrl-C; finished trials are kept, the one under way goes on next time.
         ClusterError: if machines of a cluster keep failing.
@@ -56,14 +63,13 @@ def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say, e
             f"the storage {shown(search.storage, folder)} is in the memory of one process alone", hint=hint
         )
     study = open_search(search, folder)
-    with using_storage(search.storage, folder):
-        for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):  # of a process that was killed
-            study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params)
-        tuning = _Tuning(photos, search, folder, limits, say, executor, study)
-        threads = cell_threads(search.space.config({}, search.seed))
+    with working_alone(folder), using_storage(search.storage, folder):
+        computing = _computing(study, photos, search.space.config({}, search.seed))
+        owner = _owner(folder)
+        _take_up(study, None if search.storage is None else owner)
+        tuning = _Tuning(photos, search, folder, limits, say, executor, study, computing, owner)
         while True:
-            while tuning.wants_another() and len(tuning.under_way) < executor.places(threads):
+            while tuning.wants_another() and len(tuning.under_way) < executor.places(computing.threads):
                 tuning.begin_trial()
             if not tuning.under_way:
                 return study
@@ -90,6 +96,7 @@ class TrialWork:
     place: Path
     """Of the training."""
     config: Config
+    computing: Computing
     trial: Trial
 
     def __call__(self) -> TrialEnd:
@@ -97,17 +104,16 @@ class TrialWork:
 
         Raises:
             WriteError: if the storage is lost.
-            DogvscatError: as `run_cell`, unless the training itself is at fault.
+            DogvscatError: as `run_cell`.
         """
         with using_storage(self.search.storage, self.folder):
             reported = set(self.trial.study.get_trials(deepcopy=False)[self.trial.number].intermediate_values)
             try:
                 after_epoch = partial(self._after_epoch, reported)
-                return TrialEnd(run_cell(self.photos, self.config, self.place, cell_threads(self.config), after_epoch))
+                end = run_cell(self.photos, self.config, self.place, self.computing, after_epoch)
             except optuna.TrialPruned:
                 return TrialEnd()
-            except ModelError as error:  # this training diverged, which tells something about its settings
-                return TrialEnd(failure=error.message)
+            return TrialEnd(failure=end.diverged) if isinstance(end, Diverged) else TrialEnd(end)
 
     def _after_epoch(self, reported: set[int], state: TrainingState) -> None:
         self.trial.set_user_attr("epochs", state.epoch)
@@ -131,6 +137,8 @@ class _Tuning:
     say: Say
     executor: Executor
     study: optuna.Study
+    computing: Computing
+    owner: str
     under_way: dict[Path, Trial] = field(default_factory=dict)
     """By the folder of each trial's training."""
     started: float = field(default_factory=time.monotonic)
@@ -149,12 +157,18 @@ class _Tuning:
     def begin_trial(self) -> None:
         """Ask for settings and have them trained."""
         trial = propose(self.study, self.search)
-        config = self.search.config(trial)
+        trial.set_user_attr(_OWNER, self.owner)
+        try:
+            config = self.search.config(trial)
+        except ConfigError as error:  # these values do not go together; it counts as a trial, and no search is endless
+            self.study.tell(trial, state=TrialState.PRUNED)
+            self.say(f"trial {trial.number} is impossible: {error.message}")
+            return
         place = self.folder / TRIALS_FOLDER / config_name(config)  # by settings: a killed one goes on in a new trial
         while place in self.under_way:  # proposed twice: two trainings in one folder would be in each other's way
             self.finish_trial()
-        work = TrialWork(self.photos, self.search, self.folder, place, config, trial)
-        self.executor.start(Job(f"trial {trial.number}", place, cell_threads(config), work))
+        work = TrialWork(self.photos, self.search, self.folder, place, config, self.computing, trial)
+        self.executor.start(Job(f"trial {trial.number}", place, self.computing.threads, work))
         self.under_way[place] = trial
 
     def finish_trial(self) -> None:
@@ -191,6 +205,45 @@ class _Tuning:
 
     def _seconds_left(self) -> float:
         return math.inf if self.limits.seconds is None else self.limits.seconds - (time.monotonic() - self.started)
+
+
+def _computing(study: optuna.Study, photos: Path, base: Config) -> Computing:
+    """The same for all trials, also of earlier calls; kept with the photos' digest in the storage."""
+    digest = look_at(photos, base).digest
+    known = study.user_attrs.get("data_digest", digest)
+    if known != digest:
+        message = f"the search was begun on other photos: their digest is {known[:16]}, that of {photos} {digest[:16]}"
+        raise DataError(message, hint="Give the photos it was begun with, or choose another --out or --storage.")
+    study.set_user_attr("data_digest", digest)
+    threads = cell_threads(base)
+    prepare_backend(threads)
+
+    from dogvscat.learning.precision import faster_precision  # Keras, after the backend was prepared
+
+    computing = Computing(threads, study.user_attrs.get("precision") or faster_precision())
+    study.set_user_attr("precision", computing.precision)
+    return computing
+
+
+def _owner(folder: Path) -> str:
+    """Who begins trials here: a name that moves with the folder, and is another one for any other folder."""
+    file = folder / TRIALS_FOLDER / "owner"
+    if not file.exists():
+        writing.write_text(file, uuid.uuid4().hex)
+    return file.read_text(encoding="utf-8")
+
+
+def _take_up(study: optuna.Study, owner: str | None) -> None:
+    """Begin again what a process that was killed had under way.
+
+    Args:
+        study: The search.
+        owner: Whose trials, where others may use the storage as well; None for everybody's.
+    """
+    for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
+        if owner is None or trial.user_attrs.get(_OWNER) == owner:
+            study.enqueue_trial(trial.params)  # first: killed in between, it is tried twice and not lost
+            study.tell(trial.number, state=TrialState.FAIL)
 
 
 def _keep(trial: Trial, result: CellResult, place: Path) -> None:

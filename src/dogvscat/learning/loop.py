@@ -15,7 +15,7 @@ import numpy as np
 
 from dogvscat import writing
 from dogvscat.config import Config
-from dogvscat.errors import Interrupted, ModelError
+from dogvscat.errors import DivergedError, Interrupted
 from dogvscat.judging.decision import Logits
 from dogvscat.learning.batches import Batch, TrainingFeed
 from dogvscat.learning.checkpoint import (
@@ -101,7 +101,7 @@ class Training:
             loss, accuracy = self._step(batch, rate)
             if not math.isfinite(loss):
                 message = f"the loss became {loss} in epoch {state.epoch + 1}, step {state.step + 1}: training diverged"
-                raise ModelError(message, hint="Start again with a smaller training.learning_rate.")
+                raise DivergedError(message, hint="Start again with a smaller training.learning_rate.")
             state.add_step(len(batch.y_true), loss, accuracy, rate)
             state.epoch_seconds = time.monotonic() - started
             display.step(state)

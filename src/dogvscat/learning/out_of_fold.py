@@ -20,7 +20,7 @@ from dogvscat.labels import ClassNames
 from dogvscat.learning.backend import prepare_backend
 from dogvscat.learning.material import Material
 from dogvscat.learning.run import Run
-from dogvscat.learning.starting import Origins, record_start
+from dogvscat.learning.starting import Computing, Origins, record_start
 from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.pixels import PixelCache, cached_pixels
 from dogvscat.photos.sources import PhotoSource
@@ -179,7 +179,9 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
         say(f"{name}: {counted(num_judged, 'photo')} judged by a network that learns from the {num_train:,} others")
         try:
             if not fold.run.environment_file.exists():
-                record_start(fold.run, config, Material(fold.manifest, pixels), Origins(source.location), threads)
+                record_start(
+                    fold.run, config, Material(fold.manifest, pixels), Origins(source.location), Computing(threads)
+                )
             _train_fold(fold, config, pixels, more_to_come, say)
         except (Interrupted, KeyboardInterrupt) as stop:
             where = stop.message if isinstance(stop, Interrupted) else "stopped"

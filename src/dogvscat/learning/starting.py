@@ -44,6 +44,16 @@ class Origins:
     """sha256 of the relabel table applied to the manifest."""
 
 
+@dataclass(frozen=True)
+class Computing:
+    """How a run computes."""
+
+    threads: int
+    """Of the CPU."""
+    precision: str | None = None
+    """What `training.precision = "auto"` stands for; None to take the faster one here."""
+
+
 def start_run(out: Path | None, config: Config, material: Material, origins: Origins, threads: int) -> Run:
     """Make a run folder with everything that is known before the first step.
 
@@ -59,11 +69,11 @@ def start_run(out: Path | None, config: Config, material: Material, origins: Ori
         WriteError: if it cannot be written.
     """
     run = Run(_new_folder(out, config.recipe))
-    record_start(run, config, material, origins, threads)
+    record_start(run, config, material, origins, Computing(threads))
     return run
 
 
-def record_start(run: Run, config: Config, material: Material, origins: Origins, threads: int) -> None:
+def record_start(run: Run, config: Config, material: Material, origins: Origins, computing: Computing) -> None:
     """Write settings, manifests and, last, environment into a run folder; as `start_run`, wherever the folder is.
 
     Raises:
@@ -71,7 +81,7 @@ def record_start(run: Run, config: Config, material: Material, origins: Origins,
     """
     run.save_config(config)
     save_manifest(run.manifest_file, material.manifest)
-    environment = _environment(config, material.manifest, origins.photos, threads)
+    environment = _environment(config, material.manifest, origins.photos, computing)
     if origins.relabel_digest is not None:
         environment["relabel_digest"] = origins.relabel_digest
     if material.neither is not None and origins.neither is not None:
@@ -115,7 +125,7 @@ def _new_folder(out: Path | None, recipe: str) -> Path:
     raise WriteError("runs/ is full: there are 100,000 runs of this recipe")
 
 
-def _environment(config: Config, manifest: Manifest, photos: Path, threads: int) -> dict[str, Any]:
+def _environment(config: Config, manifest: Manifest, photos: Path, computing: Computing) -> dict[str, Any]:
     from dogvscat.learning.precision import settled  # Keras, after the backend was prepared
 
     versions = {}
@@ -130,8 +140,8 @@ def _environment(config: Config, manifest: Manifest, photos: Path, threads: int)
         "data_digest": manifest.digest,
         "drawn_sample": manifest.drawn,
         "seed": config.training.seed,
-        "threads": threads,
-        "precision": settled(config.training).precision,
+        "threads": computing.threads,
+        "precision": settled(config.training, computing.precision).precision,
         "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
         "python": platform.python_version(),
         "versions": versions,

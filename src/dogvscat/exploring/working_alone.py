@@ -1,0 +1,41 @@
+"""One command at a time in a folder of results: two would train the same and write over each other."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dogvscat import writing
+from dogvscat.errors import UsageError
+
+
+@contextmanager
+def working_alone(folder: Path) -> Iterator[None]:
+    """Hold a folder within the block. Who dies lets go; where locks do not exist, nobody is held back.
+
+    Args:
+        folder: Of results; it is made if it is not there.
+
+    Raises:
+        UsageError: if another process on this machine holds it.
+        WriteError: if it cannot be made.
+    """
+    with writing.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl  # not on Windows
+    except ImportError:
+        yield
+        return
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = "Wait for it to end, stop it, or choose another --out."
+            raise UsageError(f"another command is at work in {folder}", hint=hint) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(held)
