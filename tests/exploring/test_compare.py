@@ -12,6 +12,7 @@ import pytest
 
 from dogvscat.exploring.comparison import compare_runs
 from dogvscat.exploring.comparison_page import write_comparison
+from dogvscat.exploring.effects import holm
 from dogvscat.photos.manifest import load_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.relabel import LEAVE_OUT, Correction, write_corrections
@@ -45,6 +46,39 @@ def test_seeds_alone_are_compared_with_each_other(three_runs: list[Path]) -> Non
     difference = comparison.differences[0]
     assert difference.only_first == sum(one[path] and not two[path] for path in one)
     assert difference.only_second == sum(two[path] and not one[path] for path in one)
+
+
+def test_what_the_figures_do_not_know_is_said(three_runs: list[Path], dogvscat: Dogvscat) -> None:
+    one, two, wide = three_runs
+    done = dogvscat("compare", wide, one, two)
+    assert "A side with one training may come out otherwise with another seed" in done.stderr
+    done = dogvscat("compare", one, two)
+    assert "what is found here is how much luck is in one training" in done.stderr
+
+
+def test_the_same_training_twice_is_not_two_seeds(three_runs: list[Path], tmp_path: Path) -> None:
+    one, two, wide = three_runs
+    again = Path(shutil.copytree(one, tmp_path / "again"))
+    comparison = compare_runs([wide, one, two, again])
+    assert [len(side.runs) for side in comparison.sides] == [1, 2, 1]
+    assert comparison.differences[1].accuracy == compare_runs([wide, one]).differences[0].accuracy
+
+
+def test_p_values_are_corrected_for_the_number_of_sides(three_runs: list[Path], tmp_path: Path) -> None:
+    _, _, wide = three_runs
+    sides = []
+    for name, num_wrong in (("few", 1), ("many", 4)):
+        changed = Path(shutil.copytree(wide, tmp_path / name))
+        header, *rows = (changed / "predictions.csv").read_text().splitlines()
+        for row in range(-num_wrong, 0):
+            path, label, split, cat, dog, prediction, unsure = rows[row].split(",")
+            other = "cat" if prediction == "dog" else "dog"
+            rows[row] = ",".join([path, label, split, dog, cat, other, unsure])
+        (changed / "predictions.csv").write_text("\n".join([header, *rows, ""]))
+        sides.append(changed)
+    alone = [compare_runs([wide, side]).differences[0].p_value for side in sides]
+    together = [difference.p_value for difference in compare_runs([wide, *sides]).differences]
+    assert together == holm(alone)
 
 
 def test_learning_from_corrected_labels_is_another_side(

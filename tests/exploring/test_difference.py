@@ -43,17 +43,23 @@ def test_equal_runs_cannot_be_told_apart() -> None:
 def test_a_difference_that_is_luck_says_how_many_pictures_would_show_it() -> None:
     difference = paired_difference(*answers(900, 10, 14, 76))
     assert not difference.clear
-    assert difference.pictures_needed() == pytest.approx(1.96**2 * (0.024 - 0.004**2) / 0.004**2, rel=0.01)
+    assert difference.pictures_needed() == pytest.approx((1.96 + 0.84) ** 2 * (0.024 - 0.004**2) / 0.004**2, rel=0.01)
     sentence = in_a_sentence("a", "b", difference)
     assert sentence.startswith("b is right 0.40 points more often than a (95 %: -0.")
     assert "on 1,000 pictures the two cannot be told apart." in sentence
 
 
 def test_few_disagreements_are_never_told_to_suffice() -> None:
-    """Two to none: as uneven a count is clear from six to none on, which nine pictures show two at a time."""
-    difference = paired_difference(*answers(6, 0, 2, 1))
-    assert difference.pictures_needed() == 27
+    """Two to none of four: as uneven a count is clear from six to none on, which twelve pictures would show."""
+    difference = paired_difference(*answers(1, 0, 2, 1))
+    assert difference.pictures_needed() == 12
     assert binomtest(5, 5).pvalue > 0.05 > binomtest(6, 6).pvalue
+
+
+def test_next_to_no_difference_asks_for_no_absurd_number_of_pictures() -> None:
+    difference = paired_difference(*answers(9000, 500, 501, 0))
+    assert difference.pictures_needed() is None
+    assert in_a_sentence("a", "b", difference).endswith("on 10,001 pictures the two cannot be told apart.")
 
 
 def test_seeds_are_pooled_and_their_spread_widens_the_interval() -> None:

@@ -1,11 +1,14 @@
 """Effects against SciPy's paired t-test and numbers worked out by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from dogvscat.exploring.effects import Outcome, fit_power_law, holm, measure_effects
-from dogvscat.exploring.study_page import in_sentences
+from dogvscat.exploring.study_figures import draw_pictures
+from dogvscat.exploring.study_page import PicturesCurve, in_sentences, law_in_words
 
 
 def outcomes(accuracies: list[float], gap: float = 0.02) -> dict[int, Outcome]:
@@ -101,3 +104,10 @@ def test_a_power_law_is_found_again() -> None:
     assert (law.factor, law.exponent) == pytest.approx((2.0, 0.4))
     assert law.accuracy(40000) == pytest.approx(1 - 2.0 * 40000**-0.4)
     assert fit_power_law({1000: 0.8, 2000: 0.9}) is None
+
+
+def test_a_training_without_mistakes_can_be_drawn_and_is_said(tmp_path: Path) -> None:
+    curve = PicturesCurve({100: [0.9], 200: [0.95], 400: [1.0]}, fit_power_law({100: 0.9, 200: 0.95, 400: 1.0}))
+    draw_pictures(tmp_path / "pictures.png", curve.accuracies, curve.law, None)
+    assert (tmp_path / "pictures.png").read_bytes().startswith(b"\x89PNG")
+    assert law_in_words(curve).startswith("One number of pictures left no mistakes at all")

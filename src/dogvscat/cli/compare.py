@@ -40,8 +40,8 @@ def command(
             show(f"{side['name']}: {', '.join(f'{accuracy:.2%}' for accuracy in side['accuracies'])}")
         for difference in document["differences"]:
             show(difference["sentence"])
-        if comparison.seeds_alone:
-            say("These differ in their seeds alone: what is found here is how much luck is in one training.")
+        if comparison.caveat:
+            say(comparison.caveat)
     if out is not None:
         write_comparison(out, comparison)
         say(f"Look at {out}/comparison.html")

@@ -10,6 +10,7 @@ import numpy as np
 from dogvscat.config import Config
 from dogvscat.errors import DataError, ModelError, UsageError
 from dogvscat.exploring.difference import Difference, paired_difference
+from dogvscat.exploring.effects import holm
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.predictions import read_predictions
 from dogvscat.learning.material import drawn_note
@@ -39,7 +40,7 @@ class JudgedRun:
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Runs that differ in nothing but the seed."""
+    """Runs that differ in nothing but the seed, each with another one."""
 
     name: str
     runs: list[JudgedRun]
@@ -79,6 +80,15 @@ class Comparison:
     def seeds_alone(self) -> bool:
         """Whether the sides differ in nothing but their seeds: then what is found is luck."""
         return all(not self.settings(side) for side in self.sides[1:])
+
+    @property
+    def caveat(self) -> str | None:
+        """What the figures do not know of, if anything."""
+        if self.seeds_alone:
+            return "These differ in their seeds alone: what is found here is how much luck is in one training."
+        if any(len(side.runs) == 1 for side in self.sides):
+            return "A side with one training may come out otherwise with another seed: train each with several."
+        return None
 
     @property
     def paths(self) -> Sequence[str]:
@@ -121,6 +131,8 @@ def compare_runs(folders: Sequence[Path], split: str = "validation") -> Comparis
         _refuse_others(judged[0], other, split)
     sides = _sides([judged[0], *(_in_order(run, judged[0]) for run in judged[1:])])
     found = [paired_difference(sides[0].right, side.right) for side in sides[1:]]
+    corrected = holm([difference.p_value for difference in found])
+    found = [replace(one, p_value=p_value or 0.0) for one, p_value in zip(found, corrected, strict=True)]
     return Comparison(sides, found, split, manifest)
 
 
@@ -166,7 +178,9 @@ def _sides(runs: Sequence[JudgedRun]) -> list[Side]:
     grouped: list[list[JudgedRun]] = []
     for run in runs:
         for members in grouped:
-            if run.beside == members[0].beside and _unseeded(run.config, members[0].config) == members[0].config:
+            another_seed = run.config.training.seed not in {member.config.training.seed for member in members}
+            alike = run.beside == members[0].beside and _unseeded(run.config, members[0].config) == members[0].config
+            if alike and another_seed:
                 members.append(run)
                 break
         else:

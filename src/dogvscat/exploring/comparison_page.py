@@ -35,6 +35,7 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
         "n": len(comparison.paths),
         "note": comparison.note,
         "seeds_alone": comparison.seeds_alone,
+        "caveat": comparison.caveat,
         "data_digest": comparison.manifest.digest,
         "sides": [
             {"name": side.name, "runs": [str(run.run.folder) for run in side.runs], "accuracies": side.accuracies}

@@ -10,6 +10,8 @@ from dogvscat.judging.intervals import Figure, bootstrap, percentile_interval
 
 SIGNIFICANCE = 0.05
 _Z_95 = 1.959963984540054
+_Z_80 = 0.8416212335729143
+_MOST_PICTURES = 1_000_000
 _LEAST_DISAGREEMENTS = 6
 """Six to none has p = 2 / 2**6 = 0.031, five to none 0.063."""
 
@@ -29,7 +31,7 @@ class Difference:
     """Of the difference on one picture, which is -1, 0 or 1 for one run each, and a mean over seeds for several."""
     p_value: float
     """Of as uneven a count, or a more uneven one, if both were equally good: exact McNemar for one run each, the sign
-    test over pictures for several seeds."""
+    test over pictures for several seeds. In a comparison corrected for the number of sides (Holm)."""
 
     @property
     def clear(self) -> bool:
@@ -38,7 +40,8 @@ class Difference:
         return (low > 0 or high < 0) and self.p_value < SIGNIFICANCE
 
     def pictures_needed(self) -> int | None:
-        """About how many pictures would show a difference of this size, if it is real; None where there is none.
+        """About how many pictures would show a difference of this size in four of five cases, if it is real; None where
+        there is none, or nobody has so many.
 
         From the normal approximation of paired shares. The exact test asks for six disagreements at least.
         """
@@ -46,8 +49,9 @@ class Difference:
         if not value:
             return None
         disagreeing = (self.only_first + self.only_second) / n
-        approximation = _Z_95**2 * self.variance / value**2
-        return int(np.ceil(max(approximation, _LEAST_DISAGREEMENTS / disagreeing)))
+        approximation = (_Z_95 + _Z_80) ** 2 * self.variance / value**2
+        needed = int(np.ceil(max(approximation, _LEAST_DISAGREEMENTS / disagreeing)))
+        return needed if needed <= _MOST_PICTURES else None
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Difference:
@@ -113,5 +117,5 @@ def in_a_sentence(first: str, second: str, difference: Difference) -> str:
         better = second if value > 0 else first
         return f"{compared} ({between}): {better} is better on pictures like these {n:,}."
     needed = difference.pictures_needed()
-    advice = f" A difference of this size would show on about {needed:,}." if needed and needed > n else ""
+    advice = f" A difference of this size would mostly show on about {needed:,}." if needed and needed > n else ""
     return f"{compared} ({between}): on {n:,} pictures the two cannot be told apart.{advice}"

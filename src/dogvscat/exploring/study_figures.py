@@ -83,7 +83,8 @@ def draw_gaps(path: Path, effects: Sequence[Effect], base_gap: float, note: str 
 def draw_pictures(
     path: Path, accuracies: Mapping[int, Sequence[float]], law: PowerLaw | None, note: str | None
 ) -> None:
-    """Validation error against the number of training pictures, a point a seed, with the fitted power law."""
+    """Validation error against the number of training pictures, a point a seed, with the fitted power law. Where a
+    training makes no mistake its axis is plain: a logarithmic one has no zero."""
     with drawing(path, 9, 4.6, note) as figure:
         axes = figure.subplots()
         for count, values in accuracies.items():
@@ -92,14 +93,19 @@ def draw_pictures(
             counts = np.geomspace(min(accuracies) / 1.2, 4 * max(accuracies), 50)
             axes.plot(counts, [1 - law.accuracy(count) for count in counts], "--", color=MUTED, label="power law")
             axes.legend(loc="upper right")
-        axes.set(xscale="log", yscale="log", xlabel="Training pictures", ylabel="Validation error")
+        axes.set(xscale="log", xlabel="Training pictures", ylabel="Validation error")
         ticks = sorted(accuracies)
         axes.set_xticks(ticks, [f"{count:,}" for count in ticks])
         axes.minorticks_off()
         errors = [1 - value for values in accuracies.values() for value in values]
-        axes.set_yticks(np.round(np.geomspace(min(errors), max(errors), 4), 3))
+        explained = "the lower axis is logarithmic"
+        if min(errors) > 0:
+            explained = "both axes are logarithmic: a power law is a straight line"
+            axes.set_yscale("log")
+            axes.minorticks_off()
+            axes.set_yticks(np.round(np.geomspace(min(errors), max(errors), 4), 3))
         axes.yaxis.set_major_formatter(percent_ticks())
-        add_title(axes, "What more pictures bring", "both axes are logarithmic: a power law is a straight line")
+        add_title(axes, "What more pictures bring", explained)
 
 
 def _draw_lines(axes, cells: Sequence[FinishedCell], name: str, colour: str) -> None:  # type: ignore[no-untyped-def]

@@ -46,7 +46,10 @@ def write_study(folder: Path, study: Study) -> None:
     pictures = {name: folder / f"{name}.png" for name in ("effects", "learning_curves", "over_fitting")}
     seeds = len({cell.cell.seed for cell in study.finished})
     draw_forest(
-        pictures["effects"], effects, f"{seeds} seeds at most; 95 % intervals, spread pooled over all trainings", note
+        pictures["effects"],
+        effects,
+        f"{counted(seeds, 'seed')} at most; 95 % intervals, spread pooled over all trainings",
+        note,
     )
     draw_curves(pictures["learning_curves"], study, note)
     draw_gaps(pictures["over_fitting"], effects, _base_gap(study), note)
@@ -156,8 +159,10 @@ def pictures_curve(study: Study) -> PicturesCurve | None:
 
 def law_in_words(curve: PicturesCurve) -> str:
     """What the power law foretells."""
-    if curve.law is None:
+    if curve.law is None and len(curve.accuracies) < 3:
         return "With three or more numbers of pictures, a power law could be fitted."
+    if curve.law is None:
+        return "One number of pictures left no mistakes at all: a power law cannot be fitted to that."
     most = max(curve.accuracies)
     return (
         f"Twice as many pictures multiply the error by {2**-curve.law.exponent:.2f}. If that goes on, {2 * most:,} "

@@ -47,10 +47,13 @@ def refuse_dropped_rows(planned: Sequence[PlannedCell], table: Path, cells: Path
 def _changes(folder: Path, now: PlannedCell) -> str:
     """What became of the settings of a cell, for example `training.epochs = 30 and not 20`."""
     try:
-        changed = differences(Run(folder).load_config(), now.config)
+        config = Run(folder).load_config()
     except ModelError:
         return "other settings than before"
+    changed = differences(config, now.config)
     said = [f"{key} = {toml_value(new)} and not {toml_value(old)}" for key, old, new in changed]
+    if not said and config.recipe == now.config.recipe:
+        return "the same settings as an earlier version of dogvscat wrote them, which knew fewer"
     return ", ".join(said) or "another recipe's name"
 
 
