@@ -61,6 +61,8 @@ def test_the_same_training_twice_is_not_two_seeds(three_runs: list[Path], tmp_pa
     again = Path(shutil.copytree(one, tmp_path / "again"))
     comparison = compare_runs([wide, one, two, again])
     assert [len(side.runs) for side in comparison.sides] == [1, 2, 1]
+    assert [len(side.runs) for side in compare_runs([one, two, again]).sides] == [1, 1, 1]
+    assert "These have equal settings and seeds" in (compare_runs([one, again]).caveat or "")
     assert comparison.differences[1].accuracy == compare_runs([wide, one]).differences[0].accuracy
 
 

@@ -282,3 +282,10 @@ def test_a_cell_that_diverged_is_tried_again_last() -> None:
     first, *others = most_telling(Study(cells, base, [DivergedCell(cells[2], "the loss became nan")]))
     assert (first.treatment.value, first.seed) == ("0.1", 1)
     assert (others[-1].treatment.value, others[-1].seed) == ("0.0", 2)
+
+
+def test_a_seed_with_which_the_base_diverged_is_given_up_and_the_others_go_on() -> None:
+    plan = StudyPlan.model_validate({"seeds": (1, 2), "settings": {"network.dropout": (0.0,)}})
+    cells = plan_cells(plan)
+    study = Study(cells, [], [DivergedCell(cells[1], "the loss became nan")])
+    assert [(cell.treatment.value, cell.seed) for cell in most_telling(study)] == [("", 1), ("0.0", 1)]

@@ -157,7 +157,12 @@ def test_sqlite_by_url(search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp
         ('[space]\n"network.dropout" = { low = 0.0, high = 0.5, log = true }', "logarithmic scale begins above 0"),
         ('[space]\n"network.dropout" = { low = 0.0 }', "either low and high, or choices"),
         ('[spaces]\n"network.dropout" = { low = 0.0, high = 1.0 }', "spaces"),
-        ('[space]\n"network.dropout" = { low = 0.0, high = inf }', "bounds must be finite"),
+        ('[space]\n"network.dropout" = { low = 0.0, high = inf }', "expected finite numbers, received inf"),
+        (
+            '[space]\n"network.stem_filters" = { low = 8, high = 32, step = nan }',
+            "expected finite numbers, received nan",
+        ),
+        ('[space]\n"training.batch_size" = { low = 32.0, high = 128.0 }', "expected a whole number, received 62.5"),
         ('[space]\n"network.dropout" = { low = 0.0, high = 1.5 }', "network.dropout: expected less than 1.0"),
         ('[space]\n"network.dropout" = { choices = ["much"] }', 'network.dropout: expected a number, received "much"'),
         ('[space]\n"network.dropout" = { low = 0.1, high = 0.5, log = true, step = 0.1 }', "a step goes with low and"),
@@ -235,6 +240,30 @@ def test_other_photos_and_a_second_command_are_refused(
     with working_alone(search / "out"):
         done = dogvscat("tune", drawn_photos, *flags)
     assert (done.returncode, "another command is at work in" in done.stderr) == (2, True), done.stderr
+
+
+def test_another_storage_does_not_take_up_trainings_on_other_photos(
+    search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    """Equal settings and seed mean an equal folder, so only the photos tell that what lies there is another's."""
+    shutil.copytree(search / "out" / "trials", tmp_path / "out" / "trials")
+    shutil.copytree(drawn_photos, tmp_path / "photos")
+    next((tmp_path / "photos").rglob("*.jpg")).unlink()
+    flags = ("--config", search / "space.toml", "--out", tmp_path / "out", "--trials", "1")
+    done = dogvscat("tune", tmp_path / "photos", *flags)
+    assert (done.returncode, "learned from other photos" in done.stderr) == (3, True), done.stderr
+
+
+def test_more_photos_than_there_are_are_not_searched(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    done = dogvscat("tune", drawn_photos, "--out", tmp_path / "out", "--trials", "1")  # classic's learns from 5,000
+    assert done.returncode == 3
+    assert "the search learns from up to 5,000 photos, there are " in done.stderr
+    assert "Add --set data.train_subset=0" in done.stderr
+    (tmp_path / "space.toml").write_text(SPACE)
+    flags = ("--config", tmp_path / "space.toml", "--out", tmp_path / "out", "--set", "training.epochs=1")
+    done = dogvscat("tune", drawn_photos, *flags, "--trials", "1")
+    assert done.returncode == 0, done.stderr
+    assert build_config(read_toml(tmp_path / "out" / "best.toml")).training.epochs == 1
 
 
 def test_ctrl_c_leaves_tables_of_what_is_finished(

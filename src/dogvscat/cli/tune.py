@@ -21,6 +21,9 @@ def command(
         str | None, typer.Option(help="Recipe to tune. Without --config: the space that ships for it.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A search space as a TOML file.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting of the base, such as training.threads=1; repeatable.")
+    ] = None,
     trials: Annotated[int, typer.Option(help="Trials in all, those of earlier calls included.", min=1)] = 50,
     timeout: Annotated[str | None, typer.Option(help="Time to spend now, such as 90m or 2h.")] = None,
     sampler: Annotated[str, typer.Option(help="How trials are proposed: tpe or random.")] = "tpe",
@@ -42,9 +45,8 @@ def command(
     if cluster is not None:
         need_cluster_extra()
     from dogvscat import writing
-    from dogvscat.errors import Interrupted
     from dogvscat.exploring.executor import open_executor
-    from dogvscat.exploring.search import SAMPLERS, Search, best_config, best_figure, open_search
+    from dogvscat.exploring.search import SAMPLERS, Search, best_config, best_figure
     from dogvscat.exploring.space import load_space, shipped_space
     from dogvscat.exploring.tuning import Limits, tune
     from dogvscat.exploring.tuning_results import write_results
@@ -62,31 +64,31 @@ def command(
         raise UsageError(f"there is no sampler {sampler!r}, expected {' or '.join(SAMPLERS)}", hint=hint)
     limits = Limits(trials, None if timeout is None else seconds_of(timeout, "--timeout"))
     writing.refuse_unwritable(out)
-    search = Search(load_space(config, recipe), sampler, pruning, seed, storage)
+    search = Search(load_space(config, recipe, settings or []), sampler, pruning, seed, storage)
     search.space.config({}, seed)  # an impossible base is told of before anything is written
     with open_executor(cluster, say) as executor:
-        try:
-            study = tune(photos, search, out, limits, say, executor)
-        except (Interrupted, KeyboardInterrupt):
-            begun = open_search(search, out)  # what is finished can be looked at meanwhile
-            write_results(out, begun, best_config(begun, search))
-            raise
+        study = tune(photos, search, out, limits, say, executor)
     best = best_config(study, search)
     write_results(out, study, best)
     if best is None:
-        raise UsageError("no trial was finished in that time", hint="Give more --timeout; the same command goes on.")
+        if len(study.trials) < trials:
+            raise UsageError(
+                "no trial was finished in that time", hint="Give more --timeout; the same command goes on."
+            )
+        hint = "Narrow the [space], or give more --trials."
+        raise UsageError(f"all {trials} trials diverged, were impossible or were cut short", hint=hint)
     found, trial = best_figure(study), study.best_trial
-    settings = {key: search.space.space[key].value(param) for key, param in trial.params.items()}
+    best_settings = {key: search.space.space[key].value(param) for key, param in trial.params.items()}
     note = trial.user_attrs.get("note")
     if as_json:
         figures = {"validation_accuracy": found.value, "low": found.low, "high": found.high, "n": found.n, "note": note}
-        show_json(figures | {"trial": trial.number, "settings": settings, "trials": len(study.trials)})
+        show_json(figures | {"trial": trial.number, "settings": best_settings, "trials": len(study.trials)})
     else:
         if note:
             say(f"note: {note}")
         judged = f" on {found.n:,} validation pictures" if found.n else ""
         show(f"best: {as_percent(found)}{judged}, in trial {trial.number}")
-        for key, value in settings.items():
+        for key, value in best_settings.items():
             show(f"  {key} = {value}")
         say("That is the best of many on the pictures that chose it: confirm it with other seeds, for example")
         say(f"dogvscat train {photos} --recipe {out}/best.toml --set data.train_subset=0 --seed 1")

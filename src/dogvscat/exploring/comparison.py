@@ -84,6 +84,8 @@ class Comparison:
     @property
     def caveat(self) -> str | None:
         """What the figures do not know of, if anything."""
+        if len({side.runs[0].config.training.seed for side in self.sides}) == 1 and self.seeds_alone:
+            return "These have equal settings and seeds: what is found here comes from other machines or versions."
         if self.seeds_alone:
             return "These differ in their seeds alone: what is found here is how much luck is in one training."
         if any(len(side.runs) == 1 for side in self.sides):
@@ -179,13 +181,12 @@ def _sides(runs: Sequence[JudgedRun]) -> list[Side]:
     for run in runs:
         for members in grouped:
             another_seed = run.config.training.seed not in {member.config.training.seed for member in members}
-            alike = run.beside == members[0].beside and _unseeded(run.config, members[0].config) == members[0].config
-            if alike and another_seed:
+            if another_seed and _alike(run, members[0]):
                 members.append(run)
                 break
         else:
             grouped.append([run])
-    if len(grouped) == 1:  # nothing but seeds differs: then the seeds are what is compared
+    if all(_alike(members[0], runs[0]) for members in grouped):  # nothing but seeds differs: they are compared
         grouped = [[run] for run in runs]
     recipes = [members[0].config.recipe for members in grouped]
     names = [
@@ -196,6 +197,11 @@ def _sides(runs: Sequence[JudgedRun]) -> list[Side]:
         names = [str(members[0].run.folder) for members in grouped]
     seeds = [f" ({len(members)} seeds)" if len(members) > 1 else "" for members in grouped]
     return [Side(name + more, members) for name, more, members in zip(names, seeds, grouped, strict=True)]
+
+
+def _alike(run: JudgedRun, other: JudgedRun) -> bool:
+    """Whether two runs differ in their seeds at most."""
+    return run.beside == other.beside and _unseeded(run.config, other.config) == other.config
 
 
 def _unseeded(config: Config, like: Config) -> Config:

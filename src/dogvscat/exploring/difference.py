@@ -41,7 +41,7 @@ class Difference:
 
     def pictures_needed(self) -> int | None:
         """About how many pictures would show a difference of this size in four of five cases, if it is real; None where
-        there is none, or nobody has so many.
+        there is none, or nobody has so many. As if no other sides were compared.
 
         From the normal approximation of paired shares. The exact test asks for six disagreements at least.
         """

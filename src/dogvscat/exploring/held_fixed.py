@@ -28,5 +28,6 @@ def refuse_fixed(keys: Iterable[str], where: str) -> None:
     """
     for key in keys:
         if key in _FIXED:
-            hint = "Seeds are listed in seeds." if key == "training.seed" else "Put one value of it into [base]."
+            seeds = "Give --seed for another search." if where == "space" else "List the seeds in seeds."
+            hint = seeds if key == "training.seed" else "Put one value of it into [base]."
             raise ConfigError(f"{key} cannot be in [{where}]: {_FIXED[key]}", hint=hint)

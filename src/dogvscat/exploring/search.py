@@ -67,9 +67,10 @@ def open_search(search: Search, folder: Path) -> optuna.Study:
         )
         known = study.user_attrs.get("search")
         wanted = f"{search.space.fingerprint}-{search.sampler}-{search.pruning}-{search.seed}"
-        if known is None:
+        begun = bool(study.get_trials(deepcopy=False))
+        if not begun:
             study.set_user_attr("search", wanted)
-    if known not in (None, wanted):
+    if begun and known != wanted:
         hint = "Choose another --out or --storage, or give the first command again."
         raise UsageError("the storage holds another search: its space, sampler, pruning or seed differ", hint=hint)
     return study

@@ -13,7 +13,7 @@ recipe = "classic"
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from dogvscat.settings import (
     in_toml_words,
     known_keys,
     nearest,
+    parse_settings,
     read_toml,
     refuse_impossible,
     resolve_config,
@@ -36,6 +37,7 @@ from dogvscat.settings import (
 )
 
 SPACES_FOLDER = Path(__file__).parent / "spaces"
+_LARGEST = 1e12
 
 
 class Dimension(BaseModel):
@@ -52,13 +54,14 @@ class Dimension(BaseModel):
 
     @model_validator(mode="after")
     def _possible(self) -> "Dimension":
+        for number in (self.low, self.high, self.step):
+            if number is not None and not abs(number) <= _LARGEST:
+                raise ValueError(f"expected finite numbers, received {number}")
         bounds = self.low is not None and self.high is not None
         if bounds == bool(self.choices):
             raise ValueError("expected either low and high, or choices")
         if self.low is not None and self.high is not None and not self.low < self.high:
             raise ValueError(f"low must be smaller than high, received {self.low} and {self.high}")
-        if self.high is not None and math.isinf(self.high - (self.low or 0)):
-            raise ValueError(f"bounds must be finite, received {self.low} and {self.high}")
         if self.log and (self.low or 0) <= 0:
             raise ValueError(f"a logarithmic scale begins above 0, received low = {self.low}")
         if self.step is not None:
@@ -73,9 +76,11 @@ class Dimension(BaseModel):
             raise ValueError(f"expected a step that is a {kind} above 0, received {step}")
 
     @property
-    def ends(self) -> tuple[Any, ...]:
-        """The choices, or both bounds."""
-        return self.choices or (self.low, self.high)
+    def examples(self) -> tuple[Any, ...]:
+        """The choices; or both bounds and, unless they are whole, a broken number between them."""
+        if self.low is None or self.high is None or self._whole:
+            return self.choices or (self.low, self.high)
+        return (self.low, self.high, self.low + (self.step or (self.high - self.low) / math.pi))
 
     @property
     def _whole(self) -> bool:
@@ -133,8 +138,13 @@ def shipped_space(recipe: str | None) -> Path:
     return shipped_file(SPACES_FOLDER, recipe, "search space")
 
 
-def load_space(file: Path | None, recipe: str | None) -> SearchSpace:
+def load_space(file: Path | None, recipe: str | None, settings: Sequence[str] = ()) -> SearchSpace:
     """A search space from a file, or the one that ships for a recipe.
+
+    Args:
+        file: The search space, or None.
+        recipe: Instead of the space's own, if given.
+        settings: Such as `training.threads=1`, for the base; they win over the space's own.
 
     Raises:
         ConfigError: if there is none, or it cannot be searched.
@@ -146,8 +156,10 @@ def load_space(file: Path | None, recipe: str | None) -> SearchSpace:
         raise ConfigError(f"{file} is a study: it goes to `dogvscat study --config`", hint=hint)
     if recipe is not None:
         document["recipe"] = recipe
+    given = flattened(parse_settings(settings))
     try:
         found = SearchSpace.model_validate(document)
+        found = found.model_copy(update={"base": {**found.base, **given}})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
@@ -164,7 +176,7 @@ def load_space(file: Path | None, recipe: str | None) -> SearchSpace:
     try:
         refuse_fixed(found.space, "space")
         for key, dimension in found.space.items():
-            for value in dimension.ends:
+            for value in dimension.examples:
                 refuse_impossible(key, value)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error.message}", hint=error.hint) from None

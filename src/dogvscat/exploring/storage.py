@@ -176,5 +176,7 @@ def _cut_torn_line(file: Path) -> None:
     if not file.exists():
         return
     with file.open("r+b") as journal:
-        whole = journal.read().rfind(b"\n") + 1
-        journal.truncate(whole)
+        content = journal.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            journal.truncate(whole)

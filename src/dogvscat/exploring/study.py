@@ -21,11 +21,12 @@ from dogvscat.exploring.cell import (
 from dogvscat.exploring.executor import Executor, Job, Say
 from dogvscat.exploring.study_cells import CELLS_FOLDER, STUDY_FILE, Study, in_words, read_study, write_table
 from dogvscat.exploring.study_order import most_telling
-from dogvscat.exploring.study_plan import BASE, PlannedCell
+from dogvscat.exploring.study_plan import BASE, PlannedCell, treatment_name
 from dogvscat.exploring.study_table import refuse_dropped_rows
-from dogvscat.exploring.study_time import BaseTiming, FinishedTraining, StudyTime, in_time, num_usable, time_base
+from dogvscat.exploring.study_time import BaseTiming, FinishedTraining, StudyTime, in_time, time_base
 from dogvscat.exploring.working_alone import working_alone
 from dogvscat.learning.starting import Computing
+from dogvscat.photos.splits import TRAIN
 from dogvscat.printable import counted
 
 
@@ -37,14 +38,16 @@ def without_too_large(planned: Sequence[PlannedCell], photos: Path, say: Say) ->
         DogvscatError: as `make_manifest`, if the photos cannot be used.
     """
     unlimited = planned[0].config.data.model_copy(update={"train_subset": 0})
-    available = num_usable(look_at(photos, planned[0].config.model_copy(update={"data": unlimited})))
+    manifest = look_at(photos, planned[0].config.model_copy(update={"data": unlimited}))
+    available = len(manifest.of_split(TRAIN))
     kept = [cell for cell in planned if cell.config.data.train_subset <= available]
     if planned[0] not in kept:
         asked = planned[0].config.data.train_subset
         message = f"the base of the study learns from {asked:,} photos, there are {available:,} to learn from"
         raise DataError(message, hint="Add --set data.train_subset=0 to learn from all there are.")
     for treatment in dict.fromkeys(cell.treatment for cell in planned if cell not in kept):
-        say(f"{treatment.setting} = {treatment.value} is left out: there are {available:,} photos to learn from")
+        name = treatment_name(treatment.setting, treatment.value)
+        say(f"{name} is left out: there are {available:,} photos to learn from")
     return kept
 
 
@@ -67,16 +70,16 @@ def run_study(
         UsageError: if the budget does not suffice for one cell, if study.csv has cells that this study has not, or if
             another command is at work in the folder.
         DataError: if cells that are finished learned from other photos.
-        DivergedError: if the base diverges: then there is nothing to compare with.
+        DivergedError: if the base diverges with every seed: then there is nothing to compare with.
         Interrupted: on Ctrl-C; finished cells are kept and the same call goes on.
         ClusterError: if machines of a cluster keep failing.
         DogvscatError: as `train` does, for the cell that is at fault.
     """
     started = time.monotonic()
     with working_alone(folder):
-        refuse_dropped_rows(planned, folder / STUDY_FILE, folder / CELLS_FOLDER)
         places = [folder / CELLS_FOLDER / cell.name for cell in planned]
         refuse_other_photos(look_at(photos, planned[0].config), places)
+        refuse_dropped_rows(planned, folder / STUDY_FILE, folder / CELLS_FOLDER)
         study = read_study(planned, folder)
         _refuse_diverged_base(study)
         if study.left:
@@ -177,7 +180,7 @@ class _Running:
 
     def _begin(self, cell: PlannedCell, whole: str) -> None:
         self.begun += 1
-        number = len(self.study.finished) + len(self.under_way) + 1
+        number = len(self.study.planned) - len(self.study.left) + len(self.under_way) + 1
         self.say(f"cell {number} of {len(self.study.planned)}: {in_words(cell)} (about {whole} left)")
         place = self.folder / CELLS_FOLDER / cell.name
         work = partial(run_cell, self.photos, cell.config, place, self.computing)
@@ -186,18 +189,19 @@ class _Running:
 
 
 def _computing(planned: Sequence[PlannedCell], places: Sequence[Path]) -> Computing:
-    """The same for all cells, also of earlier calls; the backend must be prepared."""
+    """The same for all cells, in the precision of those of earlier calls; the backend must be prepared."""
     from dogvscat.learning.precision import faster_precision  # Keras, after the backend was prepared
 
+    threads = cell_threads(planned[0].config)
     free = [place for cell, place in zip(planned, places, strict=True) if cell.config.training.precision == "auto"]
-    return Computing(cell_threads(planned[0].config), begun_precision(free) or faster_precision())
+    return Computing(threads, begun_precision(free) or faster_precision()) if free else Computing(threads)
 
 
 def _refuse_diverged_base(study: Study) -> None:
-    for done in study.diverged:
-        if done.cell.treatment.setting == BASE:
-            hint = "Nothing can be compared with it: lower training.learning_rate in [base], and choose another --out."
-            raise DivergedError(f"{in_words(done.cell)}: {done.reason}", hint=hint)
+    diverged = [done for done in study.diverged if done.cell.treatment.setting == BASE]
+    if diverged and not study.base and not study.left:
+        hint = "Nothing can be compared with it: lower training.learning_rate in [base], and choose another --out."
+        raise DivergedError(f"{in_words(diverged[0].cell)}: {diverged[0].reason}", hint=hint)
 
 
 def _result_in_words(result: CellResult | Diverged) -> str:

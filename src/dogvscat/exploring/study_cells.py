@@ -7,7 +7,7 @@ from pathlib import Path
 from dogvscat import writing
 from dogvscat.exploring.cell import CellResult, Diverged, read_result
 from dogvscat.exploring.effects import Effect, Outcome, measure_effects
-from dogvscat.exploring.study_plan import BASE, VARIANT, PlannedCell, Treatment
+from dogvscat.exploring.study_plan import BASE, PlannedCell, Treatment, treatment_name
 
 CELLS_FOLDER = "cells"
 STUDY_FILE = "study.csv"
@@ -45,9 +45,10 @@ class Study:
 
     @property
     def left(self) -> list[PlannedCell]:
-        """The cells that are still to be trained."""
+        """The cells that are still to be trained; none with a seed with which the base diverged."""
         done = {done.cell.name for done in self.finished} | {done.cell.name for done in self.diverged}
-        return [cell for cell in self.planned if cell.name not in done]
+        baseless = {done.cell.seed for done in self.diverged if done.cell.treatment.setting == BASE}
+        return [cell for cell in self.planned if cell.name not in done and cell.seed not in baseless]
 
     @property
     def base(self) -> list[FinishedCell]:
@@ -101,11 +102,6 @@ def write_table(file: Path, study: Study) -> None:
         for done in study.finished
     )
     writing.write_csv(file, COLUMNS, rows)
-
-
-def treatment_name(setting: str, value: str) -> str:
-    """A treatment for people: `network.dropout = 0.0`, or the name of a variant."""
-    return value if setting == VARIANT else f"{setting} = {value}"
 
 
 def in_words(cell: PlannedCell) -> str:

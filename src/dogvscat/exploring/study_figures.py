@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from dogvscat.exploring.effects import Effect, PowerLaw
-from dogvscat.exploring.study_cells import FinishedCell, Study, treatment_name
+from dogvscat.exploring.study_cells import FinishedCell, Study
+from dogvscat.exploring.study_plan import treatment_name
 from dogvscat.judging.figure_style import INK, MUTED, SIDES, VALIDATION, WRONG, add_title, drawing, label_text
 from dogvscat.judging.figures import percent_ticks
 

@@ -10,9 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dogvscat import writing
 from dogvscat.exploring.cell import note_of
 from dogvscat.exploring.effects import Effect, PowerLaw, fit_power_law
-from dogvscat.exploring.study_cells import CELLS_FOLDER, DivergedCell, Study, in_words, treatment_name
+from dogvscat.exploring.study_cells import CELLS_FOLDER, DivergedCell, Study, in_words
 from dogvscat.exploring.study_figures import draw_curves, draw_forest, draw_gaps, draw_pictures
-from dogvscat.exploring.study_plan import BASE, VARIANT, Treatment
+from dogvscat.exploring.study_plan import BASE, VARIANT, Treatment, treatment_name
 from dogvscat.judging import report
 from dogvscat.judging.predictions import read_predictions
 from dogvscat.judging.report import data_uri

@@ -88,6 +88,11 @@ class PlannedCell:
         return config_name(self.config)
 
 
+def treatment_name(setting: str, value: str) -> str:
+    """A treatment for people: `network.dropout = 0.0`, or the name of a variant."""
+    return value if setting == VARIANT else f"{setting} = {value}"
+
+
 def config_name(config: Config) -> str:
     """A short name for some settings: equal for equal ones, in whatever study or search."""
     return hashlib.sha256(to_toml(config).encode()).hexdigest()[:16]
@@ -163,7 +168,8 @@ def say_untried(plan: StudyPlan, cells: Sequence[PlannedCell], say: Callable[[st
     tried = {cell.treatment for cell in cells}
     for treatment in _treatments(plan):
         if treatment not in tried:
-            say(f"{treatment.setting} = {treatment.value} is not tried: the base has it, or it is listed twice")
+            name = treatment_name(treatment.setting, treatment.value)
+            say(f"{name} is not tried: the base has it, or it is listed twice")
 
 
 def _treatments(plan: StudyPlan) -> Sequence[Treatment]:
@@ -179,7 +185,7 @@ def _config(plan: StudyPlan, treatment: Treatment, seed: int) -> Config:
     try:
         return resolve_config(plan.recipe, None, [*_flags(plan.base), *treatment.overrides, f"training.seed={seed}"])
     except ConfigError as error:
-        where = f"{treatment.setting} = {treatment.value}" if treatment.value else "the base of the study"
+        where = treatment_name(treatment.setting, treatment.value) if treatment.value else "the base of the study"
         raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
 
 

@@ -52,11 +52,6 @@ class BaseTiming:
         return min(wanted, self.num_usable) / self.num_train
 
 
-def num_usable(manifest: Manifest) -> int:
-    """Photos that could be learned from, whatever `data.train_subset` says."""
-    return sum(1 for row in manifest.rows if row.perceptual_hash and row.split in (TRAIN, LEFT_OUT))
-
-
 def time_base(material: Material, base: PlannedCell, folder: Path) -> BaseTiming:
     """Time a few steps of a study's base; nothing is written.
 
@@ -78,7 +73,7 @@ def time_base(material: Material, base: PlannedCell, folder: Path) -> BaseTiming
     training = prepare_training(Run(folder), config, material, lambda sentence: None)
     seconds = training.epoch_seconds(0)
     build = max(0.0, time.monotonic() - started - seconds / training.feed.steps_per_epoch)
-    return BaseTiming(config, seconds, build, len(training.feed.pictures), num_usable(material.manifest))
+    return BaseTiming(config, seconds, build, len(training.feed.pictures), _num_usable(material.manifest))
 
 
 @dataclass(frozen=True)
@@ -119,3 +114,8 @@ def in_time(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _num_usable(manifest: Manifest) -> int:
+    """About how many photos could be learned from, whatever `data.train_subset` says: a few of them are doubtful."""
+    return sum(1 for row in manifest.rows if row.perceptual_hash and row.split in (TRAIN, LEFT_OUT))

@@ -4,6 +4,7 @@ import math
 import statistics
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,19 +15,32 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dogvscat import writing
 from dogvscat.config import Config
-from dogvscat.errors import ConfigError, DataError, Interrupted, UsageError
-from dogvscat.exploring.cell import CellResult, Diverged, cell_threads, look_at, note_of, num_validation, run_cell
+from dogvscat.errors import ConfigError, DataError, DogvscatError, Interrupted, UsageError
+from dogvscat.exploring.cell import (
+    CellResult,
+    Diverged,
+    cell_threads,
+    look_at,
+    note_of,
+    num_validation,
+    refuse_other_photos,
+    run_cell,
+)
 from dogvscat.exploring.executor import Executor, Job, Say
-from dogvscat.exploring.search import Search, open_search, propose
+from dogvscat.exploring.search import Search, best_config, open_search, propose
 from dogvscat.exploring.storage import in_memory, shown, using_storage
 from dogvscat.exploring.study_plan import config_name
+from dogvscat.exploring.tuning_results import write_results
 from dogvscat.exploring.working_alone import working_alone
 from dogvscat.learning.backend import prepare_backend
 from dogvscat.learning.starting import Computing
 from dogvscat.learning.state import TrainingState
+from dogvscat.photos.manifest import Manifest
+from dogvscat.photos.splits import TRAIN
 
 TRIALS_FOLDER = "trials"
 _OWNER = "owner"
+_SUBSET = "data.train_subset"
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -62,18 +76,20 @@ def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say, e
         raise UsageError(
             f"the storage {shown(search.storage, folder)} is in the memory of one process alone", hint=hint
         )
-    study = open_search(search, folder)
-    with working_alone(folder), using_storage(search.storage, folder):
-        computing = _computing(study, photos, search.space.config({}, search.seed))
-        owner = _owner(folder)
-        _take_up(study, None if search.storage is None else owner)
-        tuning = _Tuning(photos, search, folder, limits, say, executor, study, computing, owner)
-        while True:
-            while tuning.wants_another() and len(tuning.under_way) < executor.places(computing.threads):
-                tuning.begin_trial()
-            if not tuning.under_way:
-                return study
-            tuning.finish_trial()
+    with working_alone(folder):
+        study = open_search(search, folder)
+        with using_storage(search.storage, folder):
+            manifest = _looked_at(study, search, photos)
+            computing, owner = _computing(study, search), _owner(folder)
+            _take_up(study, None if search.storage is None else owner)
+            tuning = _Tuning(photos, search, folder, limits, say, executor, study, manifest, computing, owner)
+            try:
+                tuning.run()
+            except (Interrupted, KeyboardInterrupt):  # what is finished can be looked at meanwhile
+                with suppress(DogvscatError), using_storage(search.storage, folder):
+                    write_results(folder, study, best_config(study, search))
+                raise
+    return study
 
 
 @dataclass(frozen=True)
@@ -137,11 +153,21 @@ class _Tuning:
     say: Say
     executor: Executor
     study: optuna.Study
+    manifest: Manifest
     computing: Computing
     owner: str
     under_way: dict[Path, Trial] = field(default_factory=dict)
     """By the folder of each trial's training."""
     started: float = field(default_factory=time.monotonic)
+
+    def run(self) -> None:
+        """Trials, as many at once as there is room for, until a limit is reached."""
+        while True:
+            while self.wants_another() and len(self.under_way) < self.executor.places(self.computing.threads):
+                self.begin_trial()
+            if not self.under_way:
+                return
+            self.finish_trial()
 
     def wants_another(self) -> bool:
         """Whether a trial more stays within the limits."""
@@ -167,6 +193,7 @@ class _Tuning:
         place = self.folder / TRIALS_FOLDER / config_name(config)  # by settings: a killed one goes on in a new trial
         while place in self.under_way:  # proposed twice: two trainings in one folder would be in each other's way
             self.finish_trial()
+        refuse_other_photos(self.manifest, [place])
         work = TrialWork(self.photos, self.search, self.folder, place, config, self.computing, trial)
         self.executor.start(Job(f"trial {trial.number}", place, self.computing.threads, work))
         self.under_way[place] = trial
@@ -207,15 +234,29 @@ class _Tuning:
         return math.inf if self.limits.seconds is None else self.limits.seconds - (time.monotonic() - self.started)
 
 
-def _computing(study: optuna.Study, photos: Path, base: Config) -> Computing:
-    """The same for all trials, also of earlier calls; kept with the photos' digest in the storage."""
-    digest = look_at(photos, base).digest
+def _looked_at(study: optuna.Study, search: Search, photos: Path) -> Manifest:
+    """The photos of the search, whose digest is kept in the storage."""
+    manifest = look_at(photos, search.space.config({"data.train_subset": 0}, search.seed))
+    available, digest = len(manifest.of_split(TRAIN)), manifest.digest
+    base = search.space.config({}, search.seed).data.train_subset
+    most = max([base, *search.space.space[_SUBSET].examples] if _SUBSET in search.space.space else [base])
+    if most > available:
+        message = f"the search learns from up to {most:,} photos, there are {available:,} to learn from"
+        raise DataError(message, hint="Add --set data.train_subset=0 to learn from all there are.")
     known = study.user_attrs.get("data_digest", digest)
-    if known != digest:
+    if known != digest and study.get_trials(deepcopy=False):
         message = f"the search was begun on other photos: their digest is {known[:16]}, that of {photos} {digest[:16]}"
-        raise DataError(message, hint="Give the photos it was begun with, or choose another --out or --storage.")
+        raise DataError(message, hint="Give the photos it was begun with, or choose another --out.")
     study.set_user_attr("data_digest", digest)
+    return manifest
+
+
+def _computing(study: optuna.Study, search: Search) -> Computing:
+    """The same for all trials, in the precision of those of earlier calls, which is kept in the storage."""
+    base = search.space.config({}, search.seed)
     threads = cell_threads(base)
+    if base.training.precision != "auto" and "training.precision" not in search.space.space:
+        return Computing(threads)
     prepare_backend(threads)
 
     from dogvscat.learning.precision import faster_precision  # Keras, after the backend was prepared
@@ -241,7 +282,7 @@ def _take_up(study: optuna.Study, owner: str | None) -> None:
         owner: Whose trials, where others may use the storage as well; None for everybody's.
     """
     for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-        if owner is None or trial.user_attrs.get(_OWNER) == owner:
+        if owner is None or trial.user_attrs.get(_OWNER, owner) == owner:
             study.enqueue_trial(trial.params)  # first: killed in between, it is tried twice and not lost
             study.tell(trial.number, state=TrialState.FAIL)
 

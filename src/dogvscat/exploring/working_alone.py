@@ -1,12 +1,13 @@
 """One command at a time in a folder of results: two would train the same and write over each other."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dogvscat import writing
 from dogvscat.errors import UsageError
+
+LOCK_FILE = ".lock"
 
 
 @contextmanager
@@ -27,8 +28,9 @@ def working_alone(folder: Path) -> Iterator[None]:
     except ImportError:
         yield
         return
-    held = os.open(folder, os.O_RDONLY)
-    try:
+    with writing.writing(folder / LOCK_FILE):
+        held = (folder / LOCK_FILE).open("wb")
+    with held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -37,5 +39,3 @@ def working_alone(folder: Path) -> Iterator[None]:
         except OSError:  # a file system without locks
             pass
         yield
-    finally:
-        os.close(held)

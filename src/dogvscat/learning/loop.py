@@ -100,8 +100,7 @@ class Training:
             rate = learning_rate(self.config.training, step, num_steps, state.reductions)
             loss, accuracy = self._step(batch, rate)
             if not math.isfinite(loss):
-                message = f"the loss became {loss} in epoch {state.epoch + 1}, step {state.step + 1}: training diverged"
-                raise DivergedError(message, hint="Start again with a smaller training.learning_rate.")
+                raise _diverged(f"the loss became {loss} in epoch {state.epoch + 1}, step {state.step + 1}")
             state.add_step(len(batch.y_true), loss, accuracy, rate)
             state.epoch_seconds = time.monotonic() - started
             display.step(state)
@@ -134,6 +133,8 @@ class Training:
             "learning_rate": state.learning_rate,
             "seconds": round(state.epoch_seconds + time.monotonic() - started, 2),
         }
+        if not math.isfinite(row["val_loss"]):  # the last step's own loss was that before the step
+            raise _diverged(f"the validation loss became {row['val_loss']} in epoch {state.epoch + 1}")
         if state.finish_epoch(row, self.config.training):
             self._best = weights
         self._save()
@@ -203,3 +204,7 @@ def predict_logits(model: keras.Model, pictures: LabelledPictures, image_size: i
 def log_loss(y_true: np.ndarray, logits: np.ndarray) -> float:
     """Mean cross-entropy in nats, without smoothing or penalties, stable for large logits."""
     return float(np.mean(np.logaddexp(0.0, np.where(y_true == 1, -logits, logits))))
+
+
+def _diverged(what: str) -> DivergedError:
+    return DivergedError(f"{what}: training diverged", hint="Start again with a smaller training.learning_rate.")

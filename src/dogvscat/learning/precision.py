@@ -6,6 +6,7 @@ from functools import lru_cache
 from keras import ops
 
 from dogvscat.config import TrainingConfig
+from dogvscat.quiet import quiet_stderr
 
 _ROUNDS = 5
 _WORTH = 0.9
@@ -31,10 +32,11 @@ def faster_precision() -> str:
     Processors with bfloat16 in their matrix or vector units gain from it. Others have to imitate it: there it takes
     twice to four times as long as float32, or cannot be computed at all.
     """
-    try:
-        seconds = {precision: _fastest_convolution(precision) for precision in ("float32", "bfloat16")}
-    except Exception:  # each backend has errors of its own; float32 works in all of them
-        return "float32"
+    with quiet_stderr():  # oneDNN complains where it has no bfloat16, which is what is to be found out here
+        try:
+            seconds = {precision: _fastest_convolution(precision) for precision in ("float32", "bfloat16")}
+        except Exception:  # each backend has errors of its own; float32 works in all of them
+            return "float32"
     return "bfloat16" if seconds["bfloat16"] <= _WORTH * seconds["float32"] else "float32"
 
 
