@@ -14,6 +14,7 @@ from dogvscat.judging.figures import percent_ticks
 
 _PANELS = 3
 """Learning curves a row."""
+_ERROR_TICKS = [0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5]
 _COLOURS = {"helped": SIDES[3], "hurt": WRONG, "no clear effect": MUTED, "not yet known": MUTED}
 
 
@@ -92,7 +93,13 @@ def draw_pictures(
             axes.plot([count] * len(values), [1 - value for value in values], "o", color=VALIDATION, alpha=0.7)
         if law is not None:
             counts = np.geomspace(min(accuracies) / 1.2, 4 * max(accuracies), 50)
-            axes.plot(counts, [1 - law.accuracy(count) for count in counts], "--", color=MUTED, label="power law")
+            axes.plot(
+                counts,
+                [1 - law.accuracy(count) for count in counts],
+                "--",
+                color=MUTED,
+                label="power law, fitted to the means; beyond the last point a guess",
+            )
             axes.legend(loc="upper right")
         axes.set(xscale="log", xlabel="Training pictures", ylabel="Validation error")
         ticks = sorted(accuracies)
@@ -104,7 +111,8 @@ def draw_pictures(
             explained = "both axes are logarithmic: a power law is a straight line"
             axes.set_yscale("log")
             axes.minorticks_off()
-            axes.set_yticks(np.round(np.geomspace(min(errors), max(errors), 4), 3))
+            low, high = axes.get_ylim()
+            axes.set_yticks([tick for tick in _ERROR_TICKS if low <= tick <= high])
         axes.yaxis.set_major_formatter(percent_ticks())
         add_title(axes, "What more pictures bring", explained)
 

@@ -14,7 +14,7 @@ def prepare_backend(threads: int) -> int:
 
     Determinism switches XLA off in TensorFlow; in return equal seeds give equal bits. oneDNN's convolutions are asked
     for by name: by itself TensorFlow takes them only where the processor has instructions made for networks
-    (AVX512-VNNI, bfloat16), and on others they save a quarter to a third of the time as well (docs/experiments.md).
+    (AVX512-VNNI, bfloat16), and on others they save a quarter to two fifths of the time (docs/experiments.md).
     Source: tensorflow.org/api_docs/python/tf/config/experimental/enable_op_determinism
 
     Args:
