@@ -83,8 +83,9 @@ def test_predict_and_evaluate_use_the_second_output(
     judged = dogvscat("evaluate", wary_run, drawn_photos, "--out", tmp_path / "judged")
     assert judged.returncode == 0, judged.stderr
     with (tmp_path / "judged" / "predictions.csv").open(newline="") as file:
-        unsure = {Path(row["path"]).name: row["unsure"] == "yes" for row in csv.DictReader(file)}
-    named = {Path(answer["path"]).name: answer["label"] == "unsure" for answer in answers}
+        unsure = {Path(row["path"]).parts[-2:]: row["unsure"] == "yes" for row in csv.DictReader(file)}
+    named = {Path(answer["path"]).parts[-2:]: answer["label"] == "unsure" for answer in answers}
+    assert len(unsure) == 48
     assert unsure == {name: named[name] for name in unsure}
 
 
