@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dogvscat.errors import DogvscatError, Interrupted
+from dogvscat.errors import DataError, DogvscatError, ModelError, UsageError
 
 Say = Callable[[str], None]
 
@@ -48,7 +48,7 @@ class Executor(Protocol):
         """The next job that is finished, with its result.
 
         Raises:
-            DogvscatError: what the job raised, after its title; or, as ClusterError, that its machines kept failing.
+            DogvscatError: what the job raised; or, as ClusterError, that its machines kept failing.
             Interrupted: on Ctrl-C; what the jobs have done so far is in their folders.
         """
 
@@ -81,8 +81,8 @@ class LocalExecutor:
 
 
 def named(error: DogvscatError, job: Job) -> DogvscatError:
-    """An error that a job raised, saying which one."""
-    if not isinstance(error, Interrupted):
+    """An error that a job raised, saying which one where the job may be at fault."""
+    if isinstance(error, UsageError | DataError | ModelError):
         error.message = f"{job.title}: {error.message}"
         error.args = (error.message,)
     return error
