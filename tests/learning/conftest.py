@@ -1,10 +1,9 @@
-"""One thread for every network in this process: the backend cannot change its mind later."""
+"""One thread for every network in this process: the backend cannot change its mind later.
 
-import pytest
+Prepared before the tests of this folder are imported, which import Keras: what is asked of TensorFlow by environment
+counts from its first import on.
+"""
 
 from dogvscat.learning.backend import prepare_backend
 
-
-@pytest.fixture(scope="session", autouse=True)
-def _backend() -> None:
-    prepare_backend(1)
+prepare_backend(1)

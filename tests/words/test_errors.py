@@ -18,6 +18,7 @@ EXIT_CODES = {
     "ArchiveError": 3,
     "FetchError": 3,
     "ModelError": 4,
+    "DivergedError": 4,
     "WriteError": 1,
     "ClusterError": 1,
     "Interrupted": 130,
