@@ -10,7 +10,7 @@ from dogvscat.quiet import quiet_stderr
 
 
 def prepare_backend(threads: int) -> int:
-    """Choose threads and deterministic arithmetic; call it before anything is computed.
+    """Choose threads and deterministic arithmetic; call it before anything else imports TensorFlow.
 
     Determinism switches XLA off in TensorFlow; in return equal seeds give equal bits. oneDNN's convolutions are asked
     for by name: by itself TensorFlow takes them only where the processor has instructions made for networks
