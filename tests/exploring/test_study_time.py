@@ -2,8 +2,10 @@
 
 import pytest
 
+from dogvscat.exploring.cell import CellResult
+from dogvscat.exploring.study_cells import FinishedCell
 from dogvscat.exploring.study_plan import StudyPlan, plan_cells
-from dogvscat.exploring.study_time import BaseTiming, FinishedTraining, StudyTime, in_time
+from dogvscat.exploring.study_time import BaseTiming, StudyTime, in_time
 
 PLAN = StudyPlan.model_validate(
     {
@@ -34,7 +36,8 @@ def test_a_cell_costs_what_its_epochs_pictures_and_area_say(setting: str, value:
 def test_what_is_finished_corrects_what_is_expected() -> None:
     around = 3.0 + 6.0 / 3  # building, and judging every picture once
     assert StudyTime(TIMING, []).of(BASE) == pytest.approx(60.0 + around)
-    finished = [FinishedTraining(BASE, 30.0), FinishedTraining(CELLS["data.train_subset", "500", 1], 20.0)]
+    cells = {30.0: BASE, 20.0: CELLS["data.train_subset", "500", 1]}
+    finished = [FinishedCell(cell, CellResult(0.8, 0.8, seconds, 1, [])) for seconds, cell in cells.items()]
     times = StudyTime(TIMING, finished)  # 50 seconds where 90 were foreseen
     assert times.of(CELLS["base", "", 2]) == pytest.approx(30.0 + around)
     assert times.of(CELLS["training.epochs", "20", 1]) == pytest.approx(120.0 * 50 / 90 + around)

@@ -23,7 +23,7 @@ from dogvscat.exploring.study_cells import CELLS_FOLDER, STUDY_FILE, Study, in_w
 from dogvscat.exploring.study_order import most_telling
 from dogvscat.exploring.study_plan import BASE, PlannedCell, treatment_name
 from dogvscat.exploring.study_table import refuse_dropped_rows
-from dogvscat.exploring.study_time import BaseTiming, FinishedTraining, StudyTime, in_time, time_base
+from dogvscat.exploring.study_time import BaseTiming, StudyTime, in_time, time_base
 from dogvscat.exploring.working_alone import working_alone
 from dogvscat.learning.starting import Computing
 from dogvscat.photos.splits import TRAIN
@@ -123,8 +123,7 @@ class _Running:
         places = self.executor.places(self.computing.threads)
         if len(self.under_way) >= places:
             return False
-        finished = [FinishedTraining(done.cell, done.result.seconds) for done in self.study.finished]
-        times = StudyTime(self.timing, finished)
+        times = StudyTime(self.timing, self.study.finished)
         whole = in_time(times.of(*self.study.left) / places)
         if not self.begun:
             num_left, num_planned = len(self.study.left), len(self.study.planned)

@@ -65,7 +65,7 @@ def draw_curves(path: Path, study: Study, note: str | None) -> None:
 def draw_gaps(path: Path, effects: Sequence[Effect], base_gap: float, note: str | None) -> None:
     """How much better each is on its training pictures than on others: over-fitting."""
     ordered = sorted(effects, key=lambda effect: -effect.gap_change)
-    with drawing(path, 9, 1.5 + 0.28 * len(ordered), note) as figure:
+    with drawing(path, 9, 2.2 + 0.28 * len(ordered), note) as figure:  # room for title and legend, also of one bar
         axes = figure.subplots()
         gaps = [100 * (base_gap + effect.gap_change) for effect in ordered]  # paired: luck of the base left out
         axes.barh(range(len(ordered)), gaps, color=VALIDATION, height=0.6)

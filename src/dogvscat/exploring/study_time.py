@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dogvscat.config import Config
 from dogvscat.exploring.cell import cell_threads
+from dogvscat.exploring.study_cells import FinishedCell
 from dogvscat.exploring.study_plan import PlannedCell
 from dogvscat.learning.backend import prepare_backend
 from dogvscat.learning.material import Material
@@ -77,14 +78,6 @@ def time_base(material: Material, base: PlannedCell, folder: Path) -> BaseTiming
 
 
 @dataclass(frozen=True)
-class FinishedTraining:
-    """A cell that is finished, and the seconds its training took."""
-
-    cell: PlannedCell
-    seconds: float
-
-
-@dataclass(frozen=True)
 class StudyTime:
     """Expected seconds of cells that are not finished yet.
 
@@ -94,18 +87,18 @@ class StudyTime:
     """
 
     timing: BaseTiming
-    finished: Sequence[FinishedTraining]
+    finished: Sequence[FinishedCell]
 
     def of(self, *cells: PlannedCell) -> float:
         """Seconds of these cells, one after the other."""
         return sum(self._training(cell) + self.timing.around_seconds(cell.config) for cell in cells)
 
     def _training(self, cell: PlannedCell) -> float:
-        alike = [done.seconds for done in self.finished if done.cell.treatment == cell.treatment]
+        alike = [done.result.seconds for done in self.finished if done.cell.treatment == cell.treatment]
         if alike:
             return statistics.mean(alike)
         foreseen = sum(self.timing.seconds(done.cell.config) for done in self.finished)
-        factor = sum(done.seconds for done in self.finished) / foreseen if foreseen else 1.0
+        factor = sum(done.result.seconds for done in self.finished) / foreseen if foreseen else 1.0
         return factor * self.timing.seconds(cell.config)
 
 
