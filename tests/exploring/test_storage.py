@@ -4,11 +4,14 @@ import gc
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages import BaseStorage
 from optuna.storages.journal import JournalFileSymlinkLock
+from optuna.trial import TrialState
 
 from dogvscat.errors import UsageError, WriteError
 from dogvscat.exploring.storage import JOURNAL_FILE, _Journal, open_storage, shown, using_storage
@@ -114,3 +117,18 @@ def test_a_torn_last_line_of_a_journal_is_cut_off(tmp_path: Path) -> None:
     assert (tmp_path / JOURNAL_FILE).read_bytes().startswith(whole)
     again = optuna.load_study(storage=open_storage(None, tmp_path), study_name="search")
     assert len(again.trials) == 2
+
+
+def test_a_trial_that_another_machine_ended_is_told_of(tmp_path: Path) -> None:
+    here, there = (optuna.load_study(study_name=None, storage=storage) for storage in two_views(tmp_path))
+    trial = here.ask()
+    there.tell(trial.number, state=TrialState.FAIL)
+    with pytest.raises(UsageError, match=f"another machine is at work in {tmp_path}"), using_storage(None, tmp_path):
+        trial.set_user_attr("epochs", 1)
+
+
+def two_views(folder: Path) -> Iterator[BaseStorage]:
+    """A journal as two machines have it open, with a search in it."""
+    first = open_storage(None, folder)
+    optuna.create_study(storage=first)
+    yield from (first, open_storage(None, folder))

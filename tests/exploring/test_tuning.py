@@ -15,10 +15,11 @@ from optuna.trial import TrialState
 from scipy import stats
 
 from dogvscat.errors import ConfigError
+from dogvscat.exploring.search import Search, open_search, propose
 from dogvscat.exploring.space import SPACES_FOLDER, SearchSpace, load_space
-from dogvscat.exploring.study_plan import config_name
+from dogvscat.exploring.study_plan import config_name, load_plan, plan_cells, treatment_name
 from dogvscat.exploring.working_alone import working_alone
-from dogvscat.settings import build_config, read_toml
+from dogvscat.settings import build_config, changed, read_toml
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 CutShort = Callable[[list[str], str, signal.Signals], int]
@@ -109,6 +110,41 @@ def test_the_result_has_n_and_wilson_s_interval(search: Path) -> None:
     expected = stats.binomtest(right, len(judged)).proportion_ci(method="wilson")
     assert best["n"] == len(judged)
     assert (best["low"], best["high"]) == pytest.approx((expected.low, expected.high))
+
+
+def test_a_study_puts_the_best_to_the_test_with_other_seeds(search: Path) -> None:
+    cells = plan_cells(load_plan(search / "out" / "confirm.toml"))
+    base = load_space(search / "space.toml", None)
+    best = build_config(read_toml(search / "out" / "best.toml"))
+    assert [cell.seed for cell in cells] == [1, 2, 3, 4, 5] * 2  # the search had seed 0
+    for cell in cells[:5]:
+        assert cell.config == base.config({}, cell.seed)
+    for cell in cells[5:]:
+        assert changed(cell.config, ["training.seed=0"]) == best
+        assert treatment_name(cell.treatment.setting, cell.treatment.value).startswith("the best of the search, trial ")
+
+
+def test_trials_are_cut_short_after_a_sixth_and_a_half_of_the_epochs(tmp_path: Path) -> None:
+    """Nine trials, each worse than the one before: only the first has nobody to fall behind."""
+    space = SearchSpace(base={"training.epochs": 12}, space={"network.dropout": {"low": 0.0, "high": 0.5}})
+    search = Search(space)
+    study = open_search(search, tmp_path)
+    ended = []
+    for number in range(9):
+        trial = propose(study, search)
+        for epoch in range(1, 12):
+            trial.report(0.9 - number / 100, epoch)
+            if trial.should_prune():
+                break
+        ended.append(epoch)
+        study.tell(trial, state=TrialState.PRUNED)
+    # k of n pass where k is the whole part of n / 3, but one at least: the first, at both looks
+    assert ended == [11, 2, 2, 2, 2, 2, 2, 2, 2]
+    better = propose(study, search)
+    better.report(0.95, 2)
+    assert not better.should_prune()
+    better.report(0.85, 6)  # the first had 0.9 here
+    assert better.should_prune()
 
 
 def test_the_space_that_ships_is_shown(dogvscat: Dogvscat) -> None:

@@ -49,7 +49,7 @@ def command(
     from dogvscat.exploring.search import SAMPLERS, Search, best_config, best_figure
     from dogvscat.exploring.space import load_space, shipped_space
     from dogvscat.exploring.tuning import Limits, tune
-    from dogvscat.exploring.tuning_results import write_results
+    from dogvscat.exploring.tuning_results import CONFIRM_FILE, write_results
     from dogvscat.judging.intervals import as_percent
     from dogvscat.settings import nearest
 
@@ -68,9 +68,8 @@ def command(
     search.space.config({}, seed)  # an impossible base is told of before anything is written
     with open_executor(cluster, say) as executor:
         study = tune(photos, search, out, limits, say, executor)
-    best = best_config(study, search)
-    write_results(out, study, best)
-    if best is None:
+    write_results(out, study, search)
+    if best_config(study, search) is None:
         if len(study.trials) < trials:
             raise UsageError(
                 "no trial was finished in that time", hint="Give more --timeout; the same command goes on."
@@ -90,5 +89,5 @@ def command(
         show(f"best: {as_percent(found)}{judged}, in trial {trial.number}")
         for key, value in best_settings.items():
             show(f"  {key} = {value}")
-        say("That is the best of many on the pictures that chose it: confirm it with other seeds, for example")
-        say(f"dogvscat train {photos} --recipe {out}/best.toml --set data.train_subset=0 --seed 1")
+        say("That is the best of many on the pictures that chose it. Whether it is better at all, other seeds tell:")
+        say(f"dogvscat study {photos} --config {out}/{CONFIRM_FILE} --out {out}/confirmed")

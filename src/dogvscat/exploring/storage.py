@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import URL, make_url
@@ -75,11 +75,15 @@ def using_storage(url: str | None, folder: Path, what: str = "was lost") -> Iter
         what: What the message says of it: `cannot be used` before the search, `was lost` in the middle of it.
 
     Raises:
-        UsageError: if it cannot be used.
+        UsageError: if it cannot be used, or if another machine took over a trial that is under way here.
         WriteError: if it was lost; what was told to it before is kept.
     """
     try:
         yield
+    except UpdateFinishedTrialError:  # both were let in: the file system of --out has no locks
+        message = f"another machine is at work in {folder}, and took over a trial that was under way here"
+        hint = "Give each machine an --out of its own, and all of them the same --storage."
+        raise UsageError(message, hint=hint) from None
     except (StorageInternalError, SQLAlchemyError, OSError) as error:
         if isinstance(error, OSError) and not _of_a_connection(error):
             raise

@@ -6,7 +6,6 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,24 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dogvscat import writing
-from dogvscat.config import Config
 from dogvscat.errors import ConfigError, DataError, DogvscatError, Interrupted, UsageError
 from dogvscat.exploring.cell import (
     CellResult,
-    Diverged,
     cell_threads,
     look_at,
     note_of,
     num_validation,
     refuse_other_photos,
-    run_cell,
 )
 from dogvscat.exploring.executor import Executor, Job, Say
-from dogvscat.exploring.search import Search, best_config, open_search, propose
+from dogvscat.exploring.search import Search, open_search, propose
 from dogvscat.exploring.storage import in_memory, shown, using_storage
 from dogvscat.exploring.study_plan import config_name
+from dogvscat.exploring.trial_work import TrialWork
 from dogvscat.exploring.tuning_results import write_results
 from dogvscat.exploring.working_alone import working_alone
 from dogvscat.learning.backend import prepare_backend
 from dogvscat.learning.starting import Computing
-from dogvscat.learning.state import TrainingState
 from dogvscat.photos.manifest import Manifest
 from dogvscat.photos.splits import TRAIN
 
@@ -87,59 +83,9 @@ def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say, e
                 tuning.run()
             except (Interrupted, KeyboardInterrupt):  # what is finished can be looked at meanwhile
                 with suppress(DogvscatError), using_storage(search.storage, folder):
-                    write_results(folder, study, best_config(study, search))
+                    write_results(folder, study, search)
                 raise
     return study
-
-
-@dataclass(frozen=True)
-class TrialEnd:
-    """How a trial ended: with a result, with a failure in words, or with neither, cut short."""
-
-    result: CellResult | None = None
-    failure: str | None = None
-
-
-@dataclass(frozen=True)
-class TrialWork:
-    """One trial's training. It may run in another process than the one that proposed it, and reports every epoch to the
-    storage; who proposed it tells the storage how it ended."""
-
-    photos: Path
-    search: Search
-    folder: Path
-    """Of the search."""
-    place: Path
-    """Of the training."""
-    config: Config
-    computing: Computing
-    trial: Trial
-
-    def __call__(self) -> TrialEnd:
-        """Train.
-
-        Raises:
-            WriteError: if the storage is lost.
-            DogvscatError: as `run_cell`.
-        """
-        with using_storage(self.search.storage, self.folder):
-            reported = set(self.trial.study.get_trials(deepcopy=False)[self.trial.number].intermediate_values)
-            try:
-                after_epoch = partial(self._after_epoch, reported)
-                end = run_cell(self.photos, self.config, self.place, self.computing, after_epoch)
-            except optuna.TrialPruned:
-                return TrialEnd()
-            return TrialEnd(failure=end.diverged) if isinstance(end, Diverged) else TrialEnd(end)
-
-    def _after_epoch(self, reported: set[int], state: TrainingState) -> None:
-        self.trial.set_user_attr("epochs", state.epoch)
-        self.trial.set_user_attr("seconds", round(sum(row["seconds"] for row in state.history), 1))
-        for epoch, row in enumerate(state.history, 1):  # several where a training goes on that was stopped
-            if epoch not in reported:
-                self.trial.report(row["val_accuracy"], epoch)
-                reported.add(epoch)
-        if self.search.pruning and state.epoch < self.config.training.epochs and self.trial.should_prune():
-            raise optuna.TrialPruned
 
 
 @dataclass

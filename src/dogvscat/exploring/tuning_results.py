@@ -1,4 +1,4 @@
-"""What `tune` writes: every trial as a table, three pictures, and the best settings as a recipe."""
+"""What `tune` writes: trials as a table and in pictures, the best settings as a recipe, and a study to test them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,18 +12,21 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from dogvscat import writing
-from dogvscat.config import Config
+from dogvscat.exploring.search import Search, best_config
 from dogvscat.judging.figure_style import MUTED, TRAIN, VALIDATION, WRONG, add_title, drawing, label_text
 from dogvscat.judging.figures import percent_ticks
-from dogvscat.settings import to_toml
+from dogvscat.settings import to_toml, toml_value
 
+CONFIRM_FILE = "confirm.toml"
+_SEEDS = 5
 _LEAST_FOR_IMPORTANCE = 5
 _BEST_SHARE = 5
 """One in so many trials is drawn as one of the best."""
 
 
-def write_results(folder: Path, study: optuna.Study, best: Config | None) -> None:
-    """Write trials.csv, and once a trial is finished best.toml, history.png, importance.png and parallel.png.
+def write_results(folder: Path, study: optuna.Study, search: Search) -> None:
+    """Write trials.csv, and once a trial is finished best.toml, confirm.toml and the pictures: history.png,
+    importance.png and parallel.png.
 
     Raises:
         WriteError: if they cannot be written.
@@ -33,14 +36,36 @@ def write_results(folder: Path, study: optuna.Study, best: Config | None) -> Non
     columns = ("trial", "state", "validation_accuracy", "epochs", "seconds", *keys)
     writing.write_csv(folder / "trials.csv", columns, [_row(trial, keys) for trial in trials])
     finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    if best is None or not finished:
+    best = best_config(study, search)
+    if best is None:
         return
     writing.write_text(folder / "best.toml", to_toml(best))
+    writing.write_text(folder / CONFIRM_FILE, confirmation(study, search))
     note = finished[0].user_attrs.get("note")
     draw_history(folder / "history.png", trials, note)
     draw_parallel(folder / "parallel.png", finished, keys, note)
     if (importance := importances(study)) is not None:
         draw_importance(folder / "importance.png", importance, len(finished), note)
+
+
+def confirmation(study: optuna.Study, search: Search) -> str:
+    """A study, as TOML, of the best settings against those the search began from, with seeds that chose nothing."""
+    best = study.best_trial
+    found = {key: search.space.space[key].value(param) for key, param in best.params.items()}
+    seeds = [search.seed + number for number in range(1, 1 + _SEEDS)]
+    lines = [
+        "# Is the best of a search better than what the search began from? With seeds that had no part in the choice:",
+        f"#     dogvscat study PHOTOS --config {CONFIRM_FILE} --out FOLDER",
+        f"recipe = {toml_value(search.space.recipe)}",
+        f"seeds = {seeds}",
+        "",
+        "[base]",
+        *(f"{toml_value(key)} = {toml_value(value)}" for key, value in search.space.base.items()),
+        "",
+        f'[variants."the best of the search, trial {best.number}"]',
+        *(f"{toml_value(key)} = {toml_value(value)}" for key, value in found.items()),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def importances(study: optuna.Study) -> dict[str, float] | None:

@@ -28,6 +28,7 @@ def prepare_backend(threads: int) -> int:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with ten lines otherwise
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX's way to leave GPU memory to other processes
     threads = threads or os.cpu_count() or 1
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend == "tensorflow":
@@ -61,9 +62,11 @@ def _prepare_tensorflow(threads: int) -> None:
     with quiet_stderr():  # TensorFlow and its first operation announce their build
         import tensorflow as tf
 
-        tf.config.list_physical_devices()
+        gpus = tf.config.list_physical_devices("GPU")
         tf.get_logger().setLevel("ERROR")  # trainings in a row are no reason to warn of building each anew
     try:
+        for gpu in gpus:  # by itself a process takes all memory, and a study's workers on the machine get none
+            tf.config.experimental.set_memory_growth(gpu, True)
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)  # one network, one stream: more only adds switching
     except RuntimeError:  # already computing
