@@ -5,8 +5,9 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
 
-from dogvscat.exploring.tuning_results import _height, _marks, draw_history, draw_parallel
+from dogvscat.exploring.tuning_results import _height, _marks, as_of_epoch, draw_history, draw_parallel, importances
 
 RATE = FloatDistribution(1e-4, 1e-2, log=True)
 UNITS = IntDistribution(4, 8, step=2)
@@ -35,3 +36,29 @@ def test_any_number_of_trials_can_be_drawn(tmp_path: Path, count: int) -> None:
     draw_parallel(tmp_path / "parallel.png", trials, sorted(scales), "drawn sample, not photographs")
     for name in ("history", "parallel"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_all_the_finished_have_in_common_mattered_all_the_same() -> None:
+    """Of 24 trials half have batch normalisation, and those alone were not cut short after epoch 2."""
+    scales = {"network.batch_normalization": CategoricalDistribution(["false", "true"]), "network.dense_units": UNITS}
+    trials = []
+    for number in range(24):
+        good = number % 2 == 1
+        params = {"network.batch_normalization": "true" if good else "false", "network.dense_units": 4 + number % 3 * 2}
+        early = {1: 0.5, 2: 0.65 if good else 0.55} | ({3: 0.7 + number / 1000} if good else {})
+        state = TrialState.COMPLETE if good else TrialState.PRUNED
+        value = early[3] if good else None
+        trials.append(
+            optuna.trial.create_trial(
+                state=state, value=value, params=params, distributions=scales, intermediate_values=early
+            )
+        )
+    finished = importances([trial for trial in trials if trial.state == TrialState.COMPLETE])
+    assert finished is not None
+    assert finished["network.batch_normalization"] == 0.0
+    compared = as_of_epoch(trials, 2)
+    assert [trial.value for trial in compared] == [0.55, 0.65] * 12
+    everyone = importances(compared)
+    assert everyone is not None
+    assert everyone["network.batch_normalization"] > 0.95
+    assert importances(trials[:3]) is None

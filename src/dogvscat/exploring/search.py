@@ -103,6 +103,11 @@ def best_figure(study: optuna.Study) -> Figure:
     return wilson(round(n * study.best_value), n) if n else Figure(study.best_value, None, None, 0, "none")
 
 
+def first_look(search: Search) -> int:
+    """After how many epochs the first trials are cut short."""
+    return max(1, search.space.config({}, search.seed).training.epochs // 6)
+
+
 def _sampler(search: Search, place: int) -> optuna.samplers.BaseSampler:
     """For the trial with so many before it."""
     seed = int(np.random.SeedSequence([search.seed, place]).generate_state(1)[0])
@@ -114,5 +119,4 @@ def _sampler(search: Search, place: int) -> optuna.samplers.BaseSampler:
 def _pruner(search: Search) -> optuna.pruners.BasePruner:
     # Not Hyperband: its brackets learn nothing of each other, so that TPE would begin with ten random trials in each,
     # most of the trials that a few hours allow.
-    epochs = search.space.config({}, search.seed).training.epochs
-    return optuna.pruners.SuccessiveHalvingPruner(min_resource=max(1, epochs // 6), reduction_factor=3)
+    return optuna.pruners.SuccessiveHalvingPruner(min_resource=first_look(search), reduction_factor=3)

@@ -12,9 +12,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from dogvscat import writing
-from dogvscat.exploring.search import Search, best_config
+from dogvscat.exploring.search import Search, best_config, first_look
 from dogvscat.judging.figure_style import MUTED, TRAIN, VALIDATION, WRONG, add_title, drawing, label_text
 from dogvscat.judging.figures import percent_ticks
+from dogvscat.printable import counted
 from dogvscat.settings import to_toml, toml_value
 
 CONFIRM_FILE = "confirm.toml"
@@ -44,8 +45,12 @@ def write_results(folder: Path, study: optuna.Study, search: Search) -> None:
     note = finished[0].user_attrs.get("note")
     draw_history(folder / "history.png", trials, note)
     draw_parallel(folder / "parallel.png", finished, keys, note)
-    if (importance := importances(study)) is not None:
-        draw_importance(folder / "importance.png", importance, len(finished), note)
+    compared, explained = finished, f"fANOVA over {len(finished)} finished trials"
+    if any(trial.state == TrialState.PRUNED for trial in trials):
+        compared = as_of_epoch(trials, first_look(search))
+        explained = f"fANOVA over {len(compared)} trials as they were after {counted(first_look(search), 'epoch')}"
+    if (importance := importances(compared)) is not None:
+        draw_importance(folder / "importance.png", importance, explained, note)
 
 
 def confirmation(study: optuna.Study, search: Search) -> str:
@@ -68,14 +73,27 @@ def confirmation(study: optuna.Study, search: Search) -> str:
     return "\n".join(lines) + "\n"
 
 
-def importances(study: optuna.Study) -> dict[str, float] | None:
+def as_of_epoch(trials: Sequence[FrozenTrial], epoch: int) -> list[FrozenTrial]:
+    """The trials that came so far, with the accuracy each had then: those that were cut short count like the others.
+    What mattered most is often common to all that were not."""
+    return [
+        optuna.trial.create_trial(
+            value=trial.intermediate_values[epoch], params=trial.params, distributions=trial.distributions
+        )
+        for trial in trials
+        if epoch in trial.intermediate_values
+    ]
+
+
+def importances(trials: Sequence[FrozenTrial]) -> dict[str, float] | None:
     """How much of the variance each setting explains, most first; None for too few or all equal trials.
 
     Source: Hutter et al., An efficient approach for assessing hyperparameter importance, ICML 2014 (fANOVA, Optuna's).
     """
-    values = [trial.value for trial in study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])]
-    if len(values) < _LEAST_FOR_IMPORTANCE or len(set(values)) < 2:
+    if len(trials) < _LEAST_FOR_IMPORTANCE or len({trial.value for trial in trials}) < 2:
         return None
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(trials)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
 
@@ -100,7 +118,7 @@ def draw_history(path: Path, trials: Sequence[FrozenTrial], note: str | None) ->
         add_title(axes, "The search, trial by trial", f"{len(finished)} finished, {len(cut)} cut short")
 
 
-def draw_importance(path: Path, importance: dict[str, float], num_trials: int, note: str | None) -> None:
+def draw_importance(path: Path, importance: dict[str, float], explained: str, note: str | None) -> None:
     """How much each setting mattered."""
     with drawing(path, 7.2, 1.4 + 0.34 * len(importance), note) as figure:
         axes = figure.subplots()
@@ -109,7 +127,7 @@ def draw_importance(path: Path, importance: dict[str, float], num_trials: int, n
         axes.invert_yaxis()
         axes.xaxis.set_major_formatter(percent_ticks())
         axes.set_xlabel("Share of the variance of validation accuracy")
-        add_title(axes, "What mattered", f"fANOVA over {num_trials} finished trials")
+        add_title(axes, "What mattered", explained)
 
 
 def draw_parallel(path: Path, trials: Sequence[FrozenTrial], keys: Sequence[str], note: str | None) -> None:
