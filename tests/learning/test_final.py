@@ -52,16 +52,16 @@ def test_recalibration_averages_the_statistics_of_equal_parts(pixels: np.ndarray
     assert norm.momentum == 0.9
 
 
-def test_averaged_weights_follow_the_steps_as_computed_by_hand(pixels: np.ndarray) -> None:
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
+def test_averaged_weights_follow_the_steps_as_computed_by_hand(pixels: np.ndarray, optimizer: str) -> None:
     network = build_network(RESIDUAL, 32, seed=1)
-    compile_network(network, TrainingConfig(ema_momentum=0.75, learning_rate=0.01))
+    compile_network(network, TrainingConfig(optimizer=optimizer, ema_momentum=0.25, learning_rate=0.01))
     y_true = (np.arange(40) % 2).astype(np.float32)[:, None]
     expected: list[np.ndarray] = []
-    for step in range(3):
+    for kept in (0.0, 2 / 11, 3 / 12, 0.25, 0.25):  # (1 + t) / (10 + t) at first, what the setting says thereafter
         network.train_on_batch(pixels, y_true)
         latest = read_variables(network.trainable_variables)
-        old = expected if step else latest
-        expected = [0.75 * before + 0.25 * now for before, now in zip(old, latest, strict=True)]
+        expected = [kept * before + (1 - kept) * now for before, now in zip(expected or latest, latest, strict=True)]
     averaged = dict(zip([v.path for v in network.weights], averaged_weights(network), strict=True))
     for variable, value, now in zip(network.trainable_variables, expected, latest, strict=True):
         np.testing.assert_allclose(averaged[variable.path], value, rtol=1e-5, atol=1e-7)

@@ -24,7 +24,7 @@ class Muon(keras.optimizers.Adam):
     """
 
     def __init__(self, precision: str = "float32", **settings: object) -> None:
-        super().__init__(name="muon", **settings)
+        super().__init__(**settings)
         self._precision = precision
 
     def update_step(

@@ -54,15 +54,43 @@ class _Accuracy(keras.metrics.BinaryAccuracy):
         super().update_state(likelier, y_pred[:, :1], sample_weight)
 
 
+class _YoungAverage(keras.optimizers.Optimizer):
+    """Moving averages of the weights that do not cling to their beginning: after t steps each keeps no more than
+    (1 + t) / (10 + t) of itself, and so looks back at most a ninth of the steps, however few there are.
+
+    Source: `num_updates` of tf.train.ExponentialMovingAverage.
+    """
+
+    @property
+    def ema_momentum(self) -> keras.KerasTensor:
+        """For the step under way."""
+        step = keras.ops.cast(self.iterations, "float32")
+        return keras.ops.minimum(self._ema_momentum, (1.0 + step) / (10.0 + step))
+
+    @ema_momentum.setter
+    def ema_momentum(self, most: float) -> None:
+        self._ema_momentum = most
+
+
+class _SGD(_YoungAverage, keras.optimizers.SGD): ...
+
+
+class _Adam(_YoungAverage, keras.optimizers.Adam): ...
+
+
+class _Muon(_YoungAverage, Muon): ...
+
+
 def _optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     settings = {
+        "name": config.optimizer,
         "learning_rate": config.learning_rate,
         "weight_decay": config.weight_decay or None,
         "use_ema": bool(config.ema_momentum),
         "ema_momentum": config.ema_momentum or 0.99,
     }
     if config.optimizer == "sgd":
-        return keras.optimizers.SGD(momentum=0.9, nesterov=True, **settings)
+        return _SGD(momentum=0.9, nesterov=True, **settings)
     if config.optimizer == "muon":
-        return Muon(precision=config.precision, **settings)
-    return keras.optimizers.Adam(**settings)
+        return _Muon(precision=config.precision, **settings)
+    return _Adam(**settings)
