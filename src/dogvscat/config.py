@@ -156,7 +156,7 @@ class TrainingConfig(Section):
     the network is judged; 0: keep those gathered in training."""
     ema_momentum: float = Field(0.0, ge=0.0, lt=1.0)
     """Judge and ship a moving average of the weights: each step keeps this share of the average so far (Polyak and
-    Juditsky 1992). 0.998 looks back some 500 steps, but never more than a ninth of them; 0: the weights themselves."""
+    Juditsky 1992). 0.998 looks back some 500 steps, at most a ninth of all so far; 0: the weights themselves."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     """Arithmetic of the layers in training; weights, and the network that is judged and shipped, are float32. `auto`:
     bfloat16 on machines that are faster with it, which is measured when a run starts; `environment.json` says which."""

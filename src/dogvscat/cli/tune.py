@@ -46,7 +46,7 @@ def command(
         need_cluster_extra()
     from dogvscat import writing
     from dogvscat.exploring.executor import open_executor
-    from dogvscat.exploring.search import SAMPLERS, Search, best_config, best_figure
+    from dogvscat.exploring.search import SAMPLERS, Search, best_config, best_figure, best_settings
     from dogvscat.exploring.space import load_space, shipped_space
     from dogvscat.exploring.tuning import Limits, tune
     from dogvscat.exploring.tuning_results import CONFIRM_FILE, write_results
@@ -77,17 +77,17 @@ def command(
         hint = "Narrow the [space], or give more --trials."
         raise UsageError(f"all {trials} trials diverged, were impossible or were cut short", hint=hint)
     found, trial = best_figure(study), study.best_trial
-    best_settings = {key: search.space.space[key].value(param) for key, param in trial.params.items()}
+    settings_found = best_settings(study, search)
     note = trial.user_attrs.get("note")
     if as_json:
         figures = {"validation_accuracy": found.value, "low": found.low, "high": found.high, "n": found.n, "note": note}
-        show_json(figures | {"trial": trial.number, "settings": best_settings, "trials": len(study.trials)})
+        show_json(figures | {"trial": trial.number, "settings": settings_found, "trials": len(study.trials)})
     else:
         if note:
             say(f"note: {note}")
         judged = f" on {found.n:,} validation pictures" if found.n else ""
         show(f"best: {as_percent(found)}{judged}, in trial {trial.number}")
-        for key, value in best_settings.items():
+        for key, value in settings_found.items():
             show(f"  {key} = {value}")
         say("That is the best of many on the pictures that chose it. Whether it is better at all, other seeds tell:")
         say(f"dogvscat study {photos} --config {out}/{CONFIRM_FILE} --out {out}/confirmed")

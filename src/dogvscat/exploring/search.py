@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -90,6 +91,15 @@ def best_config(study: optuna.Study, search: Search) -> Config | None:
     if not study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
         return None
     return search.config(optuna.trial.FixedTrial(study.best_trial.params))  # type: ignore[arg-type]
+
+
+def best_settings(study: optuna.Study, search: Search) -> dict[str, Any]:
+    """What the best finished trial was given, as settings have it.
+
+    Raises:
+        ValueError: if no trial is finished.
+    """
+    return {key: search.space.space[key].value(param) for key, param in study.best_trial.params.items()}
 
 
 def best_figure(study: optuna.Study) -> Figure:

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from dogvscat import writing
-from dogvscat.exploring.search import Search, best_config, first_look
+from dogvscat.exploring.search import Search, best_config, best_settings, first_look
 from dogvscat.judging.figure_style import MUTED, TRAIN, VALIDATION, WRONG, add_title, drawing, label_text
 from dogvscat.judging.figures import percent_ticks
 from dogvscat.printable import counted
@@ -55,8 +55,6 @@ def write_results(folder: Path, study: optuna.Study, search: Search) -> None:
 
 def confirmation(study: optuna.Study, search: Search) -> str:
     """A study, as TOML, of the best settings against those the search began from, with seeds that chose nothing."""
-    best = study.best_trial
-    found = {key: search.space.space[key].value(param) for key, param in best.params.items()}
     seeds = [search.seed + number for number in range(1, 1 + _SEEDS)]
     lines = [
         "# Is the best of a search better than what the search began from? With seeds that had no part in the choice:",
@@ -67,8 +65,8 @@ def confirmation(study: optuna.Study, search: Search) -> str:
         "[base]",
         *(f"{toml_value(key)} = {toml_value(value)}" for key, value in search.space.base.items()),
         "",
-        f'[variants."the best of the search, trial {best.number}"]',
-        *(f"{toml_value(key)} = {toml_value(value)}" for key, value in found.items()),
+        f'[variants."the best of the search, trial {study.best_trial.number}"]',
+        *(f"{toml_value(key)} = {toml_value(value)}" for key, value in best_settings(study, search).items()),
     ]
     return "\n".join(lines) + "\n"
 
