@@ -123,7 +123,9 @@ def _sampler(search: Search, place: int) -> optuna.samplers.BaseSampler:
     seed = int(np.random.SeedSequence([search.seed, place]).generate_state(1)[0])
     if search.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    # A density for each setting by itself: with one for all of them together, and trials cut short, what a search finds
+    # is worse and varies twice as much (docs/experiments.md).
+    return optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=True)
 
 
 def _pruner(search: Search) -> optuna.pruners.BasePruner:
