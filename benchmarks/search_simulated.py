@@ -61,7 +61,10 @@ def main() -> None:
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     progress = Console(stderr=True)
-    surrogate = Surrogate.learned(whole_trials(arguments.folder))
+    trials = whole_trials(arguments.folder)
+    if not trials:
+        parser.error(f"there is no whole trial of a search below {arguments.folder}: run search.py with --out first")
+    surrogate = Surrogate.learned(trials)
     print(surrogate.in_words)
     print("\n| sampler | pruning | trials | best found | its settings without luck | standard deviation |")
     print("|---|---|---|---|---|---|")
