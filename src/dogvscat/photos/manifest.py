@@ -4,7 +4,7 @@ import csv
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +143,8 @@ def _manifest(
 
 def save_manifest(path: Path, manifest: Manifest) -> None:
     """Write the manifest as CSV."""
-    writing.write_csv(path, [field.name for field in fields(ManifestRow)], map(astuple, manifest.rows))
+    columns = [field.name for field in fields(ManifestRow)]
+    writing.write_csv(path, columns, map(attrgetter(*columns), manifest.rows))  # astuple takes ten times as long
 
 
 def load_manifest(path: Path, drawn: bool = False) -> Manifest:
