@@ -35,7 +35,8 @@ from dogvscat.learning.starting import Computing
 from dogvscat.settings import changed
 
 SPACE = {
-    "training.learning_rate": {"low": 1e-4, "high": 3e-2, "log": True},
+    "training.learning_rate": {"low": 1e-5, "high": 1e-1, "log": True},
+    "training.optimizer": {"choices": ["adam", "sgd"]},
     "training.batch_size": {"choices": [32, 64, 128]},
     "training.label_smoothing": {"low": 0.0, "high": 0.3},
     "training.weight_decay": {"low": 1e-4, "high": 0.3, "log": True},
@@ -45,7 +46,8 @@ SPACE = {
     "augmentation.rotation": {"low": 0.0, "high": 45.0},
     "augmentation.cutout": {"low": 0.0, "high": 0.6},
 }
-"""Settings of `classic` that cost little, so that an epoch is an epoch. Wide, as for somebody who knows little."""
+"""Settings of `classic` that cost little, so that an epoch is an epoch. Wide, as for somebody who knows little:
+learning rates as in https://github.com/optuna/optuna-examples/blob/main/pytorch/pytorch_simple.py."""
 
 KINDS = {"tpe with pruning": ("tpe", True), "random, no pruning": ("random", False)}
 MARKS = (0.25, 0.5, 0.75, 1.0)
