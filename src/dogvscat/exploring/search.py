@@ -123,8 +123,8 @@ def _sampler(search: Search, place: int) -> optuna.samplers.BaseSampler:
     seed = int(np.random.SeedSequence([search.seed, place]).generate_state(1)[0])
     if search.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
-    # A density for each setting by itself: with one for all of them together, and trials cut short, simulated searches
-    # end lower and vary twice as much (docs/experiments.md).
+    # A density for each setting by itself, as in the searches that were compared with random ones; one for all of them
+    # together was worse in one simulation and no different in another (docs/experiments.md).
     return optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=True)
 
 
