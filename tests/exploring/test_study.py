@@ -215,16 +215,17 @@ def test_the_base_comes_first_then_everything_once_then_what_is_least_certain() 
 def test_a_change_that_diverges_is_named_and_the_others_go_on(
     drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
 ) -> None:
-    text = STUDY.replace('"data.train_subset" = [10, 20]', "")
-    (tmp_path / "study.toml").write_text(text + "\n[variants.explosive]\n" + "\n".join(EXPLOSIVE))
+    text = STUDY.partition("[settings]")[0] + '[variants.proposed]\n"network.dropout" = 0.12345678901234567\n'
+    (tmp_path / "study.toml").write_text(text + "[variants.explosive]\n" + "\n".join(EXPLOSIVE))
     flags = ("--config", tmp_path / "study.toml", "--out", tmp_path / "out")
     done = dogvscat("study", drawn_photos, *flags, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert {effect["setting"] for effect in found["effects"]} == {"network.dropout"}
+    assert [effect["value"] for effect in found["effects"]] == ["proposed"]
     assert [(cell["value"], cell["seed"]) for cell in found["diverged"]] == [("explosive", 1), ("explosive", 2)]
     page = (tmp_path / "out" / "study.html").read_text()
     assert "explosive, seed 1: the loss became" in page
+    assert "network.dropout = 0.1235<" in page
     assert "4 of 6 trainings are finished" in page
     again = dogvscat("study", drawn_photos, *flags)
     assert (again.returncode, "cell " in again.stderr) == (0, False)

@@ -1,5 +1,6 @@
 """What a study writes beside its table: pictures, and a page that says in words what helped."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from dogvscat.printable import counted, printable
 from dogvscat.settings import explained
 
 SUBSET = "data.train_subset"
+_LONG_NUMBER = re.compile(r"\d+\.\d{5,}(e[-+]?\d+)?")
 _VERDICTS = ("helped", "hurt", "no clear effect", "not yet known")
 
 
@@ -131,7 +133,8 @@ def _found(verdict: str, count: int) -> str:
 def _meaning(treatment: Treatment) -> str:
     """What a change is, for people who do not know the setting: its description, or what a variant consists of."""
     if treatment.setting == VARIANT:
-        return ", ".join(override.replace("=", " = ", 1) for override in treatment.overrides)
+        settings = ", ".join(override.replace("=", " = ", 1) for override in treatment.overrides)
+        return _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.4g}", settings)  # as a search proposes them
     return explained(treatment.setting)
 
 
