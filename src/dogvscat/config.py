@@ -194,7 +194,10 @@ class Config(Section):
 
     def _plain_fits(self) -> None:
         if self.training.progressive_resizing:
-            raise ValueError("training.progressive_resizing needs a network that takes any size, such as `residual`")
+            raise ValueError(
+                'training.progressive_resizing needs a network that takes any size: network.name = "residual"; '
+                'received network.name = "plain", which goes with training.progressive_resizing = [] alone'
+            )
         side = self.data.image_size
         for depth, _ in enumerate(self.network.filters, start=1):
             side = (side - self.network.kernel_size + 1) // 2

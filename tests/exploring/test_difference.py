@@ -49,6 +49,12 @@ def test_a_difference_that_is_luck_says_how_many_pictures_would_show_it() -> Non
     assert "on 1,000 pictures the two cannot be told apart." in sentence
 
 
+def test_a_loss_says_which_way_its_interval_points() -> None:
+    sentence = in_a_sentence("a", "b", paired_difference(*answers(900, 60, 10, 30)))
+    assert sentence.startswith("b is right 5.00 points less often than a (-5.00, 95 %: -6.")
+    assert sentence.endswith("a is better on pictures like these 1,000.")
+
+
 def test_few_disagreements_are_never_told_to_suffice() -> None:
     """Two to none of four: as uneven a count is clear from six to none on, which twelve pictures would show."""
     difference = paired_difference(*answers(1, 0, 2, 1))

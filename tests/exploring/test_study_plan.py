@@ -66,7 +66,7 @@ def test_a_value_that_is_the_base_s_is_no_cell_of_its_own() -> None:
     ("fields", "message", "hint"),
     [
         ({"settings": {"network.dropuot": (0.0,)}}, "no setting 'network.dropuot'", "Did you mean 'network.dropout'?"),
-        ({"settings": {"network.dropout": (1.5,)}}, "network.dropout = 1.5: network.dropout", ""),
+        ({"settings": {"network.dropout": (1.5,)}}, "network.dropout: expected less than 1.0, received 1.5", ""),
         ({"settings": {"data.image_size": (32,)}, "base": {"network.filters": [8] * 6}}, "used up by block", ""),
         ({"base": {"dropout": 0.1}, "settings": {"network.dropout": (0.0,)}}, "expected --set section.key=value", ""),
     ],
@@ -86,10 +86,16 @@ def test_a_file_with_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None
     (tmp_path / "study.toml").write_text("seeds = 2\n")
     with pytest.raises(ConfigError, match="seeds: expected a list in brackets, such as"):
         load_plan(tmp_path / "study.toml")
+    (tmp_path / "study.toml").write_text("seeds = [1, 2, 1]\n")
+    with pytest.raises(ConfigError, match=r"seeds: expected every seed once, received \[1, 2, 1\]"):
+        load_plan(tmp_path / "study.toml")
     with pytest.raises(ConfigError, match="the study tries nothing"):
         plan_cells(StudyPlan())
     with pytest.raises(ConfigError, match="no study ships for the recipe 'best'"):
         load_plan(None, "best")
+    with pytest.raises(ConfigError) as caught:
+        load_plan(None, "clasic")
+    assert (caught.value.hint or "").endswith("Did you mean 'classic'?")
 
 
 def test_settings_given_with_the_command_win_over_the_base(tmp_path: Path) -> None:

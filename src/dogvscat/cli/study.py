@@ -20,7 +20,10 @@ def command(
         Path | None, typer.Option(help="Folder for study.csv, study.html and the cells; given again, it goes on.")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Recipe to study. Without --config: the study that ships for it.")
+        str | None,
+        typer.Option(
+            help="Recipe to study, by the study that ships for it or --config. Default: that of --config, or classic."
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A study as a TOML file.")] = None,
     settings: Annotated[
@@ -65,11 +68,14 @@ def command(
         try:
             study = run_study(photos, planned, out, seconds, say, executor)
         except (DogvscatError, KeyboardInterrupt) as stop:
-            if not isinstance(stop, UsageError):  # what is finished can be looked at meanwhile
-                write_study(out, read_study(planned, out))
+            page = None if isinstance(stop, UsageError) else write_study(out, read_study(planned, out))
+            if page:
+                say(f"What is finished so far: {page}")
             raise
-    write_study(out, study)
+    page = write_study(out, study)
     _show_study(out, study, as_json)
+    if page:
+        say(f"Look at {page}")
 
 
 def _show_study(out: Path, study: "Study", as_json: bool) -> None:
@@ -96,5 +102,3 @@ def _show_study(out: Path, study: "Study", as_json: bool) -> None:
             show(f"{verdict}:")
             for sentence in sentences:
                 show(f"  {sentence}")
-    if effects:
-        say(f"Look at {out}/study.html")

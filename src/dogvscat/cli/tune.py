@@ -18,7 +18,10 @@ def command(
         Path | None, typer.Option(help="Folder for trials, pictures and best.toml; given again, it goes on.")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Recipe to tune. Without --config: the space that ships for it.")
+        str | None,
+        typer.Option(
+            help="Recipe to tune, by the space that ships for it or --config. Default: that of --config, or classic."
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A search space as a TOML file.")] = None,
     settings: Annotated[

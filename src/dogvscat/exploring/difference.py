@@ -110,6 +110,8 @@ def in_a_sentence(first: str, second: str, difference: Difference) -> str:
     between = (
         f"95 %: {100 * (figure.low or 0.0):+.2f} to {100 * (figure.high or 0.0):+.2f}, p = {difference.p_value:.2g}"
     )
+    if value < 0:  # "11 points less often (95 %: -38 to +8)" would leave open which way the interval points
+        between = f"{value:+.2f}, {between}"
     if not value:
         return f"{first} and {second} are right equally often on {n:,} pictures, though not on the same ones."
     compared = f"{second} is right {abs(value):.2f} points {'more' if value >= 0 else 'less'} often than {first}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dogvscat.errors import DataError, DogvscatError, ModelError, UsageError
+from dogvscat.errors import DataError, DogvscatError, Interrupted, ModelError, UsageError
 
 Say = Callable[[str], None]
 
@@ -78,6 +78,8 @@ class LocalExecutor:
             return job, job.work()
         except DogvscatError as error:
             raise named(error, job) from None
+        except KeyboardInterrupt:  # outside the steps of a training, which say themselves where they stopped
+            raise Interrupted(f"{job.title}: stopped between two steps; nothing is lost") from None
 
 
 def named(error: DogvscatError, job: Job) -> DogvscatError:

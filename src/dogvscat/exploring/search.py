@@ -3,6 +3,7 @@
 `optuna-dashboard` opens the storage; a search that was killed goes on there.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,16 @@ class Search:
     seed: int = 0
     storage: str | None = None
 
+    @property
+    def written(self) -> dict[str, str]:
+        """Every entry in words, for whoever looks into the storage, and to tell how another search differs."""
+        space = self.space.model_dump(exclude_defaults=True)
+        entries = {
+            f"{table}.{key}": value for table in ("base", "space") for key, value in space.get(table, {}).items()
+        }
+        how = {"recipe": self.space.recipe, "sampler": self.sampler, "pruning": self.pruning, "seed": self.seed}
+        return {key: str(value) for key, value in (how | entries).items()}
+
     def config(self, trial: Trial) -> Config:
         """Every setting of a trial, which is asked for its values.
 
@@ -72,9 +83,11 @@ def open_search(search: Search, folder: Path) -> optuna.Study:
         begun = bool(study.get_trials(deepcopy=False))
         if not begun:
             study.set_user_attr("search", wanted)
+            study.set_user_attr("written", search.written)
     if begun and known != wanted:
         hint = "Choose another --out or --storage, or give the first command again."
-        raise UsageError("the storage holds another search: its space, sampler, pruning or seed differ", hint=hint)
+        differs = _differences(study.user_attrs.get("written", {}), search.written)
+        raise UsageError(f"the storage holds another search: {differs}", hint=hint)
     return study
 
 
@@ -116,6 +129,14 @@ def best_figure(study: optuna.Study) -> Figure:
 def first_look(search: Search) -> int:
     """After how many epochs the first trials are cut short."""
     return max(1, search.space.config({}, search.seed).training.epochs // 6)
+
+
+def _differences(earlier: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """In which entries two searches differ, for example `seed = 5 and not 0`."""
+    keys = [key for key in {**now, **earlier} if now.get(key) != earlier.get(key)]
+    if not earlier or not keys:
+        return "its space, sampler, pruning or seed differ"
+    return ", ".join(f"{key} = {now.get(key, 'nothing')} and not {earlier.get(key, 'nothing')}" for key in keys)
 
 
 def _sampler(search: Search, place: int) -> optuna.samplers.BaseSampler:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dogvscat.errors import ConfigError
+from dogvscat.settings import nearest
 
 
 def shipped_file(folder: Path, recipe: str | None, what: str) -> Path:
@@ -19,7 +20,7 @@ def shipped_file(folder: Path, recipe: str | None, what: str) -> Path:
     name = recipe or "classic"
     file = folder / f"{name}.toml"
     if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in folder.glob("*.toml")))
-        hint = f"There is one for {known}; or give --config FILE."
+        known = sorted(path.stem for path in folder.glob("*.toml"))
+        hint = f"There is one for {' and '.join(known)}; or give --config FILE.{nearest(name, known)}"
         raise ConfigError(f"no {what} ships for the recipe {name!r}", hint=hint)
     return file

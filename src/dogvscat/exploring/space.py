@@ -59,7 +59,8 @@ class Dimension(BaseModel):
                 raise ValueError(f"expected finite numbers, received {number}")
         bounds = self.low is not None and self.high is not None
         if bounds == bool(self.choices):
-            raise ValueError("expected either low and high, or choices")
+            given = ", ".join(name for name in ("low", "high", "choices") if getattr(self, name) not in (None, ()))
+            raise ValueError(f"expected either low and high, or choices; received {given or 'neither'}")
         if self.low is not None and self.high is not None and not self.low < self.high:
             raise ValueError(f"low must be smaller than high, received {self.low} and {self.high}")
         if self.log and (self.low or 0) <= 0:
@@ -161,15 +162,7 @@ def load_space(file: Path | None, recipe: str | None, settings: Sequence[str] = 
         found = SearchSpace.model_validate(document)
         found = found.model_copy(update={"base": {**found.base, **given}})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        message = in_toml_words(first)
-        if first["type"] in ("model_type", "model_attributes_type", "missing"):
-            message = "expected bounds or choices, such as { low = 0.0, high = 0.6 } or { choices = [32, 64] }"
-        hint = nearest(str(first["loc"][-1]), [*SearchSpace.model_fields, *Dimension.model_fields]).strip()
-        raise ConfigError(
-            f"{file}: {key}: {message}, received {toml_value(first['input'])}", hint=hint or None
-        ) from None
+        raise _explained(file, error) from None
     for key in found.space:
         if key not in known_keys():
             raise ConfigError(f"{file}: there is no setting {key!r}", hint=nearest(key, known_keys()).strip() or None)
@@ -181,3 +174,15 @@ def load_space(file: Path | None, recipe: str | None, settings: Sequence[str] = 
     except ConfigError as error:
         raise ConfigError(f"{file}: {error.message}", hint=error.hint) from None
     return found
+
+
+def _explained(file: Path, error: ValidationError) -> ConfigError:
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    message = in_toml_words(first)
+    if first["type"] in ("model_type", "model_attributes_type", "missing"):
+        message = "expected bounds or choices, such as { low = 0.0, high = 0.6 } or { choices = [32, 64] }"
+    if first["type"] != "value_error":  # else what was received is in the message
+        message += f", received {toml_value(first['input'])}"
+    hint = nearest(str(first["loc"][-1]), [*SearchSpace.model_fields, *Dimension.model_fields]).strip()
+    return ConfigError(f"{file}: {key}: {message}", hint=hint or None)

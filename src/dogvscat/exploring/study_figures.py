@@ -55,7 +55,7 @@ def draw_curves(path: Path, study: Study, note: str | None) -> None:
             axes.set_title(label_text(setting, 40), loc="left", fontsize=10)
             axes.yaxis.set_major_formatter(percent_ticks())
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-            axes.legend(loc="best", fontsize=8)
+            axes.legend(loc="best", fontsize=8, frameon=True, framealpha=0.8, edgecolor="none")  # may lie on lines
         for axes in panels[len(by_setting) :]:
             axes.axis("off")
         figure.supxlabel("Epoch", fontsize=10)
@@ -79,7 +79,7 @@ def draw_gaps(path: Path, effects: Sequence[Effect], base_gap: float, note: str 
         axes.set_ylim(len(ordered) - 0.5, -0.5)
         axes.set_xlabel("Training accuracy less validation accuracy, points")
         figure.legend(loc="outside lower center")
-        add_title(axes, "Over-fitting", "both accuracies on plain pictures, with the whole network; 95 % intervals")
+        add_title(axes, "Over-fitting", "without augmentation and dropout; 95 % intervals of the change from the base")
 
 
 def draw_pictures(

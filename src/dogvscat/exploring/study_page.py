@@ -35,15 +35,18 @@ class PicturesCurve:
     law: PowerLaw | None
 
 
-def write_study(folder: Path, study: Study) -> None:
+def write_study(folder: Path, study: Study) -> Path | None:
     """Write the pictures and study.html; a study of which only the base is finished has nothing to show yet.
+
+    Returns:
+        The page, or None if there is none.
 
     Raises:
         WriteError: if the folder cannot be written.
     """
     effects = study.effects()
     if not effects:
-        return
+        return None
     note = note_of(folder / CELLS_FOLDER / study.finished[0].cell.name)
     pictures = {name: folder / f"{name}.png" for name in ("effects", "learning_curves", "over_fitting")}
     seeds = len({cell.cell.seed for cell in study.finished})
@@ -83,7 +86,9 @@ def write_study(folder: Path, study: Study) -> None:
         images={name: data_uri(path) for name, path in pictures.items()},
         name=treatment_name,
     )
-    writing.write_bytes(folder / "study.html", page.encode("utf-8", "backslashreplace"))
+    written = folder / "study.html"
+    writing.write_bytes(written, page.encode("utf-8", "backslashreplace"))
+    return written
 
 
 def _origin(folder: Path, study: Study) -> str:

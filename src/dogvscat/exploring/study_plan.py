@@ -57,6 +57,13 @@ class StudyPlan(BaseModel):
 
     _flat = field_validator("base", "settings", mode="before")(flattened)
 
+    @field_validator("seeds")
+    @classmethod
+    def _every_seed_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("expected every seed once")
+        return seeds
+
     @field_validator("variants", mode="before")
     @classmethod
     def _flat_variants(cls, table: Any) -> Any:
@@ -185,6 +192,8 @@ def _config(plan: StudyPlan, treatment: Treatment, seed: int) -> Config:
     try:
         return resolve_config(plan.recipe, None, [*_flags(plan.base), *treatment.overrides, f"training.seed={seed}"])
     except ConfigError as error:
+        if error.message.startswith(f"{treatment.setting}:"):  # it names setting and value by itself
+            raise
         where = treatment_name(treatment.setting, treatment.value) if treatment.value else "the base of the study"
         raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
 

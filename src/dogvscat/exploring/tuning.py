@@ -26,6 +26,7 @@ from dogvscat.exploring.executor import Executor, Job, Say
 from dogvscat.exploring.search import Search, open_search, propose
 from dogvscat.exploring.storage import in_memory, shown, using_storage
 from dogvscat.exploring.study_plan import config_name
+from dogvscat.exploring.study_time import in_time
 from dogvscat.exploring.trial_work import TrialWork
 from dogvscat.exploring.tuning_results import write_results
 from dogvscat.exploring.working_alone import working_alone
@@ -173,7 +174,7 @@ class _Tuning:
         left = min(left, max(0.0, self._seconds_left()))
         settings = ", ".join(f"{key.partition('.')[2]} {_short(value)}" for key, value in last.params.items())
         done = f"{len(ended)} of {self.limits.trials} done"  # numbers of trials are Optuna's, as in trials.csv, from 0
-        time_left = f", about {math.ceil(left / 60)} min left" if left else ""
+        time_left = f", about {in_time(left)} left" if left else ""
         self.say(f"{done}: trial {last.number} {outcome}{best}{time_left}  [{settings}]")
 
     def _seconds_left(self) -> float:

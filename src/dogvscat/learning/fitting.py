@@ -49,4 +49,22 @@ def prepare_training(
         say(f"Going on after epoch {training.state.epoch}, step {training.state.step}.")
     if not training.state.finished(settings):
         say(f"Training `{config.recipe}` ({model.count_params():,} weights, {settings.precision}) in {run.folder}")
+        if warning := cut_short_growth(config):
+            say(warning)
     return training
+
+
+def cut_short_growth(config: Config) -> str | None:
+    """What to tell people whose training ends before its pictures have grown as `progressive_resizing` says, or None.
+
+    It is no error: a recipe tried with few epochs trains, on pictures smaller than those it is judged on.
+    """
+    stages = sum(epochs for epochs, _ in config.training.progressive_resizing)
+    epochs = config.training.epochs
+    if stages <= epochs:
+        return None
+    return (
+        f"training.progressive_resizing takes {stages} epochs and training.epochs is {epochs}: pictures grow to "
+        f"{config.image_size_at(epochs - 1)} px alone, and {config.data.image_size} px are judged. "
+        "Better shorten both, or add --set training.progressive_resizing=[]."
+    )
