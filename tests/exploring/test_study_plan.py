@@ -7,7 +7,7 @@ import pytest
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
 from dogvscat.exploring.space import load_space
-from dogvscat.exploring.study_plan import STUDIES_FOLDER, StudyPlan, load_plan, plan_cells
+from dogvscat.exploring.study_plan import STUDIES_FOLDER, StudyPlan, load_plan, plan_cells, say_untried
 from dogvscat.settings import differences
 
 
@@ -60,6 +60,29 @@ def test_a_value_that_is_the_base_s_is_no_cell_of_its_own() -> None:
     cells = plan_cells(plan(settings={"network.dropout": (0.5, 0.0)}))  # 0.5 is classic's
     assert [cell.treatment.value for cell in cells] == ["", "", "0.0", "0.0"]
     assert len({cell.name for cell in cells}) == len(cells)
+
+
+def test_what_has_no_effect_is_not_tried_and_said() -> None:
+    off = {"augmentation.enabled": False}
+    wanted = plan(
+        settings={"network.stem_filters": (16, 64), "augmentation.enabled": (False,), "network.dropout": (0.5,)},
+        variants={
+            "off, with cutout": off | {"augmentation.cutout": 0.3},
+            "off, no dropout": off | {"augmentation.cutout": 0.3, "network.dropout": 0.0},
+        },
+    )
+    cells = plan_cells(wanted)
+    assert [cell.treatment.value for cell in cells[::2]] == ["", "false", "off, no dropout"]
+    told: list[str] = []
+    say_untried(wanted, cells, told.append)
+    idle = "augmentation.cutout has no effect while augmentation.enabled = false"
+    assert told == [
+        'network.stem_filters = 16 is not tried: network.stem_filters has no effect while network.name = "plain"',
+        'network.stem_filters = 64 is not tried: network.stem_filters has no effect while network.name = "plain"',
+        "network.dropout = 0.5 is not tried: the base has it, or it is listed twice",
+        f"off, with cutout is not tried: {idle}",
+        f"off, no dropout: {idle}",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,8 @@ def test_sqlite_by_url(search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp
         ),
         ('[space]\n"network.dropout" = { low = 0.1, high = 0.5, step = 0.0 }', "a step that is a number above 0"),
         ('[space]\n"training.seed" = { choices = [1, 2] }', "training.seed cannot be in [space]"),
+        ('[space]\n"training.neither_share" = { low = 0.1, high = 0.5 }', "learn without photos of neither class"),
+        ('[space]\n"network.stem_filters" = { low = 8, high = 32 }', 'no effect while network.name = "plain"'),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_named(tmp_path: Path, text: str, message: str) -> None:

@@ -80,10 +80,14 @@ def _trained(
     relabel: Path | None,
     neither: Path | None,
 ) -> Path:
+    from dogvscat.idle_settings import why_idle
     from dogvscat.photos.finding import find_photos
     from dogvscat.settings import resolve_config
 
     resolved = resolve_config(recipe, config, overrides)
+    for setting in overrides:
+        if why := why_idle(resolved, setting.partition("=")[0].strip()):
+            say(why)
     need_train_extra()
     from dogvscat.learning.starting import refuse_existing
     from dogvscat.learning.train import train

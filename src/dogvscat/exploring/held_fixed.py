@@ -5,11 +5,15 @@ from collections.abc import Iterable
 from dogvscat.errors import ConfigError
 
 _PICTURES = "every training is judged on the same pictures"
+_NEITHER = "studies and searches learn without photos of neither class"
 _FIXED = {
     "data.split_seed": _PICTURES,
     "data.validation_share": _PICTURES,
     "data.test_share": _PICTURES,
     "data.train_count": _PICTURES,
+    "data.neither_test_share": _NEITHER,
+    "training.neither_share": _NEITHER,
+    "network.neither_output": _NEITHER,
     "training.seed": "seeds tell how much of an effect is luck, and are not tried for the best one",
     "training.threads": "it changes last digits alone, and every training gets as many",
 }
@@ -30,4 +34,5 @@ def refuse_fixed(keys: Iterable[str], where: str) -> None:
         if key in _FIXED:
             seeds = "Give --seed for another search." if where == "space" else "List the seeds in seeds."
             hint = seeds if key == "training.seed" else "Put one value of it into [base]."
+            hint = "Leave it out." if _FIXED[key] == _NEITHER else hint
             raise ConfigError(f"{key} cannot be in [{where}]: {_FIXED[key]}", hint=hint)

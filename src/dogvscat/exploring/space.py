@@ -24,6 +24,7 @@ from dogvscat.config import Config
 from dogvscat.errors import ConfigError
 from dogvscat.exploring.held_fixed import refuse_fixed
 from dogvscat.exploring.shipped import shipped_file
+from dogvscat.idle_settings import idle_settings, why_idle
 from dogvscat.settings import (
     flattened,
     in_toml_words,
@@ -171,9 +172,18 @@ def load_space(file: Path | None, recipe: str | None, settings: Sequence[str] = 
         for key, dimension in found.space.items():
             for value in dimension.examples:
                 refuse_impossible(key, value)
+        _refuse_idle(found)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error.message}", hint=error.hint) from None
     return found
+
+
+def _refuse_idle(space: SearchSpace) -> None:
+    base = space.config({}, 0)
+    for key, decisive in idle_settings(base).items():
+        if key in space.space and decisive not in space.space:
+            hint = f"Take it out of [space], or give {decisive} another value in [base] or values in [space]."
+            raise ConfigError(str(why_idle(base, key)), hint=hint)
 
 
 def _explained(file: Path, error: ValidationError) -> ConfigError:

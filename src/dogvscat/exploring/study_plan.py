@@ -28,6 +28,7 @@ from dogvscat.config import Config
 from dogvscat.errors import ConfigError
 from dogvscat.exploring.held_fixed import refuse_fixed
 from dogvscat.exploring.shipped import shipped_file
+from dogvscat.idle_settings import why_idle, without_idle
 from dogvscat.settings import (
     flattened,
     in_toml_words,
@@ -146,7 +147,7 @@ def shipped_study(recipe: str | None) -> Path:
 
 
 def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
-    """Every cell, the base's first; none twice, and none that equals the base.
+    """Every cell, the base's first; none that trains as another or as the base does.
 
     Raises:
         ConfigError: for an unknown setting or an impossible combination, naming the one that is at fault.
@@ -156,7 +157,7 @@ def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
         refuse_fixed(values, f"variants.{toml_value(name)}")
     base = Treatment(BASE, "", ())
     cells: list[PlannedCell] = []
-    known: set[tuple[str, int]] = set()
+    known: set[str] = set()
     treatments = _treatments(plan)
     if not treatments:
         hint = 'For example: [settings] and below it "network.dropout" = [0.0, 0.25]'
@@ -164,19 +165,25 @@ def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
     for treatment in [base, *treatments]:
         for seed in plan.seeds:
             cell = PlannedCell(treatment, seed, _config(plan, treatment, seed))
-            if (cell.name, seed) not in known:
-                known.add((cell.name, seed))
+            trains_as = config_name(without_idle(cell.config))
+            if trains_as not in known:
+                known.add(trains_as)
                 cells.append(cell)
     return cells
 
 
 def say_untried(plan: StudyPlan, cells: Sequence[PlannedCell], say: Callable[[str], None]) -> None:
-    """Tell what a study lists and does not train: values that the base has, and values that are listed twice."""
+    """Tell what a study lists and does not train: values that the base has, that are listed twice or without effect."""
     tried = {cell.treatment for cell in cells}
     for treatment in _treatments(plan):
-        if treatment not in tried:
-            name = treatment_name(treatment.setting, treatment.value)
-            say(f"{name} is not tried: the base has it, or it is listed twice")
+        name = treatment_name(treatment.setting, treatment.value)
+        config = _config(plan, treatment, plan.seeds[0])
+        idle = [why for setting in treatment.overrides if (why := why_idle(config, setting.partition("=")[0]))]
+        if treatment in tried:
+            for why in idle:
+                say(f"{name}: {why}")
+        else:
+            say(f"{name} is not tried: {idle[0] if idle else 'the base has it, or it is listed twice'}")
 
 
 def _treatments(plan: StudyPlan) -> Sequence[Treatment]:

@@ -1,0 +1,77 @@
+"""Settings that are said to have no effect have none, and those that have one are not said to have none."""
+
+import numpy as np
+import pytest
+
+from dogvscat.config import Config
+from dogvscat.idle_settings import idle_settings, why_idle, without_idle
+from dogvscat.learning.networks import build_network
+from dogvscat.learning.schedules import learning_rate
+from dogvscat.settings import changed, resolve_config
+
+NETWORK = {
+    "network.filters": "[4, 8]",
+    "network.kernel_size": "5",
+    "network.dense_units": "6",
+    "network.dropout": "0.1",
+    "network.batch_normalization": "true",
+    "network.stem_filters": "6",
+    "network.residual_blocks": "[1, 2]",
+    "network.soft_colors": "true",
+    "network.neither_output": "true",
+}
+SCHEDULE = {
+    "training.learning_rate": "0.1",
+    "training.warmup_share": "0.6",
+    "training.plateau_factor": "0.1",
+}
+
+
+def tiny(*settings: str) -> Config:
+    sizes = ["data.image_size=32", "network.filters=[4, 6]", "network.residual_blocks=[1, 1]", "network.dense_units=4"]
+    return resolve_config("classic", None, [*sizes, *settings])
+
+
+@pytest.mark.parametrize("name", ["plain", "residual"])
+@pytest.mark.parametrize("key", NETWORK)
+def test_a_setting_is_idle_exactly_if_the_network_stays_the_same(name: str, key: str) -> None:
+    config = tiny(f"network.name={name}")
+    other = changed(config, [f"{key}={NETWORK[key]}"])
+    same = shape(config) == shape(other)
+    assert same == (key in idle_settings(config))
+    assert same == (without_idle(config) == without_idle(other))
+
+
+@pytest.mark.parametrize("schedule", ["constant", "one_cycle", "reduce_on_plateau"])
+@pytest.mark.parametrize("key", SCHEDULE)
+def test_a_setting_is_idle_exactly_if_the_learning_rates_stay_the_same(schedule: str, key: str) -> None:
+    config = tiny(f"training.schedule={schedule}")
+    other = changed(config, [f"{key}={SCHEDULE[key]}"])
+    same = np.array_equal(rates(config), rates(other))
+    assert same == (key in idle_settings(config))
+
+
+def test_without_augmentation_its_parts_are_idle() -> None:
+    config = tiny("augmentation.enabled=false")
+    assert "augmentation.cutout" in idle_settings(config)
+    assert "augmentation.enabled" not in idle_settings(config)
+    assert not any(key.startswith("augmentation") for key in idle_settings(tiny()))
+
+
+def test_why_a_setting_is_idle_is_said_in_words() -> None:
+    assert why_idle(tiny(), "network.stem_filters") == (
+        'network.stem_filters has no effect while network.name = "plain"'
+    )
+    off = tiny("augmentation.enabled=false")
+    assert why_idle(off, "augmentation.flip") == "augmentation.flip has no effect while augmentation.enabled = false"
+    assert why_idle(tiny(), "network.dropout") is None
+
+
+def shape(config: Config) -> str:
+    """Every layer of the network with its settings."""
+    return str(build_network(config.network, 32).to_json())
+
+
+def rates(config: Config) -> list[float]:
+    """Of ten steps, without and after reductions."""
+    return [learning_rate(config.training, step, 10, reductions) for step in range(10) for reductions in (0, 1)]
