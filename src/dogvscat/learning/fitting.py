@@ -61,10 +61,11 @@ def cut_short_growth(config: Config) -> str | None:
     """
     stages = sum(epochs for epochs, _ in config.training.progressive_resizing)
     epochs = config.training.epochs
-    if stages <= epochs:
+    grown, judged = config.image_size_at(epochs - 1), config.data.image_size
+    if stages <= epochs or grown == judged:
         return None
     return (
         f"training.progressive_resizing takes {stages} epochs and training.epochs is {epochs}: pictures grow to "
-        f"{config.image_size_at(epochs - 1)} px alone, and {config.data.image_size} px are judged. "
+        f"{grown} px alone, and {judged} px are judged. "
         "Better shorten both, or add --set training.progressive_resizing=[]."
     )
