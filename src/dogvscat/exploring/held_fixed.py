@@ -32,7 +32,7 @@ def refuse_fixed(keys: Iterable[str], where: str) -> None:
     """
     for key in keys:
         if key in _FIXED:
-            seeds = "Give --seed for another search." if where == "space" else "List the seeds in seeds."
-            hint = seeds if key == "training.seed" else "Put one value of it into [base]."
-            hint = "Leave it out." if _FIXED[key] == _NEITHER else hint
+            hint = "Leave it out." if _FIXED[key] == _NEITHER else "Put one value of it into [base]."
+            if key == "training.seed":
+                hint = "Give --seed for another search." if where == "space" else "List the seeds in seeds."
             raise ConfigError(f"{key} cannot be in [{where}]: {_FIXED[key]}", hint=hint)

@@ -78,16 +78,13 @@ def open_search(search: Search, folder: Path) -> optuna.Study:
             direction="maximize",
             load_if_exists=True,
         )
-        known = study.user_attrs.get("search")
-        wanted = f"{search.space.fingerprint}-{search.sampler}-{search.pruning}-{search.seed}"
         begun = bool(study.get_trials(deepcopy=False))
         if not begun:
-            study.set_user_attr("search", wanted)
-            study.set_user_attr("written", search.written)
-    if begun and known != wanted:
+            study.set_user_attr("search", search.written)
+        known = study.user_attrs.get("search")
+    if known != search.written:
         hint = "Choose another --out or --storage, or give the first command again."
-        differs = _differences(study.user_attrs.get("written", {}), search.written)
-        raise UsageError(f"the storage holds another search: {differs}", hint=hint)
+        raise UsageError(f"the storage holds another search: {_differences(known, search.written)}", hint=hint)
     return study
 
 
@@ -131,11 +128,11 @@ def first_look(search: Search) -> int:
     return max(1, search.space.config({}, search.seed).training.epochs // 6)
 
 
-def _differences(earlier: Mapping[str, str], now: Mapping[str, str]) -> str:
+def _differences(earlier: object, now: Mapping[str, str]) -> str:
     """In which entries two searches differ, for example `seed = 5 and not 0`."""
+    if not isinstance(earlier, Mapping):
+        return "it was not begun by this version of dogvscat"
     keys = [key for key in {**now, **earlier} if now.get(key) != earlier.get(key)]
-    if not earlier or not keys:
-        return "its space, sampler, pruning or seed differ"
     return ", ".join(f"{key} = {now.get(key, 'nothing')} and not {earlier.get(key, 'nothing')}" for key in keys)
 
 

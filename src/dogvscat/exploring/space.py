@@ -11,7 +11,6 @@ recipe = "classic"
 "training.batch_size" = { choices = [32, 64, 128] }
 """
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -115,11 +114,6 @@ class SearchSpace(BaseModel):
     space: dict[str, Dimension] = Field(min_length=1)
 
     _flat = field_validator("base", "space", mode="before")(flattened)
-
-    @property
-    def fingerprint(self) -> str:
-        """Equal for equal searches."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     def config(self, values: Mapping[str, Any], seed: int) -> Config:
         """Every setting of a trial.
