@@ -43,7 +43,8 @@ def learning_curves(path: Path, history: History, note: str | None = None) -> No
         below.set_xlabel("Epoch")
         below.set_xlim(history.column("epoch")[0] - 0.5, history.last_epoch + 0.5)
         below.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        # One below the other: how training figures differ may fill a line by itself.
+        figure.legend(*above.get_legend_handles_labels(), loc="outside lower center")
 
 
 def confusion_matrix(path: Path, answers: Answers, normalized: bool, note: str | None = None) -> None:
