@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ from dogvscat.judging.figure_style import WRONG
 from dogvscat.judging.history import History
 from dogvscat.judging.image_grid import image_grid
 from dogvscat.judging.judge import judge_split, write_pictures
-from dogvscat.learning.finish import _learned_on
-from dogvscat.settings import resolve_config
 
 NAMES = ("cat", "dog")
 HOSTILE = ["$\\frac{1}{0}$.jpg", "a\nb.jpg", "\udcff\u732b\U0001f431.jpg", "x" * 300, "<script>", "$", ""]
@@ -126,16 +123,6 @@ def test_curves_survive_epochs_without_numbers(tmp_path):
     diverged = History(rows, 1, False, 4, 4)
     written = write_pictures(tmp_path, judge_split(answers([0, 1], [0.2, 0.9])), Decision(), load_images, diverged)
     assert written["learning_curves"].stat().st_size > 1000
-
-
-def test_the_legend_of_the_curves_fits_with_all_its_words(tmp_path):
-    words = _learned_on(resolve_config("fast", None, ["network.neither_output=true"]))
-    assert words.count(",") == 3
-    result = judge_split(answers([0, 1], [0.2, 0.9]))
-    written = write_pictures(tmp_path, result, Decision(), load_images, replace(history(), learned_on=words))
-    with Image.open(written["learning_curves"]) as image:
-        pixels = np.asarray(image.convert("L"))
-    assert pixels[:, :4].min() == pixels[:, -4:].min() == 255  # nothing is cut off at the sides
 
 
 def test_odd_class_names_are_drawn(tmp_path):
