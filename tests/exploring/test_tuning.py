@@ -14,12 +14,13 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from scipy import stats
 
-from dogvscat.errors import ConfigError
+from dogvscat.config import Config
+from dogvscat.errors import ConfigError, UsageError
 from dogvscat.exploring.search import Search, open_search, propose
 from dogvscat.exploring.space import SPACES_FOLDER, SearchSpace, load_space
 from dogvscat.exploring.study_plan import config_name, load_plan, plan_cells, treatment_name
 from dogvscat.exploring.working_alone import working_alone
-from dogvscat.settings import build_config, changed, read_toml
+from dogvscat.settings import build_config, changed, read_toml, to_toml
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 CutShort = Callable[[list[str], str, signal.Signals], int]
@@ -147,6 +148,32 @@ def test_trials_are_cut_short_after_a_sixth_and_a_half_of_the_epochs(tmp_path: P
     assert better.should_prune()
 
 
+def test_a_recipe_that_changed_meanwhile_is_another_search(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    search = Search(SearchSpace(recipe=str(recipe), space={"network.dropout": {"low": 0.0, "high": 0.5}}))
+
+    def written(**settings: object) -> None:
+        tables = {"data": {"image_size": 64}, "network": {"dropout": settings.pop("dropout", 0.25)}}
+        recipe.write_text(to_toml(build_config({**tables, "training": settings})))
+
+    written()
+    study = open_search(search, tmp_path)
+    study.tell(propose(study, search), 0.9)
+    written(dropout=0.5)  # the search chooses it by itself
+    assert len(open_search(search, tmp_path).trials) == 1
+    written(epochs=7, weight_decay=0.001)
+    with pytest.raises(UsageError) as caught:
+        open_search(search, tmp_path)
+    defaults = Config().training
+    assert caught.value.message == (
+        f"the storage holds another search: training.epochs = 7 and not {defaults.epochs}, "
+        f"training.weight_decay = 0.001 and not {defaults.weight_decay}"
+    )
+    written(epochs=7, weight_decay=0.001, batch_size=8, learning_rate=0.1, label_smoothing=0.1, l2=0.1, seed=3)
+    with pytest.raises(UsageError, match=r"and 1 more$"):
+        open_search(search, tmp_path)
+
+
 def test_the_space_that_ships_is_shown(dogvscat: Dogvscat) -> None:
     done = dogvscat("tune", "--show", "--recipe", "fast")
     assert (done.returncode, done.stdout) == (0, (SPACES_FOLDER / "fast.toml").read_text())
@@ -166,7 +193,7 @@ def test_the_pictures_are_there(search: Path) -> None:
             ["--sampler", "random"],
             "another search: sampler = random and not tpe",
         ),
-        (["--set", "training.epochs=4"], "base.training.epochs = 4 and not "),
+        (["--set", "training.epochs=4"], "another search: training.epochs = 4 and not 3\n"),
         (["--sampler", "tpee"], "there is no sampler 'tpee'"),
         (["--storage", "postgresql+pg8000://127.0.0.1:1/none"], "cannot be used"),
         (["--timeout", "soon"], "expected --timeout as a number with s, m or h"),

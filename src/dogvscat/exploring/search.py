@@ -17,8 +17,11 @@ from dogvscat.errors import UsageError
 from dogvscat.exploring.space import SearchSpace
 from dogvscat.exploring.storage import open_storage, using_storage
 from dogvscat.judging.intervals import Figure, wilson
+from dogvscat.settings import flattened
 
 SAMPLERS = ("tpe", "random")
+_NAMED = 5
+"""Differences that a refusal names."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,18 @@ class Search:
 
     @property
     def written(self) -> dict[str, str]:
-        """Every entry in words, for whoever looks into the storage, and to tell how another search differs."""
-        space = self.space.model_dump(exclude_defaults=True)
-        entries = {
-            f"{table}.{key}": value for table in ("base", "space") for key, value in space.get(table, {}).items()
-        }
+        """Every entry in words, for whoever looks into the storage, and to tell how another search differs. What is
+        fixed stands there setting by setting: a recipe of the same name may have changed since."""
         how = {"recipe": self.space.recipe, "sampler": self.sampler, "pruning": self.pruning, "seed": self.seed}
-        return {key: str(value) for key, value in (how | entries).items()}
+        fixed = flattened(self.space.config({}, self.seed).model_dump(exclude={"recipe"}))
+        space = self.space.model_dump(exclude_defaults=True)["space"]
+        chosen = {"training.seed", *space}
+        entries = {
+            **how,
+            **{f"space.{key}": dimension for key, dimension in space.items()},
+            **{key: value for key, value in fixed.items() if key not in chosen},
+        }
+        return {key: str(value) for key, value in entries.items()}
 
     def config(self, trial: Trial) -> Config:
         """Every setting of a trial, which is asked for its values.
@@ -133,7 +141,8 @@ def _differences(earlier: object, now: Mapping[str, str]) -> str:
     if not isinstance(earlier, Mapping):
         return "it was not begun by this version of dogvscat"
     keys = [key for key in {**now, **earlier} if now.get(key) != earlier.get(key)]
-    return ", ".join(f"{key} = {now.get(key, 'nothing')} and not {earlier.get(key, 'nothing')}" for key in keys)
+    said = [f"{key} = {now.get(key, 'nothing')} and not {earlier.get(key, 'nothing')}" for key in keys[:_NAMED]]
+    return ", ".join(said) + (f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
 
 
 def _sampler(search: Search, place: int) -> optuna.samplers.BaseSampler:
