@@ -179,6 +179,17 @@ def test_the_study_that_ships_is_shown(dogvscat: Dogvscat) -> None:
     assert (done.returncode, "missing argument PHOTOS" in done.stderr) == (2, True)
 
 
+def test_an_error_names_the_file_that_has_it(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[settings]\n"network.dropuot" = [0.0]')
+    done = dogvscat("study", drawn_photos, "--config", file, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert f"error: {file}: network.dropuot = 0.0: there is no setting 'network.dropuot'" in done.stderr
+    done = dogvscat("study", drawn_photos, "--set", "network.dropuot=0.0", "--out", tmp_path / "out")
+    assert (done.returncode, "error: the base of the study: there is no setting" in done.stderr) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_finished_cells_are_listed_with_what_they_found(study: Path, dogvscat: Dogvscat) -> None:
     listed = [json.loads(line) for line in dogvscat("runs", study / "out", "--json").stdout.splitlines()]
     found = {Path(row["folder"]).name: row for row in listed}

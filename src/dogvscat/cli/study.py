@@ -45,7 +45,7 @@ def command(
     if cluster is not None:
         need_cluster_extra()
     from dogvscat import writing
-    from dogvscat.errors import DogvscatError, UsageError
+    from dogvscat.errors import ConfigError, DogvscatError, UsageError
     from dogvscat.exploring.executor import open_executor
     from dogvscat.exploring.study import run_study, without_too_large
     from dogvscat.exploring.study_cells import read_study
@@ -60,7 +60,11 @@ def command(
         photos, out = photos.absolute(), out.absolute()
     seconds = None if budget is None else seconds_of(budget, "--budget")
     plan = load_plan(config, recipe, settings or [])
-    planned = plan_cells(plan)
+    try:
+        planned = plan_cells(plan)
+    except ConfigError as error:
+        where = f"{config}: " if config else ""  # what ships is sound: then a --set was wrong
+        raise ConfigError(where + error.message, hint=error.hint) from None
     writing.refuse_unwritable(out)
     say_untried(plan, planned, say)
     planned = without_too_large(planned, photos, say)
