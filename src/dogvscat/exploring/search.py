@@ -20,8 +20,6 @@ from dogvscat.judging.intervals import Figure, wilson
 from dogvscat.settings import flattened
 
 SAMPLERS = ("tpe", "random")
-_NAMED = 5
-"""Differences that a refusal names."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,11 @@ class Search:
         how = {"recipe": self.space.recipe, "sampler": self.sampler, "pruning": self.pruning, "seed": self.seed}
         fixed = flattened(self.space.config({}, self.seed).model_dump(exclude={"recipe"}))
         space = self.space.model_dump(exclude_defaults=True)["space"]
-        chosen = {"training.seed", *space}
+        told = {"training.seed", *space}  # already, or chosen by the search
         entries = {
             **how,
             **{f"space.{key}": dimension for key, dimension in space.items()},
-            **{key: value for key, value in fixed.items() if key not in chosen},
+            **{key: value for key, value in fixed.items() if key not in told},
         }
         return {key: str(value) for key, value in entries.items()}
 
@@ -141,8 +139,7 @@ def _differences(earlier: object, now: Mapping[str, str]) -> str:
     if not isinstance(earlier, Mapping):
         return "it was not begun by this version of dogvscat"
     keys = [key for key in {**now, **earlier} if now.get(key) != earlier.get(key)]
-    said = [f"{key} = {now.get(key, 'nothing')} and not {earlier.get(key, 'nothing')}" for key in keys[:_NAMED]]
-    return ", ".join(said) + (f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
+    return ", ".join(f"{key} = {now.get(key, 'nothing')} and not {earlier.get(key, 'nothing')}" for key in keys)
 
 
 def _sampler(search: Search, place: int) -> optuna.samplers.BaseSampler:
