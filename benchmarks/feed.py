@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat.learning.augmentation import augment
-from dogvscat.learning.backend import prepare_backend
-from dogvscat.learning.batches import TrainingFeed
-from dogvscat.learning.material import Material
+from dogvscat.learning.data.augmentation import augment
+from dogvscat.learning.data.batches import TrainingFeed
+from dogvscat.learning.data.dataset import Material
+from dogvscat.learning.engine import prepare_backend
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.sources import open_photos
@@ -39,8 +39,8 @@ def main() -> None:
     material = Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
     prepare_backend(config.training.threads)
 
-    from dogvscat.learning.networks import build_network
-    from dogvscat.learning.optimizers import compile_network
+    from dogvscat.learning.model.networks import build_network
+    from dogvscat.learning.model.optimizers import compile_network
 
     model = build_network(config.network, config.data.image_size)
     compile_network(model, config.training)

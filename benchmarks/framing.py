@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dogvscat.exploring.difference import paired_difference
+from dogvscat.exploring.comparison.difference import paired_difference
 from dogvscat.judging.intervals import as_percent, wilson
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.sources import open_photos
@@ -80,7 +80,7 @@ def _middle(photo: bytes) -> bytes:
 def _judges(arguments: argparse.Namespace, paths: list[str]) -> list[tuple[np.ndarray, int, Judge]]:
     """Who judges which of the photos: their indices, the size of the pictures, the network."""
     if arguments.model:
-        from dogvscat.bundle.predictor import Predictor
+        from dogvscat.bundle.predict.predictor import Predictor
 
         predictor = Predictor.load(arguments.model)
         return [(np.arange(len(paths)), predictor.card.image_size, lambda pixels: predictor.logits(pixels).positive)]
@@ -89,9 +89,9 @@ def _judges(arguments: argparse.Namespace, paths: list[str]) -> list[tuple[np.nd
 
 
 def _judge_of_fold(folder: Path, paths: list[str]) -> tuple[np.ndarray, int, Judge]:
-    from dogvscat.learning.backend import prepare_backend
-    from dogvscat.learning.material import Material
-    from dogvscat.learning.run import Run
+    from dogvscat.learning.data.dataset import Material
+    from dogvscat.learning.engine import prepare_backend
+    from dogvscat.learning.run.folder import Run
     from dogvscat.photos.pixels import mapped_pixels
 
     run = Run(folder)
@@ -100,8 +100,8 @@ def _judge_of_fold(folder: Path, paths: list[str]) -> tuple[np.ndarray, int, Jud
     pixels = {size: cache for size, cache in caches.items() if cache is not None}
     prepare_backend(config.training.threads)
 
-    from dogvscat.learning.final import final_network
-    from dogvscat.learning.fitting import prepare_training
+    from dogvscat.learning.loop.setup import prepare_training
+    from dogvscat.learning.loop.weight_averaging import final_network
 
     training = prepare_training(run, config, Material(manifest, pixels), lambda sentence: None)
     training.fit()  # finished: only its weights are chosen

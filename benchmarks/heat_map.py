@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat.bundle.heat_map import heat_maps
-from dogvscat.bundle.predictor import Predictor
+from dogvscat.bundle.predict.heat_map import heat_maps
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.judging.intervals import as_percent, wilson
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.sources import open_photos

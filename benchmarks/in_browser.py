@@ -22,7 +22,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from dogvscat.bundle.predictor import Prediction, Predictor
+from dogvscat.bundle.predict.predictor import Prediction, Predictor
 from dogvscat.photos.sources import open_any
 
 NUM_PHOTOS = 200

@@ -140,9 +140,9 @@ def _run_side(arguments: argparse.Namespace) -> None:
 
 
 def _run_ours(photos: Path, config: Config, arguments: argparse.Namespace) -> Outcome:
-    from dogvscat.learning.backend import prepare_backend
-    from dogvscat.learning.batches import TrainingFeed
-    from dogvscat.learning.material import Material
+    from dogvscat.learning.data.batches import TrainingFeed
+    from dogvscat.learning.data.dataset import Material
+    from dogvscat.learning.engine import prepare_backend
     from dogvscat.photos.pixels import cached_pixels
 
     source = open_photos(photos)
@@ -150,9 +150,9 @@ def _run_ours(photos: Path, config: Config, arguments: argparse.Namespace) -> Ou
     material = Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
     prepare_backend(0)
 
-    from dogvscat.learning.loop import predict_logits
-    from dogvscat.learning.networks import build_network
-    from dogvscat.learning.optimizers import compile_network
+    from dogvscat.learning.loop.training import predict_logits
+    from dogvscat.learning.model.networks import build_network
+    from dogvscat.learning.model.optimizers import compile_network
 
     model = build_network(config.network, config.data.image_size)
     compile_network(model, config.training)

@@ -25,10 +25,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dogvscat import writing
+from dogvscat import atomic
 from dogvscat.bundle.folder import find_bundle
 from dogvscat.bundle.graph import open_graph, run_graph
-from dogvscat.bundle.predictor import BATCH_SIZE, Predictor
+from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.photos.decoder import decode_photo
 
 BARE = """\
@@ -50,8 +50,8 @@ import os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
 import numpy as np
-from dogvscat.learning.networks import Brightness
-from dogvscat.learning.normalization import BatchNormalization
+from dogvscat.learning.model.networks import Brightness
+from dogvscat.learning.model.batch_norm import BatchNormalization
 own = {"Brightness": Brightness, "BatchNormalization": BatchNormalization}
 model = keras.saving.load_model(sys.argv[1], custom_objects=own)
 size = int(sys.argv[2])
@@ -87,7 +87,7 @@ def main() -> None:
         lines += ["", *bench.memory(arguments.memory_files)] if arguments.memory_files else []
     text = "\n".join(lines) + "\n"
     print(text)
-    writing.write_text(arguments.out, text)
+    atomic.write_text(arguments.out, text)
 
 
 class Bench:
@@ -100,8 +100,8 @@ class Bench:
         bundle = find_bundle(model)
         self.keras_model = scratch / "model.keras"
         self.bare, self.keras = scratch / "bare.py", scratch / "keras_way.py"
-        writing.write_text(self.bare, BARE)
-        writing.write_text(self.keras, KERAS)
+        atomic.write_text(self.bare, BARE)
+        atomic.write_text(self.keras, KERAS)
         _save_keras(bundle, self.keras_model)
         photo = str(photos[0])
         python, size = sys.executable, str(self.size)
@@ -178,7 +178,7 @@ class Bench:
     def memory(self, num_files: int) -> Iterator[str]:
         """Resident memory of a long run."""
         listing = self.scratch / "photos.txt"
-        writing.write_text(listing, "".join(f"{self.photos[i % len(self.photos)]}\n" for i in range(num_files)))
+        atomic.write_text(listing, "".join(f"{self.photos[i % len(self.photos)]}\n" for i in range(num_files)))
         command = [sys.executable, "-m", "dogvscat", "predict", "--json", "--model", str(self.predictor.bundle.folder)]
         yield "| answered by `predict -` | resident memory, MB |\n|---|---|"
         with (
@@ -207,7 +207,7 @@ def _camera_like(photos: Path, scratch: Path) -> Iterator[Path]:
         buffer = io.BytesIO()
         with Image.open(photo) as image:
             image.convert("RGB").resize((500, 375), Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=90)
-        writing.write_bytes(file, buffer.getvalue())
+        atomic.write_bytes(file, buffer.getvalue())
         yield file
 
 
@@ -215,8 +215,8 @@ def _save_keras(bundle: Path, file: Path) -> None:
     """The same network as a .keras file, made in a process of its own: Keras must not slow this one."""
     program = (
         "import sys; from pathlib import Path; from dogvscat.bundle.folder import load_bundle; "
-        "from dogvscat.learning.looking import bundled_network; "
-        "from dogvscat.learning.networks import averaged_over_flips; "
+        "from dogvscat.learning.interpret.layer_maps import bundled_network; "
+        "from dogvscat.learning.model.networks import averaged_over_flips; "
         "bundle = load_bundle(Path(sys.argv[1])); network = bundled_network(bundle); "
         "both = averaged_over_flips(network) if bundle.card.config.network.flip_averaging else network; "
         "both.save(sys.argv[2])"

@@ -66,7 +66,7 @@ def measure(photos: Path, recipe: str, settings: list[str], folder: Path, neithe
     else:
         run = train(photos, config, run_folder, cold.say, neither=neither)
 
-    from dogvscat.learning.networks import build_network  # brings in Keras, which training prepares first
+    from dogvscat.learning.model.networks import build_network  # brings in Keras, which training prepares first
 
     measured = {
         **cold.read(),

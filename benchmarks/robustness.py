@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from dogvscat import progress
-from dogvscat.bundle.predictor import BATCH_SIZE, Predictor
-from dogvscat.exploring.difference import paired_difference
+from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
+from dogvscat.exploring.comparison.difference import paired_difference
 from dogvscat.judging.decision import Logits
 from dogvscat.judging.intervals import as_percent, wilson
 from dogvscat.photos.decoder import decode

@@ -26,13 +26,13 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
-from dogvscat.exploring.cell import CellResult, run_cell
-from dogvscat.exploring.executor import LocalExecutor
-from dogvscat.exploring.search import Search, best_config, open_search
-from dogvscat.exploring.space import SearchSpace
-from dogvscat.exploring.study_plan import config_name
-from dogvscat.exploring.tuning import Limits, tune
-from dogvscat.learning.starting import Computing
+from dogvscat.exploring.execution.local import LocalExecutor
+from dogvscat.exploring.search.run import Limits, tune
+from dogvscat.exploring.search.search import Search, best_config, open_search
+from dogvscat.exploring.search.space import SearchSpace
+from dogvscat.exploring.study.plan import config_name
+from dogvscat.exploring.training_job import CellResult, run_cell
+from dogvscat.learning.run.create import Computing
 from dogvscat.settings import changed
 
 SPACE = {

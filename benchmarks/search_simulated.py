@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.progress import track
 from sklearn.ensemble import ExtraTreesRegressor
 
-from dogvscat.exploring.storage import open_storage
+from dogvscat.exploring.search.storage import open_storage
 
 Settings = dict[str, Any]
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {

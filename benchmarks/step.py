@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
-    from dogvscat.learning.backend import prepare_backend
+    from dogvscat.learning.engine import prepare_backend
     from dogvscat.settings import resolve_config
 
     threads = prepare_backend(arguments.threads)
@@ -52,7 +52,7 @@ def forward_macs(network: "NetworkConfig", image_size: int) -> int:
     """Multiplications of convolutions and dense layers for one picture, counted from the network's shapes."""
     from keras import layers
 
-    from dogvscat.learning.networks import build_network
+    from dogvscat.learning.model.networks import build_network
 
     total = 0
     for layer in build_network(network, image_size).layers:
@@ -65,8 +65,8 @@ def forward_macs(network: "NetworkConfig", image_size: int) -> int:
 
 def rates(config: "Config", image_size: int) -> dict[str, float]:
     """Pictures a second of the training step on one fixed batch, and float32 GFLOP/s of a matrix product, in turns."""
-    from dogvscat.learning.networks import build_network
-    from dogvscat.learning.optimizers import compile_network
+    from dogvscat.learning.model.networks import build_network
+    from dogvscat.learning.model.optimizers import compile_network
     from dogvscat.learning.precision import settled
 
     settings = settled(config.training)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dogvscat import home
-from dogvscat.bundle import onnxruntime_web as ort_web
+from dogvscat import caches
 from dogvscat.bundle.card import Origin
+from dogvscat.bundle.export import onnxruntime_web as ort_web
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import Config
 from dogvscat.errors import FetchError, UsageError
@@ -105,7 +105,7 @@ def _onnxruntime_web_archive() -> Path:
 @pytest.fixture
 def onnxruntime_web(_onnxruntime_web_archive: Path) -> Path:
     """ONNX Runtime Web in this test's caches, as if it had been fetched before."""
-    kept = home.area("archives") / ort_web.ARCHIVE
+    kept = caches.area("archives") / ort_web.ARCHIVE
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.symlink_to(_onnxruntime_web_archive)
     return kept

@@ -2,17 +2,18 @@
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from dogvscat.bundle.predictor import Failure, Prediction, Predictor
+from dogvscat._version import __version__
 
-__version__ = "0.1.0"
-__all__ = ["Predictor", "Prediction", "Failure"]
+if TYPE_CHECKING:
+    from dogvscat.bundle.predict.predictor import Failure, Prediction, Predictor
+
+__all__ = ["Predictor", "Prediction", "Failure", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     """What programs use, imported when it is asked for: `import dogvscat` alone loads nothing."""
     if name in __all__:
-        from dogvscat.bundle import predictor
+        from dogvscat.bundle.predict import predictor
 
         return getattr(predictor, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from dogvscat.errors import ClusterError, UsageError
-from dogvscat.quiet import quiet_stderr
+from dogvscat.stderr import quiet_stderr
 
 LOCAL = "local"
 

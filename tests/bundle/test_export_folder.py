@@ -16,10 +16,10 @@ import numpy as np
 import openvino
 import pytest
 
-from dogvscat.bundle.export_folder import refuse_out, write_export
+from dogvscat.bundle.export.folder import refuse_out, write_export
+from dogvscat.bundle.export.formats import FORMATS, Conversion, convert_to_onnx, convert_to_openvino, known_format
+from dogvscat.bundle.export.parity import parity_pictures
 from dogvscat.bundle.folder import load_bundle
-from dogvscat.bundle.formats import FORMATS, Conversion, convert_to_onnx, convert_to_openvino, known_format
-from dogvscat.bundle.parity import parity_pictures
 from dogvscat.errors import ModelError, UsageError, WriteError
 from dogvscat.judging.decision import Logits
 

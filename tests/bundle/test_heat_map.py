@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat.bundle.heat_map import explained_class, heat_maps, layer, painted
-from dogvscat.bundle.predictor import Prediction, Predictor
+from dogvscat.bundle.predict.heat_map import explained_class, heat_maps, layer, painted
+from dogvscat.bundle.predict.predictor import Prediction, Predictor
 
 LinearBundle = Callable[..., Path]
 

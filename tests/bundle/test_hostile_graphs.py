@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from dogvscat.bundle.graph import open_graph, run_activation, run_graph
-from dogvscat.bundle.predictor import Predictor
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import ModelError
 
 ChangeCard = Callable[[Callable[[dict[str, Any]], Any]], None]

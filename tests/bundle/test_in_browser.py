@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from dogvscat import home
-from dogvscat.bundle import onnxruntime_web as ort_web
-from dogvscat.bundle.export_folder import write_export
+from dogvscat import caches
+from dogvscat.bundle.export import onnxruntime_web as ort_web
+from dogvscat.bundle.export.browser import convert_for_browser
+from dogvscat.bundle.export.folder import write_export
+from dogvscat.bundle.export.parity import ParityPictures
 from dogvscat.bundle.folder import load_bundle
-from dogvscat.bundle.in_browser import convert_for_browser
-from dogvscat.bundle.parity import ParityPictures
-from dogvscat.bundle.predictor import Prediction, Predictor
+from dogvscat.bundle.predict.predictor import Prediction, Predictor
 from dogvscat.photos.decoder import decode, decode_photo
 from dogvscat.photos.drawing import draw
 
@@ -72,7 +72,7 @@ def page(_onnxruntime_web_archive: Path, tmp_path_factory: pytest.TempPathFactor
     pixels = np.stack([decode_photo(bundle.folder / golden.file, size) for golden in bundle.card.golden])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOGVSCAT_HOME", str(tmp_path_factory.mktemp("home")))
-        home.area("archives").mkdir(parents=True)
+        caches.area("archives").mkdir(parents=True)
         ort_web.kept_archive().symlink_to(_onnxruntime_web_archive)
         pictures = ParityPictures(pixels, Predictor(bundle).logits(pixels), len(pixels), 0, 0)
         write_export(out, bundle, "browser", pictures, convert_for_browser(bundle, pixels))

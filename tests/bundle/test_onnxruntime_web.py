@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dogvscat.bundle import onnxruntime_web as ort_web
+from dogvscat.bundle.export import onnxruntime_web as ort_web
 from dogvscat.errors import FetchError, UsageError
 
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is needed")

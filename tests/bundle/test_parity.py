@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dogvscat.bundle.export.parity import ParityPictures, check_parity, parity_pictures
 from dogvscat.bundle.folder import load_bundle
-from dogvscat.bundle.parity import ParityPictures, check_parity, parity_pictures
-from dogvscat.bundle.predictor import Predictor
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import DataError, LayoutError, ModelError
 from dogvscat.judging.decision import Logits
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat import home
-from dogvscat.bundle.predictor import BATCH_SIZE, Failure, Prediction, Predictor
+from dogvscat import caches
+from dogvscat.bundle.predict.predictor import BATCH_SIZE, Failure, Prediction, Predictor
 from dogvscat.errors import ModelError
 from dogvscat.photos.decoder import decode
 
@@ -182,7 +182,7 @@ def test_the_package_s_front_door_is_lazy(tmp_path: Path) -> None:
     program = "import sys, dogvscat; early = set(sys.modules); from dogvscat import Predictor, Prediction, Failure\n"
     program += "print('numpy' in early, 'onnxruntime' in early, Predictor.__module__, hasattr(dogvscat, 'nothing'))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False", "dogvscat.bundle.predictor", "False"]
+    assert done.stdout.split() == ["False", "False", "dogvscat.bundle.predict.predictor", "False"]
 
 
 def test_nothing_to_predict_is_no_error(predictor: Predictor) -> None:
@@ -191,7 +191,7 @@ def test_nothing_to_predict_is_no_error(predictor: Predictor) -> None:
 
 def test_golden_pictures_of_one_bundle_are_answered_once(bundle: Path) -> None:
     Predictor.load(bundle)
-    (marker,) = home.area("verified").iterdir()
+    (marker,) = caches.area("verified").iterdir()
     assert marker.name == hashlib.sha256((bundle / "card.json").read_bytes()).hexdigest()
     checked = []
 
@@ -211,7 +211,7 @@ def test_a_wrong_golden_answer_is_refused_and_the_picture_named(bundle: Path, ch
     change_card(lambda card: card["golden"][2].update(probability=abs(true_probability - 0.01)))
     with pytest.raises(ModelError, match=rf"golden/3\.png should come out as .*says {true_probability:.4f}"):
         Predictor.load(bundle)
-    assert not list(home.area("verified").glob("*"))
+    assert not list(caches.area("verified").glob("*"))
 
 
 def test_rounding_of_other_processors_passes(bundle: Path, change_card: ChangeCard) -> None:

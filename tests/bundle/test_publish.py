@@ -11,7 +11,7 @@ import pytest
 
 from dogvscat.bundle.card import parse_card
 from dogvscat.bundle.folder import load_bundle
-from dogvscat.bundle.predictor import Predictor
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.bundle.publish import unpacked_weights
 from dogvscat.errors import ModelError, WriteError
 from dogvscat.photos.decoder import decode_photo

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from dogvscat.bundle.predictor import Failure, Prediction
-from dogvscat.bundle.results import ResultsFile
+from dogvscat.bundle.predict.predictor import Failure, Prediction
+from dogvscat.bundle.predict.results import ResultsFile
 from dogvscat.errors import UsageError
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]

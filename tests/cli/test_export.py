@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat.bundle.predictor import Prediction, Predictor
+from dogvscat.bundle.predict.predictor import Prediction, Predictor
 from dogvscat.photos.decoder import decode_photo
 from dogvscat.photos.drawing import draw
 

@@ -20,14 +20,14 @@ from typing import Any
 import optuna
 import pytest
 
-from dogvscat.exploring.cell import CellResult
-from dogvscat.exploring.executor import Job
-from dogvscat.exploring.study import _Running
-from dogvscat.exploring.study_cells import FinishedCell, Study
-from dogvscat.exploring.study_order import most_telling
-from dogvscat.exploring.study_plan import PlannedCell, StudyPlan, load_plan, plan_cells
-from dogvscat.exploring.study_time import BaseTiming
-from dogvscat.learning.starting import Computing
+from dogvscat.exploring.execution.job import Job
+from dogvscat.exploring.study.cells import FinishedCell, Study
+from dogvscat.exploring.study.estimate import BaseTiming
+from dogvscat.exploring.study.plan import PlannedCell, StudyPlan, load_plan, plan_cells
+from dogvscat.exploring.study.run import _Running
+from dogvscat.exploring.study.schedule import most_telling
+from dogvscat.exploring.training_job import CellResult
+from dogvscat.learning.run.create import Computing
 
 pytest.importorskip("ray", reason="needs the extra cluster")
 
@@ -55,8 +55,8 @@ from functools import partial
 from pathlib import Path
 from dogvscat.cluster import joined
 from dogvscat.errors import ClusterError
-from dogvscat.exploring.executor import Job
-from dogvscat.exploring.ray_executor import RayExecutor
+from dogvscat.exploring.execution.job import Job
+from dogvscat.exploring.execution.ray import RayExecutor
 with joined(sys.argv[1]), RayExecutor(print) as executor:
     executor.start(Job("the base, seed 1", Path(sys.argv[2]), 1, partial(os._exit, 1)))
     try:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dogvscat.exploring.comparison import compare_runs
-from dogvscat.exploring.comparison_page import write_comparison
-from dogvscat.exploring.effects import holm
+from dogvscat.exploring.comparison.compare import compare_runs
+from dogvscat.exploring.comparison.page import write_comparison
+from dogvscat.exploring.study.effects import holm
 from dogvscat.photos.manifest import load_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.relabel import LEAVE_OUT, Correction, write_corrections

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from dogvscat.exploring.difference import headline, in_a_sentence, paired_difference
+from dogvscat.exploring.comparison.difference import headline, in_a_sentence, paired_difference
 
 
 def answers(both: int, only_first: int, only_second: int, none: int) -> tuple[np.ndarray, np.ndarray]:

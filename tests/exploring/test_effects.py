@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dogvscat.exploring.effects import Outcome, fit_power_law, holm, measure_effects
-from dogvscat.exploring.study_figures import draw_pictures
-from dogvscat.exploring.study_page import PicturesCurve, in_sentences, law_in_words
+from dogvscat.exploring.study.effects import Outcome, fit_power_law, holm, measure_effects
+from dogvscat.exploring.study.figures import draw_pictures
+from dogvscat.exploring.study.page import PicturesCurve, in_sentences, law_in_words
 
 
 def outcomes(accuracies: list[float], gap: float = 0.02) -> dict[int, Outcome]:

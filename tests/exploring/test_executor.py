@@ -6,7 +6,8 @@ from typing import NoReturn
 import pytest
 
 from dogvscat.errors import Interrupted, ModelError, WriteError
-from dogvscat.exploring.executor import Job, LocalExecutor
+from dogvscat.exploring.execution.job import Job
+from dogvscat.exploring.execution.local import LocalExecutor
 
 
 @pytest.mark.parametrize(

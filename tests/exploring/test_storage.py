@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileSymlinkLock
 from optuna.trial import TrialState
 
 from dogvscat.errors import UsageError, WriteError
-from dogvscat.exploring.storage import JOURNAL_FILE, _Journal, open_storage, shown, using_storage
+from dogvscat.exploring.search.storage import JOURNAL_FILE, _Journal, open_storage, shown, using_storage
 
 
 def refusal(url: str, folder: Path) -> UsageError:

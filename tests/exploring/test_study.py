@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from dogvscat.config import NetworkConfig
-from dogvscat.exploring.cell import CellResult
-from dogvscat.exploring.study_cells import DivergedCell, FinishedCell, Study
-from dogvscat.exploring.study_order import most_telling
-from dogvscat.exploring.study_plan import STUDIES_FOLDER, StudyPlan, plan_cells
-from dogvscat.exploring.working_alone import working_alone
+from dogvscat.exploring.study.cells import DivergedCell, FinishedCell, Study
+from dogvscat.exploring.study.plan import STUDIES_FOLDER, StudyPlan, plan_cells
+from dogvscat.exploring.study.schedule import most_telling
+from dogvscat.exploring.training_job import CellResult
+from dogvscat.locks import working_alone
 from dogvscat.settings import setting_meanings
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]

@@ -6,8 +6,8 @@ import pytest
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
-from dogvscat.exploring.space import load_space
-from dogvscat.exploring.study_plan import STUDIES_FOLDER, StudyPlan, load_plan, plan_cells, say_untried
+from dogvscat.exploring.search.space import load_space
+from dogvscat.exploring.study.plan import STUDIES_FOLDER, StudyPlan, load_plan, plan_cells, say_untried
 from dogvscat.settings import differences
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 
-from dogvscat.exploring.cell import CellResult
-from dogvscat.exploring.study_cells import FinishedCell
-from dogvscat.exploring.study_plan import StudyPlan, plan_cells
-from dogvscat.exploring.study_time import BaseTiming, StudyTime, in_time
+from dogvscat.durations import in_time
+from dogvscat.exploring.study.cells import FinishedCell
+from dogvscat.exploring.study.estimate import BaseTiming, StudyTime
+from dogvscat.exploring.study.plan import StudyPlan, plan_cells
+from dogvscat.exploring.training_job import CellResult
 
 PLAN = StudyPlan.model_validate(
     {

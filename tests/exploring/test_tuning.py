@@ -16,10 +16,10 @@ from scipy import stats
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError, UsageError
-from dogvscat.exploring.search import Search, open_search, propose
-from dogvscat.exploring.space import SPACES_FOLDER, SearchSpace, load_space
-from dogvscat.exploring.study_plan import config_name, load_plan, plan_cells, treatment_name
-from dogvscat.exploring.working_alone import working_alone
+from dogvscat.exploring.search.search import Search, open_search, propose
+from dogvscat.exploring.search.space import SPACES_FOLDER, SearchSpace, load_space
+from dogvscat.exploring.study.plan import config_name, load_plan, plan_cells, treatment_name
+from dogvscat.locks import working_alone
 from dogvscat.settings import build_config, changed, read_toml, to_toml
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]

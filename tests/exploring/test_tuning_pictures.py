@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from dogvscat.exploring.tuning_results import _height, _marks, as_of_epoch, draw_history, draw_parallel, importances
+from dogvscat.exploring.search.results import _height, _marks, as_of_epoch, draw_history, draw_parallel, importances
 
 RATE = FloatDistribution(1e-4, 1e-2, log=True)
 UNITS = IntDistribution(4, 8, step=2)

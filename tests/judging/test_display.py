@@ -2,7 +2,7 @@ import pytest
 
 from dogvscat.judging.display import num_pictures, shortened
 from dogvscat.judging.figure_style import label_text
-from dogvscat.printable import printable
+from dogvscat.text import printable
 
 
 @pytest.mark.parametrize(

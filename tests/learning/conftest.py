@@ -6,7 +6,7 @@ counts from its first import on.
 
 import sys
 
-from dogvscat.learning.backend import prepare_backend
+from dogvscat.learning.engine import prepare_backend
 
 if "tensorflow" in sys.modules:  # by now it may compute otherwise than the commands do, in bits only, and by machine
     raise ImportError("a test module outside tests/learning imported Keras: move it here, or import inside its tests")

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from dogvscat.config import AugmentationConfig
-from dogvscat.learning.augmentation import augment, cutmix
-from dogvscat.learning.pictures import LabelledPictures
-from dogvscat.learning.randomness import stateless_uniform
+from dogvscat.learning.data.augmentation import augment, cutmix
+from dogvscat.learning.data.labelled_images import LabelledPictures
+from dogvscat.learning.data.random import stateless_uniform
 
 NOTHING = {"flip": False, "shift": 0, "rotation": 0, "zoom": 0, "brightness": 0, "contrast": 0, "cutout": 0}
 SAMPLES = np.arange(16)

@@ -5,8 +5,8 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from dogvscat.config import Config
-from dogvscat.learning.batches import TrainingFeed, balanced_class_weights
-from dogvscat.learning.pictures import LabelledPictures
+from dogvscat.learning.data.batches import TrainingFeed, balanced_class_weights
+from dogvscat.learning.data.labelled_images import LabelledPictures
 from dogvscat.settings import build_config, changed
 
 CONFIG: Config = build_config(

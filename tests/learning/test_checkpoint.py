@@ -10,14 +10,14 @@ import pytest
 
 from dogvscat.config import Config
 from dogvscat.errors import Interrupted, ModelError
-from dogvscat.learning.batches import TrainingFeed
-from dogvscat.learning.checkpoint import load_checkpoint, read_variables
-from dogvscat.learning.display import TrainingDisplay
-from dogvscat.learning.loop import Training, log_loss, predict_logits
-from dogvscat.learning.networks import build_network
-from dogvscat.learning.optimizers import compile_network
-from dogvscat.learning.pictures import LabelledPictures
-from dogvscat.learning.stopping import StopRequest
+from dogvscat.learning.data.batches import TrainingFeed
+from dogvscat.learning.data.labelled_images import LabelledPictures
+from dogvscat.learning.loop.checkpoint import load_checkpoint, read_variables
+from dogvscat.learning.loop.interrupts import StopRequest
+from dogvscat.learning.loop.progress import TrainingDisplay
+from dogvscat.learning.loop.training import Training, log_loss, predict_logits
+from dogvscat.learning.model.networks import build_network
+from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.settings import build_config
 
 SETTINGS: dict[str, dict[str, object]] = {

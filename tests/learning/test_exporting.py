@@ -10,8 +10,8 @@ from dogvscat.bundle.graph import open_graph, run_activation, run_graph
 from dogvscat.config import NetworkConfig
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Logits
-from dogvscat.learning.exporting import check_parity, export_onnx
-from dogvscat.learning.networks import averaged_over_flips, build_network
+from dogvscat.learning.finalize.onnx_export import check_parity, export_onnx
+from dogvscat.learning.model.networks import averaged_over_flips, build_network
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.sources import open_photos
 from dogvscat.settings import resolve_config

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from dogvscat.config import NetworkConfig, TrainingConfig
-from dogvscat.learning.checkpoint import read_variables
-from dogvscat.learning.final import averaged_weights, final_network, recalibrate
-from dogvscat.learning.networks import averaged_over_flips, build_network
-from dogvscat.learning.optimizers import compile_network
-from dogvscat.learning.pictures import LabelledPictures
+from dogvscat.learning.data.labelled_images import LabelledPictures
+from dogvscat.learning.loop.checkpoint import read_variables
+from dogvscat.learning.loop.weight_averaging import averaged_weights, final_network, recalibrate
+from dogvscat.learning.model.networks import averaged_over_flips, build_network
+from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.settings import build_config
 
 RESIDUAL = NetworkConfig(name="residual", filters=(4, 8), residual_blocks=(1, 1), stem_filters=4, dropout=0.0)

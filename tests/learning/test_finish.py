@@ -7,7 +7,7 @@ from PIL import Image
 
 from dogvscat.judging.figures import learning_curves
 from dogvscat.judging.history import History
-from dogvscat.learning.finish import _learned_on
+from dogvscat.learning.finalize.finalize import _learned_on
 from dogvscat.settings import resolve_config
 
 

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 
 from dogvscat.bundle.card import Origin
-from dogvscat.bundle.export_folder import write_export
+from dogvscat.bundle.export.folder import write_export
+from dogvscat.bundle.export.formats import Conversion
+from dogvscat.bundle.export.parity import ParityPictures, parity_pictures
 from dogvscat.bundle.folder import Bundle, load_bundle
-from dogvscat.bundle.formats import Conversion
-from dogvscat.bundle.parity import ParityPictures, parity_pictures
-from dogvscat.bundle.predictor import Predictor
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision, sigmoid
-from dogvscat.learning.checkpoint import read_variables
-from dogvscat.learning.exporting import export_onnx
-from dogvscat.learning.formats import convert_to_keras, convert_to_litert, convert_to_savedmodel
-from dogvscat.learning.networks import averaged_over_flips, build_network
-from dogvscat.learning.rebuilding import rebuild_network
+from dogvscat.learning.finalize.onnx_export import export_onnx
+from dogvscat.learning.keras_export.formats import convert_to_keras, convert_to_litert, convert_to_savedmodel
+from dogvscat.learning.keras_export.rebuilding import rebuild_network
+from dogvscat.learning.loop.checkpoint import read_variables
+from dogvscat.learning.model.networks import averaged_over_flips, build_network
 from dogvscat.settings import build_config
 
 SIZE = 32
@@ -149,7 +149,7 @@ def test_the_keras_file_holds_layers_of_keras_alone(publish: Publish, tmp_path: 
 
 
 def test_a_file_that_cannot_be_read_back_is_told_of(publish: Publish, tmp_path: Path) -> None:
-    from dogvscat.learning.formats import _read_in_a_fresh_process
+    from dogvscat.learning.keras_export.formats import _read_in_a_fresh_process
 
     (tmp_path / "model.keras").write_bytes(b"nothing")
     with pytest.raises(ModelError, match=r"model\.keras cannot be read back: "):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dogvscat.config import Config
-from dogvscat.idle_settings import idle_settings, why_idle, without_idle
-from dogvscat.learning.networks import build_network
-from dogvscat.learning.schedules import learning_rate
+from dogvscat.inactive_settings import idle_settings, why_idle, without_idle
+from dogvscat.learning.model.networks import build_network
+from dogvscat.learning.model.schedules import learning_rate
 from dogvscat.settings import changed, resolve_config
 
 NETWORK = {

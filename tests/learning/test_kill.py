@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat.learning.checkpoint import load_checkpoint
+from dogvscat.learning.loop.checkpoint import load_checkpoint
 
 SETTINGS = [
     "--set=network.filters=[8, 8]",

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dogvscat.learning.label_evidence import LabelEvidence, find_evidence
-from dogvscat.learning.out_of_fold import OutOfFold
+from dogvscat.learning.label_audit.label_evidence import LabelEvidence, find_evidence
+from dogvscat.learning.label_audit.out_of_fold import OutOfFold
 from dogvscat.learning.train import resume, train
 from dogvscat.photos.manifest import ManifestRow, make_manifest
 from dogvscat.photos.relabel import read_relabelling

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from dogvscat.bundle.card import Origin
-from dogvscat.bundle.predictor import Predictor
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.config import NetworkConfig
-from dogvscat.learning.exporting import export_onnx
-from dogvscat.learning.gradients import gradient_of_first_logit
-from dogvscat.learning.looking import GradCam, bundled_network, layer_maps, write_layers
-from dogvscat.learning.networks import averaged_over_flips, build_network
+from dogvscat.learning.finalize.onnx_export import export_onnx
+from dogvscat.learning.interpret.gradients import gradient_of_first_logit
+from dogvscat.learning.interpret.layer_maps import GradCam, bundled_network, layer_maps, write_layers
+from dogvscat.learning.model.networks import averaged_over_flips, build_network
 from dogvscat.settings import build_config
 
 LinearBundle = Callable[..., Path]

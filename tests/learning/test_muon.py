@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.linalg import polar
 
-from dogvscat.learning.muon import Muon, orthogonal
+from dogvscat.learning.model.muon import Muon, orthogonal
 
 
 def random(*shape: int) -> np.ndarray:

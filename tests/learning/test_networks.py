@@ -7,8 +7,8 @@ from scipy.ndimage import uniform_filter
 from scipy.signal import correlate
 
 from dogvscat.config import NetworkConfig, TrainingConfig
-from dogvscat.learning.networks import build_network
-from dogvscat.learning.optimizers import compile_network
+from dogvscat.learning.model.networks import build_network
+from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.settings import resolve_config
 
 TINY = NetworkConfig(filters=(2, 3), dense_units=4)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from dogvscat.learning.normalization import BatchNormalization
+from dogvscat.learning.model.batch_norm import BatchNormalization
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])

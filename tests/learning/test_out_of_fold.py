@@ -16,13 +16,13 @@ import pytest
 from dogvscat.cli.main import main
 from dogvscat.config import Config
 from dogvscat.errors import DataError, Interrupted, ModelError, UsageError
-from dogvscat.learning.final import final_network
-from dogvscat.learning.fitting import prepare_training
-from dogvscat.learning.label_evidence import judge_labels
-from dogvscat.learning.loop import predict_logits
-from dogvscat.learning.material import Material
-from dogvscat.learning.out_of_fold import COLUMNS, OutOfFold, divide, fold_config, predict_out_of_fold
-from dogvscat.learning.run import Run
+from dogvscat.learning.data.dataset import Material
+from dogvscat.learning.label_audit.label_evidence import judge_labels
+from dogvscat.learning.label_audit.out_of_fold import COLUMNS, OutOfFold, divide, fold_config, predict_out_of_fold
+from dogvscat.learning.loop.setup import prepare_training
+from dogvscat.learning.loop.training import predict_logits
+from dogvscat.learning.loop.weight_averaging import final_network
+from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest, ManifestRow, make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.relabel import read_relabelling

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from dogvscat.config import TrainingConfig
-from dogvscat.learning.fitting import prepare_training
-from dogvscat.learning.material import Material
+from dogvscat.learning.data.dataset import Material
+from dogvscat.learning.loop.setup import prepare_training
 from dogvscat.learning.precision import faster_precision, settled
-from dogvscat.learning.run import Run
-from dogvscat.learning.starting import Computing, Origins, record_start
+from dogvscat.learning.run.create import Computing, Origins, record_start
+from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.sources import open_photos
@@ -30,7 +30,7 @@ TINY = {
 def test_a_processor_without_bfloat16_computes_in_float32(instructions: str) -> None:
     """oneDNN is held to older instructions: with the first it refuses bfloat16, with the second it imitates it."""
     code = (
-        "from dogvscat.learning.backend import prepare_backend; prepare_backend(1)\n"
+        "from dogvscat.learning.engine import prepare_backend; prepare_backend(1)\n"
         "from dogvscat.learning.precision import faster_precision; print(faster_precision())"
     )
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": instructions, "KERAS_BACKEND": "tensorflow"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dogvscat.learning.randomness import shuffled, stateless_uniform, stateless_words
+from dogvscat.learning.data.random import shuffled, stateless_uniform, stateless_words
 
 
 def test_a_sample_gets_the_same_numbers_in_any_company() -> None:

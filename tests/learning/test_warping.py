@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from dogvscat.learning.warping import saturate, sharpen, warp
+from dogvscat.learning.data.warp import saturate, sharpen, warp
 
 SIZE = 24
 KEEP = np.arange(256, dtype=np.uint8)

@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from dogvscat import home
+from dogvscat import caches
 from dogvscat.errors import FetchError, WriteError
 from dogvscat.photos import fetch
 from dogvscat.photos.fetch import OFFICIAL_SHA256, OFFICIAL_URL, fetch_archive, fetched_archive
@@ -106,7 +106,7 @@ def test_an_archive_is_fetched_once(site: Site, tmp_path: Path) -> None:
 def test_the_archive_is_kept_in_the_cache_and_found_there(site: Site) -> None:
     assert fetched_archive() is None
     archive = fetch_archive(site.url, SHA256)
-    assert archive.parent == home.area("archives")
+    assert archive.parent == caches.area("archives")
     assert fetched_archive() == archive
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dogvscat.errors import ImageError, UsageError
-from dogvscat.photos import objects
-from dogvscat.photos.objects import find_objects, is_url, read_object
+from dogvscat.photos import object_store
+from dogvscat.photos.object_store import find_objects, is_url, read_object
 
 pytest.importorskip("fsspec", reason="needs the extra cluster")
 
@@ -52,7 +52,7 @@ def test_what_cannot_be_read_says_why(folder: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ImageError, match="there is no such object") as caught:
         read_object(missing)
     assert (caught.value.code, caught.value.path) == ("not_found", missing)
-    monkeypatch.setattr(objects, "MAX_FILE_BYTES", 3)
+    monkeypatch.setattr(object_store, "MAX_FILE_BYTES", 3)
     with pytest.raises(ImageError, match="has 5 bytes, at most 3 are read"):
         read_object(f"file://{folder}/b.jpg")
 

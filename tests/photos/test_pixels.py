@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dogvscat import home
+from dogvscat import caches
 from dogvscat.config import DataConfig
 from dogvscat.errors import DataError
 from dogvscat.photos.decoder import decode
@@ -100,7 +100,7 @@ def test_a_folder_and_its_zip_share_one_file(photos: Path) -> None:
     source, of_archive = _opened(archive)
     cached_pixels(source, of_archive, SIDE)
     assert mapped_pixels(of_folder, SIDE) is not None
-    assert len(list(home.area("pixels").iterdir())) == 1
+    assert len(list(caches.area("pixels").iterdir())) == 1
 
 
 def test_other_sizes_and_other_photos_have_files_of_their_own(photos: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_photo_that_changed_since_the_scan_is_not_kept_under_the_old_digest(ph
     with pytest.raises(DataError, match=r"dog/0003\.jpg has changed since it was first looked at") as caught:
         cached_pixels(source, manifest, SIDE)
     assert "cache --clear scans" in str(caught.value.hint)
-    assert list(home.area("pixels").iterdir()) == []
+    assert list(caches.area("pixels").iterdir()) == []
 
 
 def test_a_photo_that_is_gone_is_named(photos: Path) -> None:

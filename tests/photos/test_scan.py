@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat import home
+from dogvscat import caches
 from dogvscat.photos.decoder import decode_photo
 from dogvscat.photos.drawing import draw
 from dogvscat.photos.scan import perceptual_hash, scan
@@ -27,7 +27,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def _remembered() -> list[Path]:
-    return list(home.area("scans").glob("*.csv"))
+    return list(caches.area("scans").glob("*.csv"))
 
 
 def _hash_by_hand(pixels: np.ndarray) -> str:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.bundle.folder import SHIPPED
-from dogvscat.bundle.predictor import Prediction, Predictor
+from dogvscat.bundle.predict.predictor import Prediction, Predictor
 
 FORM = "multipart/form-data; boundary=edge"
 

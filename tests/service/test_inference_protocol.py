@@ -8,7 +8,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from dogvscat.bundle.predictor import Predictor
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.photos.decoder import decode
 
 SIZE = 32

@@ -77,7 +77,7 @@ def test_pictures_in_one_request_take_as_many_places(serve: Serve, drawn: list[b
 def test_bodies_together_are_bounded() -> None:
     from dogvscat.service.admission import Admission
     from dogvscat.service.limits import Limits
-    from dogvscat.service.problems import RequestError
+    from dogvscat.service.problem_details import RequestError
 
     admission = Admission(Limits(body_bytes_together=100))
     admission.hold(60)

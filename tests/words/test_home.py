@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dogvscat import home
+from dogvscat import caches
 
 
 @pytest.mark.parametrize(
@@ -29,32 +29,32 @@ def test_where_home_is(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert home.home() == Path(expected).expanduser()
+    assert caches.home() == Path(expected).expanduser()
 
 
 def test_only_known_areas_exist() -> None:
-    assert home.area("pixels") == home.home() / "pixels"
+    assert caches.area("pixels") == caches.home() / "pixels"
     with pytest.raises(KeyError, match=r"expected one of \['archives', .*received '\.\.'"):
-        home.area("..")
+        caches.area("..")
 
 
 def test_sizes_and_clearing() -> None:
-    assert {area.num_bytes for area in home.areas()} == {0}  # nothing is there yet, and nothing is made
-    assert not home.home().exists() or not list(home.home().iterdir())
+    assert {area.num_bytes for area in caches.areas()} == {0}  # nothing is there yet, and nothing is made
+    assert not caches.home().exists() or not list(caches.home().iterdir())
     for name, num_bytes in (("pixels/a.npy", 1000), ("pixels/deep/b.npy", 24), ("scans/c.csv", 5)):
-        (home.home() / name).parent.mkdir(parents=True, exist_ok=True)
-        (home.home() / name).write_bytes(bytes(num_bytes))
-    sizes = {area.name: area.num_bytes for area in home.areas()}
+        (caches.home() / name).parent.mkdir(parents=True, exist_ok=True)
+        (caches.home() / name).write_bytes(bytes(num_bytes))
+    sizes = {area.name: area.num_bytes for area in caches.areas()}
     assert sizes == {"archives": 0, "scans": 5, "pixels": 1024, "verified": 0}
-    assert home.clear("pixels") == 1024
-    assert home.clear("pixels") == 0
-    assert [area.name for area in home.areas() if area.num_bytes] == ["scans"]
+    assert caches.clear("pixels") == 1024
+    assert caches.clear("pixels") == 0
+    assert [area.name for area in caches.areas() if area.num_bytes] == ["scans"]
 
 
 def test_a_link_in_a_cache_is_counted_and_cleared_as_a_link(tmp_path: Path) -> None:
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(bytes(5000))
-    home.area("pixels").mkdir(parents=True)
-    (home.area("pixels") / "link").symlink_to(photo)
-    assert home.clear("pixels") < 1000
+    caches.area("pixels").mkdir(parents=True)
+    (caches.area("pixels") / "link").symlink_to(photo)
+    assert caches.clear("pixels") < 1000
     assert photo.stat().st_size == 5000

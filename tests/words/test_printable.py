@@ -1,6 +1,6 @@
 """Names and numbers as they may be shown."""
 
-from dogvscat.printable import counted, printable
+from dogvscat.text import counted, printable
 
 
 def test_numbers_are_said_as_people_say_them() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import os, sys
-from dogvscat.quiet import quiet_stderr
+from dogvscat.stderr import quiet_stderr
 descriptors = set(os.listdir("/dev/fd"))
 print("before", file=sys.stderr)
 try:

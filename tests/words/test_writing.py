@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from dogvscat import writing
+from dogvscat import atomic
 from dogvscat.errors import WriteError
 
 OVERWRITING = """
 import sys
 from pathlib import Path
-from dogvscat.writing import write_bytes
+from dogvscat.atomic import write_bytes
 version = 0
 while True:
     version += 1
@@ -38,8 +38,8 @@ def _umask(mask: int) -> Iterator[None]:
 
 def test_what_is_written_is_there_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "new" / "deep" / "file.bin"
-    writing.write_bytes(path, b"first")
-    writing.write_bytes(path, b"second")
+    atomic.write_bytes(path, b"first")
+    atomic.write_bytes(path, b"second")
     assert path.read_bytes() == b"second"
     assert list(path.parent.iterdir()) == [path]
 
@@ -47,9 +47,9 @@ def test_what_is_written_is_there_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), OSError(28, "No space left on device")])
 def test_an_error_in_the_block_leaves_the_old_file(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "file.bin"
-    writing.write_bytes(path, b"old")
+    atomic.write_bytes(path, b"old")
     expected = WriteError if isinstance(error, OSError) else type(error)
-    with pytest.raises(expected), writing.atomic_file(path) as file:  # noqa: PT012
+    with pytest.raises(expected), atomic.atomic_file(path) as file:  # noqa: PT012
         file.write(b"half")
         raise error
     assert path.read_bytes() == b"old"
@@ -58,8 +58,8 @@ def test_an_error_in_the_block_leaves_the_old_file(tmp_path: Path, error: BaseEx
 
 def test_a_reader_sees_the_old_file_until_the_end(tmp_path: Path) -> None:
     path = tmp_path / "file.bin"
-    writing.write_bytes(path, b"old")
-    with writing.atomic_file(path) as file:
+    atomic.write_bytes(path, b"old")
+    with atomic.atomic_file(path) as file:
         file.write(bytes(1_000_000))
         assert path.read_bytes() == b"old"
     assert path.stat().st_size == 1_000_000
@@ -84,13 +84,13 @@ def test_killed_at_any_moment_the_file_is_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("mask", "expected"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_permissions_are_those_that_the_user_set(tmp_path: Path, mask: int, expected: int) -> None:
     with _umask(mask):
-        writing.write_bytes(tmp_path / "file", b"")
+        atomic.write_bytes(tmp_path / "file", b"")
     assert (tmp_path / "file").stat().st_mode & 0o777 == expected
 
 
 def test_names_as_long_as_a_file_system_allows(tmp_path: Path) -> None:
     for name in ("x" * 255, "ü" * 127, "😺" * 63, os.fsdecode(b"\xff" * 255)):
-        writing.write_bytes(tmp_path / name, b"there")
+        atomic.write_bytes(tmp_path / name, b"there")
         assert (tmp_path / name).read_bytes() == b"there"
 
 
@@ -104,53 +104,53 @@ def test_places_that_cannot_be_written_to(tmp_path: Path, blocker: str, reason: 
         path.mkdir()
         (path / "kept").touch()
     with pytest.raises(WriteError, match=f"could not write .*there.*: .*({reason})") as caught:
-        writing.write_bytes(path, b"x")
+        atomic.write_bytes(path, b"x")
     assert caught.value.hint
     assert [entry.name for entry in tmp_path.iterdir()] == ["there"]
 
 
 def test_errors_give_advice() -> None:
     for number, advice in ((28, "Free some space"), (13, "Choose a folder"), (30, "Choose a folder"), (5, "Check")):
-        with pytest.raises(WriteError, match="could not write out: it broke") as caught, writing.writing(Path("out")):
+        with pytest.raises(WriteError, match="could not write out: it broke") as caught, atomic.writing(Path("out")):
             raise OSError(number, "it broke")
         assert str(caught.value.hint).startswith(advice)
 
 
 def test_text_keeps_names_that_are_not_utf8(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9 \xff.jpg")
-    writing.write_text(tmp_path / "names.txt", f"ü {name}\n")
+    atomic.write_text(tmp_path / "names.txt", f"ü {name}\n")
     assert (tmp_path / "names.txt").read_bytes() == "ü ".encode() + b"caf\xe9 \xff.jpg\n"
 
 
 def test_json_is_strict_and_whole(tmp_path: Path) -> None:
     document = {"name": os.fsdecode(b"\xff"), "values": [1, 0.1, None, True]}
-    writing.write_json(tmp_path / "a.json", document)
+    atomic.write_json(tmp_path / "a.json", document)
     assert json.loads((tmp_path / "a.json").read_text()) == document
     with pytest.raises(ValueError, match="Out of range"):
-        writing.write_json(tmp_path / "a.json", {"value": float("nan")})
+        atomic.write_json(tmp_path / "a.json", {"value": float("nan")})
     assert json.loads((tmp_path / "a.json").read_text()) == document
 
 
 def test_csv_round_trips_every_odd_cell(tmp_path: Path) -> None:
     odd = ["a,b", 'say "hi"', "two\nlines", "bare\rreturn", "crlf\r\n", "", " spaced ", os.fsdecode(b"\xff\xfe"), "ü\0"]
     rows = [[cell, "x"] for cell in odd] + [["x", cell] for cell in odd]
-    writing.write_csv(tmp_path / "table.csv", ["first", "second"], rows)
+    atomic.write_csv(tmp_path / "table.csv", ["first", "second"], rows)
     with (tmp_path / "table.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         assert list(csv.reader(file)) == [["first", "second"], *rows]
 
 
 def test_plain_csv_has_unix_line_ends(tmp_path: Path) -> None:
-    writing.write_csv(tmp_path / "table.csv", ["a", "b"], [[1, 0.1], ["x", None]])
+    atomic.write_csv(tmp_path / "table.csv", ["a", "b"], [[1, 0.1], ["x", None]])
     assert (tmp_path / "table.csv").read_bytes() == b"a,b\n1,0.1\nx,\n"
 
 
 def test_an_error_while_rows_are_made_leaves_the_old_table(tmp_path: Path) -> None:
-    writing.write_csv(tmp_path / "table.csv", ["a"], [[1]])
+    atomic.write_csv(tmp_path / "table.csv", ["a"], [[1]])
 
     def rows() -> Iterator[list[int]]:
         yield [2]
         raise RuntimeError("the source broke")
 
     with pytest.raises(RuntimeError, match="the source broke"):
-        writing.write_csv(tmp_path / "table.csv", ["a"], rows())
+        atomic.write_csv(tmp_path / "table.csv", ["a"], rows())
     assert (tmp_path / "table.csv").read_bytes() == b"a\n1\n"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat import progress, writing
+from dogvscat import atomic, progress
 from dogvscat.bundle.card import CARD_FILE, Card
 from dogvscat.bundle.folder import RUN_BUNDLE
-from dogvscat.bundle.predictor import BATCH_SIZE, Predictor
+from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, UsageError
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.decision import Logits
@@ -84,7 +84,7 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Ev
 
 
 def _refuse_out(out: Path) -> None:
-    writing.refuse_unwritable(out)
+    atomic.refuse_unwritable(out)
     if (out / "config.toml").exists() or (out / CARD_FILE).exists():
         raise UsageError(f"{out} is a run folder or a bundle and is not overwritten", hint="Choose another --out.")
 
@@ -172,7 +172,7 @@ def _write(
     out: Path, results: Mapping[str, SplitResult], predictor: Predictor, source: PhotoSource, model: Path | None
 ) -> None:
     card, first = predictor.card, next(iter(results.values()))
-    writing.write_json(out / "metrics.json", {name: result.to_dict() for name, result in results.items()})
+    atomic.write_json(out / "metrics.json", {name: result.to_dict() for name, result in results.items()})
     write_predictions(out / "predictions.csv", [result.answers for result in results.values()])
     note = "drawn sample, not photographs" if source.drawn or card.origin.drawn_sample else None
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from dogvscat.bundle.card import Card
 from dogvscat.labels import NEITHER
-from dogvscat.printable import printable
 from dogvscat.settings import to_toml
+from dogvscat.text import printable
 
 MODEL_CARD_FILE = "README.md"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dogvscat import writing
+from dogvscat import atomic
 from dogvscat.bundle.card import CARD_FILE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE, Card, GoldenPicture, Origin
 from dogvscat.bundle.graph import open_graph, run_graph
 from dogvscat.bundle.model_card import MODEL_CARD_FILE, model_card
@@ -75,7 +75,7 @@ def publish_bundle(
     card = card.model_copy(update={"files": {**card.files, MODEL_CARD_FILE: hashlib.sha256(page).hexdigest()}})
     files |= {MODEL_CARD_FILE: page}
     files[CARD_FILE] = (card.model_dump_json(indent=2) + "\n").encode()
-    writing.write_folder(folder, files)
+    atomic.write_folder(folder, files)
     return card
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dogvscat.cli.speaking import say, show, show_json
+from dogvscat.cli.output import say, show, show_json
 from dogvscat.errors import DataError, UsageError
 
 if TYPE_CHECKING:  # the command's help does not wait for the rest
@@ -41,9 +41,9 @@ def command(
     from dogvscat.cli.extras import need_train_extra
 
     need_train_extra(*(["cleanlab"] if labels else []))
+    from dogvscat.atomic import refuse_unwritable
     from dogvscat.photos.audit import audit_photos, write_audit
     from dogvscat.photos.sources import open_photos
-    from dogvscat.writing import refuse_unwritable
 
     _refuse_unknown_kinds(fail_on or [], labels)
     config = _label_config(labels, out, recipe, folds, settings)
@@ -52,7 +52,7 @@ def command(
         refuse_unwritable(out)
     audit, agreement, weak = audit_photos(source), None, False
     if config is not None and out is not None:
-        from dogvscat.learning.label_evidence import judge_labels
+        from dogvscat.learning.label_audit.label_evidence import judge_labels
 
         evidence = judge_labels(source, config, folds or _FOLDS, out, say)
         audit, agreement, weak = audit.with_label_evidence(evidence.issues), evidence.agreement, evidence.weak
@@ -88,7 +88,7 @@ def _label_config(
         return None
     if out is None:
         raise UsageError("--labels needs --out DIR", hint="The networks and relabel.csv are kept there.")
-    from dogvscat.learning.out_of_fold import fold_config
+    from dogvscat.learning.label_audit.out_of_fold import fold_config
     from dogvscat.settings import resolve_config
 
     return fold_config(resolve_config(recipe or _RECIPE, None, settings or []))

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from dogvscat import home
-from dogvscat.cli.speaking import say, show, show_json
+from dogvscat import caches
+from dogvscat.cli.output import say, show, show_json
 from dogvscat.errors import UsageError
 
 
@@ -15,16 +15,16 @@ def command(
 ) -> None:
     """Show the caches and their sizes, or clear them. Runs and photos are never touched."""
     for name in clear or []:
-        if name != "all" and name not in home.AREAS:
-            raise UsageError(f"there is no cache {name!r}, expected all or one of {', '.join(home.AREAS)}")
-    for name in home.AREAS:
+        if name != "all" and name not in caches.AREAS:
+            raise UsageError(f"there is no cache {name!r}, expected all or one of {', '.join(caches.AREAS)}")
+    for name in caches.AREAS:
         if name in (clear or []) or "all" in (clear or []):
-            say(f"{name}: {_in_units(home.clear(name))} freed")
-    areas = home.areas()
+            say(f"{name}: {_in_units(caches.clear(name))} freed")
+    areas = caches.areas()
     if as_json:
-        show_json({"home": str(home.home()), "caches": {area.name: area.num_bytes for area in areas}})
+        show_json({"home": str(caches.home()), "caches": {area.name: area.num_bytes for area in areas}})
         return
-    show(f"{home.home()}")
+    show(f"{caches.home()}")
     for area in areas:
         show(f"  {area.name:<10} {_in_units(area.num_bytes):>10}  {area.purpose}")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.speaking import say, show, show_json
+from dogvscat.cli.output import say, show, show_json
 
 
 def command(
@@ -23,12 +23,12 @@ def command(
     from dogvscat.cli.extras import need_train_extra
 
     need_train_extra()
-    from dogvscat import writing
-    from dogvscat.exploring.comparison import compare_runs
-    from dogvscat.exploring.comparison_page import to_dict, write_comparison
+    from dogvscat import atomic
+    from dogvscat.exploring.comparison.compare import compare_runs
+    from dogvscat.exploring.comparison.page import to_dict, write_comparison
 
     if out is not None:
-        writing.refuse_unwritable(out)
+        atomic.refuse_unwritable(out)
     comparison = compare_runs(runs, split)
     document = to_dict(comparison)
     if as_json:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.speaking import say, show_json
+from dogvscat.cli.output import say, show_json
 
 
 def command(

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dogvscat.cli.output import flush, say, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.cli.predict import show_answer, sum_up
-from dogvscat.cli.speaking import flush, say, show_json
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from dogvscat.bundle.predictor import Prediction, Predictor
+    from dogvscat.bundle.predict.predictor import Prediction, Predictor
 
     HeatMaps = Callable[[np.ndarray], np.ndarray]
 
@@ -50,11 +50,11 @@ def command(
         _prepare_keras()
     from collections import Counter
 
-    from dogvscat import progress, writing
-    from dogvscat.bundle.predictor import Predictor
+    from dogvscat import atomic, progress
+    from dogvscat.bundle.predict.predictor import Predictor
     from dogvscat.errors import ImageError
 
-    writing.refuse_unwritable(out)
+    atomic.refuse_unwritable(out)
     predictor = Predictor.load(model)
     if predictor.card.origin.drawn_sample:
         say("This network learned from drawings, not photographs: its answers about photographs mean nothing.")
@@ -82,9 +82,9 @@ def command(
 
 
 def _explain(predictor: Predictor, path: str, heat_maps: HeatMaps, file: Path) -> Prediction:
-    from dogvscat import writing
-    from dogvscat.bundle.explanation import LONGEST_SIDE, draw_explanation
-    from dogvscat.bundle.heat_map import explained_class
+    from dogvscat import atomic
+    from dogvscat.bundle.predict.explanation import LONGEST_SIDE, draw_explanation
+    from dogvscat.bundle.predict.heat_map import explained_class
     from dogvscat.photos.decoder import decode, decode_to_show, read_photo
 
     data = read_photo(Path(path))
@@ -92,22 +92,22 @@ def _explain(predictor: Predictor, path: str, heat_maps: HeatMaps, file: Path) -
     (answer,) = predictor.answer(pixels, [path])
     (heat,) = heat_maps(pixels)
     photo = decode_to_show(data, path, LONGEST_SIDE)
-    writing.write_bytes(file, draw_explanation(photo, heat, answer, explained_class(predictor, answer)))
+    atomic.write_bytes(file, draw_explanation(photo, heat, answer, explained_class(predictor, answer)))
     return answer
 
 
 def _heat_maps(predictor: Predictor, method: Method) -> HeatMaps:
     if method is Method.grad_cam:
-        from dogvscat.learning.looking import GradCam
+        from dogvscat.learning.interpret.layer_maps import GradCam
 
         return GradCam(predictor)
-    from dogvscat.bundle.heat_map import heat_maps
+    from dogvscat.bundle.predict.heat_map import heat_maps
 
     return lambda pixels: heat_maps(predictor, pixels, by_hiding=method is Method.hiding)
 
 
 def _layer_writer(predictor: Predictor) -> Callable[[str, Path], None]:
-    from dogvscat.learning.looking import bundled_network, write_layers
+    from dogvscat.learning.interpret.layer_maps import bundled_network, write_layers
     from dogvscat.photos.decoder import decode_photo
 
     network = bundled_network(predictor.bundle)
@@ -122,7 +122,7 @@ def _prepare_keras() -> None:
     from dogvscat.cli.extras import need_train_extra
 
     need_train_extra()
-    from dogvscat.learning.backend import prepare_backend
+    from dogvscat.learning.engine import prepare_backend
 
     prepare_backend(0)
 
@@ -143,7 +143,7 @@ class _Names:
 
 
 def _show_error(error, as_json: bool) -> None:  # type: ignore[no-untyped-def]
-    from dogvscat.bundle.predictor import Failure
+    from dogvscat.bundle.predict.predictor import Failure
 
     failure = Failure(error.path, error.code, error.reason, error.hint)
     if as_json:

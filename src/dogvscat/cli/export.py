@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dogvscat.cli.speaking import say, show, show_json
+from dogvscat.cli.output import say, show, show_json
 
 if TYPE_CHECKING:
-    from dogvscat.bundle.formats import Conversion
+    from dogvscat.bundle.export.formats import Conversion
 
 
 def command(
@@ -27,10 +27,10 @@ def command(
 
     It is written only if it answers as the network does: within 0.001 in probability.
     """
-    from dogvscat.bundle.export_folder import refuse_out, write_export
+    from dogvscat.bundle.export.folder import refuse_out, write_export
+    from dogvscat.bundle.export.formats import known_format
+    from dogvscat.bundle.export.parity import parity_pictures
     from dogvscat.bundle.folder import load_bundle
-    from dogvscat.bundle.formats import known_format
-    from dogvscat.bundle.parity import parity_pictures
     from dogvscat.cli.extras import need_export_extra
 
     need_export_extra(*known_format(format_name).needs)
@@ -52,23 +52,23 @@ def command(
 
 
 def _converter(format_name: str) -> "Callable[[Any, Any], Conversion]":
-    from dogvscat.bundle import formats
+    from dogvscat.bundle.export import formats
 
     if format_name == "onnx":
         return formats.convert_to_onnx
     if format_name == "openvino":
         return formats.convert_to_openvino
     if format_name == "browser":
-        from dogvscat.bundle.in_browser import convert_for_browser
-        from dogvscat.bundle.onnxruntime_web import kept_archive
+        from dogvscat.bundle.export.browser import convert_for_browser
+        from dogvscat.bundle.export.onnxruntime_web import kept_archive
 
         if not kept_archive().is_file():
             say("ONNX Runtime Web (30 MB) is fetched through npm, this once.")
         return convert_for_browser
-    from dogvscat.learning.backend import prepare_backend
+    from dogvscat.learning.engine import prepare_backend
 
     prepare_backend(0)
-    from dogvscat.learning import formats as keras_formats
+    from dogvscat.learning.keras_export import formats as keras_formats
 
     return {
         "keras": keras_formats.convert_to_keras,

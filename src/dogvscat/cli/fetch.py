@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.speaking import say, show
+from dogvscat.cli.output import say, show
 
 
 def command(

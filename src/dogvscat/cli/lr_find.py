@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.speaking import say, show, show_json
+from dogvscat.cli.output import say, show, show_json
 
 
 def command(
@@ -22,12 +22,12 @@ def command(
     from dogvscat.cli.extras import need_train_extra
 
     need_train_extra()
-    from dogvscat import writing
+    from dogvscat import atomic
     from dogvscat.exploring.lr_range import range_test, write_range_test
     from dogvscat.settings import resolve_config
 
     if out is not None:
-        writing.refuse_unwritable(out)
+        atomic.refuse_unwritable(out)
     resolved = resolve_config(recipe, config, settings or [])
     test = range_test(photos, resolved, steps)
     now = resolved.training.learning_rate

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from dogvscat import __version__
+from dogvscat._version import __version__
 from dogvscat.cli import (
     audit,
     cache,
@@ -20,17 +20,17 @@ from dogvscat.cli import (
     export,
     fetch,
     lr_find,
+    output,
     predict,
     runs,
     sample,
     serve,
-    speaking,
     study,
     train,
     tune,
 )
 from dogvscat.errors import DogvscatError, Interrupted
-from dogvscat.printable import printable
+from dogvscat.text import printable
 
 FIRST_SCREEN = """\
 dogvscat tells dogs from cats in photographs, learning from scratch.
@@ -66,10 +66,10 @@ def first(
     With two folders of photos, begin with `dogvscat train PHOTOS`; with none, with `dogvscat predict PHOTO`.
     """
     if version:
-        speaking.show(f"dogvscat {__version__}")
+        output.show(f"dogvscat {__version__}")
     elif context.invoked_subcommand is None:
         for line in FIRST_SCREEN.splitlines():
-            speaking.show(line)
+            output.show(line)
 
 
 for module in [
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         result = app(args=arguments, standalone_mode=False)
-        speaking.flush()
+        output.flush()
     except DogvscatError as error:
         _report(error.message, error.hint)
         return error.exit_code
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     code = result if isinstance(result, int) else 0
     if code == Interrupted.exit_code:  # nothing went wrong: somebody pressed Ctrl-C
-        speaking.say("stopped")
+        output.say("stopped")
     return code
 
 

@@ -43,7 +43,7 @@ class PhotoArguments:
         from dogvscat.photos.decoder import PHOTO_SUFFIXES
 
         if self.objects:
-            from dogvscat.photos.objects import find_objects, is_url
+            from dogvscat.photos.object_store import find_objects, is_url
 
             if is_url(path):
                 found = find_objects(path)

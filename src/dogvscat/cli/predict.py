@@ -12,14 +12,14 @@ import typer
 
 from dogvscat import progress
 from dogvscat.cli.options import Cluster
+from dogvscat.cli.output import flush, say, show, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
-from dogvscat.cli.speaking import flush, say, show, show_json
 from dogvscat.errors import DataError, UsageError
 from dogvscat.labels import NEITHER
-from dogvscat.printable import counted
+from dogvscat.text import counted
 
 if TYPE_CHECKING:
-    from dogvscat.bundle.predictor import Failure, Prediction, Predictor
+    from dogvscat.bundle.predict.predictor import Failure, Prediction, Predictor
 
     Answering = Callable[[Iterable[str]], Iterable[Prediction | Failure]]
     """From paths to answers in order."""
@@ -38,7 +38,7 @@ def command(
 
     A bad file never stops the rest; the exit code is 3 if any failed.
     """
-    from dogvscat.bundle.predictor import Predictor
+    from dogvscat.bundle.predict.predictor import Predictor
 
     if out is not None:
         _check_out(out, as_json)
@@ -61,7 +61,7 @@ def _answering(predictor: Predictor, cluster: str | None) -> Iterator[Answering]
     from dogvscat.cli.extras import need_cluster_extra
 
     need_cluster_extra()
-    from dogvscat.bundle.cluster_prediction import answers_of_cluster
+    from dogvscat.bundle.predict.cluster import answers_of_cluster
     from dogvscat.cluster import joined
 
     with joined(cluster):
@@ -70,7 +70,7 @@ def _answering(predictor: Predictor, cluster: str | None) -> Iterator[Answering]
 
 def _show_answers(answering: Answering, arguments: PhotoArguments, as_json: bool) -> Counter[str]:
     """Answers on stdout; returns how often each label was given, failures as `error`."""
-    from dogvscat.bundle.predictor import Failure
+    from dogvscat.bundle.predict.predictor import Failure
 
     labels: Counter[str] = Counter()
     total = arguments.count() if progress.on_terminal() else None
@@ -86,7 +86,7 @@ def _show_answers(answering: Answering, arguments: PhotoArguments, as_json: bool
 
 def _write_answers(predictor: Predictor, answering: Answering, arguments: PhotoArguments, out: Path) -> Counter[str]:
     """Answers in a file; likewise, with those of earlier runs."""
-    from dogvscat.bundle.results import ResultsFile
+    from dogvscat.bundle.predict.results import ResultsFile
 
     with ResultsFile(out, predictor.card.class_names, predictor.bundle.digest) as results:
         left = results.go_on(arguments.paths())
@@ -114,7 +114,7 @@ def _check_out(out: Path, as_json: bool) -> None:
 
 def show_answer(answer: Prediction | Failure, more: str = "") -> None:
     """One answer for people: on stdout, or what went wrong on stderr."""
-    from dogvscat.bundle.predictor import Failure
+    from dogvscat.bundle.predict.predictor import Failure
 
     if isinstance(answer, Failure):
         say(f"error: {answer.path}: {answer.message}" + (f" ({answer.hint})" if answer.hint else ""))

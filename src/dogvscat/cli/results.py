@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dogvscat.cli.speaking import show
+from dogvscat.cli.output import show
 from dogvscat.labels import NEITHER
 
 

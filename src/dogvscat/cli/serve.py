@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.extras import need_serve_extra
-from dogvscat.cli.speaking import flush, say, show
+from dogvscat.cli.output import flush, say, show
 
 
 def command(

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dogvscat.cli.durations import seconds_of
+from dogvscat.cli.builtin import needed, show_file
 from dogvscat.cli.options import Cluster
-from dogvscat.cli.shipped import needed, show_file
-from dogvscat.cli.speaking import say, show, show_json
+from dogvscat.cli.output import say, show, show_json
+from dogvscat.durations import seconds_of
 
 if TYPE_CHECKING:
-    from dogvscat.exploring.study_cells import Study
+    from dogvscat.exploring.study.cells import Study
 
 
 def command(
@@ -44,13 +44,13 @@ def command(
     need_train_extra()
     if cluster is not None:
         need_cluster_extra()
-    from dogvscat import writing
+    from dogvscat import atomic
     from dogvscat.errors import ConfigError, DogvscatError, UsageError
-    from dogvscat.exploring.executor import open_executor
-    from dogvscat.exploring.study import run_study, without_too_large
-    from dogvscat.exploring.study_cells import read_study
-    from dogvscat.exploring.study_page import write_study
-    from dogvscat.exploring.study_plan import load_plan, plan_cells, say_untried, shipped_study
+    from dogvscat.exploring.execution import open_executor
+    from dogvscat.exploring.study.cells import read_study
+    from dogvscat.exploring.study.page import write_study
+    from dogvscat.exploring.study.plan import load_plan, plan_cells, say_untried, shipped_study
+    from dogvscat.exploring.study.run import run_study, without_too_large
 
     if show_plan:
         show_file(shipped_study(recipe))
@@ -65,7 +65,7 @@ def command(
     except ConfigError as error:
         where = f"{config}: " if config else ""  # what ships is sound: then a --set was wrong
         raise ConfigError(where + error.message, hint=error.hint) from None
-    writing.refuse_unwritable(out)
+    atomic.refuse_unwritable(out)
     say_untried(plan, planned, say)
     planned = without_too_large(planned, photos, say)
     with open_executor(cluster, say) as executor:
@@ -85,9 +85,9 @@ def command(
 def _show_study(out: Path, study: "Study", as_json: bool) -> None:
     from dataclasses import asdict
 
-    from dogvscat.exploring.cell import note_of
-    from dogvscat.exploring.study_cells import CELLS_FOLDER
-    from dogvscat.exploring.study_page import in_sentences
+    from dogvscat.exploring.study.cells import CELLS_FOLDER
+    from dogvscat.exploring.study.page import in_sentences
+    from dogvscat.exploring.training_job import note_of
 
     effects = study.effects()
     note = note_of(out / CELLS_FOLDER / study.finished[0].cell.name) if study.finished else None

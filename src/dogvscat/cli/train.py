@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.extras import need_train_extra
+from dogvscat.cli.output import say, show, show_json
 from dogvscat.cli.results import show_figures
-from dogvscat.cli.speaking import say, show, show_json
 from dogvscat.errors import UsageError
 
 _EPILOG_RUN = "Look at {run}/report.html, then try: dogvscat predict PHOTO --model {run}"
@@ -80,8 +80,8 @@ def _trained(
     relabel: Path | None,
     neither: Path | None,
 ) -> Path:
-    from dogvscat.idle_settings import why_idle
-    from dogvscat.photos.finding import find_photos
+    from dogvscat.inactive_settings import why_idle
+    from dogvscat.photos.default_photos import find_photos
     from dogvscat.settings import resolve_config
 
     resolved = resolve_config(recipe, config, overrides)
@@ -89,7 +89,7 @@ def _trained(
         if why := why_idle(resolved, setting.partition("=")[0].strip()):
             say(why)
     need_train_extra()
-    from dogvscat.learning.starting import refuse_existing
+    from dogvscat.learning.run.create import refuse_existing
     from dogvscat.learning.train import train
 
     refuse_existing(out)

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.durations import seconds_of
+from dogvscat.cli.builtin import needed, show_file
 from dogvscat.cli.options import Cluster
-from dogvscat.cli.shipped import needed, show_file
-from dogvscat.cli.speaking import say, show, show_json
+from dogvscat.cli.output import say, show, show_json
+from dogvscat.durations import seconds_of
 from dogvscat.errors import UsageError
 
 
@@ -47,12 +47,12 @@ def command(
     need_explore_extra()
     if cluster is not None:
         need_cluster_extra()
-    from dogvscat import writing
-    from dogvscat.exploring.executor import open_executor
-    from dogvscat.exploring.search import SAMPLERS, Search, best_config, best_figure, best_settings
-    from dogvscat.exploring.space import load_space, shipped_space
-    from dogvscat.exploring.tuning import Limits, tune
-    from dogvscat.exploring.tuning_results import CONFIRM_FILE, write_results
+    from dogvscat import atomic
+    from dogvscat.exploring.execution import open_executor
+    from dogvscat.exploring.search.results import CONFIRM_FILE, write_results
+    from dogvscat.exploring.search.run import Limits, tune
+    from dogvscat.exploring.search.search import SAMPLERS, Search, best_config, best_figure, best_settings
+    from dogvscat.exploring.search.space import load_space, shipped_space
     from dogvscat.judging.intervals import as_percent
     from dogvscat.settings import nearest
 
@@ -66,7 +66,7 @@ def command(
         hint = nearest(sampler, SAMPLERS).strip() or None
         raise UsageError(f"there is no sampler {sampler!r}, expected {' or '.join(SAMPLERS)}", hint=hint)
     limits = Limits(trials, None if timeout is None else seconds_of(timeout, "--timeout"))
-    writing.refuse_unwritable(out)
+    atomic.refuse_unwritable(out)
     search = Search(load_space(config, recipe, settings or []), sampler, pruning, seed, storage)
     search.space.config({}, seed)  # an impossible base is told of before anything is written
     with open_executor(cluster, say) as executor:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
-from dogvscat import progress, writing
+from dogvscat import atomic, progress
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
-from dogvscat.exploring.cell import open_material
+from dogvscat.exploring.training_job import open_material
 from dogvscat.judging.figure_style import MUTED, VALIDATION, WRONG, add_title, drawing
-from dogvscat.learning.backend import prepare_backend
+from dogvscat.learning.engine import prepare_backend
 from dogvscat.settings import changed
 
 LOWEST, HIGHEST = 1e-6, 1.0
@@ -70,10 +70,10 @@ def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
     material = open_material(photos, config)
     prepare_backend(config.training.threads)
 
-    from dogvscat.learning.batches import TrainingFeed
-    from dogvscat.learning.loop import seed_layers
-    from dogvscat.learning.networks import build_network
-    from dogvscat.learning.optimizers import compile_network
+    from dogvscat.learning.data.batches import TrainingFeed
+    from dogvscat.learning.loop.training import seed_layers
+    from dogvscat.learning.model.networks import build_network
+    from dogvscat.learning.model.optimizers import compile_network
     from dogvscat.learning.precision import settled
 
     settings = settled(config.training)
@@ -121,7 +121,7 @@ def write_range_test(folder: Path, test: RangeTest, recipe_rate: float) -> None:
         WriteError: if they cannot be written.
     """
     rows = zip(test.rates.tolist(), test.losses.tolist(), test.smoothed.tolist(), strict=True)
-    writing.write_csv(folder / "learning_rates.csv", ("learning_rate", "loss", "smoothed_loss"), rows)
+    atomic.write_csv(folder / "learning_rates.csv", ("learning_rate", "loss", "smoothed_loss"), rows)
     with drawing(folder / "learning_rates.png", 7.2, 4.4, test.note) as figure:
         axes = figure.subplots()
         axes.plot(test.rates, test.losses, color=MUTED, linewidth=0.8, alpha=0.5, label="each step")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dogvscat.errors import DataError, DogvscatError, UsageError
-from dogvscat.exploring.cell import CellResult, num_validation, read_result
-from dogvscat.learning.run import Run
+from dogvscat.exploring.training_job import CellResult, num_validation, read_result
+from dogvscat.learning.run.folder import Run
 from dogvscat.settings import nearest
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.history import History
 from dogvscat.judging.intervals import Figure, as_percent
-from dogvscat.printable import counted
+from dogvscat.text import counted
 
 OVER_FITTING_GAP = 0.03
 """Training accuracy this far above validation counts as over-fitting, where the intervals do not touch either. Below

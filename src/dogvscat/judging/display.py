@@ -1,6 +1,6 @@
 """How names and numbers are worded in figures and reports."""
 
-from dogvscat.printable import counted, printable
+from dogvscat.text import counted, printable
 
 
 def shortened(text: str, limit: int) -> str:

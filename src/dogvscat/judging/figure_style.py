@@ -13,9 +13,9 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from dogvscat.atomic import write_bytes
 from dogvscat.judging.display import shortened
-from dogvscat.printable import printable
-from dogvscat.writing import write_bytes
+from dogvscat.text import printable
 
 INK = "#22303c"
 MUTED = "#66727d"

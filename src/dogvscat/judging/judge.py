@@ -16,7 +16,7 @@ from dogvscat.judging.history import History
 from dogvscat.judging.image_grid import image_grid
 from dogvscat.judging.intervals import Figure
 from dogvscat.judging.metrics import measure, measure_unsure
-from dogvscat.printable import printable
+from dogvscat.text import printable
 
 WALL_COLUMNS = 6
 WALL_ROWS = 4

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dogvscat.atomic import write_csv
 from dogvscat.errors import ModelError
 from dogvscat.judging.answers import Answers
 from dogvscat.labels import ClassNames
-from dogvscat.writing import write_csv
 
 _PROBABILITY = "probability_"
 

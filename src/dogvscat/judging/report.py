@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from dogvscat.atomic import write_bytes
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import CONFIDENT_CONTRADICTION, CURVES_NOTE, Finding, Suspect
 from dogvscat.judging.display import num_pictures, split_words
@@ -16,8 +17,7 @@ from dogvscat.judging.history import History
 from dogvscat.judging.intervals import RESAMPLES, Figure, as_decimal, as_percent
 from dogvscat.judging.judge import SplitResult
 from dogvscat.labels import ClassNames
-from dogvscat.printable import printable
-from dogvscat.writing import write_bytes
+from dogvscat.text import printable
 
 Rows = Sequence[tuple[str, str]]
 

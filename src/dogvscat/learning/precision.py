@@ -6,7 +6,7 @@ from functools import lru_cache
 from keras import ops
 
 from dogvscat.config import TrainingConfig
-from dogvscat.quiet import quiet_stderr
+from dogvscat.stderr import quiet_stderr
 
 _ROUNDS = 9
 _WORTH = 0.8

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat import home, writing
+from dogvscat import atomic, caches
 from dogvscat.config import Config
 from dogvscat.errors import DataError, Interrupted, UsageError
 from dogvscat.judging.image_grid import image_grid
-from dogvscat.learning.augmentation import augment, cutmix
-from dogvscat.learning.backend import prepare_backend
-from dogvscat.learning.batches import TrainingFeed
-from dogvscat.learning.checkpoint import load_checkpoint
-from dogvscat.learning.material import DRAWN_NOTE, Material
-from dogvscat.learning.run import Run
-from dogvscat.learning.starting import Origins, refuse_existing, start_run
+from dogvscat.learning.data.augmentation import augment, cutmix
+from dogvscat.learning.data.batches import TrainingFeed
+from dogvscat.learning.data.dataset import DRAWN_NOTE, Material
+from dogvscat.learning.engine import prepare_backend
+from dogvscat.learning.loop.checkpoint import load_checkpoint
+from dogvscat.learning.run.create import Origins, refuse_existing, start_run
+from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest, make_manifest, make_neither_manifest
 from dogvscat.photos.pixels import PixelCache, cached_pixels, mapped_pixels
 from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
 from dogvscat.photos.sources import PhotoSource, open_neither, open_photos
-from dogvscat.printable import counted
 from dogvscat.settings import changed
+from dogvscat.text import counted
 
 Say = Callable[[str], None]
 
@@ -64,8 +64,8 @@ def train(
     """
     refuse_existing(out)
     config = _with_neither(config, neither)
-    if not os.path.exists(home.area("pixels")):  # noqa: PTH110 - else all that is needed may be there; never raises
-        writing.refuse_unwritable(home.area("pixels"))
+    if not os.path.exists(caches.area("pixels")):  # noqa: PTH110 - else all that is needed may be there; never raises
+        atomic.refuse_unwritable(caches.area("pixels"))
     source = open_photos(photos)
     relabelling = read_relabelling(relabel_file, source.class_names) if relabel_file else None
     manifest = make_manifest(source, config.data)
@@ -98,7 +98,7 @@ def resume(folder: Path, settings: Sequence[str], say: Say) -> Run:
     """
     run = Run(folder)
     config = _extended(run.load_config(), settings)
-    writing.refuse_unwritable(folder)
+    atomic.refuse_unwritable(folder)
     environment = run.load_environment()
     manifest = run.load_manifest()
     if run.checkpoint_file.exists():
@@ -117,8 +117,8 @@ def resume(folder: Path, settings: Sequence[str], say: Say) -> Run:
 
 def _fit_and_finish(run: Run, config: Config, material: Material, say: Say) -> None:
     # Keras is imported here and in what follows, after the backend was prepared and the photos proved usable.
-    from dogvscat.learning.finish import finish
-    from dogvscat.learning.fitting import prepare_training
+    from dogvscat.learning.finalize.finalize import finish
+    from dogvscat.learning.loop.setup import prepare_training
 
     training = prepare_training(run, config, material, say)
     if training.state.finished(config.training):

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
-from dogvscat import writing
+from dogvscat import atomic
 from dogvscat.errors import ImageError
 from dogvscat.labels import ClassNames
 from dogvscat.photos.decoder import decode
@@ -18,7 +18,7 @@ from dogvscat.photos.duplicates import group_names, near_duplicates
 from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue, find_issues
 from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import PhotoSource
-from dogvscat.printable import printable
+from dogvscat.text import printable
 
 KIND_MEANS = {
     "unreadable": "Cannot be decoded: damaged, of an unknown format, or far too large. Left out of training.",
@@ -95,9 +95,9 @@ def write_audit(folder: Path, audit: Audit, source: PhotoSource) -> None:
         num_found=len({issue.path for issue in audit.issues}),
         sections=_sections(audit, source),
     )
-    writing.write_text(folder / "audit.html", page)  # the larger first: where it fits, the table does
+    atomic.write_text(folder / "audit.html", page)  # the larger first: where it fits, the table does
     header = ("path", "kind", "group", "detail")
-    writing.write_csv(folder / "issues.csv", header, (astuple(issue) for issue in audit.issues))
+    atomic.write_csv(folder / "issues.csv", header, (astuple(issue) for issue in audit.issues))
 
 
 @dataclass(frozen=True)

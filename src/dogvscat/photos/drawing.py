@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
+from dogvscat.atomic import write_text, writing
 from dogvscat.errors import WriteError
 from dogvscat.photos.animals import POSES, Brush, Colour, Kind, draw_animal
 from dogvscat.photos.sources import DRAWN_NOTE
 from dogvscat.progress import track
-from dogvscat.writing import write_text, writing
 
 KINDS: tuple[Kind, Kind] = ("cat", "dog")
 _FURS: list[Colour] = [

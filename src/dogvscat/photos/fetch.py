@@ -16,10 +16,11 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from dogvscat import __version__, home
+from dogvscat import caches
+from dogvscat._version import __version__
+from dogvscat.atomic import flush_folder, write_json, writing
 from dogvscat.errors import FetchError
 from dogvscat.progress import track
-from dogvscat.writing import flush_folder, write_json, writing
 
 OFFICIAL_URL = (
     "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip"
@@ -81,7 +82,7 @@ def fetch_archive(
         FetchError: if there is no network, no such file, or another file; what came so far is kept and used next time.
         WriteError: if it cannot be stored, for example because the disk is full.
     """
-    folder = folder or home.area("archives")
+    folder = folder or caches.area("archives")
     archive = folder / _file_name(url, sha256)
     if archive.is_file():
         return archive
@@ -99,7 +100,7 @@ def fetch_archive(
 
 def fetched_archive() -> Path | None:
     """The archive that was fetched last, or None."""
-    archives = [path for path in home.area("archives").glob("*.zip") if path.is_file()]
+    archives = [path for path in caches.area("archives").glob("*.zip") if path.is_file()]
     return max(archives, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 

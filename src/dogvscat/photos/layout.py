@@ -14,7 +14,7 @@ from typing import NamedTuple
 from dogvscat.errors import LayoutError
 from dogvscat.labels import NEITHER_NAMES, ClassNames, class_name, is_cat_or_dog, sorted_class_names
 from dogvscat.photos.decoder import PHOTO_SUFFIXES
-from dogvscat.printable import counted
+from dogvscat.text import counted
 
 EXPECTED = "Expected two folders, one a class, such as cat/ and dog/; or files named cat.0.jpg, dog.0.jpg and so on."
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat import writing
+from dogvscat import atomic
 from dogvscat.config import DataConfig
 from dogvscat.errors import DataError, ModelError
 from dogvscat.labels import NEITHER, NEITHER_NAMES, ClassNames, sorted_class_names
@@ -19,7 +19,7 @@ from dogvscat.photos.issues import Issue, find_issues
 from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.photos.splits import LEFT_OUT, TEST, TRAIN, assign_splits, honour_declared, learning_subset, tested_groups
-from dogvscat.printable import counted
+from dogvscat.text import counted
 
 LARGEST_UNREADABLE_SHARE = 0.5
 """Above this share of undecodable files, something is wrong with the whole folder and not with some photos."""
@@ -145,7 +145,7 @@ def _manifest(
 def save_manifest(path: Path, manifest: Manifest) -> None:
     """Write the manifest as CSV."""
     columns = [field.name for field in fields(ManifestRow)]
-    writing.write_csv(path, columns, map(attrgetter(*columns), manifest.rows))  # astuple takes three times as long
+    atomic.write_csv(path, columns, map(attrgetter(*columns), manifest.rows))  # astuple takes three times as long
 
 
 def load_manifest(path: Path, drawn: bool = False) -> Manifest:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat import home, progress, writing
+from dogvscat import atomic, caches, progress
 from dogvscat.errors import DataError
 from dogvscat.photos.decoder import DECODER_VERSION, decode
 from dogvscat.photos.manifest import Manifest, ManifestRow
@@ -69,11 +69,11 @@ def mapped_pixels(manifest: Manifest, image_size: int) -> PixelCache | None:
 
 def cache_file(manifest: Manifest, image_size: int) -> Path:
     """Where the cache of a manifest lies; splits and settings do not matter."""
-    return home.area("pixels") / f"{manifest.digest[:32]}-{image_size}px-{DECODER_VERSION}.npy"
+    return caches.area("pixels") / f"{manifest.digest[:32]}-{image_size}px-{DECODER_VERSION}.npy"
 
 
 def _decode_all(source: PhotoSource, photos: Sequence[tuple[str, str]], file: Path, image_size: int) -> None:
-    with writing.atomic_file(file) as target:  # plain writes: a full disk under a memory map would kill the process
+    with atomic.atomic_file(file) as target:  # plain writes: a full disk under a memory map would kill the process
         target.write(_npy_header((len(photos), image_size, image_size, 3)))
         decoded = _decoded(source, photos, image_size)
         for pixels in progress.track(decoded, "Decoding pictures", len(photos)):

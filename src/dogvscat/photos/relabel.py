@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
-from dogvscat import writing
+from dogvscat import atomic
 from dogvscat.errors import DataError
 from dogvscat.labels import ClassNames
 from dogvscat.photos.manifest import RELABELLED, Manifest, ManifestRow
@@ -73,7 +73,7 @@ def write_corrections(path: Path, corrections: Iterable[Correction]) -> None:
     Raises:
         WriteError: if it cannot be written.
     """
-    writing.write_csv(path, _HEADER, map(astuple, corrections))
+    atomic.write_csv(path, _HEADER, map(astuple, corrections))
 
 
 def read_relabelling(path: Path, class_names: ClassNames) -> Relabelling:

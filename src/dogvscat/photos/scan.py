@@ -13,7 +13,7 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from dogvscat import home, progress, writing
+from dogvscat import atomic, caches, progress
 from dogvscat.errors import ImageError, WriteError
 from dogvscat.photos.decoder import DECODER_VERSION, examine
 from dogvscat.photos.sources import Photo, PhotoSource
@@ -59,7 +59,7 @@ def scan(source: PhotoSource) -> list[ScannedPhoto]:
     Returns:
         One entry a photo, in the source's order; photos that cannot be decoded carry the reason.
     """
-    remembered = home.area("scans") / f"{source.fingerprint()[:32]}-{DECODER_VERSION}-{SCAN_VERSION}.csv"
+    remembered = caches.area("scans") / f"{source.fingerprint()[:32]}-{DECODER_VERSION}-{SCAN_VERSION}.csv"
     if (scanned := _load(remembered, source.photos)) is not None:
         return scanned
     pool = ThreadPoolExecutor(os.cpu_count())
@@ -122,7 +122,7 @@ def _look(source: PhotoSource, photo: Photo) -> ScannedPhoto:
 
 def _save(path: Path, scanned: Iterable[ScannedPhoto]) -> None:
     names = [field.name for field in fields(ScannedPhoto)]
-    writing.write_csv(path, names, (list(asdict(photo).values()) for photo in scanned))
+    atomic.write_csv(path, names, (list(asdict(photo).values()) for photo in scanned))
 
 
 def _load(path: Path, photos: Sequence[Photo]) -> list[ScannedPhoto] | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dogvscat.service.limits import Limits
-from dogvscat.service.problems import RequestError
+from dogvscat.service.problem_details import RequestError
 
 
 class Admission:

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import FORMATS, MAX_PIXELS
-from dogvscat.service.answering import Answer, Answering, data_url
-from dogvscat.service.problems import problem_response
+from dogvscat.service.inference import Answer, Answering, data_url
+from dogvscat.service.problem_details import problem_response
 from dogvscat.service.uploads import Upload, form_boundary, form_pictures, read_body
 
 

@@ -7,18 +7,18 @@ from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from dogvscat import __version__
+from dogvscat._version import __version__
 from dogvscat.bundle.folder import RUN_BUNDLE
-from dogvscat.bundle.predictor import Predictor
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.service.access_log import LogWriter
 from dogvscat.service.admission import Admission
-from dogvscat.service.answering import Answering
 from dogvscat.service.api import api_routes, model_document
-from dogvscat.service.edge import Edge
+from dogvscat.service.inference import Answering
 from dogvscat.service.inference_protocol import protocol_routes
 from dogvscat.service.metrics import CONTENT_TYPE, Metrics
-from dogvscat.service.pages import page_routes
-from dogvscat.service.problems import install_boundary
+from dogvscat.service.middleware import Edge
+from dogvscat.service.problem_details import install_boundary
+from dogvscat.service.static import page_routes
 
 
 def create_app(predictor: Predictor, admission: Admission, metrics: Metrics, log: LogWriter) -> ASGIApp:

@@ -11,10 +11,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
-from dogvscat import __version__
-from dogvscat.bundle.predictor import Prediction
-from dogvscat.service.answering import Answering
-from dogvscat.service.problems import RequestError
+from dogvscat._version import __version__
+from dogvscat.bundle.predict.predictor import Prediction
+from dogvscat.service.inference import Answering
+from dogvscat.service.problem_details import RequestError
 from dogvscat.service.uploads import read_body
 
 INPUT = "pixels"

@@ -10,7 +10,7 @@ from types import FrameType
 
 import uvicorn
 
-from dogvscat.bundle.predictor import Predictor
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import Interrupted, UsageError
 from dogvscat.service import access_log
 from dogvscat.service.access_log import LogWriter

@@ -6,7 +6,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from dogvscat.service.problems import RequestError
+from dogvscat.service.problem_details import RequestError
 
 _FORM = b"multipart/form-data"
 _FORM_HINT = "Send each picture as a file of the form: curl -F files=@photo.jpg"

@@ -1,0 +1,66 @@
+"""A photo, the same photo with a heat-map over it, and the answer in words and bars: one picture, drawn with Pillow."""
+
+import io
+from functools import cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from dogvscat.bundle.predict.heat_map import painted
+from dogvscat.bundle.predict.predictor import Prediction
+from dogvscat.labels import NEITHER, UNSURE
+
+LONGEST_SIDE = 720
+"""Of the photo in the picture, in pixels."""
+
+_INK, _MUTED, _TRACK, _BAR = (34, 48, 60), (102, 114, 125), (227, 231, 234), (0, 114, 178)
+_MARGIN = 16
+_ROW = 26
+_LEAST_WIDTH = 480
+_QUALITY = 90
+
+
+def draw_explanation(photo: np.ndarray, heat: np.ndarray, answer: Prediction, towards: str) -> bytes:
+    """A JPEG of both pictures with the answer below.
+
+    Args:
+        photo: uint8 (height, width, 3), RGB.
+        heat: float64 (h, w) in 0..1, of any size.
+        answer: For the photo.
+        towards: The class that the heat-map speaks for.
+    """
+    height, width = photo.shape[:2]
+    rows = [*answer.probabilities.items(), *([] if answer.neither is None else [(NEITHER, answer.neither)])]
+    total_width = max(2 * width + 3 * _MARGIN, _LEAST_WIDTH)
+    total_height = height + 3 * _MARGIN + 32 + _ROW * len(rows) + 20
+    sheet = Image.new("RGB", (total_width, total_height), "white")
+    sheet.paste(Image.fromarray(photo), (_MARGIN, _MARGIN))
+    sheet.paste(Image.fromarray(painted(photo, heat)), (2 * _MARGIN + width, _MARGIN))
+    draw = ImageDraw.Draw(sheet)
+    top = height + 2 * _MARGIN
+    draw.text(
+        (_MARGIN, top), f"{UNSURE}, rather {towards}" if answer.label == UNSURE else answer.label, _INK, _font(20)
+    )
+    top += 32
+    for name, probability in rows:
+        _draw_bar(draw, top, total_width, name, probability)
+        top += _ROW
+    meaning = f"yellow speaks most for {towards}, grey does not" if heat.any() else f"no place speaks for {towards}"
+    draw.text((_MARGIN, top + 2), meaning, _MUTED, _font(13))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "JPEG", quality=_QUALITY)
+    return buffer.getvalue()
+
+
+def _draw_bar(draw: ImageDraw.ImageDraw, top: int, total_width: int, name: str, probability: float) -> None:
+    left, right = _MARGIN + 110, total_width - _MARGIN - 70
+    draw.text((_MARGIN, top), name, _INK, _font(15))
+    draw.rounded_rectangle((left, top + 4, right, top + 15), 4, _TRACK)
+    if (end := left + round((right - left) * probability)) > left + 8:
+        draw.rounded_rectangle((left, top + 4, end, top + 15), 4, _MUTED if name == NEITHER else _BAR)
+    draw.text((total_width - _MARGIN, top), f"{probability:.1%}", _INK, _font(15), anchor="ra")
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)  # ships with Pillow, so that pictures are equal on every machine

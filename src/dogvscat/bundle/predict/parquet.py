@@ -1,0 +1,59 @@
+"""A table of results as Parquet. The one file that knows pyarrow."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow
+from pyarrow import parquet
+
+from dogvscat.atomic import atomic_file
+from dogvscat.bundle.predict.result_rows import Row, flat, result_columns
+from dogvscat.labels import NEITHER, ClassNames
+
+_ROWS_AT_ONCE = 50_000
+
+
+def write_parquet(path: Path, rows: Iterable[Row], class_names: ClassNames) -> None:
+    """Write rows as a table, atomically and in bounded memory.
+
+    Raises:
+        WriteError: if the disk is full.
+    """
+    rows, schema = iter(rows), _schema(class_names)
+    with atomic_file(path) as file, parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        while part := list(itertools.islice(rows, _ROWS_AT_ONCE)):
+            cells = [flat(row.document, class_names) for row in part]
+            writer.write_table(pyarrow.Table.from_pylist(cells, schema=schema))
+
+
+def read_parquet(path: Path, class_names: ClassNames) -> Iterator[Row] | None:
+    """The rows of a table, or None if this is no table of results about these classes."""
+    try:
+        table = parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError):
+        return None
+    if not table.schema_arrow.equals(_schema(class_names)):
+        return None
+    return (_row(cells, class_names) for part in table.iter_batches(_ROWS_AT_ONCE) for cells in part.to_pylist())
+
+
+def _row(cells: dict[str, object], class_names: ClassNames) -> Row:
+    path, label, model = str(cells["path"]), str(cells["label"]), str(cells["model"])
+    if cells["error"] is not None:
+        error = {"code": cells["error"], "message": cells["message"]}
+        return Row(path, "error", model, {"path": path, "error": error, "model": model})
+    probabilities = {name: cells[f"probability_{name}"] for name in class_names}
+    neither = {} if cells[NEITHER] is None else {NEITHER: cells[NEITHER]}
+    document = {"path": path, "label": label, "probabilities": probabilities, **neither, "model": model}
+    return Row(path, label, model, document)
+
+
+def _schema(class_names: ClassNames) -> pyarrow.Schema:
+    numbers = {*(f"probability_{name}" for name in class_names), NEITHER}
+    return pyarrow.schema(
+        [
+            (column, pyarrow.float64() if column in numbers else pyarrow.string())
+            for column in result_columns(class_names)
+        ]
+    )

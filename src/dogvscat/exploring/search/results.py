@@ -1,0 +1,193 @@
+"""What `tune` writes: trials as a table and in pictures, the best settings as a recipe, and a study to test them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from dogvscat import atomic
+from dogvscat.exploring.search.search import Search, best_config, best_settings, first_look
+from dogvscat.judging.figure_style import MUTED, TRAIN, VALIDATION, WRONG, add_title, drawing, label_text
+from dogvscat.judging.figures import percent_ticks
+from dogvscat.settings import to_toml, toml_value
+from dogvscat.text import counted
+
+CONFIRM_FILE = "confirm.toml"
+_SEEDS = 5
+_LEAST_FOR_IMPORTANCE = 5
+_BEST_SHARE = 5
+"""One in so many trials is drawn as one of the best."""
+
+
+def write_results(folder: Path, study: optuna.Study, search: Search) -> None:
+    """Write trials.csv, and once a trial is finished best.toml, confirm.toml and the pictures: history.png,
+    importance.png and parallel.png.
+
+    Raises:
+        WriteError: if they cannot be written.
+    """
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    keys = sorted({key for trial in trials for key in trial.params})
+    columns = ("trial", "state", "validation_accuracy", "epochs", "seconds", *keys)
+    atomic.write_csv(folder / "trials.csv", columns, [_row(trial, keys) for trial in trials])
+    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    best = best_config(study, search)
+    if best is None:
+        return
+    atomic.write_text(folder / "best.toml", to_toml(best))
+    atomic.write_text(folder / CONFIRM_FILE, confirmation(study, search))
+    note = finished[0].user_attrs.get("note")
+    draw_history(folder / "history.png", trials, note)
+    draw_parallel(folder / "parallel.png", finished, keys, note)
+    compared, explained = finished, f"fANOVA over {len(finished)} finished trials"
+    if any(trial.state == TrialState.PRUNED for trial in trials):
+        compared = as_of_epoch(trials, first_look(search))
+        explained = f"fANOVA over {len(compared)} trials as they were after {counted(first_look(search), 'epoch')}"
+    if (importance := importances(compared)) is not None:
+        draw_importance(folder / "importance.png", importance, explained, note)
+
+
+def confirmation(study: optuna.Study, search: Search) -> str:
+    """A study, as TOML, of the best settings against those the search began from, with seeds that chose nothing."""
+    seeds = [search.seed + number for number in range(1, 1 + _SEEDS)]
+    lines = [
+        "# Is the best of a search better than what the search began from? With seeds that had no part in the choice:",
+        f"#     dogvscat study PHOTOS --config {CONFIRM_FILE} --out FOLDER",
+        f"recipe = {toml_value(search.space.recipe)}",
+        f"seeds = {seeds}",
+        "",
+        "[base]",
+        *(f"{toml_value(key)} = {toml_value(value)}" for key, value in search.space.base.items()),
+        "",
+        f'[variants."the best of the search, trial {study.best_trial.number}"]',
+        *(f"{toml_value(key)} = {toml_value(value)}" for key, value in best_settings(study, search).items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def as_of_epoch(trials: Sequence[FrozenTrial], epoch: int) -> list[FrozenTrial]:
+    """The trials that came so far, with the accuracy each had then: those that were cut short count like the others.
+    What mattered most is often common to all that were not."""
+    return [
+        optuna.trial.create_trial(
+            value=trial.intermediate_values[epoch], params=trial.params, distributions=trial.distributions
+        )
+        for trial in trials
+        if epoch in trial.intermediate_values
+    ]
+
+
+def importances(trials: Sequence[FrozenTrial]) -> dict[str, float] | None:
+    """How much of the variance each setting explains, most first; None for too few or all equal trials.
+
+    Source: Hutter et al., An efficient approach for assessing hyperparameter importance, ICML 2014 (fANOVA, Optuna's).
+    """
+    if len(trials) < _LEAST_FOR_IMPORTANCE or len({trial.value for trial in trials}) < 2:
+        return None
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(trials)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+
+
+def draw_history(path: Path, trials: Sequence[FrozenTrial], note: str | None) -> None:
+    """Every trial's accuracy, and the best so far."""
+    with drawing(path, 7.2, 4.6, note) as figure:
+        axes = figure.subplots()
+        finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+        numbers, values = [trial.number for trial in finished], [trial.value or 0.0 for trial in finished]
+        best, last = np.maximum.accumulate(values), max(trial.number for trial in trials)
+        axes.step([*numbers, last + 0.5], [*best, best[-1]], where="post", color=WRONG, label="best so far", zorder=1)
+        axes.plot(numbers, values, "o", color=VALIDATION, label="finished")
+        cut = [trial for trial in trials if trial.state == TrialState.PRUNED and trial.intermediate_values]
+        if cut:
+            reached = [trial.intermediate_values[max(trial.intermediate_values)] for trial in cut]
+            axes.plot([trial.number for trial in cut], reached, "x", color=MUTED, label="cut short, as far as it came")
+        axes.yaxis.set_major_formatter(percent_ticks())
+        axes.set(xlabel="Trial", ylabel="Validation accuracy", xlim=(-0.5, last + 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        figure.legend(loc="outside lower center", ncols=3)
+        add_title(axes, "The search, trial by trial", f"{len(finished)} finished, {len(cut)} cut short")
+
+
+def draw_importance(path: Path, importance: dict[str, float], explained: str, note: str | None) -> None:
+    """How much each setting mattered."""
+    with drawing(path, 7.2, 1.4 + 0.34 * len(importance), note) as figure:
+        axes = figure.subplots()
+        axes.barh(range(len(importance)), list(importance.values()), color=VALIDATION, height=0.6)
+        axes.set_yticks(range(len(importance)), [label_text(key, 50) for key in importance])
+        axes.invert_yaxis()
+        axes.xaxis.set_major_formatter(percent_ticks())
+        axes.set_xlabel("Share of the variance of validation accuracy")
+        add_title(axes, "What mattered", explained)
+
+
+def draw_parallel(path: Path, trials: Sequence[FrozenTrial], keys: Sequence[str], note: str | None) -> None:
+    """A line a finished trial through all its settings, each on a scale of its own, to its accuracy."""
+    num_best = -(-len(trials) // _BEST_SHARE)
+    # The best is drawn last, on top; of equals that is the first, which `best.toml` has too.
+    ranked = sorted(trials, key=lambda trial: (trial.value or 0.0, -trial.number))
+    scales = [trials[0].distributions[key] for key in keys]
+    accuracies = [trial.value or 0.0 for trial in ranked]
+    reached = FloatDistribution(accuracies[0], accuracies[-1])
+    with drawing(path, max(7.2, 1.5 * (len(keys) + 1)), 5.4, note) as figure:
+        axes: Axes = figure.subplots()
+        for place, trial in enumerate(ranked):
+            line = [_height(trial.params[key], scale) for key, scale in zip(keys, scales, strict=True)]
+            among_best = place >= len(ranked) - num_best
+            colour, width = (VALIDATION, 2.0) if among_best else (TRAIN, 1.0)
+            axes.plot([*line, _height(accuracies[place], reached)], "o-", color=colour, linewidth=width, markersize=4)
+        for column, scale in enumerate(scales):
+            for height, text in _marks(scale):
+                _write(axes, column, height, text)
+        for accuracy in sorted({accuracies[0], accuracies[-1]}):
+            _write(axes, len(keys), _height(accuracy, reached), f"{100 * accuracy:.1f} %")
+        axes.set_xticks(range(len(keys) + 1), [*(key.replace(".", ".\n") for key in keys), "validation\naccuracy"])
+        axes.set(yticks=[], xlim=(-0.3, len(keys) + 0.6))
+        axes.grid(axis="x", color=MUTED)
+        axes.spines[["left", "bottom"]].set_visible(False)
+        axes.tick_params(axis="x", labelsize=8, length=0)
+        which = (
+            "one finished trial" if len(trials) == 1 else f"{len(trials)} finished trials, the best {num_best} in blue"
+        )
+        add_title(axes, "Which settings go together", which)
+
+
+def _height(value: Any, scale: BaseDistribution) -> float:
+    """Where a value lies on its scale, between 0 and 1."""
+    if isinstance(scale, CategoricalDistribution):
+        return scale.choices.index(value) / max(1, len(scale.choices) - 1)
+    if not isinstance(scale, FloatDistribution | IntDistribution) or scale.low == scale.high:
+        return 0.5
+    low, high, at = (np.log(number) if scale.log else number for number in (scale.low, scale.high, value))
+    return float((at - low) / (high - low))
+
+
+def _marks(scale: BaseDistribution) -> list[tuple[float, str]]:
+    """What is written beside a scale: the choices, or both ends."""
+    if isinstance(scale, CategoricalDistribution):
+        return [(_height(choice, scale), str(choice).strip('"')) for choice in scale.choices]
+    if isinstance(scale, FloatDistribution | IntDistribution):
+        return [(_height(end, scale), f"{end:g}") for end in (scale.low, scale.high)]
+    return []
+
+
+def _write(axes: Axes, column: int, height: float, text: str) -> None:
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8}
+    axes.annotate(
+        label_text(text, 20), (column, height), (6, 0), textcoords="offset points", va="center", fontsize=8, bbox=box
+    )
+
+
+def _row(trial: FrozenTrial, keys: Sequence[str]) -> list[object]:
+    last = trial.intermediate_values.get(max(trial.intermediate_values, default=0))
+    value = trial.value if trial.state == TrialState.COMPLETE else last
+    attributes = trial.user_attrs
+    shown = ["" if value is None else value, attributes.get("epochs", ""), attributes.get("seconds", "")]
+    return [trial.number, trial.state.name.lower(), *shown, *(trial.params.get(key, "") for key in keys)]

@@ -1,0 +1,104 @@
+"""A trained network as ONNX: pixels uint8 in, calibrated logit out.
+
+Knows the backend only through Keras' own exporter, which goes through tf2onnx on TensorFlow.
+"""
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+
+from dogvscat.bundle.graph import ACTIVATION
+from dogvscat.errors import ModelError
+from dogvscat.judging.decision import Logits, sigmoid
+from dogvscat.learning.model.class_activation import with_activation
+from dogvscat.stderr import quiet_stderr
+
+OPSET = 17
+
+
+def export_onnx(model: keras.Model, temperature: float) -> bytes:
+    """The ONNX graph of a network with the temperature applied.
+
+    Args:
+        model: From `pixels` to the logit.
+        temperature: What logits are divided by.
+
+    Returns:
+        A graph with input `pixels`, uint8 (N, image_size, image_size, 3), and output `logit`, float32 (N, 1); and
+        `neither`, the log-odds of showing neither class, float32 (N, 1), and `activation`, the calibrated log-odds of
+        each place, float32 (N, height, width), if the network tells.
+    """
+    pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
+    telling = with_activation(model)
+    columns, activation = telling(pixels) if telling else (model(pixels), None)  # (N, 1 or 2), (N, height, width)
+    calibrate = keras.layers.Rescaling(1.0 / temperature, name="temperature")
+    outputs = {"logit": calibrate(columns[:, :1])}
+    if columns.shape[-1] == 2:
+        outputs["neither"] = columns[:, 1:]
+    if activation is not None:
+        outputs[ACTIVATION] = calibrate(activation)
+    calibrated = keras.Model(pixels, outputs)
+    calibrated.predict_on_batch(np.zeros((1, *model.input_shape[1:]), dtype=np.uint8))  # the exporter needs one call
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), quiet_stderr():
+        warnings.filterwarnings("ignore", message=".*np.object.*", category=FutureWarning)  # tf2onnx 1.17, NumPy 2
+        file = os.path.join(folder, "model.onnx")  # noqa: PTH118 - Keras wants a string
+        calibrated.export(file, format="onnx", opset_version=OPSET, verbose=False)
+        return _with_stable_names(Path(file).read_bytes())
+
+
+def _with_stable_names(data: bytes) -> bytes:
+    """The same graph with inner names counted in order: tf2onnx's own differ from one process to the next."""
+    graph = onnx.load_from_string(data)
+    names = {value.name: value.name for value in [*graph.graph.input, *graph.graph.output]}
+    for node in graph.graph.node:
+        for name in [*node.input, *node.output]:
+            if name:
+                names.setdefault(name, f"value{len(names)}")
+    for number, node in enumerate(graph.graph.node):
+        node.name = f"{node.op_type}{number}"
+        node.input[:] = [names.get(name, "") for name in node.input]
+        node.output[:] = [names.get(name, "") for name in node.output]
+    constants = sorted(graph.graph.initializer, key=lambda constant: list(names).index(constant.name))
+    for constant in constants:
+        constant.name = names[constant.name]
+    del graph.graph.initializer[:], graph.graph.value_info[:]
+    graph.graph.doc_string = ""
+    graph.graph.initializer.extend(constants)
+    onnx.checker.check_model(graph)
+    return graph.SerializeToString(deterministic=True)
+
+
+def check_parity(
+    model: keras.Model,
+    temperature: float,
+    pixels: np.ndarray,
+    exported: Logits,
+    activation: np.ndarray | None = None,
+) -> None:
+    """Make sure that the graph answers as the network does.
+
+    Args:
+        model: The network.
+        temperature: As exported.
+        pixels: uint8 (num_images, image_size, image_size, 3).
+        exported: What the graph says.
+        activation: And what it says of each place, (num_images, height, width), if it tells.
+
+    Raises:
+        ModelError: if a probability differs by more than 1e-4, or the places do not add up to the answer.
+    """
+    columns = np.array(model.predict_on_batch(pixels), dtype=np.float64)  # (num_images, 1 or 2)
+    columns[:, 0] /= temperature
+    graph = np.stack([logits for logits in exported if logits is not None], axis=1)  # (num_images, 1 or 2)
+    difference = float(np.max(np.abs(sigmoid(columns) - sigmoid(graph))))
+    if not difference <= 1e-4:
+        raise ModelError(f"the exported graph differs from the network by {difference:.2g} in probability")
+    if activation is not None:
+        difference = float(np.max(np.abs(activation.mean(axis=(1, 2)) - exported.positive)))
+        if not difference <= 1e-3:
+            raise ModelError(f"the mean over the exported places differs from the logit by {difference:.2g}")

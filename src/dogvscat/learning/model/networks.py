@@ -1,0 +1,157 @@
+"""The networks, built from allow-listed names and numbers only. Pixels in, one logit out.
+
+The normalisation is the first layer, so no caller can forget or repeat it.
+"""
+
+import keras
+from keras import layers
+
+from dogvscat.config import NetworkConfig
+from dogvscat.learning.data.random import stateless_words
+from dogvscat.learning.model.batch_norm import BatchNormalization
+
+LUMA = (0.299, 0.587, 0.114)
+"""What red, green and blue weigh in the brightness, by ITU-R BT.601."""
+
+
+def build_network(
+    config: NetworkConfig, image_size: int | None, *, l2: float = 0.0, seed: int = 0, precision: str = "float32"
+) -> keras.Model:
+    """A network with fresh weights.
+
+    Args:
+        config: Its shape.
+        image_size: Side of the input, in pixels; None for any, which only `residual` can.
+        l2: Penalty on kernels.
+        seed: Of the first weights: Glorot uniform (Glorot and Bengio 2010) for `plain`, He normal (He et al. 2015) for
+            `residual`.
+        precision: Of the layers' arithmetic, `float32` or `bfloat16`; weights and the logit are float32.
+
+    Returns:
+        A model from `pixels`, uint8 (num_images, image_size, image_size, 3) in 0..255, to the logit of the positive
+        class, float32 (num_images, 1); the sigmoid of the logit is the probability. With `neither_output` a second
+        column is the logit of the picture showing neither class, (num_images, 2).
+    """
+    build = _Layers(config, l2, seed, "mixed_bfloat16" if precision == "bfloat16" else "float32")
+    pixels = keras.Input((image_size, image_size, 3), dtype="uint8", name="pixels")
+    x = build.rescaling()(pixels)  # (n, size, size, 3), 0..1
+    x = _with_soft_colors(build, x) if config.soft_colors else x
+    x = _plain(build, config, x) if config.name == "plain" else _residual(build, config, x)  # (n, features)
+    if config.dropout:
+        x = build.layer(layers.Dropout, "dropout", rate=config.dropout)(x)
+    return keras.Model(pixels, build.logits(2 if config.neither_output else 1)(x), name=config.name)  # (n, 1 or 2)
+
+
+def averaged_over_flips(model: keras.Model) -> keras.Model:
+    """The same network, answering with the mean of its logits for a picture and for its mirror image."""
+    pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
+    logits, mirrored = keras.ops.split(model(both_ways(pixels)), 2)  # (n, 1 or 2) each
+    return keras.Model(pixels, layers.Average(name="both_ways")([logits, mirrored]), name=f"{model.name}_averaged")
+
+
+def both_ways(pixels: keras.KerasTensor) -> keras.KerasTensor:
+    """Pictures, then their mirror images: (n, height, width, 3) to (2n, height, width, 3). Faster than one by one."""
+    return keras.ops.concatenate([pixels, keras.ops.flip(pixels, axis=2)])
+
+
+def _with_soft_colors(build: "_Layers", x: keras.KerasTensor) -> keras.KerasTensor:
+    """Brightness as it is, and what is left of the colours averaged over three by three pixels."""
+    brightness = build.layer(Brightness, "brightness")(x)  # (n, size, size, 1)
+    color = build.layer(layers.Subtract, "color")([x, brightness])  # (n, size, size, 3)
+    color = build.layer(layers.AveragePooling2D, "soft_color", pool_size=3, strides=1, padding="same")(color)
+    return build.layer(layers.Add, "soft_colors")([color, brightness])
+
+
+def _plain(build: "_Layers", config: NetworkConfig, x: keras.KerasTensor) -> keras.KerasTensor:
+    for block, filters in enumerate(config.filters, start=1):
+        x = build.convolution(filters, f"conv{block}", padding="valid", use_bias=not config.batch_normalization)(x)
+        if config.batch_normalization:
+            x = build.normalization(f"norm{block}")(x)
+        x = build.relu(f"relu{block}")(x)
+        x = build.pooling(f"pool{block}")(x)  # (n, (size - kernel + 1) // 2, same, filters)
+    x = build.layer(layers.Flatten, "flatten")(x)  # (n, side * side * filters)
+    x = build.dense(config.dense_units, "dense")(x)
+    return build.relu("relu_dense")(x)  # (n, dense_units)
+
+
+def _residual(build: "_Layers", config: NetworkConfig, x: keras.KerasTensor) -> keras.KerasTensor:
+    """Dense 3x3 convolutions, which oneDNN computes fastest; pooled before they are normalised, which is a quarter of
+    the work (Page, How to train your ResNet, 2018)."""
+    x = build.convolution(config.stem_filters, "stem", strides=2)(x)  # (n, size / 2, size / 2, stem)
+    x = build.relu("stem_relu")(
+        build.normalization("stem_norm")(build.pooling("stem_pool")(x))
+    )  # a quarter of the size
+    for stage, (filters, blocks) in enumerate(zip(config.filters, config.residual_blocks, strict=True), start=1):
+        name = f"stage{stage}"
+        x = build.convolution(filters, f"{name}_conv")(x)
+        if stage > 1:
+            x = build.pooling(f"{name}_pool")(x)  # half of the side before
+        x = build.relu(f"{name}_relu")(build.normalization(f"{name}_norm")(x))
+        for block in range(1, blocks + 1):
+            x = _residual_block(build, filters, f"{name}_block{block}", x)
+    return build.layer(layers.GlobalAveragePooling2D, "mean")(x)  # (n, filters)
+
+
+def _residual_block(build: "_Layers", filters: int, name: str, x: keras.KerasTensor) -> keras.KerasTensor:
+    """x + two convolutions (He et al. 2016). The last normalisation starts at zero, so that the block starts as the
+    identity (Goyal et al. 2017)."""
+    y = build.convolution(filters, f"{name}_conv1")(x)
+    y = build.relu(f"{name}_relu1")(build.normalization(f"{name}_norm1")(y))
+    y = build.convolution(filters, f"{name}_conv2")(y)
+    y = build.normalization(f"{name}_norm2", gamma_initializer="zeros")(y)
+    return build.relu(f"{name}_relu2")(build.layer(layers.Add, f"{name}_add")([x, y]))
+
+
+class _Layers:
+    """Makes layers of one precision; kernels each have a seed of their own."""
+
+    def __init__(self, config: NetworkConfig, l2: float, seed: int, policy: str) -> None:
+        self._config, self._l2, self._seed, self._policy = config, l2, seed, policy
+        self._count = 0
+
+    def layer(self, kind: type[layers.Layer], name: str, **settings: object) -> layers.Layer:
+        return kind(name=name, dtype=self._policy, **settings)
+
+    def rescaling(self) -> layers.Layer:
+        return self.layer(layers.Rescaling, "rescaling", scale=1 / 255)
+
+    def convolution(
+        self, filters: int, name: str, *, strides: int = 1, padding: str = "same", use_bias: bool = False
+    ) -> layers.Layer:
+        size = self._config.kernel_size
+        settings = {"strides": strides, "padding": padding, "use_bias": use_bias, **self._kernel()}
+        return self.layer(layers.Conv2D, name, filters=filters, kernel_size=size, **settings)
+
+    def normalization(self, name: str, **settings: object) -> layers.Layer:
+        return self.layer(BatchNormalization, name, momentum=0.9, epsilon=1e-3, **settings)
+
+    def relu(self, name: str) -> layers.Layer:
+        return self.layer(layers.ReLU, name)
+
+    def pooling(self, name: str) -> layers.Layer:
+        return self.layer(layers.MaxPooling2D, name, pool_size=2)
+
+    def dense(self, units: int, name: str) -> layers.Layer:
+        return self.layer(layers.Dense, name, units=units, **self._kernel())
+
+    def logits(self, units: int) -> layers.Layer:
+        return layers.Dense(units, name="logit", dtype="float32", **self._kernel())
+
+    def _kernel(self) -> dict[str, object]:
+        self._count += 1
+        seed = int(stateless_words(self._seed, self._count)[0] >> 1)
+        plain = self._config.name == "plain"
+        kind = keras.initializers.GlorotUniform if plain else keras.initializers.HeNormal
+        return {
+            "kernel_initializer": kind(seed=seed),
+            "kernel_regularizer": keras.regularizers.L2(self._l2) if self._l2 else None,
+        }
+
+
+class Brightness(layers.Layer):
+    """Luma of red, green and blue, as JPEG has it: (n, height, width, 3) to (n, height, width, 1)."""
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """The weighted sum, as a convolution: single colours lie too far apart in memory to be fast."""
+        kernel = keras.ops.reshape(keras.ops.convert_to_tensor(LUMA, inputs.dtype), (1, 1, 3, 1))
+        return keras.ops.conv(inputs, kernel, padding="same")
