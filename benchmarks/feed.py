@@ -1,6 +1,6 @@
 """What does feeding cost? A training step fed live against the same step on one fixed batch.
 
-    python benchmarks/feed.py PHOTOS --recipe classic
+    python benchmarks/loader.py PHOTOS --recipe classic
 
 Both loops run in turns in one process, so that a machine whose speed drifts treats them alike. Prints the median of the
 ratios with their range, and what one picture costs to augment.
@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from dogvscat.learning.data.augmentation import augment
-from dogvscat.learning.data.batches import TrainingFeed
-from dogvscat.learning.data.dataset import Material
+from dogvscat.learning.data.batches import BatchLoader
+from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import prepare_backend
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
@@ -36,7 +36,7 @@ def main() -> None:
     config = resolve_config(arguments.recipe, None, arguments.settings)
     source = open_photos(arguments.photos)
     manifest = make_manifest(source, config.data)
-    material = Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
+    dataset = Dataset(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
     prepare_backend(config.training.threads)
 
     from dogvscat.learning.model.networks import build_network
@@ -44,9 +44,9 @@ def main() -> None:
 
     model = build_network(config.network, config.data.image_size)
     compile_network(model, config.training)
-    feed = TrainingFeed(material.pictures("train"), config)
-    fixed = feed.batch(0, 0)
-    epochs = (feed.batches(epoch) for epoch in itertools.count())
+    loader = BatchLoader(dataset.pictures("train"), config)
+    fixed = loader.batch(0, 0)
+    epochs = (loader.batches(epoch) for epoch in itertools.count())
     live = itertools.chain.from_iterable(epochs)
 
     def seconds(batches) -> float:
@@ -65,13 +65,13 @@ def main() -> None:
     )
     print(f"fixed batch: {1000 * step:.1f} ms a step, {config.training.batch_size / step:.0f} pictures/s")
     print(f"fed live / fixed: median {statistics.median(ratios):.3f}, range {min(ratios):.3f} to {max(ratios):.3f}")
-    print(f"augmentation alone: {1e6 * _augmentation_seconds(feed):.0f} microseconds a picture on one thread")
+    print(f"augmentation alone: {1e6 * _augmentation_seconds(loader):.0f} microseconds a picture on one thread")
 
 
-def _augmentation_seconds(feed: TrainingFeed) -> float:
+def _augmentation_seconds(loader: BatchLoader) -> float:
     samples = np.arange(512)
     started = time.perf_counter()
-    augment(feed.pictures, samples, feed.config.data.image_size, feed.config.augmentation, (0, 0))
+    augment(loader.pictures, samples, loader.config.data.image_size, loader.config.augmentation, (0, 0))
     return (time.perf_counter() - started) / len(samples)
 
 

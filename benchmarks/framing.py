@@ -53,7 +53,7 @@ def main() -> None:
 def print_table(y_true: np.ndarray, logits: Mapping[str, np.ndarray]) -> None:
     """A Markdown table: a row a framing, compared with the squares."""
     right = {name: (column >= 0) == y_true for name, column in logits.items()}
-    print("| framing | accuracy (95 %) | n | log loss | against the square, points (95 %) |\n|---|---|---|---|---|")
+    print("| framing | accuracy (95%) | n | log loss | against the square, points (95%) |\n|---|---|---|---|---|")
     for name, column in logits.items():
         figure = paired_difference(right["square"][None], right[name][None]).accuracy
         value, low, high = (100 * (number or 0.0) for number in (figure.value, figure.low, figure.high))
@@ -89,7 +89,7 @@ def _judges(arguments: argparse.Namespace, paths: list[str]) -> list[tuple[np.nd
 
 
 def _judge_of_fold(folder: Path, paths: list[str]) -> tuple[np.ndarray, int, Judge]:
-    from dogvscat.learning.data.dataset import Material
+    from dogvscat.learning.data.dataset import Dataset
     from dogvscat.learning.engine import prepare_backend
     from dogvscat.learning.run.folder import Run
     from dogvscat.photos.pixels import mapped_pixels
@@ -103,9 +103,9 @@ def _judge_of_fold(folder: Path, paths: list[str]) -> tuple[np.ndarray, int, Jud
     from dogvscat.learning.loop.setup import prepare_training
     from dogvscat.learning.loop.weight_averaging import final_network
 
-    training = prepare_training(run, config, Material(manifest, pixels), lambda sentence: None)
+    training = prepare_training(run, config, Dataset(manifest, pixels), lambda sentence: None)
     training.fit()  # finished: only its weights are chosen
-    network = final_network(training.model, config, training.feed.pictures)
+    network = final_network(training.model, config, training.loader.pictures)
     held_out = {row.path for row in manifest.of_split("validation")}
     members = np.array([index for index, path in enumerate(paths) if path in held_out])
     return members, config.data.image_size, lambda pictures: np.asarray(network.predict_on_batch(pictures))[:, 0]

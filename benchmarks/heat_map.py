@@ -74,7 +74,7 @@ def _hidden(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def print_hiding(hottest: np.ndarray, elsewhere: np.ndarray) -> None:
-    """Means with 95 % bootstrap intervals over photos, and in how many photos the hottest part matters more."""
+    """Means with 95% bootstrap intervals over photos, and in how many photos the hottest part matters more."""
     random_place = elsewhere.mean(axis=1)
     n = len(hottest)
     print(f"hiding {HIDDEN_SHARE:.0%} of the picture lowers the probability of the answer, n = {n}, in points:")

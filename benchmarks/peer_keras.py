@@ -140,14 +140,14 @@ def _run_side(arguments: argparse.Namespace) -> None:
 
 
 def _run_ours(photos: Path, config: Config, arguments: argparse.Namespace) -> Outcome:
-    from dogvscat.learning.data.batches import TrainingFeed
-    from dogvscat.learning.data.dataset import Material
+    from dogvscat.learning.data.batches import BatchLoader
+    from dogvscat.learning.data.dataset import Dataset
     from dogvscat.learning.engine import prepare_backend
     from dogvscat.photos.pixels import cached_pixels
 
     source = open_photos(photos)
     manifest = make_manifest(source, config.data)
-    material = Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
+    dataset = Dataset(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
     prepare_backend(0)
 
     from dogvscat.learning.loop.training import predict_logits
@@ -156,12 +156,12 @@ def _run_ours(photos: Path, config: Config, arguments: argparse.Namespace) -> Ou
 
     model = build_network(config.network, config.data.image_size)
     compile_network(model, config.training)
-    pictures = material.pictures("train")
-    feed = TrainingFeed(pictures, config)
-    watched = material.pictures("validation")
+    pictures = dataset.pictures("train")
+    loader = BatchLoader(pictures, config)
+    watched = dataset.pictures("validation")
     ends, accuracies = [], []
     for epoch in range(arguments.epochs):
-        for batch in feed.batches(epoch):
+        for batch in loader.batches(epoch):
             model.train_on_batch(*batch)
         logits = predict_logits(model, watched, config.data.image_size).positive
         accuracies.append(float(np.mean((logits >= 0) == watched.y_true)))

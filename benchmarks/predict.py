@@ -5,7 +5,7 @@
 Four tables. *Cold*: from starting a process to the answer about one photo: `dogvscat predict`, a script of NumPy,
 Pillow and ONNX Runtime that does the same without any check, and the Keras way (`load_model`, `load_img`, `predict`)
 with the same network, in turns. *One*: the network alone on a batch of one. *Folder*: photos of 500 x 375 pixels, made
-of PHOTOS; the goal is 90 % of what decoding alone (D files a second) and the network alone (N) allow together,
+of PHOTOS; the goal is 90% of what decoding alone (D files a second) and the network alone (N) allow together,
 1 / (1 / D + 1 / N), and 5 times the Keras loop. *Memory*: resident memory of `predict` after a tenth of very many
 photos, and near the end.
 """

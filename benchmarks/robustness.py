@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from dogvscat import progress
+from dogvscat import stderr
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.exploring.comparison.difference import paired_difference
 from dogvscat.judging.decision import Logits
@@ -40,7 +40,7 @@ def main() -> None:
     rows = [rows[index] for index in np.random.default_rng(0).permutation(len(rows))[: arguments.pictures]]
     photos = [Image.open(io.BytesIO(source.read(row.path))).convert("RGB") for row in rows]
     y_true = manifest.labels(rows)
-    print("| change | accuracy (95 %) | against none, points (95 %) | `unsure` |\n|---|---|---|---|")
+    print("| change | accuracy (95%) | against none, points (95%) | `unsure` |\n|---|---|---|---|")
     plain = np.zeros(0, dtype=bool)
     for name, change in CHANGES.items():
         right, unsure = judge(predictor, photos, change, y_true)
@@ -56,7 +56,7 @@ def judge(
     predictor: Predictor, photos: list[Image.Image], change: Change, y_true: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whether each changed photo is answered rightly, and whether the answer is `unsure`: bool (num_photos,) each."""
-    decision, starts = predictor.card.decision(), progress.track(range(0, len(photos), BATCH_SIZE), "Judging")
+    decision, starts = predictor.card.decision(), stderr.track(range(0, len(photos), BATCH_SIZE), "Judging")
     batches = (photos[start : start + BATCH_SIZE] for start in starts)
     parts = [predictor.logits(np.stack([_pixels(predictor, change(photo)) for photo in batch])) for batch in batches]
     positive = np.concatenate([logits.positive for logits in parts])
@@ -122,13 +122,13 @@ CHANGES: dict[str, Change] = {
     "grey": lambda photo: photo.convert("L").convert("RGB"),
     "JPEG quality 20": _saved_badly,
     "reduced to 80 px": _reduced,
-    "brightness 45 %": lambda photo: ImageEnhance.Brightness(photo).enhance(0.45),
-    "brightness 160 %": lambda photo: ImageEnhance.Brightness(photo).enhance(1.6),
-    "contrast 50 %": lambda photo: ImageEnhance.Contrast(photo).enhance(0.5),
-    "colour 180 %": lambda photo: ImageEnhance.Color(photo).enhance(1.8),
+    "brightness 45%": lambda photo: ImageEnhance.Brightness(photo).enhance(0.45),
+    "brightness 160%": lambda photo: ImageEnhance.Brightness(photo).enhance(1.6),
+    "contrast 50%": lambda photo: ImageEnhance.Contrast(photo).enhance(0.5),
+    "colour 180%": lambda photo: ImageEnhance.Color(photo).enhance(1.8),
     "warm light": _warm,
     "noise": _noisy,
-    "middle 70 %": _middle,
+    "middle 70%": _middle,
     "bars above and below": _barred,
     "turned by 15 degrees": lambda photo: photo.rotate(15, Image.Resampling.BICUBIC),
     "half as large": _far,

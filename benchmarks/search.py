@@ -32,7 +32,7 @@ from dogvscat.exploring.search.search import Search, best_config, open_search
 from dogvscat.exploring.search.space import SearchSpace
 from dogvscat.exploring.study.plan import config_name
 from dogvscat.exploring.training_job import CellResult, run_cell
-from dogvscat.learning.run.create import Computing
+from dogvscat.learning.run.create import ComputeSettings
 from dogvscat.settings import changed
 
 SPACE = {
@@ -121,7 +121,9 @@ def trained_again(photos: Path, settings: Search, folder: Path) -> float:
     if best is None:
         return 0.5
     cells = [changed(best, [f"training.seed={seed}"]) for seed in FRESH_SEEDS]
-    results = [run_cell(photos, cell, folder / "again" / config_name(cell), Computing(threads=1)) for cell in cells]
+    results = [
+        run_cell(photos, cell, folder / "again" / config_name(cell), ComputeSettings(threads=1)) for cell in cells
+    ]
     return statistics.mean(result.validation_accuracy for result in results if isinstance(result, CellResult))
 
 
@@ -157,8 +159,8 @@ def row(seed: int, kind: str, trials: Sequence[FrozenTrial], budget: int, best: 
 
 
 def print_comparison(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> None:
-    """TPE less random search, in points, paired over seeds: mean, 95 % interval, p and wins."""
-    print("\n| | difference, points | 95 % interval | p, paired t-test | TPE ahead |")
+    """TPE less random search, in points, paired over seeds: mean, 95% interval, p and wins."""
+    print("\n| | difference, points | 95% interval | p, paired t-test | TPE ahead |")
     print("|---|---|---|---|---|")
     for column, name in enumerate(COLUMNS):
         pairs = [100 * (one[column] - other[column]) for one, other in zip(first, second, strict=True)]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from dogvscat import caches
-from dogvscat.bundle.card import Origin
+from dogvscat.bundle.card import Provenance
 from dogvscat.bundle.export import onnxruntime_web as ort_web
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import Config
@@ -146,9 +146,9 @@ def linear_graph() -> Callable[[np.ndarray], bytes]:
 
 
 @pytest.fixture(scope="session")
-def no_origin() -> Origin:
+def no_provenance() -> Provenance:
     """Of a bundle that was never trained."""
-    return Origin(
+    return Provenance(
         data_digest="0" * 64,
         drawn_sample=False,
         num_train=2,
@@ -161,7 +161,7 @@ def no_origin() -> Origin:
 
 
 @pytest.fixture(scope="session")
-def linear_bundle(no_origin: Origin) -> LinearBundle:
+def linear_bundle(no_provenance: Provenance) -> LinearBundle:
     """Publishes a bundle that can be followed by hand: `linear_bundle(folder, threshold=0.6)`.
 
     Its network says dog to red and cat to blue, and looks at red more closely to the lower right: for a picture of one
@@ -184,7 +184,7 @@ def linear_bundle(no_origin: Origin) -> LinearBundle:
             class_names,
             config or build_config({"data": {"image_size": 32}}),
             Decision(1.0, threshold, low, high),
-            no_origin,
+            no_provenance,
             {},
         )
         return folder

@@ -42,7 +42,7 @@ def test_no_number_is_no_agreement() -> None:
 
 def test_without_photos_drawn_pictures_are_taken_and_counted(untouched_bundle: Path) -> None:
     found = parity_pictures(load_bundle(untouched_bundle), None)
-    assert (found.golden, found.photographs, found.drawn) == (6, 0, 58)
+    assert (found.golden, found.photographs, found.synthetic) == (6, 0, 58)
     assert found.pixels.shape == (64, 32, 32, 3)
     np.testing.assert_array_equal(found.logits.positive, Predictor.load(untouched_bundle).logits(found.pixels).positive)
     assert "6 golden and 58 other drawn pictures" in check_parity(found, found.logits, "onnx").in_words()
@@ -52,14 +52,14 @@ def test_photos_that_cannot_be_read_are_passed_over(untouched_bundle: Path, draw
     shutil.copytree(drawn_photos / "cat", tmp_path / "any" / "folder")
     (tmp_path / "any" / "broken.jpg").write_bytes(b"\xff\xd8 no more")
     found = parity_pictures(load_bundle(untouched_bundle), tmp_path / "any")
-    assert (found.photographs, found.drawn) == (24, 0)
+    assert (found.photographs, found.synthetic) == (24, 0)
     marked = parity_pictures(load_bundle(untouched_bundle), drawn_photos)
-    assert (marked.photographs, marked.drawn) == (0, 48)  # a note beside them says that they are drawn
+    assert (marked.photographs, marked.synthetic) == (0, 48)  # a note beside them says that they are drawn
 
 
 def test_two_hundred_real_photographs_are_taken(untouched_bundle: Path, test_data: Path) -> None:
     found = parity_pictures(load_bundle(untouched_bundle), test_data / "kagglecatsanddogs.zip")
-    assert (found.golden, found.photographs, found.drawn) == (6, 200, 0)
+    assert (found.golden, found.photographs, found.synthetic) == (6, 200, 0)
 
 
 def test_what_is_wrong_with_photos_is_said(untouched_bundle: Path, tmp_path: Path) -> None:

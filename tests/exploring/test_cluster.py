@@ -27,7 +27,7 @@ from dogvscat.exploring.study.plan import PlannedCell, StudyPlan, load_plan, pla
 from dogvscat.exploring.study.run import _Running
 from dogvscat.exploring.study.schedule import most_telling
 from dogvscat.exploring.training_job import CellResult
-from dogvscat.learning.run.create import Computing
+from dogvscat.learning.run.create import ComputeSettings
 
 pytest.importorskip("ray", reason="needs the extra cluster")
 
@@ -420,8 +420,8 @@ def test_cells_that_end_at_the_same_moment_are_counted_one_by_one(local_study: P
     said: list[str] = []
     timing = BaseTiming(cells[0].config, epoch_seconds=1.0, build_seconds=0.0, num_train=30, num_usable=30)
     executor = FinishingTogether(local_study / "out" / "cells")
-    study, computing = Study(cells, []), Computing(threads=1)
-    running = _Running(tmp_path, tmp_path, None, said.append, executor, study, timing, computing, time.monotonic())
+    study, compute = Study(cells, []), ComputeSettings(threads=1)
+    running = _Running(tmp_path, tmp_path, None, said.append, executor, study, timing, compute, time.monotonic())
     while running.begins_another() or running.under_way:
         while running.begins_another():
             pass

@@ -45,13 +45,13 @@ def test_a_difference_that_is_luck_says_how_many_pictures_would_show_it() -> Non
     assert not difference.clear
     assert difference.pictures_needed() == pytest.approx((1.96 + 0.84) ** 2 * (0.024 - 0.004**2) / 0.004**2, rel=0.01)
     sentence = in_a_sentence("a", "b", difference)
-    assert sentence.startswith("b is right 0.40 points more often than a (95 %: -0.")
+    assert sentence.startswith("b is right 0.40 points more often than a (95%: -0.")
     assert "on 1,000 pictures the two cannot be told apart." in sentence
 
 
 def test_a_loss_says_which_way_its_interval_points() -> None:
     sentence = in_a_sentence("a", "b", paired_difference(*answers(900, 60, 10, 30)))
-    assert sentence.startswith("b is right 5.00 points less often than a (-5.00, 95 %: -6.")
+    assert sentence.startswith("b is right 5.00 points less often than a (-5.00, 95%: -6.")
     assert sentence.endswith("a is better on pictures like these 1,000.")
 
 

@@ -47,7 +47,7 @@ GOOD_TRAIN, GOOD_VALIDATION = figures(17_900, 20_000), figures(2214, 2500)
 def test_a_good_run_is_called_good():
     found = diagnose(history(CALM), GOOD_TRAIN, GOOD_VALIDATION)
     assert kinds(found) == ["generalises", "stopped_early"]
-    assert "89.5 % (89.1-89.9)" in found[0].explanation
+    assert "89.5% (89.1-89.9)" in found[0].explanation
     assert "best in epoch 6 and did not improve in the 3 epochs after it" in found[1].explanation
 
 
@@ -61,7 +61,7 @@ def test_over_fitting_needs_a_gap_beyond_chance():
 
 def test_under_fitting_is_judged_against_the_commoner_class():
     assert "under_fitting" in kinds(diagnose(history(CALM), figures(15_000, 20_000), figures(1870, 2500)))
-    # 85 % sounds fine, unless nine in ten pictures are of one class
+    # 85% sounds fine, unless nine in ten pictures are of one class
     unequal = diagnose(history(CALM), figures(18_400, 20_000, 0.9), figures(2300, 2500, 0.9))
     assert "under_fitting" in kinds(unequal)
     assert "generalises" not in kinds(unequal)
@@ -104,7 +104,7 @@ def test_memorising_after_the_best_epoch():
     rising = [0.6, 0.4, 0.32, 0.34, 0.37, 0.4]
     found = diagnose(history(rising), GOOD_TRAIN, GOOD_VALIDATION)
     assert "memorised_late" in kinds(found)
-    assert any("validation loss rose by 25 %" in finding.explanation for finding in found)
+    assert any("validation loss rose by 25%" in finding.explanation for finding in found)
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), None])

@@ -69,7 +69,7 @@ def test_resamples_without_a_value_are_left_out():
 
 
 def test_words():
-    assert as_percent(wilson(2214, 2500)) == "88.6 % (87.3-89.7)"
+    assert as_percent(wilson(2214, 2500)) == "88.6% (87.3-89.7)"
     assert as_decimal(Figure(0.9534, 0.9451, 0.9611, 10, "bootstrap")) == "0.953 (0.945-0.961)"
     assert as_percent(wilson(0, 0)) == "undefined"
     assert as_decimal(Figure(0.5, None, None, 1, "none")) == "0.500"

@@ -94,7 +94,7 @@ def test_the_page_is_whole_well_nested_and_fetches_nothing(tmp_path, full_report
 
 def test_the_verdict_and_every_section_are_there(full_report):
     text = re.sub(r"\s+", " ", Page(render_report(full_report)).text)
-    assert "Right on 36 of 40 validation pictures: 90.0 % (76.9-96.0)" in text
+    assert "Right on 36 of 40 validation pictures: 90.0% (76.9-96.0)" in text
     for heading in (
         "How the training went", "The figures", "Where it errs", "Labels worth checking",
         "How sure it is", "How to go on", "What this was",

@@ -6,7 +6,7 @@ from PIL import Image
 
 from dogvscat.config import AugmentationConfig
 from dogvscat.learning.data.augmentation import augment, cutmix
-from dogvscat.learning.data.labelled_images import LabelledPictures
+from dogvscat.learning.data.dataset import LabelledImages
 from dogvscat.learning.data.random import stateless_uniform
 
 NOTHING = {"flip": False, "shift": 0, "rotation": 0, "zoom": 0, "brightness": 0, "contrast": 0, "cutout": 0}
@@ -26,10 +26,10 @@ def images() -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(i).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for i in coarse])
 
 
-def pictures_of(*sizes: np.ndarray) -> LabelledPictures:
+def pictures_of(*sizes: np.ndarray) -> LabelledImages:
     """The same pictures at one or several sizes."""
     numbers = np.arange(len(sizes[0]))
-    return LabelledPictures({len(images[0]): images for images in sizes}, numbers, numbers % 2)
+    return LabelledImages({len(images[0]): images for images in sizes}, numbers, numbers % 2)
 
 
 def changed(images: np.ndarray, config: AugmentationConfig) -> np.ndarray:

@@ -5,8 +5,8 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from dogvscat.config import Config
-from dogvscat.learning.data.batches import TrainingFeed, balanced_class_weights
-from dogvscat.learning.data.labelled_images import LabelledPictures
+from dogvscat.learning.data.batches import BatchLoader, balanced_class_weights
+from dogvscat.learning.data.dataset import LabelledImages
 from dogvscat.settings import build_config, changed
 
 CONFIG: Config = build_config(
@@ -19,34 +19,34 @@ CONFIG: Config = build_config(
 
 
 @pytest.fixture
-def feed() -> TrainingFeed:
+def feed() -> BatchLoader:
     """23 pictures whose first pixel is their number, in batches of 5."""
     images = np.zeros((30, 32, 32, 3), np.uint8)
     images[:, 0, 0, 0] = np.arange(30)
     indices = np.arange(29, 6, -1)
-    pictures = LabelledPictures({32: images}, indices, (indices % 2).astype(np.int64))
-    return TrainingFeed(pictures, CONFIG)
+    pictures = LabelledImages({32: images}, indices, (indices % 2).astype(np.int64))
+    return BatchLoader(pictures, CONFIG)
 
 
-def numbers(feed: TrainingFeed, epoch: int, first_step: int = 0) -> list[int]:
-    return [int(n) for batch in feed.batches(epoch, first_step) for n in batch.pixels[:, 0, 0, 0]]
+def numbers(loader: BatchLoader, epoch: int, first_step: int = 0) -> list[int]:
+    return [int(n) for batch in loader.batches(epoch, first_step) for n in batch.pixels[:, 0, 0, 0]]
 
 
-def test_every_picture_once_an_epoch_in_an_order_of_its_own(feed: TrainingFeed) -> None:
-    assert sorted(numbers(feed, 0)) == list(range(7, 30))
-    assert numbers(feed, 0) != numbers(feed, 1)
-    assert feed.steps_per_epoch == 5
+def test_every_picture_once_an_epoch_in_an_order_of_its_own(loader: BatchLoader) -> None:
+    assert sorted(numbers(loader, 0)) == list(range(7, 30))
+    assert numbers(loader, 0) != numbers(loader, 1)
+    assert loader.steps_per_epoch == 5
 
 
-def test_an_epoch_goes_on_from_any_step(feed: TrainingFeed) -> None:
-    whole = numbers(feed, 2)
-    for step in range(feed.steps_per_epoch):
-        assert numbers(feed, 2, step) == whole[5 * step :]
-        np.testing.assert_array_equal(feed.batch(2, step).pixels[:, 0, 0, 0], whole[5 * step : 5 * step + 5])
+def test_an_epoch_goes_on_from_any_step(loader: BatchLoader) -> None:
+    whole = numbers(loader, 2)
+    for step in range(loader.steps_per_epoch):
+        assert numbers(loader, 2, step) == whole[5 * step :]
+        np.testing.assert_array_equal(loader.batch(2, step).pixels[:, 0, 0, 0], whole[5 * step : 5 * step + 5])
 
 
-def test_labels_and_weights_belong_to_the_pictures(feed: TrainingFeed) -> None:
-    weighted = TrainingFeed(feed.pictures, CONFIG, class_weights=(0.5, 2.0))
+def test_labels_and_weights_belong_to_the_pictures(loader: BatchLoader) -> None:
+    weighted = BatchLoader(loader.pictures, CONFIG, class_weights=(0.5, 2.0))
     for batch in weighted.batches(0):
         odd = batch.pixels[:, 0, 0, :1] % 2
         np.testing.assert_array_equal(batch.y_true, odd)
@@ -54,10 +54,10 @@ def test_labels_and_weights_belong_to_the_pictures(feed: TrainingFeed) -> None:
         assert batch.y_true.dtype == batch.weights.dtype == np.float32
 
 
-def test_an_error_while_preparing_reaches_the_loop(feed: TrainingFeed) -> None:
-    broken = LabelledPictures(feed.pictures.images, feed.pictures.indices + 1000, feed.pictures.y_true)
+def test_an_error_while_preparing_reaches_the_loop(loader: BatchLoader) -> None:
+    broken = LabelledImages(loader.pictures.images, loader.pictures.indices + 1000, loader.pictures.y_true)
     with pytest.raises(IndexError):
-        list(TrainingFeed(broken, CONFIG).batches(0))
+        list(BatchLoader(broken, CONFIG).batches(0))
 
 
 def test_balanced_weights_as_scikit_learn_computes_them() -> None:
@@ -68,16 +68,16 @@ def test_balanced_weights_as_scikit_learn_computes_them() -> None:
 
 
 @pytest.fixture
-def joined(feed: TrainingFeed) -> TrainingFeed:
+def joined(loader: BatchLoader) -> BatchLoader:
     """The same with 7 photos of neither, white but for the first pixel, two of which join every batch."""
     white = np.full((7, 32, 32, 3), 255, np.uint8)
     white[:, 0, 0, 0] = 100 + np.arange(7)
-    neither = LabelledPictures({32: white}, np.arange(7), np.zeros(7, np.int64))
+    neither = LabelledImages({32: white}, np.arange(7), np.zeros(7, np.int64))
     config = changed(CONFIG, ["training.neither_share=0.4", "network.neither_output=true"])
-    return TrainingFeed(feed.pictures, config, (0.5, 2.0), neither)
+    return BatchLoader(loader.pictures, config, (0.5, 2.0), neither)
 
 
-def test_photos_of_neither_stand_behind_every_batch(joined: TrainingFeed) -> None:
+def test_photos_of_neither_stand_behind_every_batch(joined: BatchLoader) -> None:
     for batch in joined.batches(0):
         is_neither = batch.pixels[:, 1, 1, 0] == 255
         assert is_neither.tolist() == [False] * (len(is_neither) - 2) + [True] * 2
@@ -88,14 +88,14 @@ def test_photos_of_neither_stand_behind_every_batch(joined: TrainingFeed) -> Non
         assert batch.weights.shape == (len(is_neither), 1)
 
 
-def test_photos_of_neither_are_gone_through_in_turn(joined: TrainingFeed) -> None:
+def test_photos_of_neither_are_gone_through_in_turn(joined: BatchLoader) -> None:
     seen = [int(n) for epoch in range(3) for batch in joined.batches(epoch) for n in batch.pixels[-2:, 0, 0, 0]]
     for turn in range(5):  # three whole pairs of seven, then anew
         assert len(set(seen[6 * turn : 6 * turn + 6])) == 6
     assert set(seen) == set(range(100, 107))
 
 
-def test_a_batch_with_photos_of_neither_depends_on_its_place_alone(joined: TrainingFeed) -> None:
+def test_a_batch_with_photos_of_neither_depends_on_its_place_alone(joined: BatchLoader) -> None:
     for step, batch in enumerate(joined.batches(1)):
         for received, expected in zip(joined.batch(1, step), batch, strict=True):
             np.testing.assert_array_equal(received, expected)

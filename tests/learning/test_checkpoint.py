@@ -10,8 +10,8 @@ import pytest
 
 from dogvscat.config import Config
 from dogvscat.errors import Interrupted, ModelError
-from dogvscat.learning.data.batches import TrainingFeed
-from dogvscat.learning.data.labelled_images import LabelledPictures
+from dogvscat.learning.data.batches import BatchLoader
+from dogvscat.learning.data.dataset import LabelledImages
 from dogvscat.learning.loop.checkpoint import load_checkpoint, read_variables
 from dogvscat.learning.loop.interrupts import StopRequest
 from dogvscat.learning.loop.progress import TrainingDisplay
@@ -45,10 +45,10 @@ def make_training(folder: Path, network: Mapping[str, object] | None = None, **t
     size = 32 if network is None else None
     model = build_network(config.network, size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
     compile_network(model, settings)
-    pictures = LabelledPictures(images, np.arange(40), y_true[:40])
-    feed = TrainingFeed(pictures, config)
-    validation = LabelledPictures(images, np.arange(40, 60), y_true[40:])
-    return Training(model, config, feed, validation, folder / "checkpoint" / "state.npz", folder / "history.csv")
+    pictures = LabelledImages(images, np.arange(40), y_true[:40])
+    loader = BatchLoader(pictures, config)
+    validation = LabelledImages(images, np.arange(40, 60), y_true[40:])
+    return Training(model, config, loader, validation, folder / "checkpoint" / "state.npz", folder / "history.csv")
 
 
 def weights_of(model: keras.Model) -> list[np.ndarray]:
@@ -72,7 +72,7 @@ def stop_after(training: Training, steps: int) -> None:
         return step(batch, rate)
 
     training._step = counting  # type: ignore[method-assign]
-    display = TrainingDisplay(training.config.training, training.state, training.feed.steps_per_epoch)
+    display = TrainingDisplay(training.config.training, training.state, training.loader.steps_per_epoch)
 
     def go_on() -> None:
         while True:
@@ -108,7 +108,7 @@ def test_resumed_while_pictures_grow_equals_uninterrupted(tmp_path: Path, steps:
     resumed.resume()
     resumed.fit()
     assert_equal_bits(whole.model, resumed.model)
-    seen = [whole.feed.batch(epoch, 0).pixels.shape[1] for epoch in range(4)]
+    seen = [whole.loader.batch(epoch, 0).pixels.shape[1] for epoch in range(4)]
     assert seen == [32, 40, 40, 32]
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dogvscat.config import NetworkConfig, TrainingConfig
-from dogvscat.learning.data.labelled_images import LabelledPictures
+from dogvscat.learning.data.dataset import LabelledImages
 from dogvscat.learning.loop.checkpoint import read_variables
 from dogvscat.learning.loop.weight_averaging import averaged_weights, final_network, recalibrate
 from dogvscat.learning.model.networks import averaged_over_flips, build_network
@@ -20,8 +20,8 @@ def pixels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
 
 
-def all_of(pixels: np.ndarray) -> LabelledPictures:
-    return LabelledPictures({32: pixels}, np.arange(len(pixels)), np.arange(len(pixels)) % 2)
+def all_of(pixels: np.ndarray) -> LabelledImages:
+    return LabelledImages({32: pixels}, np.arange(len(pixels)), np.arange(len(pixels)) % 2)
 
 
 def stirred(network: keras.Model) -> keras.Model:

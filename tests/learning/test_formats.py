@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from dogvscat.bundle.card import Origin
+from dogvscat.bundle.card import Provenance
 from dogvscat.bundle.export.folder import write_export
 from dogvscat.bundle.export.formats import Conversion
 from dogvscat.bundle.export.parity import ParityPictures, parity_pictures
@@ -46,7 +46,7 @@ Publish = Callable[..., Bundle]
 
 
 @pytest.fixture
-def publish(tmp_path: Path, no_origin: Origin) -> Publish:
+def publish(tmp_path: Path, no_provenance: Provenance) -> Publish:
     """Publishes a network whose weights are random throughout, statistics of batch normalisation included."""
 
     def publish_network(network: dict[str, Any], told: dict[str, Any] | None = None) -> Bundle:
@@ -61,7 +61,7 @@ def publish(tmp_path: Path, no_origin: Origin) -> Publish:
         graph = export_onnx(model, 0.7)
         on_card = config if told is None else build_config({"data": {"image_size": SIZE}, "network": told})
         weights = read_variables(model.weights)
-        publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), on_card, Decision(0.7), no_origin, {})
+        publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), on_card, Decision(0.7), no_provenance, {})
         return load_bundle(tmp_path / "bundle")
 
     return publish_network

@@ -49,7 +49,7 @@ def test_flipped_labels_are_found_the_likeliest_first() -> None:
 
 
 def test_what_cannot_be_told_is_left_out_and_not_called_wrong() -> None:
-    """One half per cent of 400 pictures are two, if they are no surer than 60 %."""
+    """One half per cent of 400 pictures are two, if they are no surer than 60%."""
     y_true = [0] * 200 + [1] * 200
     y_prob = [0.05] * 200 + [0.95] * 200
     y_prob[7], y_prob[250], y_prob[300] = 0.52, 0.49, 0.57

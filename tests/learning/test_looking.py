@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat.bundle.card import Origin
+from dogvscat.bundle.card import Provenance
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.config import NetworkConfig
 from dogvscat.learning.finalize.onnx_export import export_onnx
@@ -26,7 +26,7 @@ PICTURES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.ui
 
 
 @pytest.fixture
-def predictor_of(tmp_path: Path, no_origin: Origin) -> Callable[[NetworkConfig, keras.Model], Predictor]:
+def predictor_of(tmp_path: Path, no_provenance: Provenance) -> Callable[[NetworkConfig, keras.Model], Predictor]:
     """Publishes a network as a bundle and loads it."""
     from dogvscat.bundle.publish import publish_bundle
     from dogvscat.judging.decision import Decision
@@ -36,7 +36,7 @@ def predictor_of(tmp_path: Path, no_origin: Origin) -> Callable[[NetworkConfig, 
         settings = build_config({"data": {"image_size": 32}, "network": config.model_dump()})
         weights = [np.asarray(weight) for weight in network.weights]
         graph = export_onnx(shipped, 1.0)
-        publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), settings, Decision(), no_origin, {})
+        publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), settings, Decision(), no_provenance, {})
         return Predictor.load(tmp_path / "bundle")
 
     return make

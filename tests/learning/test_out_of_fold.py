@@ -16,7 +16,7 @@ import pytest
 from dogvscat.cli.main import main
 from dogvscat.config import Config
 from dogvscat.errors import DataError, Interrupted, ModelError, UsageError
-from dogvscat.learning.data.dataset import Material
+from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.label_audit.label_evidence import judge_labels
 from dogvscat.learning.label_audit.out_of_fold import COLUMNS, OutOfFold, divide, fold_config, predict_out_of_fold
 from dogvscat.learning.loop.setup import prepare_training
@@ -136,12 +136,12 @@ def test_each_picture_is_judged_once_by_a_network_that_never_saw_its_group(
         learned, judged = (run.load_manifest().of_split(split) for split in ("train", "validation"))
         assert {row.group for row in learned} & {row.group for row in judged} == set()
         assert {row.path for row in judged} & seen.keys() == set()
-        material = Material(run.load_manifest(), {32: cached_pixels(source, manifest, 32)})
-        training = prepare_training(run, config, material, silent)
+        dataset = Dataset(run.load_manifest(), {32: cached_pixels(source, manifest, 32)})
+        training = prepare_training(run, config, dataset, silent)
         assert training.state.finished(config.training)
         training.fit()  # nothing is left but to choose the weights
-        network = final_network(training.model, config, training.feed.pictures)
-        logits = predict_logits(network, material.pictures("validation"), 32).positive
+        network = final_network(training.model, config, training.loader.pictures)
+        logits = predict_logits(network, dataset.pictures("validation"), 32).positive
         seen |= {row.path: 1 / (1 + np.exp(-logit)) for row, logit in zip(judged, logits, strict=True)}
     np.testing.assert_allclose(answers.y_prob, [seen[row.path] for row in answers.rows], rtol=1e-12)
     with (folder / "1" / "out_of_fold.csv").open(newline="") as file:
@@ -285,5 +285,5 @@ def test_the_command_tells_what_was_found(
         answers.write_text("".join(f"{','.join(line)}\n" for line in lines))
     assert main(command) == 0
     shown = capfd.readouterr()
-    assert "the networks agree with 100.0 %" in shown.out
+    assert "the networks agree with 100.0%" in shown.out
     assert f"dogvscat train PHOTOS --relabel {out}/relabel.csv" in shown.err

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from dogvscat.config import TrainingConfig
-from dogvscat.learning.data.dataset import Material
+from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.loop.setup import prepare_training
 from dogvscat.learning.precision import faster_precision, settled
-from dogvscat.learning.run.create import Computing, Origins, record_start
+from dogvscat.learning.run.create import ComputeSettings, InputPaths, record_start
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
@@ -50,14 +50,14 @@ def test_a_run_goes_on_in_the_precision_it_was_begun_in(drawn_photos: Path, tmp_
     """Also on another machine, whose choice would be the other one."""
     config, source, run = build_config(TINY), open_photos(drawn_photos), Run(tmp_path / "run")
     manifest = make_manifest(source, config.data)
-    material = Material(manifest, {32: cached_pixels(source, manifest, 32)})
-    record_start(run, config, material, Origins(drawn_photos), Computing(threads=1))
+    dataset = Dataset(manifest, {32: cached_pixels(source, manifest, 32)})
+    record_start(run, config, dataset, InputPaths(drawn_photos), ComputeSettings(threads=1))
     environment = run.load_environment()
     assert environment["precision"] == faster_precision()
     for precision, policy in (("float32", "float32"), ("bfloat16", "mixed_bfloat16")):
         run.environment_file.write_text(json.dumps({**environment, "precision": precision}))
         told: list[str] = []
-        training = prepare_training(run, config, material, told.append)
+        training = prepare_training(run, config, dataset, told.append)
         assert training.model.get_layer("stem").dtype_policy.name == policy
         assert training.model.optimizer._precision == precision
         assert f"weights, {precision})" in told[0]

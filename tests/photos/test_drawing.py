@@ -16,7 +16,7 @@ from dogvscat.errors import WriteError
 from dogvscat.photos.animals import POSES, Brush, draw_animal
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.drawing import KINDS, draw, golden_pictures, write_sample
-from dogvscat.photos.sources import DRAWN_NOTE, open_photos
+from dogvscat.photos.sources import SYNTHETIC_MARKER, open_photos
 
 
 def test_equal_seeds_give_equal_pictures_and_others_do_not() -> None:
@@ -62,9 +62,9 @@ def test_a_sample_can_be_opened_and_says_that_it_is_drawn(tmp_path: Path) -> Non
         *(f"cat/{number:04}.jpg" for number in range(1, 5)),
         *(f"dog/{number:04}.jpg" for number in range(1, 4)),
     ]
-    assert source.drawn
-    assert "not photographs" in (tmp_path / "new/sample" / DRAWN_NOTE).read_text()
-    assert sorted(path.name for path in (tmp_path / "new/sample").iterdir()) == [DRAWN_NOTE, "cat", "dog"]
+    assert source.is_synthetic
+    assert "not photographs" in (tmp_path / "new/sample" / SYNTHETIC_MARKER).read_text()
+    assert sorted(path.name for path in (tmp_path / "new/sample").iterdir()) == [SYNTHETIC_MARKER, "cat", "dog"]
     assert {decode(source.read(photo.path), photo.path, 32).shape for photo in source.photos} == {(32, 32, 3)}
 
 

@@ -30,9 +30,9 @@ def _cropped(image: Image.Image, share: float) -> Image.Image:
 
 CHANGES: dict[str, tuple[Change, int]] = {
     "saved at quality 40": (lambda image: image, 40),
-    "scaled to 60 %": (lambda image: _scaled(image, 0.6), 90),
-    "brighter by 10 %": (lambda image: ImageEnhance.Brightness(image).enhance(1.1), 90),
-    "cropped by 2 %": (lambda image: _cropped(image, 0.02), 90),
+    "scaled to 60%": (lambda image: _scaled(image, 0.6), 90),
+    "brighter by 10%": (lambda image: ImageEnhance.Brightness(image).enhance(1.1), 90),
+    "cropped by 2%": (lambda image: _cropped(image, 0.02), 90),
 }
 
 

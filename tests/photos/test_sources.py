@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dogvscat.errors import ArchiveError, ImageError, LayoutError
-from dogvscat.photos.sources import DRAWN_NOTE, PhotoSource, open_photos
+from dogvscat.photos.sources import SYNTHETIC_MARKER, PhotoSource, open_photos
 
 
 def _write(folder: Path, *paths: str) -> Path:
@@ -32,7 +32,7 @@ def _zip(folder: Path) -> Path:
 
 def _summary(source: PhotoSource) -> tuple[object, ...]:
     contents = [source.read(photo.path) for photo in source.photos]
-    return source.class_names, source.photos, source.skipped, source.drawn, contents
+    return source.class_names, source.photos, source.skipped, source.is_synthetic, contents
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def _summary(source: PhotoSource) -> tuple[object, ...]:
         ("Cat/0.jpg", "Cat/Thumbs.db", "Dog/a/0.JPG", "readme.txt", ".hidden/cat/0.jpg"),
         ("PetImages/Cat/0.jpg", "PetImages/Dog/0.jpg", "__MACOSX/PetImages/Cat/._0.jpg"),
         ("train/cat.0.jpg", "train/dog.0.jpg", "test1/0.jpg"),
-        ("train/cat/0.jpg", "train/dog/0.jpg", "val/cat/0.jpg", "val/dog/0.jpg", DRAWN_NOTE),
+        ("train/cat/0.jpg", "train/dog/0.jpg", "val/cat/0.jpg", "val/dog/0.jpg", SYNTHETIC_MARKER),
         ("apples/-rf.jpg", "apples/猫 é.jpg", "pears/" + "x" * 240 + ".jpg", "pears/$(rm) 'a' \"b\" <c>.jpg"),
     ],
 )
@@ -49,7 +49,7 @@ def test_a_folder_and_its_zip_are_the_same(tmp_path: Path, paths: tuple[str, ...
     folder = _write(tmp_path / "pets", *paths)
     from_folder, from_zip = open_photos(folder), open_photos(_zip(folder))
     assert _summary(from_folder) == _summary(from_zip)
-    assert len(from_folder.photos) + from_folder.skipped + from_folder.drawn == len(paths)
+    assert len(from_folder.photos) + from_folder.skipped + from_folder.is_synthetic == len(paths)
     assert [from_folder.read(photo.path) for photo in from_folder.photos] == [
         photo.path.encode() for photo in from_folder.photos
     ]
@@ -80,9 +80,9 @@ def test_class_folders_that_are_not_utf8_keep_their_bytes(tmp_path: Path) -> Non
 
 def test_drawn_samples_say_so(tmp_path: Path) -> None:
     _write(tmp_path, "cat/0.jpg", "dog/0.jpg")
-    assert not open_photos(tmp_path).drawn
-    _write(tmp_path, DRAWN_NOTE)
-    assert open_photos(tmp_path).drawn
+    assert not open_photos(tmp_path).is_synthetic
+    _write(tmp_path, SYNTHETIC_MARKER)
+    assert open_photos(tmp_path).is_synthetic
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:

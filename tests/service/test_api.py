@@ -190,7 +190,7 @@ def test_the_description_for_programs_holds(linear, plain: Callable[..., bytes])
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/api/v1/model", "/metrics", "/nothing", "/v2/health/live"])
 def test_every_answer_has_safe_headers(linear, path: str) -> None:
-    headers = linear.client.get(path, headers={"Origin": "http://elsewhere.example"}).headers
+    headers = linear.client.get(path, headers={"Provenance": "http://elsewhere.example"}).headers
     assert headers["content-security-policy"].startswith("default-src 'none'; ")
     assert "unsafe" not in headers["content-security-policy"]
     assert "frame-ancestors 'none'" in headers["content-security-policy"]

@@ -115,7 +115,7 @@ def test_a_dropped_photograph_is_answered_and_explained(page: Page, best, photog
     words = {"cat": "a cat", "dog": "a dog", "unsure": "Not sure"}[expected["label"]]
     assert words in page.text(".verdict")
     shares = f"cat {100 * expected['probabilities']['cat']:.1f} %\ndog {100 * expected['probabilities']['dog']:.1f} %"
-    assert page.text(".shares") == shares.replace("0.0 %", "under 0.1 %").replace("100.0 %", "over 99.9 %")
+    assert page.text(".shares") == shares.replace("0.0%", "under 0.1%").replace("100.0%", "over 99.9%")
     assert page.text(".name") == "rex.jpg"
     assert page.text("#summary").startswith("1 picture: ")
     toggle, heat = page.one(".toggle"), page.one(".heat")
@@ -207,7 +207,7 @@ def test_unsure_is_explained(page: Page, serve, linear_bundle: Callable[..., Pat
     page.bring(plain((90, 7, 90)))
     (card,) = page.cards(1)
     assert "Not sure" in card.text
-    assert "too close to call. Between 10.0 % and 90.0 % dog the network says so rather than guess." in card.text
+    assert "too close to call. Between 10.0% and 90.0% dog the network says so rather than guess." in card.text
 
 
 def test_a_photograph_of_neither_is_explained(page: Page, best, test_data: Path) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from dogvscat.progress import on_terminal, track
+from dogvscat.stderr import on_terminal, track
 
 PROGRAM = """
 import sys, time
-from dogvscat import progress
+from dogvscat import stderr
 items = []
-for item in progress.track(iter(range(40)), "Counting sheep", 40):
+for item in stderr.track(iter(range(40)), "Counting sheep", 40):
     items.append(item)
     if "slow" in sys.argv:
         until = time.monotonic() + 0.04

@@ -34,7 +34,7 @@ class GoldenPicture(CardSection):
     """Of the positive class."""
 
 
-class Origin(CardSection):
+class Provenance(CardSection):
     """Where a bundle comes from, enough to train it again."""
 
     data_digest: str
@@ -73,7 +73,7 @@ class Card(CardSection):
     """It is `unsure` as well where the probability of showing neither class lies above this."""
     config: Config
     """Every setting of the training, the network's shape among them."""
-    origin: Origin
+    origin: Provenance
     metrics: dict[str, dict[str, dict[str, Any]]]
     """Split -> figure -> value, low, high, n, method."""
     known_failures: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """Judge a finished model on any labelled photos. Heavy: it needs scikit-learn and matplotlib, but no Keras."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat import atomic, progress
+from dogvscat import atomic, stderr
 from dogvscat.bundle.card import CARD_FILE, Card
 from dogvscat.bundle.folder import RUN_BUNDLE
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
@@ -24,11 +24,10 @@ from dogvscat.photos.duplicates import find_copies
 from dogvscat.photos.manifest import load_manifest
 from dogvscat.photos.scan import scan
 from dogvscat.photos.sources import Photo, PhotoSource
+from dogvscat.stderr import Reporter
 
 SPLIT_ORDER = ("test", "all", "validation", "train")
 """The most honest figures first: photos put aside, photos never seen, photos that chose, photos that taught."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Evaluation:
     failures: tuple[ImageError, ...]
 
 
-def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Evaluation:
+def evaluate(model: Path | None, source: PhotoSource, out: Path, report: Reporter) -> Evaluation:
     """Judge a model on labelled photos and write metrics, predictions, pictures and a report.
 
     Photos that the model's run knows, by content or as near copies, are judged apart under the split they had there,
@@ -50,7 +49,7 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Ev
         model: A run folder or a bundle, or None for the shipped one.
         source: Photos of the same two classes.
         out: Folder for the results; those of an earlier evaluation are replaced.
-        say: Told what happens.
+        report: Told what happens.
 
     Raises:
         ModelError: if there is no usable model.
@@ -60,7 +59,7 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Ev
     """
     _refuse_out(out)
     if (out / "metrics.json").exists():
-        say(f"{out} holds an earlier evaluation, which this one will replace.")
+        report(f"{out} holds an earlier evaluation, which this one will replace.")
     predictor = Predictor.load(model)
     card = predictor.card
     if source.class_names != card.class_names:
@@ -69,16 +68,20 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, say: Say) -> Ev
         )
     manifest_file = _run_manifest(predictor.bundle.folder)
     if manifest_file is None:
-        say("This bundle lies outside of its run folder: photos it learned from cannot be told apart, and flatter it.")
+        report(
+            "This bundle lies outside of its run folder: photos it learned from cannot be told apart, and flatter it."
+        )
     judged, failures = _answer(predictor, source, _known_splits(manifest_file, source) if manifest_file else {})
     results = {split: judge_split(judged[split]) for split in SPLIT_ORDER if split in judged}
     num_judged = sum(result.n for result in results.values())
     if left_out := len(source.photos) - len(failures) - num_judged:
-        say(f"{left_out:,} of these photos were left out of the model's run (manifest.csv says why); so they are here.")
+        report(
+            f"{left_out:,} of these photos were left out of the model's run (manifest.csv says why); so they are here."
+        )
     if not results:
         hint = "`dogvscat audit` says what is wrong with each."
         raise DataError(f"none of {len(source.photos):,} photos can be judged", hint=hint)
-    _warn(results, card, say)
+    _warn(results, card, report)
     _write(out, results, predictor, source, model)
     return Evaluation(results, failures)
 
@@ -149,7 +152,7 @@ def _batches(source: PhotoSource, image_size: int) -> Iterator[list[tuple[Photo,
 
     with ThreadPoolExecutor(cpu_count()) as pool:
         batch = []
-        for looked_at in progress.track(pool.map(look, source.photos), "Judging photos", len(source.photos)):
+        for looked_at in stderr.track(pool.map(look, source.photos), "Judging photos", len(source.photos)):
             batch.append(looked_at)
             if len(batch) == BATCH_SIZE:
                 yield batch
@@ -157,15 +160,17 @@ def _batches(source: PhotoSource, image_size: int) -> Iterator[list[tuple[Photo,
         yield batch
 
 
-def _warn(results: Mapping[str, SplitResult], card: Card, say: Say) -> None:
+def _warn(results: Mapping[str, SplitResult], card: Card, report: Reporter) -> None:
     if "train" in results:
         num_seen = results["train"].n
-        say(f"{num_seen:,} of these photos trained the model; they are judged apart and say nothing about new photos.")
+        report(
+            f"{num_seen:,} of these photos trained the model; they are judged apart and say nothing about new photos."
+        )
     if "validation" in results:
         num_chose = results["validation"].n
-        say(f"{num_chose:,} of these photos chose its epoch, temperature and threshold, which flatters it a little.")
+        report(f"{num_chose:,} of these photos chose its epoch, temperature and threshold, which flatters it a little.")
     if card.origin.drawn_sample:
-        say("This model learned from drawings, not photographs.")
+        report("This model learned from drawings, not photographs.")
 
 
 def _write(
@@ -174,7 +179,7 @@ def _write(
     card, first = predictor.card, next(iter(results.values()))
     atomic.write_json(out / "metrics.json", {name: result.to_dict() for name, result in results.items()})
     write_predictions(out / "predictions.csv", [result.answers for result in results.values()])
-    note = "drawn sample, not photographs" if source.drawn or card.origin.drawn_sample else None
+    note = "drawn sample, not photographs" if source.is_synthetic or card.origin.drawn_sample else None
 
     def load_images(indices) -> np.ndarray:  # type: ignore[no-untyped-def]
         paths = [first.answers.paths[index] for index in indices]

@@ -115,7 +115,7 @@ def _figures(card: Card) -> list[str]:
             "band were cross-fitted: none judged a choice it took part in."
         ),
         "",
-        "| figure | value | 95 % interval | n |",
+        "| figure | value | 95% interval | n |",
         "|---|---|---|---|",
         *rows,
         *_noticed(card),

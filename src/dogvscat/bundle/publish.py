@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dogvscat import atomic
-from dogvscat.bundle.card import CARD_FILE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE, Card, GoldenPicture, Origin
+from dogvscat.bundle.card import CARD_FILE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE, Card, GoldenPicture, Provenance
 from dogvscat.bundle.graph import open_graph, run_graph
 from dogvscat.bundle.model_card import MODEL_CARD_FILE, model_card
 from dogvscat.config import Config
@@ -29,7 +29,7 @@ def publish_bundle(
     class_names: ClassNames,
     config: Config,
     decision: Decision,
-    origin: Origin,
+    origin: Provenance,
     metrics: dict[str, dict[str, dict[str, Any]]],
     known_failures: Sequence[str] = (),
 ) -> Card:

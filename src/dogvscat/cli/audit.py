@@ -103,7 +103,7 @@ def _show(audit: "Audit", agreement: "Figure | None", out: Path | None, as_json:
         document = {"photos": audit.count_classes(), "skipped": audit.skipped, "issues": counts}
         show_json(document | ({"label_agreement": agreement.to_dict()} if agreement else {}))
         return
-    if audit.drawn:
+    if audit.is_synthetic:
         say("Drawn sample, not photographs.")
     show(", ".join(f"{count:,} {name}" for name, count in audit.count_classes().items()))
     for kind, count in counts.items():

@@ -50,7 +50,7 @@ def command(
         _prepare_keras()
     from collections import Counter
 
-    from dogvscat import atomic, progress
+    from dogvscat import atomic, stderr
     from dogvscat.bundle.predict.predictor import Predictor
     from dogvscat.errors import ImageError
 
@@ -61,8 +61,8 @@ def command(
     heat_maps = _heat_maps(predictor, method)
     write_layers = _layer_writer(predictor) if layers else None
     arguments, names, labels = PhotoArguments(photos), _Names(out), Counter[str]()
-    total = arguments.count() if progress.on_terminal() else None
-    for path in progress.track(arguments.paths(), "Explaining", total):
+    total = arguments.count() if stderr.on_terminal() else None
+    for path in stderr.track(arguments.paths(), "Explaining", total):
         try:
             file = names.fresh(path)
             answer = _explain(predictor, path, heat_maps, file)

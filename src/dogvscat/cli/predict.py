@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dogvscat import progress
+from dogvscat import stderr
 from dogvscat.cli.options import Cluster
 from dogvscat.cli.output import flush, say, show, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
@@ -73,8 +73,8 @@ def _show_answers(answering: Answering, arguments: PhotoArguments, as_json: bool
     from dogvscat.bundle.predict.predictor import Failure
 
     labels: Counter[str] = Counter()
-    total = arguments.count() if progress.on_terminal() else None
-    for answer in progress.track(answering(arguments.paths()), "Predicting", total):
+    total = arguments.count() if stderr.on_terminal() else None
+    for answer in stderr.track(answering(arguments.paths()), "Predicting", total):
         labels["error" if isinstance(answer, Failure) else answer.label] += 1
         if as_json:
             show_json(answer.to_dict())
@@ -92,9 +92,9 @@ def _write_answers(predictor: Predictor, answering: Answering, arguments: PhotoA
         left = results.go_on(arguments.paths())
         if results.num_kept:
             say(f"{results.num_kept:,} photos have their answers in {out} already.")
-        total = arguments.count() if progress.on_terminal() else None
+        total = arguments.count() if stderr.on_terminal() else None
         num_left = None if total is None else total - results.num_kept
-        for answer in progress.track(answering(left), "Predicting", num_left):
+        for answer in stderr.track(answering(left), "Predicting", num_left):
             results.write(answer)
         results.finish()
     counts = ", ".join(f"{count:,} {label}" for label, count in sorted(results.labels.items()))

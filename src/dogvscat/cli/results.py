@@ -29,7 +29,7 @@ def show_figures(metrics: Mapping[str, Any]) -> None:
 
 
 def _with_interval(figure: Mapping[str, Any]) -> str:
-    return f"{figure['value']:.2%} (95 %: {figure['low']:.2%} to {figure['high']:.2%})"
+    return f"{figure['value']:.2%} (95%: {figure['low']:.2%} to {figure['high']:.2%})"
 
 
 def _share(value: float | None) -> str:

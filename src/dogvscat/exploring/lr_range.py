@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
-from dogvscat import atomic, progress
+from dogvscat import atomic, stderr
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
-from dogvscat.exploring.training_job import open_material
+from dogvscat.exploring.training_job import open_dataset
 from dogvscat.judging.figure_style import MUTED, VALIDATION, WRONG, add_title, drawing
 from dogvscat.learning.engine import prepare_backend
 from dogvscat.settings import changed
@@ -67,10 +67,10 @@ def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
         ModelError: if the loss is no number from the beginning.
     """
     config = changed(config, ["training.early_stopping_patience=0"])
-    material = open_material(photos, config)
+    dataset = open_dataset(photos, config)
     prepare_backend(config.training.threads)
 
-    from dogvscat.learning.data.batches import TrainingFeed
+    from dogvscat.learning.data.batches import BatchLoader
     from dogvscat.learning.loop.training import seed_layers
     from dogvscat.learning.model.networks import build_network
     from dogvscat.learning.model.optimizers import compile_network
@@ -80,14 +80,14 @@ def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
     size = config.data.image_size if config.network.name == "plain" else None
     model = build_network(config.network, size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
     compile_network(model, settings)
-    feed = TrainingFeed(material.pictures("train"), config)
+    loader = BatchLoader(dataset.pictures("train"), config)
     rates = np.geomspace(LOWEST, HIGHEST, num_steps)
     losses: list[float] = []
-    for step in progress.track(range(num_steps), "Raising the learning rate", num_steps):
+    for step in stderr.track(range(num_steps), "Raising the learning rate", num_steps):
         model.optimizer.learning_rate = rates[step]
         seed_layers(model, settings.seed, 0, step)  # else dropout has other numbers at every call
         model.reset_metrics()
-        batch = feed.batch(*divmod(step, feed.steps_per_epoch))
+        batch = loader.batch(*divmod(step, loader.steps_per_epoch))
         losses.append(float(model.train_on_batch(*batch, return_dict=True)["loss"]))
         smoothed = smooth(losses)
         if not math.isfinite(losses[-1]) or smoothed[-1] > _BLOWN_UP * smoothed.min():
@@ -97,7 +97,7 @@ def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
         raise ModelError(
             "the loss is no number from the first steps on", hint="Check the photos with `dogvscat audit`."
         )
-    return RangeTest(rates[:finite], np.array(losses[:finite]), smooth(losses[:finite]), material.note)
+    return RangeTest(rates[:finite], np.array(losses[:finite]), smooth(losses[:finite]), dataset.note)
 
 
 def smooth(losses: Sequence[float]) -> np.ndarray:

@@ -18,10 +18,10 @@ from dogvscat.errors import DataError, DivergedError, ModelError
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.predictions import read_predictions, write_predictions
-from dogvscat.learning.data.dataset import DRAWN_NOTE, Material
+from dogvscat.learning.data.dataset import SYNTHETIC_NOTE, Dataset
 from dogvscat.learning.engine import prepare_backend
 from dogvscat.learning.loop.state import TrainingState
-from dogvscat.learning.run.create import Computing, Origins, record_start
+from dogvscat.learning.run.create import ComputeSettings, InputPaths, record_start
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.pixels import cached_pixels
@@ -64,7 +64,7 @@ def cell_threads(config: Config) -> int:
 
 
 def run_cell(
-    photos: Path, config: Config, folder: Path, computing: Computing, after_epoch: AfterEpoch | None = None
+    photos: Path, config: Config, folder: Path, compute: ComputeSettings, after_epoch: AfterEpoch | None = None
 ) -> CellResult | Diverged:
     """Train and judge one configuration; a finished cell is read, and one that was stopped goes on.
 
@@ -72,7 +72,7 @@ def run_cell(
         photos: A folder or zip with photos of two classes.
         config: Every setting.
         folder: The cell's own.
-        computing: Threads as from `cell_threads`, and the precision; the same for every cell that is compared.
+        compute: Threads as from `cell_threads`, and the precision; the same for every cell that is compared.
         after_epoch: Told of every epoch; it may raise to end the cell there, which is then not finished.
 
     Raises:
@@ -82,9 +82,9 @@ def run_cell(
     """
     if (result := read_result(folder)) is not None:
         return result
-    material = open_material(photos, config)
-    refuse_other_photos(material.manifest, [folder])
-    prepare_backend(computing.threads)
+    dataset = open_dataset(photos, config)
+    refuse_other_photos(dataset.manifest, [folder])
+    prepare_backend(compute.threads)
 
     from dogvscat.learning.loop.setup import forget_networks, prepare_training
     from dogvscat.learning.loop.training import predict_logits
@@ -93,8 +93,8 @@ def run_cell(
     forget_networks()
     run = Run(folder)
     if not run.environment_file.exists():
-        record_start(run, config, material, Origins(photos), computing)
-    training = prepare_training(run, config, material, lambda sentence: None)
+        record_start(run, config, dataset, InputPaths(photos), compute)
+    training = prepare_training(run, config, dataset, lambda sentence: None)
     training.quiet, training.after_epoch = True, after_epoch
     try:
         training.fit()
@@ -103,14 +103,12 @@ def run_cell(
         atomic.write_json(folder / RESULT_FILE, asdict(diverged))
         run.checkpoint_file.unlink(missing_ok=True)
         return diverged
-    network = final_network(training.model, config, training.feed.pictures)
+    network = final_network(training.model, config, training.loader.pictures)
     answers = []
-    for split, pictures in (("train", training.feed.pictures), ("validation", training.validation)):
+    for split, pictures in (("train", training.loader.pictures), ("validation", training.validation)):
         logits = predict_logits(network, pictures, config.data.image_size)
-        paths = [row.path for row in material.manifest.of_split(split)]
-        answers.append(
-            Answers.decided(split, material.manifest.class_names, paths, pictures.y_true, logits, Decision())
-        )
+        paths = [row.path for row in dataset.manifest.of_split(split)]
+        answers.append(Answers.decided(split, dataset.manifest.class_names, paths, pictures.y_true, logits, Decision()))
     write_predictions(run.predictions_file, answers)
     accuracies = [float((split.y_true == split.y_pred).mean()) for split in answers]
     history = training.state.history
@@ -174,7 +172,7 @@ def note_of(folder: Path) -> str | None:
     Raises:
         ModelError: if the cell was never begun or is damaged.
     """
-    return DRAWN_NOTE if Run(folder).load_environment()["drawn_sample"] else None
+    return SYNTHETIC_NOTE if Run(folder).load_environment()["drawn_sample"] else None
 
 
 def num_validation(folder: Path) -> int:
@@ -195,7 +193,7 @@ def look_at(photos: Path, config: Config) -> Manifest:
     return _looked_at(photos, config.data.model_copy(update={"image_size": 64}))[1]
 
 
-def open_material(photos: Path, config: Config) -> Material:
+def open_dataset(photos: Path, config: Config) -> Dataset:
     """Photos looked at, split and decoded, at every size that a configuration needs.
 
     Raises:
@@ -203,7 +201,7 @@ def open_material(photos: Path, config: Config) -> Material:
     """
     with caches.filled_by_one("pixels"):
         source, manifest = _looked_at(photos, config.data.model_copy(update={"image_size": 64}))
-        return Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
+        return Dataset(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
 
 
 @lru_cache(maxsize=8)  # cells of one study differ in few settings about data, and looking for copies takes seconds

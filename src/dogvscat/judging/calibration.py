@@ -19,7 +19,7 @@ less, so that other pictures stay below that as well."""
 NEITHER_SHARE = 0.03
 """Most of them that may be so for seeming to show neither class; the rest is for answers that are close."""
 CLEAR_BIAS = 3.84
-"""The threshold leaves 0.5 only where a bias of the logits shows in a likelihood-ratio test at 5 %: the quantile of
+"""The threshold leaves 0.5 only where a bias of the logits shows in a likelihood-ratio test at 5%: the quantile of
 chi-squared with one degree of freedom."""
 
 

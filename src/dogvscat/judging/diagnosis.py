@@ -19,7 +19,7 @@ OVER_FITTING_GAP = 0.03
 three points the gap is about what two samples of pictures differ by on their own."""
 UNDER_FITTING_SKILL = 0.6
 """Share of the mistakes of always naming the commoner class that a network should avoid even on its training
-pictures; with equal classes this is an accuracy of 80 %, which small networks pass on photographs."""
+pictures; with equal classes this is an accuracy of 80%, which small networks pass on photographs."""
 RISE_AFTER_BEST = 1.05
 """Validation loss at the end over its best value. Five per cent is more than one epoch's wobble."""
 STILL_IMPROVING_SHARE = 0.1
@@ -134,7 +134,7 @@ def _learned_nothing(history: History, validation: Mapping[str, Figure]) -> Find
         "problem",
         "No better than always naming the commoner class",
         f"Validation accuracy is {as_percent(accuracy)}; naming the commoner class every time is right on "
-        f"{100 * _number(baseline.value):.1f} %. The difference may be chance.",
+        f"{100 * _number(baseline.value):.1f}%. The difference may be chance.",
         f"First check the labels with `dogvscat audit --labels`. Then {_longer(history)}, another learning rate "
         "(`--set training.learning_rate=0.0003`) or more pictures.",
     )
@@ -241,7 +241,7 @@ def _memorised_late(history: History) -> Finding | None:
         "note",
         f"After epoch {history.best_epoch} it began to memorise",
         f"From then on training loss still fell while validation loss rose by "
-        f"{100 * (val_loss[-1] / val_loss[best] - 1):.0f} %: the mark of over-fitting. Those epochs were not kept.",
+        f"{100 * (val_loss[-1] / val_loss[best] - 1):.0f}%: the mark of over-fitting. Those epochs were not kept.",
         "More epochs will not help here. Stronger augmentation or dropout moves this point later: "
         "`--set augmentation.zoom=0.25`, `--set network.dropout=0.6`.",
     )

@@ -48,7 +48,7 @@ def learning_curves(path: Path, history: History, note: str | None = None) -> No
 
 
 def confusion_matrix(path: Path, answers: Answers, normalized: bool, note: str | None = None) -> None:
-    """Stored labels in rows, answers in columns: counts, or shares of each row with 95 % intervals."""
+    """Stored labels in rows, answers in columns: counts, or shares of each row with 95% intervals."""
     counts = metrics.confusion_matrix(answers.y_true, answers.y_pred, labels=[0, 1])  # [2, 2]
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
@@ -121,7 +121,7 @@ def reliability(path: Path, answers: Answers, error: Figure, note: str | None = 
         above.plot([0.5, 1], [0.5, 1], color=MUTED, linewidth=1, linestyle="--", label="perfectly calibrated")
         means = [confidence[bins == k].mean() for k in used]
         style = {"color": VALIDATION, "marker": "o", "linewidth": 1.5, "capsize": 3}
-        above.errorbar(means, value, yerr=reach, label="this network, with 95 % interval", **style)
+        above.errorbar(means, value, yerr=reach, label="this network, with 95% interval", **style)
         above.set_ylim(min(0.45, float((value - reach[0]).min()) - 0.03), 1.02)
         above.set_ylabel("Share of answers that were right")
         above.legend(loc="lower right")
@@ -191,7 +191,7 @@ def _named(answers: Answers) -> str:
 
 def percent_ticks() -> FuncFormatter:
     """With as many decimals as a tick needs, so that neighbours never read alike."""
-    return FuncFormatter(lambda share, _: f"{round(100 * share, 2):g} %")
+    return FuncFormatter(lambda share, _: f"{round(100 * share, 2):g}%")
 
 
 def _thousands() -> StrMethodFormatter:

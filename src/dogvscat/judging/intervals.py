@@ -1,4 +1,4 @@
-"""A figure is a value with the number of pictures behind it and a 95 % interval: Wilson for shares, bootstrap else."""
+"""A figure is a value with the number of pictures behind it and a 95% interval: Wilson for shares, bootstrap else."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,8 +19,8 @@ class Figure:
 
     Args:
         value: The number, or None where it is undefined (the AUC of a single class, for example).
-        low: Lower end of the 95 % interval, or None.
-        high: Upper end of the 95 % interval, or None.
+        low: Lower end of the 95% interval, or None.
+        high: Upper end of the 95% interval, or None.
         n: Pictures the number rests on: for precision those predicted so, for recall those of the class.
         method: How the interval was found: `wilson`, `bootstrap` or `none`.
     """
@@ -42,7 +42,7 @@ def undefined(n: int) -> Figure:
 
 
 def wilson(successes: int, n: int) -> Figure:
-    """A share with Wilson's 95 % score interval, which stays sensible near 0 and 1 and for few pictures.
+    """A share with Wilson's 95% score interval, which stays sensible near 0 and 1 and for few pictures.
 
     Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
     """
@@ -89,7 +89,7 @@ def bootstrap(
 
 
 def percentile_interval(value: float | None, resampled: np.ndarray, n: int) -> Figure:
-    """A figure with the middle 95 % of its resamples as interval.
+    """A figure with the middle 95% of its resamples as interval.
 
     Args:
         value: The figure on the pictures themselves, or None.
@@ -106,7 +106,7 @@ def percentile_interval(value: float | None, resampled: np.ndarray, n: int) -> F
 
 
 def as_percent(figure: Figure) -> str:
-    """A share in words for people: `88.6 % (87.3-89.8)`."""
+    """A share in words for people: `88.6% (87.3-89.8)`."""
     return _in_words(figure, lambda number: f"{100 * number:.1f}", " %")
 
 

@@ -128,5 +128,5 @@ def _caption(answers: Answers, index: int) -> str:
     answer = int(answers.y_pred[index])
     probability = answers.y_prob[index] if answer == 1 else 1 - answers.y_prob[index]
     file, stored, given = map(printable, (answers.paths[index], *answers.class_names[:: 1 if answer else -1]))
-    seen = f"unsure, rather {given}" if answers.unsure[index] else f"seen as {given}, {100 * probability:.1f} %"
+    seen = f"unsure, rather {given}" if answers.unsure[index] else f"seen as {given}, {100 * probability:.1f}%"
     return f"{file}\nfiled as {stored}\n{seen}"

@@ -1,4 +1,4 @@
-"""Every figure about a split's answers, each with n and a 95 % interval.
+"""Every figure about a split's answers, each with n and a 95% interval.
 
 `*_score`-like figures (accuracy to ROC AUC) are better when higher; losses and errors when lower.
 """

@@ -110,7 +110,7 @@ def _variables(report: Report) -> dict[str, Any]:
         "images": {name: data_uri(path) for name, path in report.pictures.items() if path.is_file()},
         "curves_note": CURVES_NOTE,
         "resamples": f"{RESAMPLES:,}",
-        "contradiction": f"{100 * CONFIDENT_CONTRADICTION:.0f} %",
+        "contradiction": f"{100 * CONFIDENT_CONTRADICTION:.0f}%",
     }
 
 
@@ -138,7 +138,7 @@ def _value(name: str, figure: Figure) -> str:
 def _meanings(class_names: ClassNames, decision: Decision) -> dict[str, tuple[str, str]]:
     """Label and one-line definition of every figure."""
     negative, positive = map(printable, class_names)
-    band = f"between {100 * decision.unsure_low:.0f} % and {100 * decision.unsure_high:.0f} %"
+    band = f"between {100 * decision.unsure_low:.0f}% and {100 * decision.unsure_high:.0f}%"
     if decision.unsure_low == decision.unsure_high:
         band = "in the band, which is empty here"
     if decision.neither_limit < 1:
@@ -147,8 +147,8 @@ def _meanings(class_names: ClassNames, decision: Decision) -> dict[str, tuple[st
         "accuracy": ("Accuracy", "Share of the pictures answered rightly."),
         "balanced_accuracy": ("Balanced accuracy", "Mean of both recalls; a commoner class does not flatter it."),
         "roc_auc": ("ROC AUC", f"Chance that a {positive} picture outranks a {negative} picture; guessing has 0.5."),
-        "log_loss": ("Log loss", "Punishes confident mistakes. 0 is perfect; always saying 50 % costs 0.693."),
-        "brier_score": ("Brier score", "Mean squared error of the probability. 0 is perfect; always 50 % costs 0.25."),
+        "log_loss": ("Log loss", "Punishes confident mistakes. 0 is perfect; always saying 50% costs 0.693."),
+        "brier_score": ("Brier score", "Mean squared error of the probability. 0 is perfect; always 50% costs 0.25."),
         "expected_calibration_error": (
             "Calibration error",
             "How far the claimed confidence and the accuracy lie apart on average. 0 is perfect.",

@@ -14,20 +14,19 @@ from dogvscat.config import Config
 from dogvscat.errors import DataError, Interrupted, UsageError
 from dogvscat.judging.image_grid import image_grid
 from dogvscat.learning.data.augmentation import augment, cutmix
-from dogvscat.learning.data.batches import TrainingFeed
-from dogvscat.learning.data.dataset import DRAWN_NOTE, Material
+from dogvscat.learning.data.batches import BatchLoader
+from dogvscat.learning.data.dataset import SYNTHETIC_NOTE, Dataset
 from dogvscat.learning.engine import prepare_backend
 from dogvscat.learning.loop.checkpoint import load_checkpoint
-from dogvscat.learning.run.create import Origins, refuse_existing, start_run
+from dogvscat.learning.run.create import InputPaths, refuse_existing, start_run
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest, make_manifest, make_neither_manifest
 from dogvscat.photos.pixels import PixelCache, cached_pixels, mapped_pixels
 from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
 from dogvscat.photos.sources import PhotoSource, open_neither, open_photos
 from dogvscat.settings import changed
+from dogvscat.stderr import Reporter
 from dogvscat.text import counted
-
-Say = Callable[[str], None]
 
 EXTENDABLE = ("training.epochs", "training.early_stopping_patience", "training.checkpoint_seconds")
 """Settings that may change when a run is resumed; any other would make it a different run."""
@@ -40,7 +39,7 @@ def train(
     photos: Path,
     config: Config,
     out: Path | None,
-    say: Say,
+    report: Reporter,
     relabel_file: Path | None = None,
     neither: Path | None = None,
 ) -> Run:
@@ -50,7 +49,7 @@ def train(
         photos: A folder or zip with photos of two classes.
         config: Every setting.
         out: The run folder, or None for the next free one below `runs/`.
-        say: Told what happens, a sentence at a time.
+        report: Told what happens, a sentence at a time.
         relabel_file: A table of corrections as `audit --labels` writes it, or None. It changes the training split
             alone, after the split was drawn: the pictures that judge stay the same, with their labels as filed.
         neither: A folder or zip of photos that show neither class, or None. With them the network learns a second
@@ -70,25 +69,25 @@ def train(
     relabelling = read_relabelling(relabel_file, source.class_names) if relabel_file else None
     manifest = make_manifest(source, config.data)
     if relabelling:
-        manifest = _relabelled(manifest, relabelling, say)
-    _describe(manifest, source.skipped, say)
+        manifest = _relabelled(manifest, relabelling, report)
+    _describe(manifest, source.skipped, report)
     pixels = {size: cached_pixels(source, manifest, size) for size in config.image_sizes}
-    material = Material(manifest, pixels, _open_neither(neither, config, manifest, say) if neither else None)
-    say("Loading Keras")
+    dataset = Dataset(manifest, pixels, _open_neither(neither, config, manifest, report) if neither else None)
+    report("Loading Keras")
     threads = prepare_backend(config.training.threads)
-    origins = Origins(photos, neither, relabelling.digest if relabelling else None)
-    run = start_run(out, config, material, origins, threads)
-    _fit_and_finish(run, config, material, say)
+    input_paths = InputPaths(photos, neither, relabelling.digest if relabelling else None)
+    run = start_run(out, config, dataset, input_paths, threads)
+    _fit_and_finish(run, config, dataset, report)
     return run
 
 
-def resume(folder: Path, settings: Sequence[str], say: Say) -> Run:
+def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
     """Go on with a run that was stopped or killed, or judge one again; the result is as if nothing had happened.
 
     Args:
         folder: The run folder.
         settings: `section.key=value`, of `EXTENDABLE` only.
-        say: Told what happens.
+        report: Told what happens.
 
     Raises:
         ModelError: if the folder holds no run, or its checkpoint is damaged.
@@ -104,33 +103,33 @@ def resume(folder: Path, settings: Sequence[str], say: Say) -> Run:
     if run.checkpoint_file.exists():
         load_checkpoint(run.checkpoint_file)  # a damaged one is told of now, and not after the photos were decoded
     pixels = _pixels_again(partial(_look, Path(environment["photos"]), config), manifest, config)
-    material = Material(manifest, pixels)
+    dataset = Dataset(manifest, pixels)
     if config.network.neither_output:
         others = run.load_neither_manifest()
         look = partial(_look_at_neither, Path(environment["neither"]), config, manifest)
-        material = replace(material, neither=Material(others, _pixels_again(look, others, config)))
+        dataset = replace(dataset, neither=Dataset(others, _pixels_again(look, others, config)))
     prepare_backend(environment["threads"])
     run.save_config(config)
-    _fit_and_finish(run, config, material, say)
+    _fit_and_finish(run, config, dataset, report)
     return run
 
 
-def _fit_and_finish(run: Run, config: Config, material: Material, say: Say) -> None:
+def _fit_and_finish(run: Run, config: Config, dataset: Dataset, report: Reporter) -> None:
     # Keras is imported here and in what follows, after the backend was prepared and the photos proved usable.
     from dogvscat.learning.finalize.finalize import finish
     from dogvscat.learning.loop.setup import prepare_training
 
-    training = prepare_training(run, config, material, say)
+    training = prepare_training(run, config, dataset, report)
     if training.state.finished(config.training):
-        say("Nothing is left to train, unless training.epochs, or the patience if it stopped early, is raised.")
-    _preview_augmentation(run, training.feed, material.manifest.drawn)
+        report("Nothing is left to train, unless training.epochs, or the patience if it stopped early, is raised.")
+    _preview_augmentation(run, training.loader, dataset.manifest.is_synthetic)
     try:
         training.fit()
     except Interrupted as stop:
         stop.hint = f"Go on with: dogvscat train --resume {shlex.quote(str(run.folder))}"
         raise
-    say("Judging the pictures, and writing the bundle and the report.")
-    finish(run, training, material)
+    report("Judging the pictures, and writing the bundle and the report.")
+    finish(run, training, dataset)
 
 
 def _extended(config: Config, settings: Sequence[str]) -> Config:
@@ -151,12 +150,12 @@ def _with_neither(config: Config, neither: Path | None) -> Config:
     return config
 
 
-def _open_neither(neither: Path, config: Config, classes: Manifest, say: Say) -> Material:
+def _open_neither(neither: Path, config: Config, classes: Manifest, report: Reporter) -> Dataset:
     source, manifest = _look_at_neither(neither, config, classes)
     counts = {split: len(manifest.of_split(split)) for split in ("train", "test")}
     taught = counted(counts["train"], "photo")
-    say(f"neither: {taught} to learn from, {counts['test']:,} kept to measure how many are noticed")
-    return Material(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
+    report(f"neither: {taught} to learn from, {counts['test']:,} kept to measure how many are noticed")
+    return Dataset(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
 
 
 def _pixels_again(
@@ -184,50 +183,52 @@ def _look_at_neither(neither: Path, config: Config, classes: Manifest) -> tuple[
     return source, make_neither_manifest(source, config.data, classes)
 
 
-def _relabelled(manifest: Manifest, relabelling: Relabelling, say: Say) -> Manifest:
+def _relabelled(manifest: Manifest, relabelling: Relabelling, report: Reporter) -> Manifest:
     done = relabel(manifest, relabelling)
-    say(f"{relabelling.file}: {done.num_relabelled:,} training photos relabelled, {done.num_left_out:,} left out")
+    report(f"{relabelling.file}: {done.num_relabelled:,} training photos relabelled, {done.num_left_out:,} left out")
     if done.num_held_out:
-        say(f"{done.num_held_out:,} of its photos judge and do not train: they keep the labels they are filed under")
+        report(f"{done.num_held_out:,} of its photos judge and do not train: they keep the labels they are filed under")
     if done.num_unknown:
-        say(f"{done.num_unknown:,} of its photos are not among these (another sha256)")
+        report(f"{done.num_unknown:,} of its photos are not among these (another sha256)")
     return done.manifest
 
 
-def _describe(manifest: Manifest, skipped: int, say: Say) -> None:
-    if manifest.drawn:
-        say("These pictures are DRAWN BY CODE, not photographs; what is learned from them is of no use on photographs.")
+def _describe(manifest: Manifest, skipped: int, report: Reporter) -> None:
+    if manifest.is_synthetic:
+        report(
+            "These pictures are DRAWN BY CODE, not photographs; what is learned from them is of no use on photographs."
+        )
     for split in ("train", "validation", "test"):
         counts = manifest.count(split)
         if any(counts.values()):
-            say(f"{split}: {counted(sum(counts.values()), 'photo')} ({_in_words(counts)})")
+            report(f"{split}: {counted(sum(counts.values()), 'photo')} ({_in_words(counts)})")
     left_out = [row for row in manifest.rows if not row.split]
     if left_out or skipped:
         others = counted(skipped, "file") + " of " + ("another kind" if skipped == 1 else "other kinds")
-        say(f"left out: {counted(len(left_out), 'photo')} (manifest.csv says why), {others}")
+        report(f"left out: {counted(len(left_out), 'photo')} (manifest.csv says why), {others}")
     counts = manifest.count("train")
     if max(counts.values()) > _UNEQUAL * min(counts.values()):
-        say(f"The classes are unequal ({_in_words(counts)}); consider --set training.class_weights=balanced")
+        report(f"The classes are unequal ({_in_words(counts)}); consider --set training.class_weights=balanced")
 
 
 def _in_words(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.items())
 
 
-def _preview_augmentation(run: Run, feed: TrainingFeed, drawn: bool) -> None:
+def _preview_augmentation(run: Run, loader: BatchLoader, is_synthetic: bool) -> None:
     """A picture of five training pictures, each changed five times."""
     if run.augmentation_picture.exists():
         return
-    samples = np.linspace(0, len(feed.pictures) - 1, _PREVIEWED).astype(np.int64)
-    images = np.stack([_changed(feed, epoch, samples) for epoch in range(5)], axis=1)
+    samples = np.linspace(0, len(loader.pictures) - 1, _PREVIEWED).astype(np.int64)
+    images = np.stack([_changed(loader, epoch, samples) for epoch in range(5)], axis=1)
     # (5 pictures, 5 epochs, image_size, image_size, 3)
     flat = images.reshape(-1, *images.shape[2:])
     title = "Each row: one picture as five epochs see it"
-    image_grid(run.augmentation_picture, flat, [], _PREVIEWED, title, DRAWN_NOTE if drawn else None)
+    image_grid(run.augmentation_picture, flat, [], _PREVIEWED, title, SYNTHETIC_NOTE if is_synthetic else None)
 
 
-def _changed(feed: TrainingFeed, epoch: int, samples: np.ndarray) -> np.ndarray:
+def _changed(loader: BatchLoader, epoch: int, samples: np.ndarray) -> np.ndarray:
     """The pictures as an epoch sees them."""
-    settings, place = feed.config.augmentation, (feed.config.training.seed, epoch)
-    images = augment(feed.pictures, samples, feed.config.data.image_size, settings, place)
-    return cutmix(images, feed.pictures.y_true[samples], samples, settings, place)[0]
+    settings, place = loader.config.augmentation, (loader.config.training.seed, epoch)
+    images = augment(loader.pictures, samples, loader.config.data.image_size, settings, place)
+    return cutmix(images, loader.pictures.y_true[samples], samples, settings, place)[0]

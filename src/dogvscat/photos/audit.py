@@ -52,7 +52,7 @@ class Audit:
     issues: Sequence[Issue]
     skipped: int
     """Files of other kinds."""
-    drawn: bool
+    is_synthetic: bool
     labels_judged: bool = False
     """Whether issues of `LABEL_KINDS` were looked for."""
 
@@ -77,7 +77,7 @@ def audit_photos(source: PhotoSource) -> Audit:
     pairs = near_duplicates(scanned)
     groups = group_names(scanned, pairs)
     issues = find_issues(scanned, groups, pairs)
-    return Audit(str(source.location), source.class_names, scanned, issues, source.skipped, source.drawn)
+    return Audit(str(source.location), source.class_names, scanned, issues, source.skipped, source.is_synthetic)
 
 
 def write_audit(folder: Path, audit: Audit, source: PhotoSource) -> None:

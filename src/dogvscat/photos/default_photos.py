@@ -1,21 +1,19 @@
 """Which pictures to use when none are named: the environment's, a fetched archive, a fetch, or the drawn sample."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from dogvscat import caches
 from dogvscat.errors import DataError
 from dogvscat.photos.drawing import write_sample
 from dogvscat.photos.fetch import fetch_archive, fetched_archive
+from dogvscat.stderr import Reporter
 
-DRAWN_COUNT = 2000
+SYNTHETIC_COUNT = 2000
 """Pictures in the drawn sample that stands in for photographs."""
 
-Say = Callable[[str], None]
 
-
-def find_photos(given: Path | None, say: Say) -> Path:
+def find_photos(given: Path | None, report: Reporter) -> Path:
     """The folder or archive to train on.
 
     In this order: what the user gave, `DOGVSCAT_DATA`, an archive fetched earlier, a fetch, and if there is no network
@@ -23,34 +21,34 @@ def find_photos(given: Path | None, say: Say) -> Path:
 
     Args:
         given: From the command line, or None.
-        say: Told in a sentence what was chosen and why.
+        report: Told in a sentence what was chosen and why.
     """
     if given is not None:
         return given
     if configured := os.environ.get("DOGVSCAT_DATA"):
-        say(f"Using the photos that DOGVSCAT_DATA names: {configured}")
+        report(f"Using the photos that DOGVSCAT_DATA names: {configured}")
         return Path(configured).expanduser()
     if archive := fetched_archive():
-        say(f"Using the archive fetched earlier: {archive}")
+        report(f"Using the archive fetched earlier: {archive}")
         return archive
-    say(
+    report(
         "No photos were named, so the public Dogs vs. Cats archive (800 MB) is fetched. Ctrl-C stops; a later fetch "
         "goes on."
     )
     try:
         return fetch_archive()
     except DataError as error:
-        say(f"The archive could not be fetched: {error.message}")
-    say(
+        report(f"The archive could not be fetched: {error.message}")
+    report(
         "Training on the DRAWN SAMPLE instead: cats and dogs drawn by code. It shows every step, but what it learns is "
         "of no use on photographs. Give your own with PHOTOS (or make train DATA=photos.zip)."
     )
-    return _drawn_sample(say)
+    return _synthetic_sample(report)
 
 
-def _drawn_sample(say: Say) -> Path:
-    folder = caches.area("archives") / f"drawn-sample-{DRAWN_COUNT}"
+def _synthetic_sample(report: Reporter) -> Path:
+    folder = caches.area("archives") / f"drawn-sample-{SYNTHETIC_COUNT}"
     if not (folder / "dog").is_dir():  # appears last: a sample that was cut off is drawn again
-        say(f"Drawing {DRAWN_COUNT:,} pictures, once; about a minute.")
-        write_sample(folder, DRAWN_COUNT)
+        report(f"Drawing {SYNTHETIC_COUNT:,} pictures, once; about a minute.")
+        write_sample(folder, SYNTHETIC_COUNT)
     return folder

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from dogvscat.atomic import write_text, writing
 from dogvscat.errors import WriteError
 from dogvscat.photos.animals import POSES, Brush, Colour, Kind, draw_animal
-from dogvscat.photos.sources import DRAWN_NOTE
-from dogvscat.progress import track
+from dogvscat.photos.sources import SYNTHETIC_MARKER
+from dogvscat.stderr import track
 
 KINDS: tuple[Kind, Kind] = ("cat", "dog")
 _FURS: list[Colour] = [
@@ -82,7 +82,7 @@ def write_sample(folder: Path, count: int, seed: int = 0, image_size: int = 160)
                 (unfinished / kind).mkdir(parents=True)
             for path, data in track(_sample(count, seed, image_size), "drawing", count):
                 (unfinished / path).write_bytes(data)
-            write_text(folder / DRAWN_NOTE, _NOTE)
+            write_text(folder / SYNTHETIC_MARKER, _NOTE)
             for kind in KINDS:
                 (unfinished / kind).rename(folder / kind)
         finally:

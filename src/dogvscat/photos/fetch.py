@@ -20,7 +20,7 @@ from dogvscat import caches
 from dogvscat._version import __version__
 from dogvscat.atomic import flush_folder, write_json, writing
 from dogvscat.errors import FetchError
-from dogvscat.progress import track
+from dogvscat.stderr import track
 
 OFFICIAL_URL = (
     "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip"

@@ -50,7 +50,7 @@ class Manifest:
 
     class_names: ClassNames
     rows: tuple[ManifestRow, ...]
-    drawn: bool = False
+    is_synthetic: bool = False
     """Whether the pictures are the drawn sample."""
 
     @property
@@ -139,7 +139,7 @@ def _manifest(
         )
         for photo, group, split in zip(scanned, groups, splits, strict=True)
     )
-    return Manifest(source.class_names, tuple(rows), source.drawn)
+    return Manifest(source.class_names, tuple(rows), source.is_synthetic)
 
 
 def save_manifest(path: Path, manifest: Manifest) -> None:
@@ -148,7 +148,7 @@ def save_manifest(path: Path, manifest: Manifest) -> None:
     atomic.write_csv(path, columns, map(attrgetter(*columns), manifest.rows))  # astuple takes three times as long
 
 
-def load_manifest(path: Path, drawn: bool = False) -> Manifest:
+def load_manifest(path: Path, is_synthetic: bool = False) -> Manifest:
     """Read a manifest written by `save_manifest`.
 
     Raises:
@@ -161,7 +161,7 @@ def load_manifest(path: Path, drawn: bool = False) -> Manifest:
             raise ValueError("its first line is another")
         rows = tuple(ManifestRow(*line) for line in lines)
         labels = {row.label for row in rows}
-        return Manifest(NEITHER_NAMES if labels == {NEITHER} else sorted_class_names(labels), rows, drawn)
+        return Manifest(NEITHER_NAMES if labels == {NEITHER} else sorted_class_names(labels), rows, is_synthetic)
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise ModelError(f"{path} is not a manifest: {error}") from None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat import atomic, caches, progress
+from dogvscat import atomic, caches, stderr
 from dogvscat.errors import DataError
 from dogvscat.photos.decoder import DECODER_VERSION, decode
 from dogvscat.photos.manifest import Manifest, ManifestRow
@@ -76,7 +76,7 @@ def _decode_all(source: PhotoSource, photos: Sequence[tuple[str, str]], file: Pa
     with atomic.atomic_file(file) as target:  # plain writes: a full disk under a memory map would kill the process
         target.write(_npy_header((len(photos), image_size, image_size, 3)))
         decoded = _decoded(source, photos, image_size)
-        for pixels in progress.track(decoded, "Decoding pictures", len(photos)):
+        for pixels in stderr.track(decoded, "Decoding pictures", len(photos)):
             target.write(pixels.data)
 
 

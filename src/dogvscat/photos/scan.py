@@ -13,7 +13,7 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from dogvscat import atomic, caches, progress
+from dogvscat import atomic, caches, stderr
 from dogvscat.errors import ImageError, WriteError
 from dogvscat.photos.decoder import DECODER_VERSION, examine
 from dogvscat.photos.sources import Photo, PhotoSource
@@ -65,7 +65,7 @@ def scan(source: PhotoSource) -> list[ScannedPhoto]:
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
         results = pool.map(lambda photo: _look(source, photo), source.photos)
-        scanned = list(progress.track(results, "Looking at photos", len(source.photos)))
+        scanned = list(stderr.track(results, "Looking at photos", len(source.photos)))
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
     if not any(photo.error_code in _PASSING for photo in scanned):

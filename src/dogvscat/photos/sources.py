@@ -19,7 +19,7 @@ from dogvscat.photos.layout import EXPECTED, Layout, Photo, arrange, arrange_nei
 Arrange = Callable[[Iterable[str], Iterable[str], str], Layout]
 """From the relative paths of files and folders, and what to call the whole in errors, to photos with their classes."""
 
-DRAWN_NOTE = "DRAWN_SAMPLE.txt"
+SYNTHETIC_MARKER = "DRAWN_SAMPLE.txt"
 """A file of this name says that the pictures beside it were drawn by code and are no photographs."""
 
 
@@ -34,7 +34,7 @@ class PhotoSource:
     """Sorted by path."""
     skipped: int
     """Files that are not among the photos: of another kind, hidden, or unlabelled."""
-    drawn: bool
+    is_synthetic: bool
     """Whether the pictures were drawn by code (see `dogvscat sample`)."""
     archive: SafeZip | None
     stamps: tuple[tuple[str, int, int], ...] = field(repr=False)
@@ -176,4 +176,4 @@ def _is_zip(path: Path) -> bool:
 
 
 def _count_drawn_notes(paths: Iterable[str]) -> int:
-    return sum(posixpath.basename(path) == DRAWN_NOTE for path in paths)
+    return sum(posixpath.basename(path) == SYNTHETIC_MARKER for path in paths)

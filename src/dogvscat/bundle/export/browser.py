@@ -13,7 +13,7 @@ from dogvscat.bundle.export.formats import Conversion
 from dogvscat.bundle.folder import Bundle
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Logits
-from dogvscat.progress import track
+from dogvscat.stderr import track
 
 _PAGE = Path(__file__).parent / "page"
 _PAGE_FILES = ("index.html", "style.css", "page.js", "words.js", "classifier.js", "picture.js", "resample.js")

@@ -14,7 +14,7 @@ from dogvscat.bundle.folder import Bundle
 from dogvscat.bundle.predict.predictor import BATCH_SIZE
 from dogvscat.errors import ModelError, UsageError
 from dogvscat.judging.decision import Logits
-from dogvscat.progress import track
+from dogvscat.stderr import track
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dogvscat.judging.decision import Logits, sigmoid
 from dogvscat.photos.decoder import decode, decode_photo
 from dogvscat.photos.drawing import KINDS, draw
 from dogvscat.photos.sources import PhotoSource, open_any
-from dogvscat.progress import track
+from dogvscat.stderr import track
 
 LARGEST_DIFFERENCE = 1e-3
 """In probability, between a bundle and an export of it."""
@@ -34,7 +34,7 @@ class ParityPictures:
     """The bundle's own."""
     golden: int
     photographs: int
-    drawn: int
+    synthetic: int
     """How many of each; golden pictures are drawn as well."""
 
 
@@ -50,7 +50,9 @@ class Parity:
         """One sentence."""
         pictures = self.pictures
         others = (
-            f"{pictures.photographs} photographs" if pictures.photographs else f"{pictures.drawn} other drawn pictures"
+            f"{pictures.photographs} photographs"
+            if pictures.photographs
+            else f"{pictures.synthetic} other drawn pictures"
         )
         return (
             f"At most {self.difference:.1e} from the bundle in probability, on {pictures.golden} golden and {others}."
@@ -63,7 +65,7 @@ class Parity:
             "allowed": LARGEST_DIFFERENCE,
             "golden_pictures": self.pictures.golden,
             "photographs": self.pictures.photographs,
-            "other_drawn_pictures": self.pictures.drawn,
+            "other_drawn_pictures": self.pictures.synthetic,
         }
 
 
@@ -88,14 +90,14 @@ def parity_pictures(bundle: Bundle, photos: Path | None) -> ParityPictures:
     pixels = np.stack([*golden, *others])
     batches = np.array_split(pixels, -(-len(pixels) // BATCH_SIZE))
     answers = [predictor.logits(batch) for batch in track(batches, "Asking the bundle")]
-    photographed = source is not None and not source.drawn
+    photographed = source is not None and not source.is_synthetic
     outputs = [np.concatenate(column) for column in zip(*answers, strict=True) if column[0] is not None]
     return ParityPictures(
         pixels,
         Logits(*outputs),
         golden=len(golden),
         photographs=len(others) if photographed else 0,
-        drawn=0 if photographed else len(others),
+        synthetic=0 if photographed else len(others),
     )
 
 

@@ -13,7 +13,7 @@ from dogvscat.exploring.comparison.difference import Difference, paired_differen
 from dogvscat.exploring.study.effects import holm
 from dogvscat.judging.answers import Answers
 from dogvscat.judging.predictions import read_predictions
-from dogvscat.learning.data.dataset import drawn_note
+from dogvscat.learning.data.dataset import synthetic_note
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest
 from dogvscat.settings import changed, differences
@@ -74,7 +74,7 @@ class Comparison:
     @property
     def note(self) -> str | None:
         """What must be seen beside every result, if anything."""
-        return drawn_note(self.manifest)
+        return synthetic_note(self.manifest)
 
     @property
     def seeds_alone(self) -> bool:

@@ -21,7 +21,7 @@ class Difference:
     """How much more often the second of two sides is right."""
 
     accuracy: Figure
-    """Accuracy of the second minus that of the first, with a 95 % interval from resampled pictures (and seeds, where
+    """Accuracy of the second minus that of the first, with a 95% interval from resampled pictures (and seeds, where
     a side has several)."""
     only_first: int
     """Pictures that the first side answers rightly more often than the second."""
@@ -108,9 +108,9 @@ def in_a_sentence(first: str, second: str, difference: Difference) -> str:
     if not value and not (difference.only_first + difference.only_second):
         return f"{first} and {second} give right answers to the very same of {n:,} pictures."
     between = (
-        f"95 %: {100 * (figure.low or 0.0):+.2f} to {100 * (figure.high or 0.0):+.2f}, p = {difference.p_value:.2g}"
+        f"95%: {100 * (figure.low or 0.0):+.2f} to {100 * (figure.high or 0.0):+.2f}, p = {difference.p_value:.2g}"
     )
-    if value < 0:  # "11 points less often (95 %: -38 to +8)" would leave open which way the interval points
+    if value < 0:  # "11 points less often (95%: -38 to +8)" would leave open which way the interval points
         between = f"{value:+.2f}, {between}"
     if not value:
         return f"{first} and {second} are right equally often on {n:,} pictures, though not on the same ones."

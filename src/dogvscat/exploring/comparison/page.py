@@ -101,7 +101,7 @@ def draw_curves(path: Path, comparison: Comparison) -> None:
 
 
 def draw_differences(path: Path, comparison: Comparison) -> None:
-    """Accuracy of each side less that of the first, in points with 95 % intervals."""
+    """Accuracy of each side less that of the first, in points with 95% intervals."""
     first, *others = comparison.sides
     with drawing(path, 9, 1.8 + 0.5 * len(others), comparison.note) as figure:
         axes: Axes = figure.subplots()
@@ -116,7 +116,7 @@ def draw_differences(path: Path, comparison: Comparison) -> None:
         axes.set_yticks(range(len(others)), [label_text(side.name, 40) for side in others])
         axes.set_ylim(len(others) - 0.5, -0.5)
         axes.set_xlabel("Points of accuracy")
-        counted = f"{len(comparison.paths):,} {comparison.split} pictures, 95 % intervals"
+        counted = f"{len(comparison.paths):,} {comparison.split} pictures, 95% intervals"
         add_title(axes, f"Better or worse than {label_text(first.name, 40)}", counted)
 
 
@@ -146,7 +146,7 @@ def _caption(comparison: Comparison, side: Side, index: int) -> str:
     label = int(answers.y_true[index])
     was, now = (100 * abs(1 - label - y_prob[index]) for y_prob in (first.y_prob, side.y_prob))
     filed = printable(answers.class_names[label])
-    return f"{printable(answers.paths[index])}\nfiled as {filed}\n{filed}: {was:.0f} %, then {now:.0f} %"
+    return f"{printable(answers.paths[index])}\nfiled as {filed}\n{filed}: {was:.0f}%, then {now:.0f}%"
 
 
 def _page(document: Mapping[str, Any], pictures: Mapping[str, Path]) -> str:

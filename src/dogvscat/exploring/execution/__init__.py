@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dogvscat.exploring.execution.job import Executor, Say
+from dogvscat.exploring.execution.job import Executor
 from dogvscat.exploring.execution.local import LocalExecutor
+from dogvscat.stderr import Reporter
 
 
 @contextmanager
-def open_executor(cluster: str | None, say: Say) -> Iterator[Executor]:
+def open_executor(cluster: str | None, report: Reporter) -> Iterator[Executor]:
     """An executor to use within the block.
 
     Args:
         cluster: `local` or HOST:PORT for Ray, or None for this process alone.
-        say: Told about the cluster.
+        report: Told about the cluster.
 
     Raises:
         UsageError: if the address is none.
@@ -27,6 +28,6 @@ def open_executor(cluster: str | None, say: Say) -> Iterator[Executor]:
 
     with joined(cluster) as machines:
         cores = sum(machine.cores for machine in machines)
-        say(f"cluster {cluster}: {len(machines)} machine{'s' * (len(machines) != 1)}, {cores} cores")
-        with RayExecutor(say) as executor:
+        report(f"cluster {cluster}: {len(machines)} machine{'s' * (len(machines) != 1)}, {cores} cores")
+        with RayExecutor(report) as executor:
             yield executor

@@ -7,8 +7,6 @@ from typing import Any, Protocol
 
 from dogvscat.errors import DataError, DogvscatError, ModelError, UsageError
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Job:

@@ -16,9 +16,10 @@ from typing import Any, Self
 
 from dogvscat.cluster import Machine, installed, machines, refuse_missing_package, refuse_other_versions
 from dogvscat.errors import ClusterError, DogvscatError, Interrupted
-from dogvscat.exploring.execution.job import Job, Say, named
+from dogvscat.exploring.execution.job import Job, named
 from dogvscat.learning.engine import sees_gpu
 from dogvscat.learning.loop.interrupts import StopRequest
+from dogvscat.stderr import Reporter
 
 ATTEMPTS = 3
 """How often a job is begun whose worker dies."""
@@ -42,16 +43,16 @@ class RayExecutor:
     """Use it within `with`, inside of `cluster.joined`.
 
     Args:
-        say: Told of workers that died.
+        report: Told of workers that died.
     """
 
     spread = True
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, report: Reporter) -> None:
         import ray
 
         self._ray = ray
-        self._say = say
+        self._report = report
         self._flights: dict[Any, _Flight] = {}
         self._stop = StopRequest()
         self._unfit_since: float | None = None
@@ -128,7 +129,7 @@ class RayExecutor:
             raise ClusterError(
                 f"{flight.job.title}: its worker died {ATTEMPTS} times, last because: {reason}", hint=hint
             )
-        self._say(f"{flight.job.title}: its worker died, begun again ({flight.attempt + 1} of {ATTEMPTS}). {reason}")
+        self._report(f"{flight.job.title}: its worker died, begun again ({flight.attempt + 1} of {ATTEMPTS}). {reason}")
         self._begin(_Flight(flight.job, flight.attempt + 1))
 
     def _places(self, machine: Machine, threads: int) -> int:

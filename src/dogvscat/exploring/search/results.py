@@ -147,7 +147,7 @@ def draw_parallel(path: Path, trials: Sequence[FrozenTrial], keys: Sequence[str]
             for height, text in _marks(scale):
                 _write(axes, column, height, text)
         for accuracy in sorted({accuracies[0], accuracies[-1]}):
-            _write(axes, len(keys), _height(accuracy, reached), f"{100 * accuracy:.1f} %")
+            _write(axes, len(keys), _height(accuracy, reached), f"{100 * accuracy:.1f}%")
         axes.set_xticks(range(len(keys) + 1), [*(key.replace(".", ".\n") for key in keys), "validation\naccuracy"])
         axes.set(yticks=[], xlim=(-0.3, len(keys) + 0.6))
         axes.grid(axis="x", color=MUTED)

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from dogvscat import atomic
 from dogvscat.durations import in_time
 from dogvscat.errors import ConfigError, DataError, DogvscatError, Interrupted, UsageError
-from dogvscat.exploring.execution.job import Executor, Job, Say
+from dogvscat.exploring.execution.job import Executor, Job
 from dogvscat.exploring.search.results import write_results
 from dogvscat.exploring.search.search import Search, open_search, propose
 from dogvscat.exploring.search.storage import in_memory, shown, using_storage
@@ -30,10 +30,11 @@ from dogvscat.exploring.training_job import (
     refuse_other_photos,
 )
 from dogvscat.learning.engine import prepare_backend
-from dogvscat.learning.run.create import Computing
+from dogvscat.learning.run.create import ComputeSettings
 from dogvscat.locks import working_alone
 from dogvscat.photos.manifest import Manifest
 from dogvscat.photos.splits import TRAIN
+from dogvscat.stderr import Reporter
 
 TRIALS_FOLDER = "trials"
 _OWNER = "owner"
@@ -49,7 +50,9 @@ class Limits:
     seconds: float | None = None
 
 
-def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say, executor: Executor) -> optuna.Study:
+def tune(
+    photos: Path, search: Search, folder: Path, limits: Limits, report: Reporter, executor: Executor
+) -> optuna.Study:
     """Run trials until a limit is reached; the same call goes on where another one stopped.
 
     Args:
@@ -57,7 +60,7 @@ def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say, e
         search: How.
         folder: Gets a folder a trial below `trials/`, and the journal unless a storage is named.
         limits: When to stop. Trials under way then are waited for.
-        say: Told of every trial.
+        report: Told of every trial.
         executor: Where the trials run.
 
     Raises:
@@ -77,9 +80,9 @@ def tune(photos: Path, search: Search, folder: Path, limits: Limits, say: Say, e
         study = open_search(search, folder)
         with using_storage(search.storage, folder):
             manifest = _looked_at(study, search, photos)
-            computing, owner = _computing(study, search), _owner(folder)
+            compute, owner = _computing(study, search), _owner(folder)
             _take_up(study, None if search.storage is None else owner)
-            tuning = _Tuning(photos, search, folder, limits, say, executor, study, manifest, computing, owner)
+            tuning = _Tuning(photos, search, folder, limits, report, executor, study, manifest, compute, owner)
             try:
                 tuning.run()
             except (Interrupted, KeyboardInterrupt):  # what is finished can be looked at meanwhile
@@ -97,11 +100,11 @@ class _Tuning:
     search: Search
     folder: Path
     limits: Limits
-    say: Say
+    report: Reporter
     executor: Executor
     study: optuna.Study
     manifest: Manifest
-    computing: Computing
+    compute: ComputeSettings
     owner: str
     under_way: dict[Path, Trial] = field(default_factory=dict)
     """By the folder of each trial's training."""
@@ -110,7 +113,7 @@ class _Tuning:
     def run(self) -> None:
         """Trials, as many at once as there is room for, until a limit is reached."""
         while True:
-            while self.wants_another() and len(self.under_way) < self.executor.places(self.computing.threads):
+            while self.wants_another() and len(self.under_way) < self.executor.places(self.compute.threads):
                 self.begin_trial()
             if not self.under_way:
                 return
@@ -124,7 +127,7 @@ class _Tuning:
         if self._seconds_left() > 0:
             return True
         if not self.under_way:
-            self.say(f"The time is used up after {done} of {self.limits.trials} trials; the same command goes on.")
+            self.report(f"The time is used up after {done} of {self.limits.trials} trials; the same command goes on.")
         return False
 
     def begin_trial(self) -> None:
@@ -135,14 +138,14 @@ class _Tuning:
             config = self.search.config(trial)
         except ConfigError as error:  # these values do not go together; it counts as a trial, and no search is endless
             self.study.tell(trial, state=TrialState.PRUNED)
-            self.say(f"trial {trial.number} is impossible: {error.message}")
+            self.report(f"trial {trial.number} is impossible: {error.message}")
             return
         place = self.folder / TRIALS_FOLDER / config_name(config)  # by settings: a killed one goes on in a new trial
         while place in self.under_way:  # proposed twice: two trainings in one folder would be in each other's way
             self.finish_trial()
         refuse_other_photos(self.manifest, [place])
-        work = TrialWork(self.photos, self.search, self.folder, place, config, self.computing, trial)
-        self.executor.start(Job(f"trial {trial.number}", place, self.computing.threads, work))
+        work = TrialWork(self.photos, self.search, self.folder, place, config, self.compute, trial)
+        self.executor.start(Job(f"trial {trial.number}", place, self.compute.threads, work))
         self.under_way[place] = trial
 
     def finish_trial(self) -> None:
@@ -155,7 +158,7 @@ class _Tuning:
         trial = self.under_way.pop(job.folder)
         if end.result is None:
             if end.failure is not None:
-                self.say(f"trial {trial.number} failed: {end.failure}")
+                self.report(f"trial {trial.number} failed: {end.failure}")
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             _keep(trial, end.result, job.folder)
@@ -175,7 +178,7 @@ class _Tuning:
         settings = ", ".join(f"{key.partition('.')[2]} {_short(value)}" for key, value in last.params.items())
         done = f"{len(ended)} of {self.limits.trials} done"  # numbers of trials are Optuna's, as in trials.csv, from 0
         time_left = f", about {in_time(left)} left" if left else ""
-        self.say(f"{done}: trial {last.number} {outcome}{best}{time_left}  [{settings}]")
+        self.report(f"{done}: trial {last.number} {outcome}{best}{time_left}  [{settings}]")
 
     def _seconds_left(self) -> float:
         return math.inf if self.limits.seconds is None else self.limits.seconds - (time.monotonic() - self.started)
@@ -198,19 +201,19 @@ def _looked_at(study: optuna.Study, search: Search, photos: Path) -> Manifest:
     return manifest
 
 
-def _computing(study: optuna.Study, search: Search) -> Computing:
+def _computing(study: optuna.Study, search: Search) -> ComputeSettings:
     """The same for all trials, in the precision of those of earlier calls, which is kept in the storage."""
     base = search.space.config({}, search.seed)
     threads = cell_threads(base)
     if base.training.precision != "auto" and "training.precision" not in search.space.space:
-        return Computing(threads)
+        return ComputeSettings(threads)
     prepare_backend(threads)
 
     from dogvscat.learning.precision import faster_precision  # Keras, after the backend was prepared
 
-    computing = Computing(threads, study.user_attrs.get("precision") or faster_precision())
-    study.set_user_attr("precision", computing.precision)
-    return computing
+    compute = ComputeSettings(threads, study.user_attrs.get("precision") or faster_precision())
+    study.set_user_attr("precision", compute.precision)
+    return compute
 
 
 def _owner(folder: Path) -> str:

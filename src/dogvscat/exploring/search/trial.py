@@ -12,7 +12,7 @@ from dogvscat.exploring.search.search import Search
 from dogvscat.exploring.search.storage import using_storage
 from dogvscat.exploring.training_job import CellResult, Diverged, run_cell
 from dogvscat.learning.loop.state import TrainingState
-from dogvscat.learning.run.create import Computing
+from dogvscat.learning.run.create import ComputeSettings
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TrialWork:
     place: Path
     """Of the training."""
     config: Config
-    computing: Computing
+    compute: ComputeSettings
     trial: Trial
 
     def __call__(self) -> TrialEnd:
@@ -49,7 +49,7 @@ class TrialWork:
             reported = set(self.trial.study.get_trials(deepcopy=False)[self.trial.number].intermediate_values)
             try:
                 after_epoch = partial(self._after_epoch, reported)
-                end = run_cell(self.photos, self.config, self.place, self.computing, after_epoch)
+                end = run_cell(self.photos, self.config, self.place, self.compute, after_epoch)
             except optuna.TrialPruned:
                 return TrialEnd()
             return TrialEnd(failure=end.diverged) if isinstance(end, Diverged) else TrialEnd(end)

@@ -22,7 +22,7 @@ class Effect:
     difference: float
     """Validation accuracy of the treatment less that of the base, the mean over seeds."""
     low: float | None
-    """Lower end of the 95 % interval, None where nothing tells how much seeds matter."""
+    """Lower end of the 95% interval, None where nothing tells how much seeds matter."""
     high: float | None
     p_value: float | None
     """Corrected for the number of treatments (Holm)."""
@@ -31,7 +31,7 @@ class Effect:
     gap_change: float
     """The same less that of the base, paired over seeds."""
     gap_low: float | None
-    """Lower end of its 95 % interval, not corrected for the number of treatments."""
+    """Lower end of its 95% interval, not corrected for the number of treatments."""
     gap_high: float | None
     seconds: float
     """Of training, the mean over seeds."""
@@ -140,7 +140,7 @@ def fit_power_law(accuracies: Mapping[int, float]) -> PowerLaw | None:
 
 @dataclass(frozen=True)
 class _Change:
-    """A treatment less the base: the mean over seeds, its 95 % interval, and its p-value, not corrected."""
+    """A treatment less the base: the mean over seeds, its 95% interval, and its p-value, not corrected."""
 
     mean: float
     low: float | None = None

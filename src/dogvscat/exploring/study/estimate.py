@@ -10,7 +10,7 @@ from dogvscat.config import Config
 from dogvscat.exploring.study.cells import FinishedCell
 from dogvscat.exploring.study.plan import PlannedCell
 from dogvscat.exploring.training_job import cell_threads
-from dogvscat.learning.data.dataset import Material
+from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import prepare_backend
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest
@@ -53,11 +53,11 @@ class BaseTiming:
         return min(wanted, self.num_usable) / self.num_train
 
 
-def time_base(material: Material, base: PlannedCell, folder: Path) -> BaseTiming:
+def time_base(dataset: Dataset, base: PlannedCell, folder: Path) -> BaseTiming:
     """Time a few steps of a study's base; nothing is written.
 
     Args:
-        material: Its pictures.
+        dataset: Its pictures.
         base: One of its cells.
         folder: That cell's own.
 
@@ -71,10 +71,10 @@ def time_base(material: Material, base: PlannedCell, folder: Path) -> BaseTiming
 
     forget_networks()
     started = time.monotonic()
-    training = prepare_training(Run(folder), config, material, lambda sentence: None)
+    training = prepare_training(Run(folder), config, dataset, lambda sentence: None)
     seconds = training.epoch_seconds(0)
-    build = max(0.0, time.monotonic() - started - seconds / training.feed.steps_per_epoch)
-    return BaseTiming(config, seconds, build, len(training.feed.pictures), _num_usable(material.manifest))
+    build = max(0.0, time.monotonic() - started - seconds / training.loader.steps_per_epoch)
+    return BaseTiming(config, seconds, build, len(training.loader.pictures), _num_usable(dataset.manifest))
 
 
 @dataclass(frozen=True)

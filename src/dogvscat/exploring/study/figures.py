@@ -19,7 +19,7 @@ _COLOURS = {"helped": SIDES[3], "hurt": WRONG, "no clear effect": MUTED, "not ye
 
 
 def draw_forest(path: Path, effects: Sequence[Effect], counted: str, note: str | None) -> None:
-    """Every effect with its 95 % interval, the largest gain first."""
+    """Every effect with its 95% interval, the largest gain first."""
     ordered = sorted(effects, key=lambda effect: -effect.difference)
     with drawing(path, 9, 1.5 + 0.32 * len(ordered), note) as figure:
         axes = figure.subplots()
@@ -79,7 +79,7 @@ def draw_gaps(path: Path, effects: Sequence[Effect], base_gap: float, note: str 
         axes.set_ylim(len(ordered) - 0.5, -0.5)
         axes.set_xlabel("Training accuracy less validation accuracy, points")
         figure.legend(loc="outside lower center")
-        add_title(axes, "Over-fitting", "without augmentation and dropout; 95 % intervals of the change from the base")
+        add_title(axes, "Over-fitting", "without augmentation and dropout; 95% intervals of the change from the base")
 
 
 def draw_pictures(

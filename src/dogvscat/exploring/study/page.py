@@ -53,7 +53,7 @@ def write_study(folder: Path, study: Study) -> Path | None:
     draw_forest(
         pictures["effects"],
         effects,
-        f"{counted(seeds, 'seed')} at most; 95 % intervals, spread pooled over all trainings",
+        f"{counted(seeds, 'seed')} at most; 95% intervals, spread pooled over all trainings",
         note,
     )
     draw_curves(pictures["learning_curves"], study, note)
@@ -174,7 +174,7 @@ def law_in_words(curve: PicturesCurve) -> str:
     most = max(curve.accuracies)
     return (
         f"Twice as many pictures multiply the error by {2**-curve.law.exponent:.2f}. If that goes on, {2 * most:,} "
-        f"pictures would give about {100 * curve.law.accuracy(2 * most):.1f} %."
+        f"pictures would give about {100 * curve.law.accuracy(2 * most):.1f}%."
     )
 
 
@@ -190,5 +190,5 @@ def _sentence(effect: Effect) -> str:
             return f"{name}: {points} with one seed; more seeds would tell how much of it is luck"
         alike = f"the same with all {effect.num_seeds} seeds, to the picture"
         return f"{name}: {points}, {alike}; more seeds or validation pictures would tell how much of it is luck"
-    between = f"{points} (95 %: {100 * effect.low:+.1f} to {100 * effect.high:+.1f})"
+    between = f"{points} (95%: {100 * effect.low:+.1f} to {100 * effect.high:+.1f})"
     return f"{name}: {between}, {effect.num_seeds} {'seed' if effect.num_seeds == 1 else 'seeds'}"

@@ -17,7 +17,7 @@ A study is a TOML file:
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from dogvscat.settings import (
     to_toml,
     toml_value,
 )
+from dogvscat.stderr import Reporter
 
 STUDIES_FOLDER = Path(__file__).parent / "builtin"
 BASE = "base"
@@ -172,7 +173,7 @@ def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
     return cells
 
 
-def say_untried(plan: StudyPlan, cells: Sequence[PlannedCell], say: Callable[[str], None]) -> None:
+def say_untried(plan: StudyPlan, cells: Sequence[PlannedCell], report: Reporter) -> None:
     """Tell what a study lists and does not train: values that the base has, that are listed twice or without effect."""
     tried = {cell.treatment for cell in cells}
     for treatment in _treatments(plan):
@@ -181,9 +182,9 @@ def say_untried(plan: StudyPlan, cells: Sequence[PlannedCell], say: Callable[[st
         idle = [why for setting in treatment.overrides if (why := why_idle(config, setting.partition("=")[0]))]
         if treatment in tried:
             for why in idle:
-                say(f"{name}: {why}")
+                report(f"{name}: {why}")
         else:
-            say(f"{name} is not tried: {idle[0] if idle else 'the base has it, or it is listed twice'}")
+            report(f"{name} is not tried: {idle[0] if idle else 'the base has it, or it is listed twice'}")
 
 
 def _treatments(plan: StudyPlan) -> Sequence[Treatment]:

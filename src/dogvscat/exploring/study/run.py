@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dogvscat.durations import in_time
 from dogvscat.errors import DataError, DivergedError, Interrupted, UsageError
-from dogvscat.exploring.execution.job import Executor, Job, Say
+from dogvscat.exploring.execution.job import Executor, Job
 from dogvscat.exploring.study.cells import CELLS_FOLDER, STUDY_FILE, Study, in_words, read_study, write_table
 from dogvscat.exploring.study.estimate import BaseTiming, StudyTime, time_base
 from dogvscat.exploring.study.plan import BASE, PlannedCell, treatment_name
@@ -21,17 +21,18 @@ from dogvscat.exploring.training_job import (
     begun_precision,
     cell_threads,
     look_at,
-    open_material,
+    open_dataset,
     refuse_other_photos,
     run_cell,
 )
-from dogvscat.learning.run.create import Computing
+from dogvscat.learning.run.create import ComputeSettings
 from dogvscat.locks import working_alone
 from dogvscat.photos.splits import TRAIN
+from dogvscat.stderr import Reporter
 from dogvscat.text import counted
 
 
-def without_too_large(planned: Sequence[PlannedCell], photos: Path, say: Say) -> list[PlannedCell]:
+def without_too_large(planned: Sequence[PlannedCell], photos: Path, report: Reporter) -> list[PlannedCell]:
     """The cells that learn from no more photos than there are.
 
     Raises:
@@ -48,12 +49,17 @@ def without_too_large(planned: Sequence[PlannedCell], photos: Path, say: Say) ->
         raise DataError(message, hint="Add --set data.train_subset=0 to learn from all there are.")
     for treatment in dict.fromkeys(cell.treatment for cell in planned if cell not in kept):
         name = treatment_name(treatment.setting, treatment.value)
-        say(f"{name} is left out: there are {available:,} photos to learn from")
+        report(f"{name} is left out: there are {available:,} photos to learn from")
     return kept
 
 
 def run_study(
-    photos: Path, planned: Sequence[PlannedCell], folder: Path, budget: float | None, say: Say, executor: Executor
+    photos: Path,
+    planned: Sequence[PlannedCell],
+    folder: Path,
+    budget: float | None,
+    report: Reporter,
+    executor: Executor,
 ) -> Study:
     """Train what is not finished yet.
 
@@ -64,7 +70,7 @@ def run_study(
         planned: As from `plan_cells`, without what `without_too_large` takes away.
         folder: Gets study.csv, written anew after every cell, and a folder a cell below `cells/`.
         budget: Seconds to spend now, or None for all it takes. Cells under way at its end are waited for.
-        say: Told what happens.
+        report: Told what happens.
         executor: Where the cells run.
 
     Raises:
@@ -84,9 +90,9 @@ def run_study(
         study = read_study(planned, folder)
         _refuse_diverged_base(study)
         if study.left:
-            timing = time_base(open_material(photos, planned[0].config), planned[0], places[0])
-            computing = _computing(planned, places)
-            running = _Running(photos, folder, budget, say, executor, study, timing, computing, started)
+            timing = time_base(open_dataset(photos, planned[0].config), planned[0], places[0])
+            compute = _computing(planned, places)
+            running = _Running(photos, folder, budget, report, executor, study, timing, compute, started)
             while True:
                 while running.begins_another():
                     pass
@@ -105,11 +111,11 @@ class _Running:
     photos: Path
     folder: Path
     budget: float | None
-    say: Say
+    report: Reporter
     executor: Executor
     study: Study
     timing: BaseTiming
-    computing: Computing
+    compute: ComputeSettings
     started: float
     under_way: dict[Path, PlannedCell] = field(default_factory=dict)
     """By the folder of each cell."""
@@ -121,14 +127,14 @@ class _Running:
         cells = [] if self.out_of_time else most_telling(self.study, self.under_way.values())
         if not cells:
             return False
-        places = self.executor.places(self.computing.threads)
+        places = self.executor.places(self.compute.threads)
         if len(self.under_way) >= places:
             return False
         times = StudyTime(self.timing, self.study.finished)
         whole = in_time(times.of(*self.study.left) / places)
         if not self.begun:
             num_left, num_planned = len(self.study.left), len(self.study.planned)
-            self.say(f"{num_left} of {num_planned} cells are to be trained, which takes about {whole}.")
+            self.report(f"{num_left} of {num_planned} cells are to be trained, which takes about {whole}.")
         affordable = [cell for cell in cells if self._spent + times.of(cell) <= self._budget]
         if not affordable:
             self._out_of_time(min(map(times.of, cells)))
@@ -147,7 +153,7 @@ class _Running:
             raise
         cell = self.under_way.pop(job.folder)
         which = f"{in_words(cell)}: " if self.executor.spread else ""  # else it is the one just named
-        self.say(f"  {which}{_result_in_words(result)}")
+        self.report(f"  {which}{_result_in_words(result)}")
         self.study = self._settled()
         write_table(table, self.study)
         _refuse_diverged_base(self.study)
@@ -175,26 +181,26 @@ class _Running:
         if not self.begun:
             raise _too_small(self._budget, self._spent, expected)
         left = in_time(self._budget - self._spent)
-        self.say(f"The shortest cell left would take {in_time(expected)}, and there are {left}: stopped here.")
+        self.report(f"The shortest cell left would take {in_time(expected)}, and there are {left}: stopped here.")
         self.out_of_time = True
 
     def _begin(self, cell: PlannedCell, whole: str) -> None:
         self.begun += 1
         number = len(self.study.planned) - len(self.study.left) + len(self.under_way) + 1
-        self.say(f"cell {number} of {len(self.study.planned)}: {in_words(cell)} (about {whole} left)")
+        self.report(f"cell {number} of {len(self.study.planned)}: {in_words(cell)} (about {whole} left)")
         place = self.folder / CELLS_FOLDER / cell.name
-        work = partial(run_cell, self.photos, cell.config, place, self.computing)
-        self.executor.start(Job(in_words(cell), place, self.computing.threads, work))
+        work = partial(run_cell, self.photos, cell.config, place, self.compute)
+        self.executor.start(Job(in_words(cell), place, self.compute.threads, work))
         self.under_way[place] = cell
 
 
-def _computing(planned: Sequence[PlannedCell], places: Sequence[Path]) -> Computing:
+def _computing(planned: Sequence[PlannedCell], places: Sequence[Path]) -> ComputeSettings:
     """The same for all cells, in the precision of those of earlier calls; the backend must be prepared."""
     from dogvscat.learning.precision import faster_precision  # Keras, after the backend was prepared
 
     threads = cell_threads(planned[0].config)
     free = [place for cell, place in zip(planned, places, strict=True) if cell.config.training.precision == "auto"]
-    return Computing(threads, begun_precision(free) or faster_precision()) if free else Computing(threads)
+    return ComputeSettings(threads, begun_precision(free) or faster_precision()) if free else ComputeSettings(threads)
 
 
 def _refuse_diverged_base(study: Study) -> None:

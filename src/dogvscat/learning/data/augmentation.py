@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dogvscat.config import AugmentationConfig
-from dogvscat.learning.data.labelled_images import LabelledPictures
+from dogvscat.learning.data.dataset import LabelledImages
 from dogvscat.learning.data.random import stateless_uniform
 from dogvscat.learning.data.warp import saturate, sharpen, warp
 
@@ -38,7 +38,7 @@ class _Draws:
 
 
 def augment(
-    pictures: LabelledPictures, samples: np.ndarray, image_size: int, config: AugmentationConfig, place: Place
+    pictures: LabelledImages, samples: np.ndarray, image_size: int, config: AugmentationConfig, place: Place
 ) -> np.ndarray:
     """Changed copies of some training pictures.
 

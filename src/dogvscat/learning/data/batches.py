@@ -10,7 +10,7 @@ import numpy as np
 
 from dogvscat.config import Config
 from dogvscat.learning.data.augmentation import augment, cutmix
-from dogvscat.learning.data.labelled_images import LabelledPictures
+from dogvscat.learning.data.dataset import LabelledImages
 from dogvscat.learning.data.random import shuffled
 
 _BATCHES_AHEAD = 4
@@ -29,13 +29,13 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TrainingFeed:
+class BatchLoader:
     """All batches of a training, each a function of (epoch, step) alone."""
 
-    pictures: LabelledPictures
+    pictures: LabelledImages
     config: Config
     class_weights: tuple[float, float] = (1.0, 1.0)
-    neither: LabelledPictures | None = None
+    neither: LabelledImages | None = None
     """Photos of neither class, some of which join every batch."""
 
     @property
@@ -74,7 +74,7 @@ class TrainingFeed:
         batch = Batch(pixels, mixed[:, None], weights[:, None])
         return batch if self.neither is None else self._joined(batch, self.neither, epoch, step)
 
-    def _joined(self, batch: Batch, neither: LabelledPictures, epoch: int, step: int) -> Batch:
+    def _joined(self, batch: Batch, neither: LabelledImages, epoch: int, step: int) -> Batch:
         """A batch with photos of neither behind it. They are gone through over and over, in an order of their own."""
         settings = self.config.training
         count = min(len(neither), max(1, round(settings.neither_share * settings.batch_size)))

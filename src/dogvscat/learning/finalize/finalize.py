@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from dogvscat import atomic
-from dogvscat.bundle.card import Origin
+from dogvscat.bundle.card import Provenance
 from dogvscat.bundle.graph import open_graph, run_activation, run_graph
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import Config
@@ -23,7 +23,7 @@ from dogvscat.judging.judge import SplitResult, judge_split, write_pictures
 from dogvscat.judging.metrics import measure_neither
 from dogvscat.judging.predictions import write_predictions
 from dogvscat.judging.report import Report, write_report
-from dogvscat.learning.data.dataset import Material
+from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.finalize.onnx_export import check_parity, export_onnx
 from dogvscat.learning.loop.checkpoint import read_variables
 from dogvscat.learning.loop.training import Training, predict_logits
@@ -35,14 +35,14 @@ from dogvscat.settings import toml_value
 _PARITY_PICTURES = 64
 
 
-def finish(run: Run, training: Training, material: Material) -> None:
+def finish(run: Run, training: Training, dataset: Dataset) -> None:
     """Write everything that a finished run holds beside its weights; doing it again gives the same files."""
-    network = final_network(training.model, training.config, training.feed.pictures)
-    judged = _judge(network, training, material)
+    network = final_network(training.model, training.config, training.loader.pictures)
+    judged = _judge(network, training, dataset)
     atomic.write_json(run.metrics_file, judged.to_dict())
     write_predictions(run.predictions_file, [result.answers for result in judged.results.values()])
-    _publish(run, network, training, material, judged)
-    _tell(run, training, material, judged)
+    _publish(run, network, training, dataset, judged)
+    _tell(run, training, dataset, judged)
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class _Judged:
         return {name: figure.to_dict() for name, figure in self.neither.items()}
 
 
-def _judge(network: keras.Model, training: Training, material: Material) -> _Judged:
+def _judge(network: keras.Model, training: Training, dataset: Dataset) -> _Judged:
     """Figures of both splits in inference mode; those of validation cross-fitted, since it chose the decision."""
-    manifest, size = material.manifest, training.config.data.image_size
+    manifest, size = dataset.manifest, training.config.data.image_size
     rows = manifest.of_split("validation")
     y_true, logits = manifest.labels(rows), predict_logits(network, training.validation, size)
     decision = fit_decision(y_true, *logits)
@@ -82,17 +82,17 @@ def _judge(network: keras.Model, training: Training, material: Material) -> _Jud
         "train",
         manifest.class_names,
         [row.path for row in manifest.of_split("train")],
-        training.feed.pictures.y_true,
-        predict_logits(network, training.feed.pictures, size),
+        training.loader.pictures.y_true,
+        predict_logits(network, training.loader.pictures, size),
         decision,
     )
     results = {"train": judge_split(train), "validation": judge_split(validation)}
-    kept = material.neither_pictures("test")
+    kept = dataset.neither_pictures("test")
     neither = {} if kept is None else measure_neither(predict_logits(network, kept, size), logits, decision)
     return _Judged(decision, fitted.folds, results, neither)
 
 
-def _publish(run: Run, network: keras.Model, training: Training, material: Material, judged: _Judged) -> None:
+def _publish(run: Run, network: keras.Model, training: Training, dataset: Dataset, judged: _Judged) -> None:
     decision = judged.decision
     graph = export_onnx(network, decision.temperature)
     samples = np.arange(min(_PARITY_PICTURES, len(training.validation)))
@@ -100,19 +100,19 @@ def _publish(run: Run, network: keras.Model, training: Training, material: Mater
     session = open_graph(graph, "the new bundle")
     check_parity(network, decision.temperature, some, run_graph(session, some), run_activation(session, some))
     environment = run.load_environment()
-    origin = Origin(
-        data_digest=material.manifest.digest,
-        drawn_sample=material.manifest.drawn,
-        num_train=len(training.feed.pictures),
+    origin = Provenance(
+        data_digest=dataset.manifest.digest,
+        drawn_sample=dataset.manifest.is_synthetic,
+        num_train=len(training.loader.pictures),
         num_validation=len(training.validation),
-        num_neither=0 if training.feed.neither is None else len(training.feed.neither),
+        num_neither=0 if training.loader.neither is None else len(training.loader.neither),
         epoch=training.state.chosen_epoch(training.config.training),
         commit=environment["commit"],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         hardware=hardware(),
     )
     weights = read_variables(network.weights)
-    class_names = material.manifest.class_names
+    class_names = dataset.manifest.class_names
     publish_bundle(
         run.bundle_folder,
         graph,
@@ -126,7 +126,7 @@ def _publish(run: Run, network: keras.Model, training: Training, material: Mater
     )
 
 
-def _tell(run: Run, training: Training, material: Material, judged: _Judged) -> None:
+def _tell(run: Run, training: Training, dataset: Dataset, judged: _Judged) -> None:
     """Pictures and report."""
     history = _history(training)
     validation, train = judged.results["validation"], judged.results["train"]
@@ -136,7 +136,7 @@ def _tell(run: Run, training: Training, material: Material, judged: _Judged) -> 
         judged.decision,
         lambda indices: training.validation.pixels(np.asarray(indices), training.config.data.image_size),
         history,
-        material.note,
+        dataset.note,
     )
     report = Report(
         title=run.folder.resolve().name,
@@ -153,7 +153,7 @@ def _tell(run: Run, training: Training, material: Material, judged: _Judged) -> 
         settings=_settings(training.config),
         environment=[(name, _in_words(value)) for name, value in run.load_environment().items()],
         commands=_commands(run, history),
-        note=material.note,
+        note=dataset.note,
     )
     write_report(run.report_file, report)
 
@@ -164,7 +164,7 @@ def _history(training: Training) -> History:
         rows=state.history,
         best_epoch=state.chosen_epoch(settings),
         stopped_early=state.stopped_early(settings),
-        num_train=len(training.feed.pictures),
+        num_train=len(training.loader.pictures),
         num_validation=len(training.validation),
         learned_on=_learned_on(training.config),
     )
@@ -187,7 +187,7 @@ def _facts(training: Training) -> list[tuple[str, str]]:
         ("recipe", training.config.recipe),
         ("weights", f"{training.model.count_params():,}, all learned from scratch"),
         ("input", f"{size} x {size} pixels; photos of any size are squashed to it"),
-        ("training pictures", f"{len(training.feed.pictures):,}"),
+        ("training pictures", f"{len(training.loader.pictures):,}"),
         ("time", f"{sum(row['seconds'] for row in training.state.history) / 60:.0f} minutes of training"),
     ]
 

@@ -1,7 +1,6 @@
 """Labels that are probably wrong, and pictures that no network can tell: the evidence of out-of-fold predictions."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +13,12 @@ from dogvscat.photos.issues import Issue
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.relabel import LEAVE_OUT, Correction, write_corrections
 from dogvscat.photos.sources import PhotoSource
+from dogvscat.stderr import Reporter
 
 NEITHER_SHARE = 0.005
 """Most of the pictures that are listed as ones that cannot be told: what a person can look through."""
 NEITHER_CONFIDENCE = 0.6
 """And only if neither class gets a larger probability than this."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class LabelEvidence:
     """Whether that is no better than always naming the commoner class; suspicions are then worth nothing."""
 
 
-def judge_labels(source: PhotoSource, config: Config, folds: int, folder: Path, say: Say) -> LabelEvidence:
+def judge_labels(source: PhotoSource, config: Config, folds: int, folder: Path, report: Reporter) -> LabelEvidence:
     """Train once a fold, find doubtful labels, and propose corrections.
 
     Args:
@@ -45,18 +43,18 @@ def judge_labels(source: PhotoSource, config: Config, folds: int, folder: Path, 
         config: As `fold_config` gives it.
         folds: How many.
         folder: Gets `folds/` and `relabel.csv`. A relabel.csv that a person has edited is kept.
-        say: Told what happens.
+        report: Told what happens.
 
     Raises:
         DogvscatError: as `make_manifest` and `predict_out_of_fold`.
     """
-    answers = predict_out_of_fold(source, make_manifest(source, config.data), config, folds, folder / "folds", say)
+    answers = predict_out_of_fold(source, make_manifest(source, config.data), config, folds, folder / "folds", report)
     evidence = find_evidence(answers)
     if evidence.weak:
-        say("These networks learned next to nothing, so what they suspect means nothing. Try more photos or epochs.")
+        report("These networks learned next to nothing, so what they suspect means nothing. Try more photos or epochs.")
     table = folder / "relabel.csv"
     if table.exists():
-        say(f"{table} is there already, perhaps edited, and is kept; delete it to have it written anew.")
+        report(f"{table} is there already, perhaps edited, and is kept; delete it to have it written anew.")
     else:
         write_corrections(table, evidence.corrections)
     return evidence

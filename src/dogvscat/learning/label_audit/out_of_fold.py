@@ -4,7 +4,7 @@ Each fold is a run folder whose validation split is the fold; what stops goes on
 """
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,20 +17,19 @@ from dogvscat.errors import DataError, Interrupted, ModelError, UsageError
 from dogvscat.judging.answers import check_finite
 from dogvscat.judging.decision import Decision
 from dogvscat.labels import ClassNames
-from dogvscat.learning.data.dataset import Material
+from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import prepare_backend
-from dogvscat.learning.run.create import Computing, Origins, record_start
+from dogvscat.learning.run.create import ComputeSettings, InputPaths, record_start
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.pixels import PixelCache, cached_pixels
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.photos.splits import LEFT_OUT, TRAIN, VALIDATION
 from dogvscat.settings import changed, differences
+from dogvscat.stderr import Reporter
 from dogvscat.text import counted
 
 COLUMNS = ("path", "sha256", "y_true", "y_prob")
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +100,7 @@ def divide(manifest: Manifest, folds: int, seed: int) -> list[Manifest]:
 
 
 def predict_out_of_fold(
-    source: PhotoSource, manifest: Manifest, config: Config, folds: int, folder: Path, say: Say
+    source: PhotoSource, manifest: Manifest, config: Config, folds: int, folder: Path, report: Reporter
 ) -> OutOfFold:
     """Train once a fold on the other folds, and judge the fold.
 
@@ -111,7 +110,7 @@ def predict_out_of_fold(
         config: As `fold_config` gives it.
         folds: How many.
         folder: Each fold has a run folder below it, named by its number. Finished ones are not trained again.
-        say: Told what happens.
+        report: Told what happens.
 
     Raises:
         UsageError: if `folder` holds folds of other settings, or another number of them.
@@ -124,7 +123,7 @@ def predict_out_of_fold(
     divided = [Fold(number, Run(folder / str(number)), part) for number, part in enumerate(parts, start=1)]
     for fold in divided:
         _refuse_another(fold, config)
-    _train_unfinished(divided, config, source, say)
+    _train_unfinished(divided, config, source, report)
     y_prob: dict[str, float] = {}
     for fold in divided:
         y_prob |= _read_answers(fold)
@@ -165,40 +164,46 @@ def _judged(manifest: Manifest) -> set[str]:
     return {row.sha256 for row in manifest.of_split(VALIDATION)}
 
 
-def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource, say: Say) -> None:
+def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource, report: Reporter) -> None:
     unfinished = [fold for fold in folds if not fold.answers_file.exists()]
     if not unfinished:
         return
     manifest = unfinished[0].manifest  # all folds are of the same pictures
     pixels = {size: cached_pixels(source, manifest, size) for size in config.image_sizes}
-    say("Loading Keras")
+    report("Loading Keras")
     threads = prepare_backend(config.training.threads)
     for more_to_come, fold in zip(reversed(range(len(unfinished))), unfinished, strict=True):
         num_train, num_judged = (len(fold.manifest.of_split(split)) for split in (TRAIN, VALIDATION))
         name = f"fold {fold.number} of {len(folds)}"
-        say(f"{name}: {counted(num_judged, 'photo')} judged by a network that learns from the {num_train:,} others")
+        report(f"{name}: {counted(num_judged, 'photo')} judged by a network that learns from the {num_train:,} others")
         try:
             if not fold.run.environment_file.exists():
                 record_start(
-                    fold.run, config, Material(fold.manifest, pixels), Origins(source.location), Computing(threads)
+                    fold.run,
+                    config,
+                    Dataset(fold.manifest, pixels),
+                    InputPaths(source.location),
+                    ComputeSettings(threads),
                 )
-            _train_fold(fold, config, pixels, more_to_come, say)
+            _train_fold(fold, config, pixels, more_to_come, report)
         except (Interrupted, KeyboardInterrupt) as stop:
             where = stop.message if isinstance(stop, Interrupted) else "stopped"
             hint = "Give the same command again: finished folds are kept, and the one under way goes on."
             raise Interrupted(f"{name}: {where}", hint=hint) from None
 
 
-def _train_fold(fold: Fold, config: Config, pixels: Mapping[int, PixelCache], more_to_come: int, say: Say) -> None:
+def _train_fold(
+    fold: Fold, config: Config, pixels: Mapping[int, PixelCache], more_to_come: int, report: Reporter
+) -> None:
     # Keras is imported here and in what follows, after the backend was prepared and the photos proved usable.
     from dogvscat.learning.loop.setup import forget_networks, prepare_training
     from dogvscat.learning.loop.training import predict_logits
     from dogvscat.learning.loop.weight_averaging import final_network
 
     forget_networks()
-    training = prepare_training(fold.run, config, Material(fold.manifest, pixels), say, more_to_come)
+    training = prepare_training(fold.run, config, Dataset(fold.manifest, pixels), report, more_to_come)
     training.fit()
-    network = final_network(training.model, config, training.feed.pictures)
+    network = final_network(training.model, config, training.loader.pictures)
     logits = predict_logits(network, training.validation, config.data.image_size).positive
     check_finite(logits)
     rows = fold.manifest.of_split(VALIDATION)

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dogvscat.config import TrainingConfig
 from dogvscat.learning.loop.state import TrainingState
-from dogvscat.progress import on_terminal
+from dogvscat.stderr import on_terminal
 
 
 class TrainingDisplay:
@@ -40,7 +40,7 @@ class TrainingDisplay:
         if self._bars:
             self._bars.stop()
 
-    def say(self, sentence: str) -> None:
+    def report(self, sentence: str) -> None:
         """A line that stays."""
         if self._bars:
             self._bars.console.print(sentence, highlight=False, markup=False)
@@ -61,7 +61,7 @@ class TrainingDisplay:
         row = state.history[-1]
         best = "  best so far" if state.best_epoch == state.epoch else f"  (best: epoch {state.best_epoch})"
         best = best if self._config.early_stopping_patience else ""  # else the last epoch is kept, good or not
-        self.say(
+        self.report(
             f"epoch {state.epoch:3d}/{self._config.epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
             f"validation loss {row['val_loss']:.4f}  validation accuracy {row['val_accuracy']:.2%}  "
             f"learning rate {row['learning_rate']:.2g}  {row['seconds']:.0f} s{best}"

@@ -1,17 +1,16 @@
-"""A training set up from a run folder: the same feed, network and loop for `train` and for every fold of an audit."""
-
-from collections.abc import Callable
+"""A training set up from a run folder: the same loader, network and loop for `train` and for every fold of an audit."""
 
 import keras
 
 from dogvscat.config import Config
-from dogvscat.learning.data.batches import TrainingFeed, balanced_class_weights
-from dogvscat.learning.data.dataset import Material
+from dogvscat.learning.data.batches import BatchLoader, balanced_class_weights
+from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.loop.training import Training
 from dogvscat.learning.model.networks import build_network
 from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.learning.precision import settled
 from dogvscat.learning.run.folder import Run
+from dogvscat.stderr import Reporter
 
 
 def forget_networks() -> None:
@@ -19,38 +18,36 @@ def forget_networks() -> None:
     keras.utils.clear_session()
 
 
-def prepare_training(
-    run: Run, config: Config, material: Material, say: Callable[[str], None], more_to_come: int = 0
-) -> Training:
+def prepare_training(run: Run, config: Config, dataset: Dataset, report: Reporter, more_to_come: int = 0) -> Training:
     """A training ready to `fit`, from the run's checkpoint if there is one, else from fresh weights.
 
     Args:
         run: Where checkpoint and history go.
         config: Every setting.
-        material: Trained on `train`, watched on `validation`.
-        say: Told what is trained, if anything is left to.
+        dataset: Trained on `train`, watched on `validation`.
+        report: Told what is trained, if anything is left to.
         more_to_come: Trainings like this one that follow it; for the estimate of the time alone.
 
     Raises:
         ModelError: if the checkpoint is damaged or does not fit.
     """
-    pictures = material.pictures("train")
+    pictures = dataset.pictures("train")
     environment = run.load_environment() if run.environment_file.exists() else {}  # a study times its base without
     settings = settled(config.training, environment.get("precision"))
     weights = balanced_class_weights(pictures.y_true) if settings.class_weights == "balanced" else (1.0, 1.0)
-    feed = TrainingFeed(pictures, config, weights, material.neither_pictures("train"))
+    loader = BatchLoader(pictures, config, weights, dataset.neither_pictures("train"))
     size = config.data.image_size if config.network.name == "plain" else None  # None: pictures of any size
     model = build_network(config.network, size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
     compile_network(model, settings)
-    watched = material.pictures("validation")
-    training = Training(model, config, feed, watched, run.checkpoint_file, run.history_file, more_to_come)
+    watched = dataset.pictures("validation")
+    training = Training(model, config, loader, watched, run.checkpoint_file, run.history_file, more_to_come)
     if run.checkpoint_file.exists():
         training.resume()
-        say(f"Going on after epoch {training.state.epoch}, step {training.state.step}.")
+        report(f"Going on after epoch {training.state.epoch}, step {training.state.step}.")
     if not training.state.finished(settings):
-        say(f"Training `{config.recipe}` ({model.count_params():,} weights, {settings.precision}) in {run.folder}")
+        report(f"Training `{config.recipe}` ({model.count_params():,} weights, {settings.precision}) in {run.folder}")
         if warning := cut_short_growth(config):
-            say(warning)
+            report(warning)
     return training
 
 

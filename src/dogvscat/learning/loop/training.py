@@ -17,8 +17,8 @@ from dogvscat import atomic
 from dogvscat.config import Config
 from dogvscat.errors import DivergedError, Interrupted
 from dogvscat.judging.decision import Logits
-from dogvscat.learning.data.batches import Batch, TrainingFeed
-from dogvscat.learning.data.labelled_images import LabelledPictures
+from dogvscat.learning.data.batches import Batch, BatchLoader
+from dogvscat.learning.data.dataset import LabelledImages
 from dogvscat.learning.data.random import stateless_words
 from dogvscat.learning.loop.checkpoint import (
     Weights,
@@ -47,8 +47,8 @@ class Training:
 
     model: keras.Model
     config: Config
-    feed: TrainingFeed
-    validation: LabelledPictures
+    loader: BatchLoader
+    validation: LabelledImages
     checkpoint_file: Path
     history_file: Path
     more_to_come: int = 0
@@ -80,9 +80,9 @@ class Training:
             Interrupted: on Ctrl-C or SIGTERM, after a checkpoint was written.
         """
         config, state = self.config.training, self.state
-        with StopRequest() as stop, TrainingDisplay(config, state, self.feed.steps_per_epoch, self.quiet) as display:
+        with StopRequest() as stop, TrainingDisplay(config, state, self.loader.steps_per_epoch, self.quiet) as display:
             if not (state.finished(config) or self.quiet):
-                display.say(self._estimate())
+                display.report(self._estimate())
             while not state.finished(config):
                 self._train_epoch(display, stop)
                 self._finish_epoch()
@@ -93,10 +93,10 @@ class Training:
         write_variables(self.model.weights, chosen)
 
     def _train_epoch(self, display: TrainingDisplay, stop: StopRequest) -> None:
-        state, num_steps = self.state, self.config.training.epochs * self.feed.steps_per_epoch
+        state, num_steps = self.state, self.config.training.epochs * self.loader.steps_per_epoch
         started = time.monotonic() - state.epoch_seconds
-        for batch in self.feed.batches(state.epoch, state.step):
-            step = state.epoch * self.feed.steps_per_epoch + state.step
+        for batch in self.loader.batches(state.epoch, state.step):
+            step = state.epoch * self.loader.steps_per_epoch + state.step
             rate = learning_rate(self.config.training, step, num_steps, state.reductions)
             loss, accuracy = self._step(batch, rate)
             if not math.isfinite(loss):
@@ -146,7 +146,7 @@ class Training:
         size, settings = self.config.image_size_at(self.state.epoch), self.config.training
         latest = read_variables(self.model.weights)
         write_variables(self.model.weights, weights)
-        recalibrate(self.model, self.feed.pictures, min(_RECALIBRATED, settings.recalibrated_pictures), size)
+        recalibrate(self.model, self.loader.pictures, min(_RECALIBRATED, settings.recalibrated_pictures), size)
         logits = predict_logits(self.model, self.validation, size).positive
         write_variables(self.model.weights, latest)
         return logits
@@ -176,13 +176,13 @@ class Training:
         return said
 
     def epoch_seconds(self, epoch: int) -> float:
-        batch = self.feed.batch(epoch, 0)
+        batch = self.loader.batch(epoch, 0)
         self._step(batch, rate=0.0)  # compiles
         started = time.monotonic()
         for _ in range(_TIMED_STEPS):
             self._step(batch, rate=0.0)
         seconds = (time.monotonic() - started) / _TIMED_STEPS
-        return seconds * self.feed.steps_per_epoch * (1 + len(self.validation) / len(self.feed.pictures) / 3)
+        return seconds * self.loader.steps_per_epoch * (1 + len(self.validation) / len(self.loader.pictures) / 3)
 
 
 def seed_layers(model: keras.Model, seed: int, epoch: int, step: int) -> None:
@@ -192,7 +192,7 @@ def seed_layers(model: keras.Model, seed: int, epoch: int, step: int) -> None:
         generator.state.assign(stateless_words(seed, epoch, step, index))
 
 
-def predict_logits(model: keras.Model, pictures: LabelledPictures, image_size: int) -> Logits:
+def predict_logits(model: keras.Model, pictures: LabelledImages, image_size: int) -> Logits:
     """The network's answers in inference mode, without augmentation, for each picture."""
     columns = np.empty((len(pictures), model.output_shape[-1]))
     for start in range(0, len(pictures), _JUDGED_AT_ONCE):

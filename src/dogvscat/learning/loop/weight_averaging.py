@@ -4,14 +4,14 @@ import keras
 import numpy as np
 
 from dogvscat.config import Config
-from dogvscat.learning.data.labelled_images import LabelledPictures
+from dogvscat.learning.data.dataset import LabelledImages
 from dogvscat.learning.loop.checkpoint import Weights, read_variables, write_variables
 from dogvscat.learning.model.networks import averaged_over_flips, build_network
 
 _RECALIBRATED_AT_ONCE = 250
 
 
-def final_network(trained: keras.Model, config: Config, train: LabelledPictures) -> keras.Model:
+def final_network(trained: keras.Model, config: Config, train: LabelledImages) -> keras.Model:
     """A network with the trained weights that answers as the bundle will.
 
     Args:
@@ -39,7 +39,7 @@ def averaged_weights(model: keras.Model) -> Weights:
     return averaged
 
 
-def recalibrate(network: keras.Model, train: LabelledPictures, num_pictures: int, image_size: int) -> None:
+def recalibrate(network: keras.Model, train: LabelledImages, num_pictures: int, image_size: int) -> None:
     """Replace the moving means and variances of batch normalisation by those of some unchanged training pictures.
 
     The network learned from pictures of other sizes and changed by augmentation, perhaps with other weights than its

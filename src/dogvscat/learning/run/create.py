@@ -18,7 +18,7 @@ from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest, save_manifest
 
 if TYPE_CHECKING:  # who only asks whether a folder is free does not wait for Numba
-    from dogvscat.learning.data.dataset import Material
+    from dogvscat.learning.data.dataset import Dataset
 
 _RECORDED_PACKAGES = (
     "dogvscat",
@@ -34,7 +34,7 @@ _RECORDED_PACKAGES = (
 
 
 @dataclass(frozen=True)
-class Origins:
+class InputPaths:
     """Where the photos of a run lie; `--resume` goes back there if the pixel cache is gone."""
 
     photos: Path
@@ -45,7 +45,7 @@ class Origins:
 
 
 @dataclass(frozen=True)
-class Computing:
+class ComputeSettings:
     """How a run computes."""
 
     threads: int
@@ -54,14 +54,14 @@ class Computing:
     """What `training.precision = "auto"` stands for; None to take the faster one here."""
 
 
-def start_run(out: Path | None, config: Config, material: Material, origins: Origins, threads: int) -> Run:
+def start_run(out: Path | None, config: Config, dataset: Dataset, input_paths: InputPaths, threads: int) -> Run:
     """Make a run folder with everything that is known before the first step.
 
     Args:
         out: Where, or None for the next free `runs/<recipe>-<n>`.
         config: Fully resolved.
-        material: The pictures with their splits.
-        origins: Where they come from.
+        dataset: The pictures with their splits.
+        input_paths: Where they come from.
         threads: In use.
 
     Raises:
@@ -69,25 +69,25 @@ def start_run(out: Path | None, config: Config, material: Material, origins: Ori
         WriteError: if it cannot be written.
     """
     run = Run(_new_folder(out, config.recipe))
-    record_start(run, config, material, origins, Computing(threads))
+    record_start(run, config, dataset, input_paths, ComputeSettings(threads))
     return run
 
 
-def record_start(run: Run, config: Config, material: Material, origins: Origins, computing: Computing) -> None:
+def record_start(run: Run, config: Config, dataset: Dataset, input_paths: InputPaths, compute: ComputeSettings) -> None:
     """Write settings, manifests and, last, environment into a run folder; as `start_run`, wherever the folder is.
 
     Raises:
         WriteError: if they cannot be written.
     """
     run.save_config(config)
-    save_manifest(run.manifest_file, material.manifest)
-    environment = _environment(config, material.manifest, origins.photos, computing)
-    if origins.relabel_digest is not None:
-        environment["relabel_digest"] = origins.relabel_digest
-    if material.neither is not None and origins.neither is not None:
-        save_manifest(run.neither_file, material.neither.manifest)
-        environment["neither"] = _in_json(origins.neither)
-        environment["neither_digest"] = material.neither.manifest.digest
+    save_manifest(run.manifest_file, dataset.manifest)
+    environment = _environment(config, dataset.manifest, input_paths.photos, compute)
+    if input_paths.relabel_digest is not None:
+        environment["relabel_digest"] = input_paths.relabel_digest
+    if dataset.neither is not None and input_paths.neither is not None:
+        save_manifest(run.neither_file, dataset.neither.manifest)
+        environment["neither"] = _in_json(input_paths.neither)
+        environment["neither_digest"] = dataset.neither.manifest.digest
     atomic.write_json(run.environment_file, environment)
 
 
@@ -125,7 +125,7 @@ def _new_folder(out: Path | None, recipe: str) -> Path:
     raise WriteError("runs/ is full: there are 100,000 runs of this recipe")
 
 
-def _environment(config: Config, manifest: Manifest, photos: Path, computing: Computing) -> dict[str, Any]:
+def _environment(config: Config, manifest: Manifest, photos: Path, compute: ComputeSettings) -> dict[str, Any]:
     from dogvscat.learning.precision import settled  # Keras, after the backend was prepared
 
     versions = {}
@@ -138,10 +138,10 @@ def _environment(config: Config, manifest: Manifest, photos: Path, computing: Co
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "photos": _in_json(photos),
         "data_digest": manifest.digest,
-        "drawn_sample": manifest.drawn,
+        "drawn_sample": manifest.is_synthetic,
         "seed": config.training.seed,
-        "threads": computing.threads,
-        "precision": settled(config.training, computing.precision).precision,
+        "threads": compute.threads,
+        "precision": settled(config.training, compute.precision).precision,
         "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
         "python": platform.python_version(),
         "versions": versions,

@@ -148,7 +148,7 @@ class Run:
             ModelError: if the file is missing or damaged.
         """
         environment = self.load_environment()
-        manifest = load_manifest(self.manifest_file, drawn=bool(environment["drawn_sample"]))
+        manifest = load_manifest(self.manifest_file, is_synthetic=bool(environment["drawn_sample"]))
         if manifest.digest != environment["data_digest"]:
             raise ModelError(f"{self.manifest_file} does not list the photos that this run was started with")
         return manifest

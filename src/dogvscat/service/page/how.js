@@ -43,7 +43,7 @@ function figures(model) {
   const table = document.createElement("table");
   table.append(...rows);
   const what = split === "test" ? "on photos put aside until the end" : "on photos it did not learn from";
-  const made = section("How good it is", [`Measured ${what}, with 95 % intervals:`]);
+  const made = section("How good it is", [`Measured ${what}, with 95% intervals:`]);
   made.append(table);
   return made;
 }
@@ -92,5 +92,5 @@ function section(title, sentences) {
   return made;
 }
 
-const share = (value) => `${(100 * value).toFixed(1)} %`;
+const share = (value) => `${(100 * value).toFixed(1)}%`;
 const count = (number) => number.toLocaleString("en");

@@ -3,7 +3,7 @@
 export function percent(probability) {
   if (probability > 0.999) return "over 99.9 %";
   if (probability < 0.001) return "under 0.1 %";
-  return `${(100 * probability).toFixed(1)} %`;
+  return `${(100 * probability).toFixed(1)}%`;
 }
 
 export function withArticle(name) {
