@@ -11,7 +11,7 @@ from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import diagnose, suspected_mislabelled
 from dogvscat.judging.history import History
 from dogvscat.judging.judge import SplitResult, judge_split, write_pictures
-from dogvscat.judging.report import Report, render_report, with_code, write_report
+from dogvscat.judging.report import Report, render_report, write_report
 
 HOSTILE = "<script>alert('x')</script>\udcff&.jpg"
 VOID = {"meta", "img"}
@@ -139,10 +139,6 @@ def test_odd_class_names_reach_the_page_escaped(tmp_path):
 
 def test_too_few_pictures_to_choose_a_decision_are_mentioned():
     assert "too few validation pictures to choose" in render_report(Report("m", [result(4)], Decision(), folds=0))
-
-
-def test_code_is_marked_and_everything_escaped():
-    assert with_code("try `--set a=<1>` & more") == "try <code>--set a=&lt;1&gt;</code> &amp; more"
 
 
 def test_a_report_needs_a_split(tmp_path):

@@ -80,13 +80,13 @@ def _trained(
     relabel: Path | None,
     neither: Path | None,
 ) -> Path:
-    from dogvscat.inactive_settings import why_idle
+    from dogvscat.learning.inactive_settings import why_inactive
     from dogvscat.photos.default_photos import find_photos
     from dogvscat.settings import resolve_config
 
     resolved = resolve_config(recipe, config, overrides)
     for setting in overrides:
-        if why := why_idle(resolved, setting.partition("=")[0].strip()):
+        if why := why_inactive(resolved, setting.partition("=")[0].strip()):
             say(why)
     need_train_extra()
     from dogvscat.learning.run.create import refuse_existing

@@ -1,13 +1,9 @@
 """`report.html`: one self-contained page that tells a newcomer how good a network is and what to do next."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from dogvscat.atomic import write_bytes
 from dogvscat.judging.decision import Decision
@@ -17,6 +13,7 @@ from dogvscat.judging.history import History
 from dogvscat.judging.intervals import RESAMPLES, Figure, as_decimal, as_percent
 from dogvscat.judging.judge import SplitResult
 from dogvscat.labels import ClassNames
+from dogvscat.pages import data_uri, open_templates
 from dogvscat.text import printable
 
 Rows = Sequence[tuple[str, str]]
@@ -86,17 +83,8 @@ def render_report(report: Report) -> str:
     """The page as HTML."""
     if not report.splits:
         raise ValueError("expected at least one split to report on, received none")
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # names of files and classes come from strangers
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        printable=printable, percent=as_percent, decimal=as_decimal, with_code=with_code, split_words=split_words
-    )
-    return environment.get_template("report.html.jinja").render(_variables(report))
+    templates = open_templates(Path(__file__).parent, percent=as_percent, decimal=as_decimal, split_words=split_words)
+    return templates.get_template("report.html.jinja").render(_variables(report))
 
 
 def _variables(report: Report) -> dict[str, Any]:
@@ -107,17 +95,11 @@ def _variables(report: Report) -> dict[str, Any]:
         "judged": num_pictures(first.n, first.answers.split),
         "class_names": first.answers.class_names,
         "figures": figure_rows(report.splits, report.decision),
-        "images": {name: data_uri(path) for name, path in report.pictures.items() if path.is_file()},
+        "images": {name: data_uri(path.read_bytes()) for name, path in report.pictures.items() if path.is_file()},
         "curves_note": CURVES_NOTE,
         "resamples": f"{RESAMPLES:,}",
         "contradiction": f"{100 * CONFIDENT_CONTRADICTION:.0f}%",
     }
-
-
-def with_code(text: str) -> Markup:
-    """Text in which what stands between backticks is shown as code; everything is escaped."""
-    parts = (Markup("<code>{}</code>" if i % 2 else "{}").format(part) for i, part in enumerate(text.split("`")))
-    return Markup("").join(parts)
 
 
 def figure_rows(splits: Sequence[SplitResult], decision: Decision) -> list[FigureRow]:
@@ -162,8 +144,3 @@ def _meanings(class_names: ClassNames, decision: Decision) -> dict[str, tuple[st
         meanings[f"recall_{name}"] = (f"Recall, {shown}", f"Of the {shown} pictures, the share that were called so.")
         meanings[f"f1_{name}"] = (f"F1, {shown}", "Precision and recall in one number, their harmonic mean.")
     return meanings
-
-
-def data_uri(path: Path) -> str:
-    """A PNG as the source of an image on a page that has to stand alone."""
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"

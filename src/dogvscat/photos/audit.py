@@ -1,18 +1,17 @@
 """The audit: what is wrong with a collection of photos, as a table and as a page with the pictures side by side."""
 
-import base64
 import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
 from dogvscat import atomic
 from dogvscat.errors import ImageError
 from dogvscat.labels import ClassNames
+from dogvscat.pages import data_uri, open_templates
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.duplicates import group_names, near_duplicates
 from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue, find_issues
@@ -86,8 +85,8 @@ def write_audit(folder: Path, audit: Audit, source: PhotoSource) -> None:
     Raises:
         WriteError: if they cannot be written.
     """
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
-    page = environment.get_template("audit.html.jinja").render(
+    template = open_templates(Path(__file__).parent).get_template("audit.html.jinja")
+    page = template.render(
         audit=audit,
         name=printable(source.location.resolve().name),
         location=printable(audit.location),
@@ -146,16 +145,16 @@ def _show(source: PhotoSource, photo: ScannedPhoto, issue: Issue, class_names: C
     if photo.usable:
         try:
             pixels = decode(source.read(photo.path), photo.path, _THUMBNAIL)
-            thumbnail = _data_uri(Image.fromarray(pixels), photo)
+            thumbnail = _thumbnail_uri(Image.fromarray(pixels), photo)
         except ImageError:  # changed since the scan; the row in the table still says what was found
             pass
     return _Shown(printable(photo.path), printable(class_names[photo.label]), printable(issue.detail), thumbnail)
 
 
-def _data_uri(image: Image.Image, photo: ScannedPhoto) -> str:
-    """The picture in its own aspect as a data: address, so that the page needs no other file."""
+def _thumbnail_uri(image: Image.Image, photo: ScannedPhoto) -> str:
+    """The photo at its own aspect ratio as a `data:` URI, so that the page needs no other file."""
     scale = _THUMBNAIL / max(photo.width, photo.height)
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     buffer = io.BytesIO()
     image.resize(size).save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(buffer.getvalue(), "image/jpeg")

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -16,7 +15,7 @@ from dogvscat.judging import report
 from dogvscat.judging.figure_style import INK, MUTED, SIDES, add_title, drawing, label_text
 from dogvscat.judging.figures import percent_ticks
 from dogvscat.judging.image_grid import image_grid
-from dogvscat.judging.report import data_uri
+from dogvscat.pages import data_uri, open_templates
 from dogvscat.photos.pixels import mapped_pixels
 from dogvscat.text import printable
 
@@ -150,16 +149,9 @@ def _caption(comparison: Comparison, side: Side, index: int) -> str:
 
 
 def _page(document: Mapping[str, Any], pictures: Mapping[str, Path]) -> str:
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(report.__file__).parent]),
-        autoescape=True,  # names of folders and files come from strangers
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(printable=printable)
-    images = {name: data_uri(path) for name, path in pictures.items()}
-    return environment.get_template("comparison.html.jinja").render(document=document, images=images)
+    templates = open_templates(Path(__file__).parent, Path(report.__file__).parent)  # the latter for report.css
+    images = {name: data_uri(path.read_bytes()) for name, path in pictures.items()}
+    return templates.get_template("comparison.html.jinja").render(document=document, images=images)
 
 
 def _elapsed(run: JudgedRun) -> np.ndarray:

@@ -23,7 +23,7 @@ from dogvscat.config import Config
 from dogvscat.errors import ConfigError
 from dogvscat.exploring.fixed_settings import refuse_fixed
 from dogvscat.exploring.plan_files import shipped_file
-from dogvscat.inactive_settings import idle_settings, why_idle
+from dogvscat.learning.inactive_settings import inactive_settings, why_inactive
 from dogvscat.settings import (
     flattened,
     in_toml_words,
@@ -174,10 +174,10 @@ def load_space(file: Path | None, recipe: str | None, settings: Sequence[str] = 
 
 def _refuse_idle(space: SearchSpace) -> None:
     base = space.config({}, 0)
-    for key, decisive in idle_settings(base).items():
+    for key, decisive in inactive_settings(base).items():
         if key in space.space and decisive not in space.space:
             hint = f"Take it out of [space], or give {decisive} another value in [base] or values in [space]."
-            raise ConfigError(str(why_idle(base, key)), hint=hint)
+            raise ConfigError(str(why_inactive(base, key)), hint=hint)
 
 
 def _explained(file: Path, error: ValidationError) -> ConfigError:

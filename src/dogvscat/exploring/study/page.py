@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dogvscat import atomic
 from dogvscat.exploring.study.cells import CELLS_FOLDER, DivergedCell, Study, in_words
@@ -16,10 +15,10 @@ from dogvscat.exploring.study.plan import BASE, VARIANT, Treatment, treatment_na
 from dogvscat.exploring.training_job import note_of
 from dogvscat.judging import report
 from dogvscat.judging.predictions import read_predictions
-from dogvscat.judging.report import data_uri
 from dogvscat.learning.run.folder import Run
+from dogvscat.pages import data_uri, open_templates
 from dogvscat.settings import explained
-from dogvscat.text import counted, printable
+from dogvscat.text import counted
 
 SUBSET = "data.train_subset"
 _LONG_NUMBER = re.compile(r"\d+\.\d{5,}(e[-+]?\d+)?")
@@ -61,15 +60,8 @@ def write_study(folder: Path, study: Study) -> Path | None:
     if (curve := pictures_curve(study)) is not None:
         pictures["training_pictures"] = folder / "training_pictures.png"
         draw_pictures(pictures["training_pictures"], curve.accuracies, curve.law, note)
-    environment = Environment(
-        loader=FileSystemLoader([Path(__file__).parent, Path(report.__file__).parent]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(printable=printable, with_code=report.with_code)
-    page = environment.get_template("study.html.jinja").render(
+    templates = open_templates(Path(__file__).parent, Path(report.__file__).parent)  # the latter for report.css
+    page = templates.get_template("study.html.jinja").render(
         note=note,
         effects=sorted(effects, key=lambda effect: -effect.difference),
         base=[cell.result.validation_accuracy for cell in study.base],
@@ -83,7 +75,7 @@ def write_study(folder: Path, study: Study) -> Path | None:
         origin=_origin(folder, study),
         meanings={(change.setting, change.value): _meaning(change) for change in study.treatments},
         law=None if curve is None else law_in_words(curve),
-        images={name: data_uri(path) for name, path in pictures.items()},
+        images={name: data_uri(path.read_bytes()) for name, path in pictures.items()},
         name=treatment_name,
     )
     written = folder / "study.html"

@@ -28,7 +28,7 @@ from dogvscat.config import Config
 from dogvscat.errors import ConfigError
 from dogvscat.exploring.fixed_settings import refuse_fixed
 from dogvscat.exploring.plan_files import shipped_file
-from dogvscat.inactive_settings import why_idle, without_idle
+from dogvscat.learning.inactive_settings import why_inactive, without_inactive
 from dogvscat.settings import (
     flattened,
     in_toml_words,
@@ -166,7 +166,7 @@ def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
     for treatment in [base, *treatments]:
         for seed in plan.seeds:
             cell = PlannedCell(treatment, seed, _config(plan, treatment, seed))
-            trains_as = config_name(without_idle(cell.config))
+            trains_as = config_name(without_inactive(cell.config))
             if trains_as not in known:
                 known.add(trains_as)
                 cells.append(cell)
@@ -179,7 +179,7 @@ def say_untried(plan: StudyPlan, cells: Sequence[PlannedCell], report: Reporter)
     for treatment in _treatments(plan):
         name = treatment_name(treatment.setting, treatment.value)
         config = _config(plan, treatment, plan.seeds[0])
-        idle = [why for setting in treatment.overrides if (why := why_idle(config, setting.partition("=")[0]))]
+        idle = [why for setting in treatment.overrides if (why := why_inactive(config, setting.partition("=")[0]))]
         if treatment in tried:
             for why in idle:
                 report(f"{name}: {why}")

@@ -1,7 +1,7 @@
-"""Settings that change nothing beside others: cutout where augmentation is off, a warm-up in a schedule without one.
+"""Settings without effect because of another: cutout where augmentation is off, a warm-up in a schedule without one.
 
-None is an error in a recipe, which may well be the base of changes that wake it. But whoever changes one, or studies
-what it does, wants to know that it does nothing.
+A recipe may contain them, because a change of the other setting gives them an effect. But anyone who changes one, or
+studies its effect, should learn that it has none.
 """
 
 from typing import Any
@@ -22,32 +22,35 @@ _USED_BY: dict[str, dict[Any, tuple[str, ...]]] = {
         True: tuple(f"augmentation.{name}" for name in AugmentationConfig.model_fields if name != "enabled")
     },
 }
-"""By a setting and each of its values, the settings that have an effect with that value alone."""
+"""For each deciding setting and each of its values: the settings that have an effect only with that value."""
 
 
-def idle_settings(config: Config) -> dict[str, str]:
+def inactive_settings(config: Config) -> dict[str, str]:
     """The settings that have no effect in a configuration, each with the setting that decides so.
 
     For example `{"network.stem_filters": "network.name", ...}` for a plain network.
     """
-    idle = {}
-    for decisive, users in _USED_BY.items():
+    inactive = {}
+    for deciding_key, users in _USED_BY.items():
         for value, keys in users.items():
-            if value != _value(config, decisive):
-                idle.update(dict.fromkeys(keys, decisive))
-    return idle
+            if value != _value(config, deciding_key):
+                inactive.update(dict.fromkeys(keys, deciding_key))
+    return inactive
 
 
-def why_idle(config: Config, key: str) -> str | None:
-    """For people: why a setting has no effect in a configuration; None if it has one."""
-    decisive = idle_settings(config).get(key)
-    return decisive and f"{key} has no effect while {decisive} = {toml_value(_value(config, decisive))}"
+def why_inactive(config: Config, key: str) -> str | None:
+    """A sentence on why a setting has no effect in a configuration; None if it has one."""
+    deciding_key = inactive_settings(config).get(key)
+    return deciding_key and f"{key} has no effect while {deciding_key} = {toml_value(_value(config, deciding_key))}"
 
 
-def without_idle(config: Config) -> Config:
-    """The configuration with every idle setting at its default: equal for two that train alike."""
+def without_inactive(config: Config) -> Config:
+    """The configuration with every inactive setting at its default.
+
+    Two configurations that train alike are equal in this form, so a study trains only one of them.
+    """
     document, defaults = config.model_dump(), Config().model_dump()
-    for key in idle_settings(config):
+    for key in inactive_settings(config):
         section, _, name = key.partition(".")
         document[section][name] = defaults[section][name]
     return build_config(document)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dogvscat.config import Config
-from dogvscat.inactive_settings import idle_settings, why_idle, without_idle
+from dogvscat.learning.inactive_settings import inactive_settings, why_inactive, without_inactive
 from dogvscat.learning.model.networks import build_network
 from dogvscat.learning.model.schedules import learning_rate
 from dogvscat.settings import changed, resolve_config
@@ -34,37 +34,38 @@ def tiny(*settings: str) -> Config:
 
 @pytest.mark.parametrize("name", ["plain", "residual"])
 @pytest.mark.parametrize("key", NETWORK)
-def test_a_setting_is_idle_exactly_if_the_network_stays_the_same(name: str, key: str) -> None:
+def test_a_setting_is_inactive_exactly_if_the_network_stays_the_same(name: str, key: str) -> None:
     config = tiny(f"network.name={name}")
     other = changed(config, [f"{key}={NETWORK[key]}"])
     same = shape(config) == shape(other)
-    assert same == (key in idle_settings(config))
-    assert same == (without_idle(config) == without_idle(other))
+    assert same == (key in inactive_settings(config))
+    assert same == (without_inactive(config) == without_inactive(other))
 
 
 @pytest.mark.parametrize("schedule", ["constant", "one_cycle", "reduce_on_plateau"])
 @pytest.mark.parametrize("key", SCHEDULE)
-def test_a_setting_is_idle_exactly_if_the_learning_rates_stay_the_same(schedule: str, key: str) -> None:
+def test_a_setting_is_inactive_exactly_if_the_learning_rates_stay_the_same(schedule: str, key: str) -> None:
     config = tiny(f"training.schedule={schedule}")
     other = changed(config, [f"{key}={SCHEDULE[key]}"])
     same = np.array_equal(rates(config), rates(other))
-    assert same == (key in idle_settings(config))
+    assert same == (key in inactive_settings(config))
 
 
-def test_without_augmentation_its_parts_are_idle() -> None:
+def test_without_augmentation_its_parts_are_inactive() -> None:
     config = tiny("augmentation.enabled=false")
-    assert "augmentation.cutout" in idle_settings(config)
-    assert "augmentation.enabled" not in idle_settings(config)
-    assert not any(key.startswith("augmentation") for key in idle_settings(tiny()))
+    assert "augmentation.cutout" in inactive_settings(config)
+    assert "augmentation.enabled" not in inactive_settings(config)
+    assert not any(key.startswith("augmentation") for key in inactive_settings(tiny()))
 
 
-def test_why_a_setting_is_idle_is_said_in_words() -> None:
-    assert why_idle(tiny(), "network.stem_filters") == (
+def test_why_a_setting_is_inactive_is_said_in_words() -> None:
+    assert why_inactive(tiny(), "network.stem_filters") == (
         'network.stem_filters has no effect while network.name = "plain"'
     )
     off = tiny("augmentation.enabled=false")
-    assert why_idle(off, "augmentation.flip") == "augmentation.flip has no effect while augmentation.enabled = false"
-    assert why_idle(tiny(), "network.dropout") is None
+    message = "augmentation.flip has no effect while augmentation.enabled = false"
+    assert why_inactive(off, "augmentation.flip") == message
+    assert why_inactive(tiny(), "network.dropout") is None
 
 
 def shape(config: Config) -> str:
