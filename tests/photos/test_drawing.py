@@ -1,4 +1,4 @@
-"""Drawn pictures: the same for the same seed, and told apart by shape alone."""
+"""Drawn images: the same for the same seed, and distinguishable only by the shape of the animal."""
 
 from io import BytesIO
 from itertools import combinations
@@ -13,35 +13,36 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dogvscat.errors import WriteError
-from dogvscat.photos.animals import POSES, Brush, draw_animal
+from dogvscat.photos.animals import POSES, draw_animal
+from dogvscat.photos.brush import Brush
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.drawing import KINDS, draw, golden_pictures, write_sample
 from dogvscat.photos.sources import SYNTHETIC_MARKER, open_photos
 
 
-def test_equal_seeds_give_equal_pictures_and_others_do_not() -> None:
+def test_only_equal_seeds_give_equal_images() -> None:
     pictures = [draw(kind, seed, 48).tobytes() for kind in KINDS for seed in range(4)]
     assert pictures == [draw(kind, seed, 48).tobytes() for kind in KINDS for seed in range(4)]
     assert len(set(pictures)) == 8
 
 
 @pytest.mark.parametrize("image_size", [16, 33, 180])
-def test_pictures_are_square_and_rgb(image_size: int) -> None:
+def test_images_are_square_and_rgb(image_size: int) -> None:
     picture = draw("cat", 5, image_size)
     assert (picture.size, picture.mode) == ((image_size, image_size), "RGB")
 
 
-def test_colours_and_coarse_shapes_do_not_separate_the_kinds() -> None:
+def test_colors_and_coarse_shapes_do_not_separate_the_kinds() -> None:
     pictures = [draw(KINDS[seed % 2], seed, 48) for seed in range(400)]
     labels = np.arange(400) % 2
-    for side in (1, 8):  # the mean colour, and a thumbnail
+    for side in (1, 8):  # the mean color, and a thumbnail
         thumbnails = np.stack([np.asarray(picture.resize((side, side), Image.Resampling.BOX)) for picture in pictures])
         classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.03, max_iter=1000))
         scores = cross_val_score(classifier, thumbnails.reshape(400, -1), labels, cv=5)
         assert scores.mean() < 0.75
 
 
-@pytest.mark.parametrize("pose", ["sitting", "standing", "lying"])  # a portrait goes on below the picture
+@pytest.mark.parametrize("pose", ["sitting", "standing", "lying"])  # a portrait continues below the image
 def test_every_pose_stays_in_its_box(pose: str) -> None:
     left, top, right, bottom = POSES[pose]
     for seed in range(12):
@@ -55,7 +56,7 @@ def test_every_pose_stays_in_its_box(pose: str) -> None:
         assert height <= 15 * (bottom - top) * 1.25
 
 
-def test_a_sample_can_be_opened_and_says_that_it_is_drawn(tmp_path: Path) -> None:
+def test_a_sample_can_be_opened_and_is_marked_as_synthetic(tmp_path: Path) -> None:
     write_sample(tmp_path / "new/sample", 7, seed=3, image_size=40)
     source = open_photos(tmp_path / "new/sample")
     assert [photo.path for photo in source.photos] == [
@@ -77,7 +78,7 @@ def test_equal_seeds_give_equal_samples(tmp_path: Path) -> None:
     assert not set(samples[0]) & set(samples[2])
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(WriteError, match="is not empty"):
         write_sample(tmp_path, 2)
@@ -86,7 +87,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
         write_sample(tmp_path / "mine.txt", 2)
 
 
-def test_what_an_interrupted_sample_left_is_replaced(tmp_path: Path) -> None:
+def test_leftovers_of_an_interrupted_sample_are_replaced(tmp_path: Path) -> None:
     (tmp_path / ".unfinished/cat").mkdir(parents=True)
     (tmp_path / ".unfinished/cat/0001.jpg").write_bytes(b"half")
     write_sample(tmp_path, 2, image_size=24)
