@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dogvscat.cli.output import say, show, show_json
+from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import DataError, UsageError
 
 if TYPE_CHECKING:  # the command's help does not wait for the rest
@@ -54,14 +54,14 @@ def command(
     if config is not None and out is not None:
         from dogvscat.learning.label_audit.label_evidence import judge_labels
 
-        evidence = judge_labels(source, config, folds or _FOLDS, out, say)
+        evidence = judge_labels(source, config, folds or _FOLDS, out, report)
         audit, agreement, weak = audit.with_label_evidence(evidence.issues), evidence.agreement, evidence.weak
     if out is not None:
         write_audit(out, audit, source)
     _show(audit, agreement, out, as_json)
     if agreement and not weak and not as_json:
         table = f"{out}/relabel.csv"
-        say(f"Delete from {table} what you disagree with, then: dogvscat train PHOTOS --relabel {table}")
+        report(f"Delete from {table} what you disagree with, then: dogvscat train PHOTOS --relabel {table}")
     counts = audit.count_kinds()
     failing = sum(count for kind, count in counts.items() if kind in (fail_on or []) or "any" in (fail_on or []))
     return DataError.exit_code if failing else 0
@@ -104,10 +104,10 @@ def _show(audit: "Audit", agreement: "Figure | None", out: Path | None, as_json:
         show_json(document | ({"label_agreement": agreement.to_dict()} if agreement else {}))
         return
     if audit.is_synthetic:
-        say("Drawn sample, not photographs.")
+        report("Drawn sample, not photographs.")
     show(", ".join(f"{count:,} {name}" for name, count in audit.count_classes().items()))
     for kind, count in counts.items():
         show(f"  {kind:<17} {count:>7,}   {KIND_MEANS[kind] if count else ''}".rstrip())
     if agreement:
         show(f"Out of fold, the networks agree with {as_percent(agreement)} of {agreement.n:,} labels.")
-    say(f"Look at {out}/audit.html" if out else "Add --out DIR for a page with the pictures and a table of issues.")
+    report(f"Look at {out}/audit.html" if out else "Add --out DIR for a page with the pictures and a table of issues.")

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from dogvscat import caches
-from dogvscat.cli.output import say, show, show_json
+from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import UsageError
 
 
@@ -19,7 +19,7 @@ def command(
             raise UsageError(f"there is no cache {name!r}, expected all or one of {', '.join(caches.AREAS)}")
     for name in caches.AREAS:
         if name in (clear or []) or "all" in (clear or []):
-            say(f"{name}: {_in_units(caches.clear(name))} freed")
+            report(f"{name}: {_in_units(caches.clear(name))} freed")
     areas = caches.areas()
     if as_json:
         show_json({"home": str(caches.home()), "caches": {area.name: area.num_bytes for area in areas}})

@@ -5,21 +5,28 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.output import say, show, show_json
+from dogvscat.cli.options import AsJson
+from dogvscat.cli.output import report, show, show_json
 
 
 def command(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Run folders; those that differ in their seeds alone are taken together, if there are others as well."
+            metavar="RUNS",
+            help="Two or more run folders. Runs that differ only in their seeds are grouped, if there are other runs "
+            "as well.",
         ),
     ],
-    split: Annotated[str, typer.Option(help="Whose pictures judge: validation or train.")] = "validation",
-    out: Annotated[Path | None, typer.Option(help="Folder for comparison.html, its pictures and its figures.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON document.")] = False,
+    split: Annotated[
+        str, typer.Option(metavar="validation|train", help="Split whose photos the runs are compared on.")
+    ] = "validation",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write comparison.html, its figures and its numbers here.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Compare finished runs with the first one, picture by picture: by how much, how surely, and where."""
+    """Compare finished runs with the first one, photo by photo: how large and how certain is the difference?"""
     from dogvscat.cli.extras import need_train_extra
 
     need_train_extra()
@@ -35,13 +42,13 @@ def command(
         show_json(document)
     else:
         if comparison.note:
-            say(f"note: {comparison.note}")
+            report(f"note: {comparison.note}")
         for side in document["sides"]:
             show(f"{side['name']}: {', '.join(f'{accuracy:.2%}' for accuracy in side['accuracies'])}")
         for difference in document["differences"]:
             show(difference["sentence"])
         if comparison.caveat:
-            say(comparison.caveat)
+            report(comparison.caveat)
     if out is not None:
         write_comparison(out, comparison)
-        say(f"Look at {out}/comparison.html")
+        report(f"Look at {out}/comparison.html")

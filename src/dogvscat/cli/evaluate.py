@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.output import say, show_json
+from dogvscat.cli.output import report, show_json
 
 
 def command(
@@ -23,13 +23,13 @@ def command(
     from dogvscat.cli.results import show_figures
     from dogvscat.photos.sources import open_photos
 
-    evaluation = evaluate(model, open_photos(photos), out, say)
+    evaluation = evaluate(model, open_photos(photos), out, report)
     metrics = {name: result.to_dict() for name, result in evaluation.results.items()}
     if as_json:
         show_json({"model": str(model), "out": str(out), "metrics": metrics})
     else:
         show_figures(metrics)
-        say(f"Look at {out}/report.html")
+        report(f"Look at {out}/report.html")
     for failure in evaluation.failures:
-        say(f"error: {failure.message}")
+        report(f"error: {failure.message}")
     return DataError.exit_code if evaluation.failures else 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dogvscat.cli.output import flush, say, show_json
+from dogvscat.cli.output import flush, report, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.cli.predict import show_answer, sum_up
 
@@ -57,7 +57,7 @@ def command(
     atomic.refuse_unwritable(out)
     predictor = Predictor.load(model)
     if predictor.card.origin.drawn_sample:
-        say("This network learned from drawings, not photographs: its answers about photographs mean nothing.")
+        report("This network learned from drawings, not photographs: its answers about photographs mean nothing.")
     heat_maps = _heat_maps(predictor, method)
     write_layers = _layer_writer(predictor) if layers else None
     arguments, names, labels = PhotoArguments(photos), _Names(out), Counter[str]()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dogvscat.cli.output import say, show, show_json
+from dogvscat.cli.output import report, show, show_json
 
 if TYPE_CHECKING:
     from dogvscat.bundle.export.formats import Conversion
@@ -37,9 +37,9 @@ def command(
     refuse_out(out)
     bundle = load_bundle(model)
     if photos is None:
-        say("No --photos were given: answers are compared on pictures drawn by code, not on photographs.")
+        report("No --photos were given: answers are compared on pictures drawn by code, not on photographs.")
     pictures = parity_pictures(bundle, photos)
-    say(f"Writing {format_name} and reading it back ...")
+    report(f"Writing {format_name} and reading it back ...")
     conversion = _converter(format_name)(bundle, pictures.pixels)
     parity = write_export(out, bundle, format_name, pictures, conversion)
     if as_json:
@@ -47,8 +47,8 @@ def command(
         show_json({"format": format_name, "out": str(out), "model": opened, "parity": parity.to_dict()})
     else:
         show(str(out / conversion.model_file))
-    say(f"{parity.in_words()} Read back by {conversion.read_by}.")
-    say(f"{out}/README.md says what goes in and what comes out.")
+    report(f"{parity.in_words()} Read back by {conversion.read_by}.")
+    report(f"{out}/README.md says what goes in and what comes out.")
 
 
 def _converter(format_name: str) -> "Callable[[Any, Any], Conversion]":
@@ -63,7 +63,7 @@ def _converter(format_name: str) -> "Callable[[Any, Any], Conversion]":
         from dogvscat.bundle.export.onnxruntime_web import kept_archive
 
         if not kept_archive().is_file():
-            say("ONNX Runtime Web (30 MB) is fetched through npm, this once.")
+            report("ONNX Runtime Web (30 MB) is fetched through npm, this once.")
         return convert_for_browser
     from dogvscat.learning.engine import prepare_backend
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.output import say, show
+from dogvscat.cli.output import report, show
 
 
 def command(
@@ -19,4 +19,4 @@ def command(
         raise UsageError("--url and --sha256 go together: an archive is only used if its digest is known")
     path = fetch_archive(url or OFFICIAL_URL, sha256 or OFFICIAL_SHA256)
     show(str(path))
-    say(f"Train on it with: dogvscat train {path}")
+    report(f"Train on it with: dogvscat train {path}")

@@ -6,19 +6,22 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.output import say, show, show_json
+from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Config, LabelledPhotos, Recipe, Settings
+from dogvscat.cli.output import report, show, show_json
 
 
 def command(
-    photos: Annotated[Path, typer.Argument(help="A folder or zip with one folder a class.")],
-    recipe: Annotated[str, typer.Option(help="Name of a shipped recipe, or a TOML file.")] = "classic",
-    config: Annotated[Path | None, typer.Option(help="Settings on top of the recipe, as a TOML file.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="One setting; repeatable.")] = None,
-    steps: Annotated[int, typer.Option(help="Steps of the test.", min=20, max=10_000)] = 300,
-    out: Annotated[Path | None, typer.Option(help="Folder for the picture and the table.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
+    photos: LabelledPhotos,
+    recipe: Recipe = DEFAULT_RECIPE,
+    config: Config = None,
+    settings: Settings = None,
+    steps: Annotated[int, typer.Option(help="Number of training steps in the test.", min=20, max=10_000)] = 300,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write learning_rates.png and learning_rates.csv here.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Raise the learning rate from step to step until the loss blows up, and suggest how far to go."""
+    """Suggest a learning rate: raise it at each training step until the loss blows up (a range test)."""
     from dogvscat.cli.extras import need_train_extra
 
     need_train_extra()
@@ -38,12 +41,14 @@ def command(
         show_json(found | {"note": test.note})
     else:
         if test.note:
-            say(f"note: {test.note}")
+            report(f"note: {test.note}")
         show(f"suggested learning rate: {test.suggestion:.2g} (the settings have {now:g})")
         if not test.conclusive:
-            say("But the loss never fell clearly in this test, so the suggestion means little; try more --steps.")
+            report("But the loss never fell clearly in this test, so the suggestion means little; try more --steps.")
         others = " ".join(f"--set {shlex.quote(setting)}" for setting in settings or [])
         rate = f"--set training.learning_rate={test.suggestion:.2g}"
-        say(f"Try it: dogvscat train {shlex.quote(str(photos))} --recipe {recipe} {others} {rate}".replace("  ", " "))
+        report(
+            f"Try it: dogvscat train {shlex.quote(str(photos))} --recipe {recipe} {others} {rate}".replace("  ", " ")
+        )
     if out is not None:
-        say(f"Look at {out}/learning_rates.png")
+        report(f"Look at {out}/learning_rates.png")

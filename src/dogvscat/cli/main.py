@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     code = result if isinstance(result, int) else 0
     if code == Interrupted.exit_code:  # nothing went wrong: somebody pressed Ctrl-C
-        output.say("stopped")
+        output.report("stopped")
     return code
 
 

@@ -1,14 +1,61 @@
-"""Options that several commands share."""
+"""Arguments and options that several commands share: one name, one type and one help text for each.
 
+An argument is optional or required by the default that the command gives it, or does not give.
+"""
+
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+DEFAULT_RECIPE = "fast"
+
+_LABELLED_PHOTOS = typer.Argument(metavar="PHOTOS", help="A folder or zip file with one folder of photos per class.")
+
+LabelledPhotos = Annotated[Path, _LABELLED_PHOTOS]
+OptionalLabelledPhotos = Annotated[Path | None, _LABELLED_PHOTOS]
+"""For commands that can also print something and stop, without photos."""
+
+PhotoFiles = Annotated[
+    list[str],
+    typer.Argument(metavar="PHOTOS", help="Files, folders, or - to read a list of paths from stdin, one per line."),
+]
+
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="MODEL",
+        help="A run folder, a bundle folder, or the name of a bundled model.",
+        show_default="best, the bundled model",
+    ),
+]
+
+Recipe = Annotated[
+    str, typer.Option(metavar="NAME|FILE", help="Recipe to train with: fast, classic, best, or a TOML file.")
+]
+
+Config = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="TOML file with settings that override those of the recipe.")
+]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="Override one setting, for example --set training.learning_rate=0.001. May be repeated.",
+    ),
+]
 
 Cluster = Annotated[
     str | None,
     typer.Option(
         metavar="local|HOST:PORT",
-        help="Work on a Ray cluster: local starts one on this machine, HOST:PORT joins a running one, whose machines "
-        "all see the same paths.",
+        help="Work on a Ray cluster. `local` starts one on this machine; HOST:PORT joins a running one, whose machines "
+        "must all see the same paths.",
     ),
 ]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document instead of text.")]
+
+AsJsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per line instead of text.")]

@@ -10,7 +10,7 @@ from dogvscat.errors import WriteError
 from dogvscat.text import json_line, printable
 
 
-def say(sentence: str) -> None:
+def report(sentence: str) -> None:
     """Tell the person something; never mixed with data."""
     sys.stderr.buffer.write(f"{printable(sentence)}\n".encode())
     sys.stderr.flush()

@@ -12,7 +12,7 @@ import typer
 
 from dogvscat import stderr
 from dogvscat.cli.options import Cluster
-from dogvscat.cli.output import flush, say, show, show_json
+from dogvscat.cli.output import flush, report, show, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.errors import DataError, UsageError
 from dogvscat.labels import NEITHER
@@ -44,7 +44,7 @@ def command(
         _check_out(out, as_json)
     predictor = Predictor.load(model)
     if predictor.card.origin.drawn_sample:
-        say("This network learned from drawings, not photographs: its answers about photographs mean nothing.")
+        report("This network learned from drawings, not photographs: its answers about photographs mean nothing.")
     arguments = PhotoArguments(photos, objects=cluster is not None)
     with _answering(predictor, cluster) as answering:
         if out is not None:
@@ -91,14 +91,14 @@ def _write_answers(predictor: Predictor, answering: Answering, arguments: PhotoA
     with ResultsFile(out, predictor.card.class_names, predictor.bundle.digest) as results:
         left = results.go_on(arguments.paths())
         if results.num_kept:
-            say(f"{results.num_kept:,} photos have their answers in {out} already.")
+            report(f"{results.num_kept:,} photos have their answers in {out} already.")
         total = arguments.count() if stderr.on_terminal() else None
         num_left = None if total is None else total - results.num_kept
         for answer in stderr.track(answering(left), "Predicting", num_left):
             results.write(answer)
         results.finish()
     counts = ", ".join(f"{count:,} {label}" for label, count in sorted(results.labels.items()))
-    say(f"{out} has {counted(results.labels.total(), 'answer')}: {counts}." if counts else f"{out} has no answers.")
+    report(f"{out} has {counted(results.labels.total(), 'answer')}: {counts}." if counts else f"{out} has no answers.")
     return results.labels
 
 
@@ -117,7 +117,7 @@ def show_answer(answer: Prediction | Failure, more: str = "") -> None:
     from dogvscat.bundle.predict.predictor import Failure
 
     if isinstance(answer, Failure):
-        say(f"error: {answer.path}: {answer.message}" + (f" ({answer.hint})" if answer.hint else ""))
+        report(f"error: {answer.path}: {answer.message}" + (f" ({answer.hint})" if answer.hint else ""))
         return
     chances = answer.probabilities | ({} if answer.neither is None else {NEITHER: answer.neither})
     shown = "  ".join(f"{name} {probability:>6.1%}" for name, probability in chances.items())
@@ -132,11 +132,11 @@ def sum_up(arguments: PhotoArguments, labels: Counter[str]) -> int:
     """
     if arguments.skipped:
         were = "was" if arguments.skipped == 1 else "were"
-        say(f"{counted(arguments.skipped, 'file')} not named like a photo {were} skipped")
+        report(f"{counted(arguments.skipped, 'file')} not named like a photo {were} skipped")
     if not labels.total():
         where = ", ".join(arguments.arguments[:3]) + ", ..." * (len(arguments.arguments) > 3)
         raise DataError(f"there is no photo in {where}", hint="Name photos or folders with photos.")
     if labels["error"]:
-        say(f"{labels['error']} of {counted(labels.total(), 'photo')} could not be used")
+        report(f"{labels['error']} of {counted(labels.total(), 'photo')} could not be used")
         return DataError.exit_code
     return 0

@@ -5,14 +5,23 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.output import say, show, show_json
+from dogvscat.cli.options import AsJsonLines
+from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import DataError
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Where the run folders are.")] = Path("runs"),
-    sort: Annotated[str, typer.Option(help="Column to sort by; a minus before it: largest first.")] = "folder",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder that holds the run folders.")] = Path(
+        "runs"
+    ),
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column to sort by, with a minus sign for largest first: --sort=-validation_accuracy.",
+        ),
+    ] = "folder",
+    as_json: AsJsonLines = False,
 ) -> int:
     """List the trainings in a folder, finished or not."""
     from dogvscat.cli.extras import need_train_extra
@@ -37,7 +46,7 @@ def command(
     for row in rows if as_json else ():
         show_json(row.to_dict())
     for error in broken:
-        say(f"error: {error.message}")
+        report(f"error: {error.message}")
     return DataError.exit_code if broken else 0
 
 

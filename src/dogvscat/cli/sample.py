@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.output import say
+from dogvscat.cli.output import report
 
 
 def command(
@@ -17,4 +17,4 @@ def command(
     from dogvscat.photos.drawing import write_sample
 
     write_sample(folder, count, seed)
-    say(f"{count} drawings in {folder}. Train on them with: dogvscat train {folder}")
+    report(f"{count} drawings in {folder}. Train on them with: dogvscat train {folder}")

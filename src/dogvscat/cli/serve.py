@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.extras import need_serve_extra
-from dogvscat.cli.output import flush, say, show
+from dogvscat.cli.output import flush, report, show
 
 
 def command(
@@ -37,9 +37,9 @@ def command(
     def ready(name: str) -> None:
         show(url)
         flush()
-        say(f"{name} answers at {url} (Ctrl-C stops it)")
+        report(f"{name} answers at {url} (Ctrl-C stops it)")
         if not host.startswith(("127.", "localhost", "::1")):
-            say("Other machines can reach it, and it asks nobody who they are.")
+            report("Other machines can reach it, and it asks nobody who they are.")
 
     if workers == 1:
         return run(Serving(model, limits=limits), bound, ready)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dogvscat.cli.builtin import needed, show_file
-from dogvscat.cli.options import Cluster
-from dogvscat.cli.output import say, show, show_json
+from dogvscat.cli.options import AsJson, Cluster, OptionalLabelledPhotos, Settings
+from dogvscat.cli.output import report, show, show_json
 from dogvscat.durations import seconds_of
 
 if TYPE_CHECKING:
@@ -15,30 +15,40 @@ if TYPE_CHECKING:
 
 
 def command(
-    photos: Annotated[Path | None, typer.Argument(help="A folder or zip with one folder a class.")] = None,
+    photos: OptionalLabelledPhotos = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for study.csv, study.html and the cells; given again, it goes on.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder for study.csv, study.html and the runs. The same command with the same folder resumes.",
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Recipe to study, by the study that ships for it or --config. Default: that of --config, or classic."
+            metavar="NAME",
+            help="Recipe to study: fast or classic, for which a study is bundled. With --config, any recipe.",
+            show_default="the recipe of --config, or classic",
         ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A study as a TOML file.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting of the base, such as training.threads=1; repeatable.")
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A study of your own, as a TOML file; start from --show.")
     ] = None,
+    settings: Settings = None,
     budget: Annotated[
-        str | None, typer.Option(help="Time to spend now, such as 90m or 2h; spent where least is known.")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Stop after this time, for example 90m or 2h. It is spent where the effects are least certain.",
+        ),
     ] = None,
     cluster: Cluster = None,
     show_plan: Annotated[
-        bool, typer.Option("--show", help="Print the study that ships, to write one's own from, and stop.")
+        bool, typer.Option("--show", help="Print the bundled study as TOML, to start your own from, and exit.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the effects as one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Switch techniques on and off one at a time, and say with intervals what each did."""
+    """Measure what each technique does: change one setting at a time and train with several seeds."""
     from dogvscat.cli.extras import need_cluster_extra, need_train_extra
 
     need_train_extra()
@@ -66,20 +76,20 @@ def command(
         where = f"{config}: " if config else ""  # what ships is sound: then a --set was wrong
         raise ConfigError(where + error.message, hint=error.hint) from None
     atomic.refuse_unwritable(out)
-    say_untried(plan, planned, say)
-    planned = without_too_large(planned, photos, say)
-    with open_executor(cluster, say) as executor:
+    say_untried(plan, planned, report)
+    planned = without_too_large(planned, photos, report)
+    with open_executor(cluster, report) as executor:
         try:
-            study = run_study(photos, planned, out, seconds, say, executor)
+            study = run_study(photos, planned, out, seconds, report, executor)
         except (DogvscatError, KeyboardInterrupt) as stop:
             page = None if isinstance(stop, UsageError) else write_study(out, read_study(planned, out))
             if page:
-                say(f"What is finished so far: {page}")
+                report(f"What is finished so far: {page}")
             raise
     page = write_study(out, study)
     _show_study(out, study, as_json)
     if page:
-        say(f"Look at {page}")
+        report(f"Look at {page}")
 
 
 def _show_study(out: Path, study: "Study", as_json: bool) -> None:
@@ -101,7 +111,7 @@ def _show_study(out: Path, study: "Study", as_json: bool) -> None:
         show_json({"note": note, "effects": found, "diverged": diverged})
     else:
         if note:
-            say(f"note: {note}")
+            report(f"note: {note}")
         for verdict, sentences in in_sentences(effects, study.diverged).items():
             show(f"{verdict}:")
             for sentence in sentences:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.extras import need_train_extra
-from dogvscat.cli.output import say, show, show_json
+from dogvscat.cli.output import report, show, show_json
 from dogvscat.cli.results import show_figures
 from dogvscat.errors import UsageError
 
@@ -87,20 +87,20 @@ def _trained(
     resolved = resolve_config(recipe, config, overrides)
     for setting in overrides:
         if why := why_inactive(resolved, setting.partition("=")[0].strip()):
-            say(why)
+            report(why)
     need_train_extra()
     from dogvscat.learning.run.create import refuse_existing
     from dogvscat.learning.train import train
 
     refuse_existing(out)
-    return train(find_photos(photos, say), resolved, out, say, relabel, neither).folder
+    return train(find_photos(photos, report), resolved, out, report, relabel, neither).folder
 
 
 def _resumed(folder: Path, overrides: list[str]) -> Path:
     need_train_extra()
     from dogvscat.learning.train import resume
 
-    return resume(folder, overrides, say).folder
+    return resume(folder, overrides, report).folder
 
 
 def _show_result(run: Path, as_json: bool) -> None:
@@ -111,4 +111,4 @@ def _show_result(run: Path, as_json: bool) -> None:
         show_json({"run": str(run), "metrics": metrics})
         return
     show_figures(metrics)
-    say(_EPILOG_RUN.format(run=run))
+    report(_EPILOG_RUN.format(run=run))

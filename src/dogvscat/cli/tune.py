@@ -6,42 +6,57 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.builtin import needed, show_file
-from dogvscat.cli.options import Cluster
-from dogvscat.cli.output import say, show, show_json
+from dogvscat.cli.options import AsJson, Cluster, OptionalLabelledPhotos, Settings
+from dogvscat.cli.output import report, show, show_json
 from dogvscat.durations import seconds_of
 from dogvscat.errors import UsageError
 
 
 def command(
-    photos: Annotated[Path | None, typer.Argument(help="A folder or zip with one folder a class.")] = None,
+    photos: OptionalLabelledPhotos = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for trials, pictures and best.toml; given again, it goes on.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder for the trials, figures and best.toml. The same command with the same folder resumes.",
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Recipe to tune, by the space that ships for it or --config. Default: that of --config, or classic."
+            metavar="NAME",
+            help="Recipe to tune: fast or classic, for which a search space is bundled. With --config, any recipe.",
+            show_default="the recipe of --config, or classic",
         ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A search space as a TOML file.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting of the base, such as training.threads=1; repeatable.")
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A search space of your own, as a TOML file; start from --show.")
     ] = None,
-    trials: Annotated[int, typer.Option(help="Trials in all, those of earlier calls included.", min=1)] = 50,
-    timeout: Annotated[str | None, typer.Option(help="Time to spend now, such as 90m or 2h.")] = None,
-    sampler: Annotated[str, typer.Option(help="How trials are proposed: tpe or random.")] = "tpe",
-    pruning: Annotated[bool, typer.Option(help="Cut trials short that fall behind.")] = True,
-    seed: Annotated[int, typer.Option(help="Of the search and of every training.", min=0)] = 0,
+    settings: Settings = None,
+    trials: Annotated[int, typer.Option(help="Total number of trials, including those of earlier calls.", min=1)] = 50,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Stop after this time, for example 90m or 2h.")
+    ] = None,
+    sampler: Annotated[
+        str, typer.Option(metavar="tpe|random", help="How settings are proposed: Optuna's TPE sampler, or at random.")
+    ] = "tpe",
+    pruning: Annotated[bool, typer.Option(help="Stop trials early that fall behind the others.")] = True,
+    seed: Annotated[int, typer.Option(help="Seed of the search and of every training.", min=0)] = 0,
     storage: Annotated[
-        str | None, typer.Option(help="A database by URL, such as sqlite:///trials.db. Default: a file in --out.")
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Database that keeps the trials, for example sqlite:///trials.db.",
+            show_default="a file in --out",
+        ),
     ] = None,
     cluster: Cluster = None,
     show_space: Annotated[
-        bool, typer.Option("--show", help="Print the space that ships, to write one's own from, and stop.")
+        bool, typer.Option("--show", help="Print the bundled search space as TOML, to start your own from, and exit.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Search for better settings with Optuna; best.toml can be trained with `train --recipe`."""
+    """Search for better settings with Optuna. The result, best.toml, is a recipe for `train --recipe`."""
     from dogvscat.cli.extras import need_cluster_extra, need_explore_extra
 
     need_explore_extra()
@@ -69,8 +84,8 @@ def command(
     atomic.refuse_unwritable(out)
     search = Search(load_space(config, recipe, settings or []), sampler, pruning, seed, storage)
     search.space.config({}, seed)  # an impossible base is told of before anything is written
-    with open_executor(cluster, say) as executor:
-        study = tune(photos, search, out, limits, say, executor)
+    with open_executor(cluster, report) as executor:
+        study = tune(photos, search, out, limits, report, executor)
     write_results(out, study, search)
     if best_config(study, search) is None:
         if len(study.trials) < trials:
@@ -87,10 +102,10 @@ def command(
         show_json(figures | {"trial": trial.number, "settings": settings_found, "trials": len(study.trials)})
     else:
         if note:
-            say(f"note: {note}")
+            report(f"note: {note}")
         judged = f" on {found.n:,} validation pictures" if found.n else ""
         show(f"best: {as_percent(found)}{judged}, in trial {trial.number}")
         for key, value in settings_found.items():
             show(f"  {key} = {value}")
-        say("That is the best of many on the pictures that chose it. Whether it is better at all, other seeds tell:")
-        say(f"dogvscat study {photos} --config {out}/{CONFIRM_FILE} --out {out}/confirmed")
+        report("That is the best of many on the pictures that chose it. Whether it is better at all, other seeds tell:")
+        report(f"dogvscat study {photos} --config {out}/{CONFIRM_FILE} --out {out}/confirmed")
