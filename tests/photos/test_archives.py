@@ -110,7 +110,7 @@ def test_equal_names_are_refused(tmp_path: Path, second: str) -> None:
     other = second.replace("0", "1")
     path = _zip(tmp_path / "a.zip", ("cat/0.jpg", b"meow"), (other, b""))
     _patch(path, other.encode(), second.encode())
-    with pytest.raises(ArchiveError, match=r"'cat/0\.jpg' is in it twice"):
+    with pytest.raises(ArchiveError, match=r"'cat/0\.jpg' is in the archive twice"):
         SafeZip(path)
 
 
@@ -151,7 +151,7 @@ def test_members_that_share_their_data_are_refused(tmp_path: Path) -> None:
     path = _zip(tmp_path / "a.zip", ("cat/0.jpg", b"meow"), ("cat/1.jpg", b"woof"))
     data = bytearray(path.read_bytes())
     second = data.rindex(b"PK\x01\x02")
-    data[second + 42 : second + 46] = bytes(4)  # its data begins where that of the first does
+    data[second + 42 : second + 46] = bytes(4)  # its data starts where that of the first does
     path.write_bytes(data)
     with pytest.raises(ArchiveError, match="zip bomb"):
         SafeZip(path)
@@ -240,9 +240,9 @@ def test_utf8_names_are_understood_with_and_without_the_flag(tmp_path: Path) -> 
     assert SafeZip(plain).names == ["cat/é.jpg"]
 
 
-def test_a_name_that_claims_utf8_wrongly_is_a_named_error(tmp_path: Path) -> None:
+def test_a_name_wrongly_marked_as_utf8_is_an_error(tmp_path: Path) -> None:
     path = _patch(_zip(tmp_path / "a.zip", ("cat/é.jpg", b"meow")), "é".encode(), b"\xff\xff")
-    with pytest.raises(ArchiveError, match="not the UTF-8"):
+    with pytest.raises(ArchiveError, match="marked as UTF-8 but is not"):
         SafeZip(path)
 
 

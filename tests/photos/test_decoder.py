@@ -1,4 +1,4 @@
-"""The one decoder, on files made here: pixel values by hand, and nothing but ImageError ever comes out."""
+"""The decoder, on files made here: pixel values computed by hand, and no exception other than ImageError."""
 
 import os
 from io import BytesIO
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import FORMATS, MAX_FILE_BYTES, PHOTO_SUFFIXES, decode, decode_photo, examine
+from dogvscat.photos.decoder import FORMATS, MAX_FILE_BYTES, PHOTO_SUFFIXES, decode, decode_photo, decode_with_facts
 
 Transpose = Image.Transpose
 
@@ -23,7 +23,7 @@ STORED_AS = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_270,
 }
-"""How a camera that was held otherwise stores the same scene: EXIF 2.32, tag 0x0112."""
+"""How a camera held in another way stores the same scene: EXIF 2.32, tag 0x0112."""
 
 LOSSY = {"JPEG", "WEBP", "AVIF"}
 
@@ -38,9 +38,9 @@ def _scene(width: int = 60, height: int = 40) -> Image.Image:
     """A red, a green, a blue and a yellow quarter."""
     image = Image.new("RGB", (width, height))
     draw = ImageDraw.Draw(image)
-    for column, row, colour in ((0, 0, "red"), (1, 0, "lime"), (0, 1, "blue"), (1, 1, "yellow")):
+    for column, row, color in ((0, 0, "red"), (1, 0, "lime"), (0, 1, "blue"), (1, 1, "yellow")):
         left, top = column * width // 2, row * height // 2
-        draw.rectangle((left, top, left + width // 2 - 1, top + height // 2 - 1), colour)
+        draw.rectangle((left, top, left + width // 2 - 1, top + height // 2 - 1), color)
     return image
 
 
@@ -54,10 +54,10 @@ def _difference(first: np.ndarray, second: np.ndarray) -> float:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_gives_the_same_square(kind: str) -> None:
-    picture = examine(_file(_scene(), kind), "scene", 32)
-    assert (picture.pixels.shape, picture.pixels.dtype) == ((32, 32, 3), np.dtype(np.uint8))
-    assert (picture.width, picture.height) == (60, 40)
-    corners = picture.pixels[[4, 4, 27, 27], [4, 27, 4, 27]].astype(int)
+    photo = decode_with_facts(_file(_scene(), kind), "scene", 32)
+    assert (photo.pixels.shape, photo.pixels.dtype) == ((32, 32, 3), np.dtype(np.uint8))
+    assert (photo.width, photo.height) == (60, 40)
+    corners = photo.pixels[[4, 4, 27, 27], [4, 27, 4, 27]].astype(int)
     expected = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)]
     assert np.abs(corners - expected).max() <= (12 if kind in LOSSY else 0)
 
@@ -76,29 +76,29 @@ def test_all_orientations_show_the_same_scene(kind: str, orientation: int) -> No
         stored = stored.transpose(turned)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    picture = examine(_file(stored, kind, exif=exif, quality=95), "turned", 32)
+    photo = decode_with_facts(_file(stored, kind, exif=exif, quality=95), "turned", 32)
     upright = decode(_file(_scene(), kind, quality=95), "upright", 32)
-    assert _difference(picture.pixels, upright) < 1.0
-    assert (picture.width, picture.height) == (60, 40)
+    assert _difference(photo.pixels, upright) < 1.0
+    assert (photo.width, photo.height) == (60, 40)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0" + bytes(40)])
-def test_a_broken_exif_block_costs_nothing(kind: str, exif: bytes) -> None:
+def test_broken_exif_data_is_ignored(kind: str, exif: bytes) -> None:
     pixels = decode(_file(_scene(), kind, exif=exif), "odd", 32)
     assert np.array_equal(pixels, decode(_file(_scene(), kind), "plain", 32))
 
 
-def test_an_orientation_of_nine_is_none() -> None:
+def test_an_unknown_orientation_is_ignored() -> None:
     exif = Image.Exif()
     exif[0x0112] = 9
     data = _file(_scene(), "PNG", exif=exif)
     assert decode(data, "nine", 32)[4, 4].tolist() == [255, 0, 0]
 
 
-def _one(image: Image.Image, kind: str, **options: object) -> list[int]:
-    """The colour of a picture that has only one."""
-    pixels = decode(_file(image, kind, **options), "one colour", 8)
+def _only_color(image: Image.Image, kind: str, **options: object) -> list[int]:
+    """The color of an image that has only one."""
+    pixels = decode(_file(image, kind, **options), "one color", 8)
     assert np.ptp(pixels.astype(int), axis=(0, 1)).max() == 0
     return pixels[0, 0].tolist()
 
@@ -133,10 +133,10 @@ def _grey(value: float, dtype: type) -> Image.Image:
     ids=lambda value: getattr(value, "mode", None),
 )
 def test_any_mode_becomes_rgb(image: Image.Image, kind: str, expected: list[int]) -> None:
-    assert _one(image, kind) == expected
+    assert _only_color(image, kind) == expected
 
 
-def test_sixteen_bit_colours_keep_their_high_byte() -> None:
+def test_sixteen_bit_colors_keep_their_high_byte() -> None:
     import struct
     import zlib
 
@@ -150,7 +150,7 @@ def test_sixteen_bit_colours_keep_their_high_byte() -> None:
 
 
 def test_cmyk_jpeg_of_adobe() -> None:
-    red = np.array(_one(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=95))
+    red = np.array(_only_color(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=95))
     assert np.abs(red - [255, 0, 0]).max() <= 3
 
 
@@ -165,7 +165,7 @@ def test_transparent_palette_entries_are_white(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_of_an_animation_the_first_frame_counts(kind: str) -> None:
+def test_the_first_frame_of_an_animation_is_used(kind: str) -> None:
     first, second = Image.new("RGB", (16, 16), "red"), Image.new("RGB", (16, 16), "blue")
     options = {} if kind == "TIFF" else {"lossless": True, "duration": 50}
     pixels = decode(_file(first, kind, save_all=True, append_images=[second], **options), "animated", 8)
@@ -179,7 +179,7 @@ def test_a_progressive_jpeg_is_read() -> None:
 
 
 def test_scaled_decoding_is_close_to_full_decoding() -> None:
-    photo = _photo(15, seed=3).resize((893, 901), Image.Resampling.BICUBIC)  # no multiple of 8: the edges count
+    photo = _photo(15, seed=3).resize((893, 901), Image.Resampling.BICUBIC)  # not a multiple of 8: the edges count
     data = _file(photo, "JPEG", quality=92)
     full = Image.open(BytesIO(data)).convert("RGB").resize((64, 64), Image.Resampling.BILINEAR)
     assert _difference(decode(data, "scaled", 64), np.asarray(full)) < 1.5
@@ -187,10 +187,10 @@ def test_scaled_decoding_is_close_to_full_decoding() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 3)])
 def test_any_shape_becomes_a_square(size: tuple[int, int]) -> None:
-    picture = examine(_file(Image.new("RGB", size, "teal"), "PNG"), "odd", 48)
-    assert picture.pixels.shape == (48, 48, 3)
-    assert picture.pixels[20, 20].tolist() == [0, 128, 128]
-    assert (picture.width, picture.height) == size
+    photo = decode_with_facts(_file(Image.new("RGB", size, "teal"), "PNG"), "odd", 48)
+    assert photo.pixels.shape == (48, 48, 3)
+    assert photo.pixels[20, 20].tolist() == [0, 128, 128]
+    assert (photo.width, photo.height) == size
 
 
 def test_decoding_is_deterministic(test_data: Path) -> None:

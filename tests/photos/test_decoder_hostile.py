@@ -1,4 +1,4 @@
-"""Hostile and damaged files: refused fast, before they are decoded, and only ever with an ImageError."""
+"""Hostile and damaged files: refused fast, before they are decoded, and always with an ImageError."""
 
 import struct
 import time
@@ -89,16 +89,16 @@ def test_the_cap_is_on_pixels_that_the_header_declares(kind: str) -> None:
 def _samples() -> dict[str, bytes]:
     """A small picture in every format, the simple and the odd variants."""
     pixels = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
-    colour, exif = Image.fromarray(pixels), Image.Exif()
+    color, exif = Image.fromarray(pixels), Image.Exif()
     exif[0x0112] = 6
     variants: dict[str, tuple[Image.Image, str, dict[str, object]]] = {
-        kind: (colour, kind, {"exif": exif} if kind not in ("GIF", "BMP") else {}) for kind in FORMATS
+        kind: (color, kind, {"exif": exif} if kind not in ("GIF", "BMP") else {}) for kind in FORMATS
     }
-    variants["progressive"] = (colour, "JPEG", {"progressive": True})
-    variants["palette"] = (colour.quantize(16), "PNG", {"transparency": 0})
+    variants["progressive"] = (color, "JPEG", {"progressive": True})
+    variants["palette"] = (color.quantize(16), "PNG", {"transparency": 0})
     variants["deep"] = (Image.fromarray(pixels[..., 0].astype(np.uint16) * 257), "PNG", {})
     variants["float"] = (Image.fromarray(pixels[..., 0].astype(np.float32)), "TIFF", {"compression": "tiff_lzw"})
-    variants["animated"] = (colour, "GIF", {"save_all": True, "append_images": [colour.rotate(90)]})
+    variants["animated"] = (color, "GIF", {"save_all": True, "append_images": [color.rotate(90)]})
     files = {}
     for name, (image, kind, options) in variants.items():
         data = BytesIO()

@@ -1,4 +1,4 @@
-"""Pictures that a program has in memory get the same pixels as their files."""
+"""Images that a program has in memory give the same pixels as their files."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import MAX_PIXELS, decode, decode_array, decode_image, decode_to_show
+from dogvscat.photos.decoder import MAX_PIXELS, decode, decode_array, decode_for_display, decode_image
 
 SIZE = 64
 
@@ -46,7 +46,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("data", FILES.values(), ids=FILES.keys())
-def test_an_opened_picture_gives_the_pixels_of_its_file(data: bytes) -> None:
+def test_an_opened_image_gives_the_pixels_of_its_file(data: bytes) -> None:
     expected = decode(data, "file", SIZE)
     image = Image.open(io.BytesIO(data))
     before = image.size
@@ -87,7 +87,7 @@ def test_other_arrays_are_refused(array: np.ndarray) -> None:
     assert caught.value.code == "unsupported_format"
 
 
-def test_pictures_in_memory_are_refused_as_files_are() -> None:
+def test_images_in_memory_are_refused_as_files_are() -> None:
     side = int(MAX_PIXELS**0.5) + 1
     with pytest.raises(ImageError, match="at most 50,000,000 are decoded"):
         decode_image(Image.new("L", (side, side)), "huge", SIZE)
@@ -96,7 +96,7 @@ def test_pictures_in_memory_are_refused_as_files_are() -> None:
         decode_image(cut_short, "broken", SIZE)
 
 
-def test_threads_may_share_a_picture() -> None:
+def test_threads_may_share_an_image() -> None:
     for name in ("PNG", "JPEG"):
         image = Image.open(io.BytesIO(FILES[name]))
         with ThreadPoolExecutor(8) as pool:
@@ -105,14 +105,14 @@ def test_threads_may_share_a_picture() -> None:
             np.testing.assert_array_equal(result, decode(FILES[name], "file", SIZE))
 
 
-def test_a_photo_to_show_keeps_its_aspect_and_is_turned() -> None:
-    shown = decode_to_show(FILES["turned JPEG"], "photo", 100)
-    assert shown.shape == (100, 62, 3)  # 301 x 187, upright
+def test_a_photo_for_display_keeps_its_aspect_ratio_and_is_turned_upright() -> None:
+    displayed = decode_for_display(FILES["turned JPEG"], "photo", 100)
+    assert displayed.shape == (100, 62, 3)  # 301 x 187, upright
     expected = np.asarray(scene().rotate(-90, expand=True).resize((62, 100), Image.Resampling.BILINEAR))
-    assert np.abs(shown.astype(int) - expected).mean() < 3.0
-    assert decode_to_show(FILES["PNG"], "photo", 5000).shape == (187, 301, 3)  # never enlarged
+    assert np.abs(displayed.astype(int) - expected).mean() < 3.0
+    assert decode_for_display(FILES["PNG"], "photo", 5000).shape == (187, 301, 3)  # never enlarged
     with pytest.raises(ImageError, match="photo: the file is empty"):
-        decode_to_show(b"", "photo", 100)
+        decode_for_display(b"", "photo", 100)
 
 
 def test_real_photos_agree_with_their_pillow_images(test_data: Path) -> None:

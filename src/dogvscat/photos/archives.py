@@ -1,8 +1,8 @@
 """Zip archives read in place: nothing is ever unpacked to a path that the archive names.
 
-A hostile or damaged archive is refused as a whole when it is opened; a member that is merely damaged is one photo that
-cannot be read, and the others go on. Sizes are counted while data comes out, because declared sizes prove nothing.
-Source: the pitfalls that Python's zipfile documentation lists; the ratio is Keras' (CVE-2026-0897).
+A hostile or incomplete archive is refused as a whole when it is opened. A member that is merely damaged is one
+unreadable photo, and the others are still read. Sizes are counted while data is unpacked, because declared sizes prove
+nothing. Source: the pitfalls that Python's zipfile documentation lists; the ratio is that of Keras (CVE-2026-0897).
 """
 
 import posixpath
@@ -20,14 +20,16 @@ from dogvscat.photos.decoder import MAX_FILE_BYTES, PHOTO_SUFFIXES
 MAX_ENTRIES = 1_000_000
 MAX_TOTAL_BYTES = 256 * 1024**3
 MAX_RATIO = 100
-"""Bytes out for each byte in; a photo is compressed already and stays near 1."""
+"""Most bytes unpacked from each packed byte. Photos are compressed already, so their ratio is near 1."""
 RATIO_FREE_BYTES = 1024 * 1024
-"""Below this size a photo may be packed as tightly as it likes: a blank bitmap is."""
+"""Up to this unpacked size the ratio is not checked: a blank bitmap exceeds it and is harmless."""
 MAX_DEPTH = 64
+"""Most folders above a member."""
 
+# Bits of a member's flags and the header in front of its data: PKWARE's APPNOTE.TXT, sections 4.4.4 and 4.3.7.
 _UTF8_NAME = 0x800
-_ENCRYPTED = 0x1 | 0x40 | 0x2000
-_LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+_ENCRYPTED = 0x1 | 0x40 | 0x2000  # the usual kind, the strong kind, an encrypted directory
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # ends with the lengths of the name and of the extra field
 _HINT = "Make the archive again from a plain folder, or give the unpacked folder."
 
 
@@ -42,15 +44,15 @@ class _Member(NamedTuple):
 class SafeZip:
     """The files inside a zip, by name.
 
-    Holds no open file: every read opens the archive afresh, so that threads and forked or spawned processes may all
-    read through one object.
+    No file is kept open: every read opens the archive again, so that threads and forked or spawned processes can all
+    read through the same object.
 
     Args:
         path: The archive.
 
     Raises:
-        ArchiveError: naming the archive and the member, if it is no zip, is cut short, or has members with unsafe
-            names, links or devices, encryption, equal names, overlapping data, bombs, or too many of them.
+        ArchiveError: if it is not a zip or is cut short, or if members have unsafe or equal names, are links or
+            devices, are encrypted, overlap, are zip bombs, or are too many. The archive and the member are named.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,12 +64,12 @@ class SafeZip:
         for info in entries:
             name = _checked_name(path, info)
             if name in seen:
-                raise _refusal(path, name, "is in it twice")
+                raise _refusal(path, name, "is in the archive twice")
             seen.add(name)
             if not info.is_dir():
                 self._members[name] = _checked_member(path, name, info)
         self.names = sorted(self._members)
-        """Names of all files, sorted; bytes that are not UTF-8 are kept as `os.fsdecode` keeps them."""
+        """Names of all files, sorted; bytes that are not UTF-8 are represented as by `os.fsdecode`."""
         self.folders = sorted(seen - self._members.keys())
         """Names of the folders that have an entry of their own."""
 
@@ -75,39 +77,40 @@ class SafeZip:
         """The bytes of one file.
 
         Raises:
-            ImageError: with code `not_found`, `too_large` or `unreadable`: this file alone cannot be used.
-            ArchiveError: if more comes out than was declared and than a photo could hold, or the archive is gone.
+            ImageError: with code `not_found`, `too_large` or `unreadable`, if only this file cannot be used.
+            ArchiveError: if the file turns out to be a zip bomb, or the archive no longer exists.
         """
-        shown = f"{self.path}/{name}"
+        full_name = f"{self.path}/{name}"
         member = self._members.get(name)
         if member is None:
-            raise ImageError(shown, "not_found", "there is no such file in the archive")
+            raise ImageError(full_name, "not_found", "there is no such file in the archive")
         if (largest := max(member.num_bytes, member.compressed_bytes)) > MAX_FILE_BYTES:
-            raise ImageError(shown, "too_large", f"has {largest:,} bytes, at most {MAX_FILE_BYTES:,} are read")
+            raise ImageError(full_name, "too_large", f"has {largest:,} bytes, at most {MAX_FILE_BYTES:,} are read")
         try:
             with self.path.open("rb") as file:
                 packed = _read_packed(file, member)
         except FileNotFoundError:
             raise ArchiveError(f"{self.path} is no longer there") from None
         except (OSError, ValueError) as error:
-            raise ImageError(shown, "unreadable", f"cannot be read: {error}") from None
+            raise ImageError(full_name, "unreadable", f"cannot be read: {error}") from None
         data = self._unpack(packed, name, member)
         if len(data) != member.num_bytes or zlib.crc32(data) != member.crc:
-            raise ImageError(shown, "unreadable", "is damaged: its checksum does not match")
+            raise ImageError(full_name, "unreadable", "is damaged: its checksum does not match")
         return data
 
     def _unpack(self, packed: bytes, name: str, member: _Member) -> bytes:
-        shown = f"{self.path}/{name}"
+        full_name = f"{self.path}/{name}"
         if member.method == zipfile.ZIP_STORED:
             return packed
         if member.method != zipfile.ZIP_DEFLATED:
             reason = f"is packed with method {member.method}, only stored (0) and deflated (8) are read"
-            raise ImageError(shown, "unreadable", reason)
+            raise ImageError(full_name, "unreadable", reason)
         bomb_bytes = max(RATIO_FREE_BYTES, MAX_RATIO * len(packed))
+        # One byte more than allowed shows that there is more, without unpacking the rest of a bomb.
         try:
             data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, min(bomb_bytes, MAX_FILE_BYTES) + 1)
         except zlib.error as error:
-            raise ImageError(shown, "unreadable", f"is damaged: {error}") from None
+            raise ImageError(full_name, "unreadable", f"is damaged: {error}") from None
         if len(data) > bomb_bytes:
             raise _refusal(self.path, name, f"unpacks to over {MAX_RATIO} times its {len(packed):,} bytes: a zip bomb")
         return data
@@ -122,9 +125,7 @@ def _read_directory(path: Path) -> list[zipfile.ZipInfo]:
     except PermissionError:
         raise ArchiveError(f"{path} may not be read by this user") from None
     except UnicodeDecodeError:
-        raise ArchiveError(
-            f"{path} has a member whose name is not the UTF-8 that it claims to be", hint=_HINT
-        ) from None
+        raise ArchiveError(f"{path} has a member whose name is marked as UTF-8 but is not", hint=_HINT) from None
     # Hostile directories make zipfile raise all of these: bad offsets, unknown versions, lengths that do not fit.
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, struct.error, OSError) as error:
         hint = "Fetch or copy it again: it is damaged or was cut short."
@@ -136,6 +137,7 @@ def _check_totals(path: Path, entries: list[zipfile.ZipInfo]) -> None:
         raise ArchiveError(f"{path} has {len(entries):,} members, at most {MAX_ENTRIES:,} are read", hint=_HINT)
     if (total := sum(info.file_size for info in entries)) > MAX_TOTAL_BYTES:
         raise ArchiveError(f"{path} declares {total:,} bytes, at most {MAX_TOTAL_BYTES:,} are read", hint=_HINT)
+    # Members that overlap let a few packed bytes be unpacked many times over (Fifield, A better zip bomb, 2019).
     end = 0
     for info in sorted(entries, key=lambda info: info.header_offset):
         if info.header_offset < end:
@@ -144,9 +146,9 @@ def _check_totals(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _checked_name(path: Path, info: zipfile.ZipInfo) -> str:
-    """The member's name as a plain relative path; ZipInfo.filename is cut at NUL, so the original is looked at."""
+    """The member's name as a plain relative path. ZipInfo.filename is cut at NUL, so the original name is checked."""
     name = info.orig_filename
-    if not info.flag_bits & _UTF8_NAME:  # zipfile took the bytes for code page 437; most writers mean UTF-8
+    if not info.flag_bits & _UTF8_NAME:  # zipfile decoded the bytes as code page 437; most writers mean UTF-8
         name = name.encode("cp437").decode("utf-8", "surrogateescape")
     if any(ord(character) < 32 or ord(character) == 127 for character in name):
         raise _refusal(path, name, "has control characters in its name")
@@ -158,11 +160,12 @@ def _checked_name(path: Path, info: zipfile.ZipInfo) -> str:
 
 
 def _checked_member(path: Path, name: str, info: zipfile.ZipInfo) -> _Member:
-    kind = stat.S_IFMT(info.external_attr >> 16)
+    kind = stat.S_IFMT(info.external_attr >> 16)  # Unix writers put the file's mode here; others leave 0
     if kind not in (0, stat.S_IFREG):
         raise _refusal(path, name, "is a link or a device, expected a plain file")
     if info.flag_bits & _ENCRYPTED:
         raise _refusal(path, name, "is encrypted")
+    # Only photos are ever unpacked, so a log file may be as compressible as it likes.
     bomb_bytes = max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size)
     if info.file_size > bomb_bytes and PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES:
         raise _refusal(path, name, f"declares over {MAX_RATIO} times its {info.compress_size:,} bytes: a zip bomb")
@@ -174,6 +177,7 @@ def _read_packed(file: BinaryIO, member: _Member) -> bytes:
     header = file.read(_LOCAL_HEADER.size)
     if len(header) < _LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
         raise ValueError("its header is missing")
+    # The lengths are read here and not taken from the directory: the extra field may differ between the two.
     *_, name_length, extra_length = _LOCAL_HEADER.unpack(header)
     file.seek(name_length + extra_length, 1)
     return file.read(member.compressed_bytes)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from dogvscat import atomic, caches, stderr
 from dogvscat.errors import ImageError, WriteError
-from dogvscat.photos.decoder import DECODER_VERSION, examine
+from dogvscat.photos.decoder import DECODER_VERSION, decode_with_facts
 from dogvscat.photos.sources import Photo, PhotoSource
 
 SCAN_VERSION = 1
@@ -97,7 +97,7 @@ def _look(source: PhotoSource, photo: Photo) -> ScannedPhoto:
     error_code = error = ""
     try:
         data = source.read(photo.path)
-        picture = examine(data, photo.path, _SCAN_SIZE)
+        picture = decode_with_facts(data, photo.path, _SCAN_SIZE)
         grey = picture.pixels.mean(axis=2)  # (_SCAN_SIZE, _SCAN_SIZE)
         facts = {
             "perceptual_hash": perceptual_hash(picture.pixels),
