@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dogvscat.photos.audit import KIND_MEANS, Audit, audit_photos, write_audit
+from dogvscat.photos.audit import KIND_MEANINGS, Audit, audit_photos, write_audit
 from dogvscat.photos.drawing import draw
 from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue
 from dogvscat.photos.sources import PhotoSource, open_photos
@@ -62,7 +62,7 @@ def _written(location: Path, out: Path) -> tuple[Audit, Page]:
     return audit, Page(out / "audit.html")
 
 
-def test_the_table_has_a_row_an_issue(photos: Path, tmp_path: Path) -> None:
+def test_the_table_has_one_row_per_issue(photos: Path, tmp_path: Path) -> None:
     audit, _ = _written(photos, tmp_path / "out")
     with (tmp_path / "out" / "issues.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
@@ -78,10 +78,10 @@ def test_the_table_has_a_row_an_issue(photos: Path, tmp_path: Path) -> None:
     assert rows[1][2] == rows[2][2] == hashlib.sha256((photos / "cat" / "0.png").read_bytes()).hexdigest()[:16]
 
 
-def test_counts_are_of_photos_and_in_order(photos: Path, tmp_path: Path) -> None:
+def test_counts_of_photos_and_issues(photos: Path, tmp_path: Path) -> None:
     audit, page = _written(photos, tmp_path / "out")
     assert audit.count_classes() == {"cat": 5, "dog": 6}
-    assert (*audit.count_kinds(), *LABEL_KINDS) == tuple(KIND_MEANS) == ISSUE_KINDS
+    assert (*audit.count_kinds(), *LABEL_KINDS) == tuple(KIND_MEANINGS) == ISSUE_KINDS
     assert {kind: count for kind, count in audit.count_kinds().items() if count} == {
         "empty": 1,
         "exact_duplicate": 2,
@@ -99,7 +99,7 @@ def test_thumbnails_show_the_photos_in_their_own_shape(photos: Path, tmp_path: P
     assert "no picture" in page.text
     teal = page.thumbnails()[-1].getpixel((64, 16))
     assert isinstance(teal, tuple)
-    assert max(abs(value - wanted) for value, wanted in zip(teal, (0, 128, 128), strict=True)) < 5
+    assert max(abs(value - expected) for value, expected in zip(teal, (0, 128, 128), strict=True)) < 5
 
 
 HOSTILE = [
@@ -167,7 +167,7 @@ def test_a_clean_folder_says_so(tmp_path: Path, drawn_photos: Path) -> None:
     assert (tmp_path / "out" / "issues.csv").read_text() == "path,kind,group,detail\n"
 
 
-def test_label_evidence_stands_beside_the_rest_in_its_own_order(photos: Path, tmp_path: Path) -> None:
+def test_label_issues_follow_the_others_in_their_own_order(photos: Path, tmp_path: Path) -> None:
     source = open_photos(photos)
     plain = audit_photos(source)
     evidence = [
@@ -187,8 +187,8 @@ def test_label_evidence_stands_beside_the_rest_in_its_own_order(photos: Path, tm
     assert len(page.thumbnails()) == len(before.thumbnails()) + 3
     assert page.text.index("probability of cat 0.98") < page.text.index("probability of dog 0.91")
     assert "relabel.csv" in page.text
-    assert "suspect" not in before.text  # what was not looked for is not said to be absent
-    assert "Wrong labels were not looked for" in before.text
+    assert "suspect" not in before.text  # an issue that was not searched for must not be reported as absent
+    assert "Wrong labels were not searched for" in before.text
 
 
 def test_more_evidence_is_shown_than_other_issues(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_more_evidence_is_shown_than_other_issues(tmp_path: Path) -> None:
     assert "The first 300 of 310 are shown." in Page(tmp_path / "out" / "audit.html").text
 
 
-def test_a_photo_that_is_gone_by_then_leaves_a_gap(photos: Path, tmp_path: Path) -> None:
+def test_a_photo_that_was_removed_has_no_thumbnail(photos: Path, tmp_path: Path) -> None:
     source = open_photos(photos)
     audit = audit_photos(source)
     shutil.rmtree(photos)

@@ -1,4 +1,4 @@
-"""The audit: what is wrong with a collection of photos, as a table and as a page with the pictures side by side."""
+"""The audit: what is wrong with a collection of photos, as a table and as a page with the photos side by side."""
 
 import io
 from collections import Counter
@@ -19,59 +19,60 @@ from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.text import printable
 
-KIND_MEANS = {
+KIND_MEANINGS = {
     "unreadable": "Cannot be decoded: damaged, of an unknown format, or far too large. Left out of training.",
     "empty": "The file has no bytes. Left out of training.",
-    "exact_duplicate": "The very same file more than once. Copies stay on one side of a split, or are all left out.",
-    "near_duplicate": "The same picture saved, scaled or cropped again. Kept together as well.",
+    "exact_duplicate": "The same file more than once. Copies stay in the same split, or are all left out.",
+    "near_duplicate": "The same picture saved, scaled or cropped again. Copies stay in the same split as well.",
     "label_conflict": "The same picture filed under both classes. All copies are left out of training.",
     "low_information": "Blank or nearly blank: there is nothing to see.",
     "odd_size": "Ten times more or fewer pixels than the typical photo here.",
     "odd_aspect_ratio": "More than three times as long as wide: squashing it to a square distorts the animal.",
     "tiny": "Shorter side below 32 pixels: too little to see.",
-    "label_suspect": "Networks that never saw the photo say the other class. Wrong labels are among these, beside the "
-    "networks' own mistakes; the most likely first.",
-    "neither_suspect": "Networks that never saw the photo cannot tell which class it is. Photos of neither are among "
-    "these, beside those of both and those that are hard.",
+    "label_suspect": "Networks that were not trained on the photo predict the other class. Some of these labels are "
+    "wrong, others are mistakes of the networks. The most suspicious come first.",
+    "neither_suspect": "Networks that were not trained on the photo are undecided. Some of these photos show neither "
+    "class, some show both, and some are just hard.",
 }
 
-_THUMBNAIL = 128
-_MOST_GROUPS_SHOWN = 60
-_MOST_EVIDENCE_SHOWN = 300  # groups of LABEL_KINDS: a person goes through these before believing them
-_MOST_PHOTOS_SHOWN = 12  # of one group
+# Limits of the page; the table always has everything.
+_THUMBNAIL_SIDE = 128  # longer side, in pixels
+_MAX_GROUPS = 60  # of one kind
+_MAX_LABEL_GROUPS = 300  # of one kind out of LABEL_KINDS: a person looks at each of these before correcting a label
+_MAX_PHOTOS = 12  # of one group
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in one collection."""
+    """The photos of one collection and their issues."""
 
     location: str
     class_names: ClassNames
     scanned: Sequence[ScannedPhoto]
     issues: Sequence[Issue]
     skipped: int
-    """Files of other kinds."""
+    """Number of files that are not photos."""
     is_synthetic: bool
-    labels_judged: bool = False
-    """Whether issues of `LABEL_KINDS` were looked for."""
+    labels_checked: bool = False
+    """Whether issues of `LABEL_KINDS` were searched for."""
 
     def with_label_evidence(self, issues: Sequence[Issue]) -> "Audit":
-        """The audit with issues of `LABEL_KINDS` added, in their order."""
-        return replace(self, issues=[*self.issues, *issues], labels_judged=True)
+        """The audit with issues of `LABEL_KINDS` added at the end, in the order given."""
+        return replace(self, issues=[*self.issues, *issues], labels_checked=True)
 
     def count_kinds(self) -> dict[str, int]:
-        """Issues of each kind that was looked for, in order."""
-        counted = Counter(issue.kind for issue in self.issues)
-        return {kind: counted[kind] for kind in ISSUE_KINDS if self.labels_judged or kind not in LABEL_KINDS}
+        """Number of issues of each kind that was searched for, in the order of `ISSUE_KINDS`."""
+        counts = Counter(issue.kind for issue in self.issues)
+        return {kind: counts[kind] for kind in ISSUE_KINDS if self.labels_checked or kind not in LABEL_KINDS}
 
     def count_classes(self) -> dict[str, int]:
-        """Photos filed under each class."""
-        counted = Counter(self.class_names[photo.label] for photo in self.scanned)
-        return {name: counted[name] for name in self.class_names}
+        """Number of photos filed under each class."""
+        counts = Counter(self.class_names[photo.label] for photo in self.scanned)
+        return {name: counts[name] for name in self.class_names}
 
 
 def audit_photos(source: PhotoSource) -> Audit:
-    """Look at every photo and find what is wrong; nothing is changed."""
+    """Scan every photo and find all issues but those of `LABEL_KINDS`; no file is changed."""
     scanned = scan(source)
     pairs = near_duplicates(scanned)
     groups = group_names(scanned, pairs)
@@ -94,23 +95,28 @@ def write_audit(folder: Path, audit: Audit, source: PhotoSource) -> None:
         num_found=len({issue.path for issue in audit.issues}),
         sections=_sections(audit, source),
     )
-    atomic.write_text(folder / "audit.html", page)  # the larger first: where it fits, the table does
+    atomic.write_text(
+        folder / "audit.html", page
+    )  # the larger file first: if the disk has room for it, the table fits too
     header = ("path", "kind", "group", "detail")
     atomic.write_csv(folder / "issues.csv", header, (astuple(issue) for issue in audit.issues))
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _PhotoEntry:
     path: str
     label: str
     detail: str
     thumbnail: str
+    """A `data:` URI; empty if there is no image."""
 
 
 @dataclass(frozen=True)
 class _Group:
-    photos: Sequence[_Shown]
+    photos: Sequence[_PhotoEntry]
+    """The first of them."""
     num_photos: int
+    """How many there are."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,9 @@ class _Section:
     meaning: str
     count: int
     groups: Sequence[_Group]
+    """The first of them."""
     num_groups: int
+    """How many there are."""
 
 
 def _sections(audit: Audit, source: PhotoSource) -> list[_Section]:
@@ -130,30 +138,31 @@ def _sections(audit: Audit, source: PhotoSource) -> list[_Section]:
         for issue in audit.issues:
             if issue.kind == kind:
                 grouped.setdefault(issue.group, []).append(issue)
-        shown = []
-        most = _MOST_EVIDENCE_SHOWN if kind in LABEL_KINDS else _MOST_GROUPS_SHOWN
-        for issues in list(grouped.values())[:most]:
-            some = issues[:_MOST_PHOTOS_SHOWN]
-            photos = [_show(source, by_path[issue.path], issue, audit.class_names) for issue in some]
-            shown.append(_Group(photos, len(issues)))
-        sections.append(_Section(kind, KIND_MEANS[kind], count, shown, len(grouped)))
+        groups = []
+        max_groups = _MAX_LABEL_GROUPS if kind in LABEL_KINDS else _MAX_GROUPS
+        for issues in list(grouped.values())[:max_groups]:
+            photos = [
+                _photo_entry(source, by_path[issue.path], issue, audit.class_names) for issue in issues[:_MAX_PHOTOS]
+            ]
+            groups.append(_Group(photos, len(issues)))
+        sections.append(_Section(kind, KIND_MEANINGS[kind], count, groups, len(grouped)))
     return sections
 
 
-def _show(source: PhotoSource, photo: ScannedPhoto, issue: Issue, class_names: ClassNames) -> _Shown:
+def _photo_entry(source: PhotoSource, photo: ScannedPhoto, issue: Issue, class_names: ClassNames) -> _PhotoEntry:
     thumbnail = ""
     if photo.usable:
         try:
-            pixels = decode(source.read(photo.path), photo.path, _THUMBNAIL)
+            pixels = decode(source.read(photo.path), photo.path, _THUMBNAIL_SIDE)
             thumbnail = _thumbnail_uri(Image.fromarray(pixels), photo)
-        except ImageError:  # changed since the scan; the row in the table still says what was found
+        except ImageError:  # the file changed since the scan; its issue is reported without a thumbnail
             pass
-    return _Shown(printable(photo.path), printable(class_names[photo.label]), printable(issue.detail), thumbnail)
+    return _PhotoEntry(printable(photo.path), printable(class_names[photo.label]), printable(issue.detail), thumbnail)
 
 
 def _thumbnail_uri(image: Image.Image, photo: ScannedPhoto) -> str:
     """The photo at its own aspect ratio as a `data:` URI, so that the page needs no other file."""
-    scale = _THUMBNAIL / max(photo.width, photo.height)
+    scale = _THUMBNAIL_SIDE / max(photo.width, photo.height)
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     buffer = io.BytesIO()
     image.resize(size).save(buffer, "JPEG", quality=80)
