@@ -90,7 +90,7 @@ def _judges(arguments: argparse.Namespace, paths: list[str]) -> list[tuple[np.nd
 
 def _judge_of_fold(folder: Path, paths: list[str]) -> tuple[np.ndarray, int, Judge]:
     from dogvscat.learning.data.dataset import Dataset
-    from dogvscat.learning.engine import prepare_backend
+    from dogvscat.learning.engine import open_engine
     from dogvscat.learning.run.folder import Run
     from dogvscat.photos.pixels import mapped_pixels
 
@@ -98,14 +98,14 @@ def _judge_of_fold(folder: Path, paths: list[str]) -> tuple[np.ndarray, int, Jud
     config, manifest = run.load_config(), run.load_manifest()
     caches = {size: mapped_pixels(manifest, size) for size in config.image_sizes}
     pixels = {size: cache for size, cache in caches.items() if cache is not None}
-    prepare_backend(config.training.threads)
+    compute = open_engine(config.training.threads, run.load_environment()["precision"])
 
-    from dogvscat.learning.loop.setup import prepare_training
-    from dogvscat.learning.loop.weight_averaging import final_network
+    from dogvscat.learning.loop.inference import final_network
+    from dogvscat.learning.loop.setup import set_up_training
 
-    training = prepare_training(run, config, Dataset(manifest, pixels), lambda sentence: None)
+    training = set_up_training(run, config, Dataset(manifest, pixels), compute, lambda sentence: None)
     training.fit()  # finished: only its weights are chosen
-    network = final_network(training.model, config, training.loader.pictures)
+    network = final_network(training.model, config, training.loader.images)
     held_out = {row.path for row in manifest.of_split("validation")}
     members = np.array([index for index, path in enumerate(paths) if path in held_out])
     return members, config.data.image_size, lambda pictures: np.asarray(network.predict_on_batch(pictures))[:, 0]

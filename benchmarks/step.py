@@ -31,19 +31,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
-    from dogvscat.learning.engine import prepare_backend
+    from dogvscat.learning.engine import open_engine
     from dogvscat.settings import resolve_config
 
-    threads = prepare_backend(arguments.threads)
     config = resolve_config(arguments.recipe, None, arguments.settings)
+    compute = open_engine(arguments.threads, config.training.precision)
     import keras
 
     print("| recipe | backend | threads | batch | px | pictures/s | GFLOP/s | share of the float32 matrix product |")
     print("|---|---|---|---|---|---|---|---|")
     for size in arguments.sizes:
-        rate = rates(config, size)
+        rate = rates(config, size, compute.precision)
         gflops = rate["pictures_per_second"] * FLOPS_PER_MAC * forward_macs(config.network, size) / 1e9
-        cells = [arguments.recipe, keras.backend.backend(), str(threads), str(config.training.batch_size), str(size)]
+        cells = [arguments.recipe, keras.backend.backend(), str(compute.threads), str(config.training.batch_size), str(size)]
         cells += [f"{rate['pictures_per_second']:.0f}", f"{gflops:.0f}", f"{gflops / rate['matmul_gflops']:.0%}"]
         print(f"| {' | '.join(cells)} |", flush=True)
 
@@ -63,13 +63,12 @@ def forward_macs(network: "NetworkConfig", image_size: int) -> int:
     return total
 
 
-def rates(config: "Config", image_size: int) -> dict[str, float]:
+def rates(config: "Config", image_size: int, precision: str) -> dict[str, float]:
     """Pictures a second of the training step on one fixed batch, and float32 GFLOP/s of a matrix product, in turns."""
     from dogvscat.learning.model.networks import build_network
     from dogvscat.learning.model.optimizers import compile_network
-    from dogvscat.learning.precision import settled
 
-    settings = settled(config.training)
+    settings = config.training.model_copy(update={"precision": precision})
     size = image_size if config.network.name == "plain" else None
     model = build_network(config.network, size, precision=settings.precision)
     compile_network(model, settings)

@@ -7,7 +7,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
 
 Reporter = Callable[[str], None]
 """Shows a person one sentence about what happens."""
@@ -35,7 +38,9 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
             yield item
             done += 1
             if bar is None and time.monotonic() - started > _PATIENCE_SECONDS:
-                bar = _start_bar(description, total)
+                bar = progress_bars(transient=True)
+                bar.start()
+                bar.add_task(description, total=total)
             if bar is not None:
                 bar.update(bar.task_ids[0], completed=done)
     finally:
@@ -43,7 +48,13 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
             bar.stop()
 
 
-def _start_bar(description: str, total: int | None):  # type: ignore[no-untyped-def]
+def progress_bars(*columns: "ProgressColumn", transient: bool = False) -> "Progress":
+    """Bars on stderr with count and time left, not started yet.
+
+    Args:
+        columns: What to show after the times.
+        transient: Remove the bars at the end.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -54,11 +65,17 @@ def _start_bar(description: str, total: int | None):  # type: ignore[no-untyped-
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, TextColumn("left,"), TimeElapsedColumn(), console=Console(stderr=True), transient=True)
-    bar.start()
-    bar.add_task(description, total=total)
-    return bar
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left,"),
+        TimeElapsedColumn(),
+        *columns,
+        console=Console(stderr=True),
+        transient=transient,
+    )
 
 
 @contextmanager

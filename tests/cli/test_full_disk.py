@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dogvscat.bundle.publish import unpacked_weights
+from dogvscat.bundle.publish import unpack_weights
 from dogvscat.photos.drawing import write_sample
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
@@ -77,9 +77,9 @@ def test_a_training_whose_disk_fills_up_twice_ends_as_if_it_had_not(
     small_disk(16 * 1024 * 1024)
     done = dogvscat("train", "--resume", run, env=environment)
     assert done.returncode == 0, done.stderr
-    assert "Going on after epoch 1" in done.stderr
+    assert "Resuming after epoch 1" in done.stderr
     straight, interrupted = (
-        unpacked_weights((folder / "bundle" / "weights.npz").read_bytes()) for folder in (quick_run, run)
+        unpack_weights((folder / "bundle" / "weights.npz").read_bytes()) for folder in (quick_run, run)
     )
     for one, other in zip(straight, interrupted, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -56,7 +56,7 @@ def wary_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvs
     flags = [f"--set={setting}" for setting in settings]
     done = dogvscat("train", drawn_photos, "--neither", folder / "noise", "--out", folder / "run", *flags)
     assert done.returncode == 0, done.stderr
-    assert "neither: 16 photos to learn from, 8 kept to measure how many are noticed" in done.stderr
+    assert "neither: 16 photos to learn from, 8 held out to measure how many are noticed" in done.stderr
     assert "n = 8" in done.stdout.splitlines()[-1]
     return folder / "run"
 

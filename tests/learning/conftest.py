@@ -6,8 +6,8 @@ counts from its first import on.
 
 import sys
 
-from dogvscat.learning.engine import prepare_backend
+from dogvscat.learning.engine import open_engine
 
 if "tensorflow" in sys.modules:  # by now it may compute otherwise than the commands do, in bits only, and by machine
     raise ImportError("a test module outside tests/learning imported Keras: move it here, or import inside its tests")
-prepare_backend(1)
+open_engine(1)

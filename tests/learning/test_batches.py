@@ -46,7 +46,7 @@ def test_an_epoch_goes_on_from_any_step(loader: BatchLoader) -> None:
 
 
 def test_labels_and_weights_belong_to_the_pictures(loader: BatchLoader) -> None:
-    weighted = BatchLoader(loader.pictures, CONFIG, class_weights=(0.5, 2.0))
+    weighted = BatchLoader(loader.images, CONFIG, class_weights=(0.5, 2.0))
     for batch in weighted.batches(0):
         odd = batch.pixels[:, 0, 0, :1] % 2
         np.testing.assert_array_equal(batch.y_true, odd)
@@ -55,7 +55,7 @@ def test_labels_and_weights_belong_to_the_pictures(loader: BatchLoader) -> None:
 
 
 def test_an_error_while_preparing_reaches_the_loop(loader: BatchLoader) -> None:
-    broken = LabelledImages(loader.pictures.images, loader.pictures.indices + 1000, loader.pictures.y_true)
+    broken = LabelledImages(loader.images.images, loader.images.indices + 1000, loader.images.y_true)
     with pytest.raises(IndexError):
         list(BatchLoader(broken, CONFIG).batches(0))
 
@@ -74,7 +74,7 @@ def joined(loader: BatchLoader) -> BatchLoader:
     white[:, 0, 0, 0] = 100 + np.arange(7)
     neither = LabelledImages({32: white}, np.arange(7), np.zeros(7, np.int64))
     config = changed(CONFIG, ["training.neither_share=0.4", "network.neither_output=true"])
-    return BatchLoader(loader.pictures, config, (0.5, 2.0), neither)
+    return BatchLoader(loader.images, config, (0.5, 2.0), neither)
 
 
 def test_photos_of_neither_stand_behind_every_batch(joined: BatchLoader) -> None:

@@ -13,9 +13,9 @@ from dogvscat.errors import Interrupted, ModelError
 from dogvscat.learning.data.batches import BatchLoader
 from dogvscat.learning.data.dataset import LabelledImages
 from dogvscat.learning.loop.checkpoint import load_checkpoint, read_variables
-from dogvscat.learning.loop.interrupts import StopRequest
-from dogvscat.learning.loop.progress import TrainingDisplay
-from dogvscat.learning.loop.training import Training, log_loss, predict_logits
+from dogvscat.learning.loop.inference import log_loss, predict_logits
+from dogvscat.learning.loop.progress import StopRequest, TrainingDisplay
+from dogvscat.learning.loop.training import Training
 from dogvscat.learning.model.networks import build_network
 from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.settings import build_config
@@ -63,7 +63,7 @@ def assert_equal_bits(first: keras.Model, second: keras.Model) -> None:
 def stop_after(training: Training, steps: int) -> None:
     """Run some steps as the loop does, then a checkpoint, as if Ctrl-C had been pressed."""
     stop, seen = StopRequest(), 0
-    step = training._step
+    step = training._train_step
 
     def counting(batch, rate):
         nonlocal seen
@@ -71,7 +71,7 @@ def stop_after(training: Training, steps: int) -> None:
         stop.requested = seen >= steps
         return step(batch, rate)
 
-    training._step = counting  # type: ignore[method-assign]
+    training._train_step = counting  # type: ignore[method-assign]
     display = TrainingDisplay(training.config.training, training.state, training.loader.steps_per_epoch)
 
     def go_on() -> None:

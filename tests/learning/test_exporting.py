@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 import pytest
 
-from dogvscat.bundle.graph import open_graph, run_activation, run_graph
+from dogvscat.bundle.graph import open_graph, run_class_activation, run_graph
 from dogvscat.config import NetworkConfig
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Logits
 from dogvscat.learning.finalize.onnx_export import check_parity, export_onnx
-from dogvscat.learning.model.networks import averaged_over_flips, build_network
+from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.sources import open_photos
 from dogvscat.settings import resolve_config
@@ -86,10 +86,10 @@ def test_the_mean_of_what_the_places_say_is_the_logit(averaged: bool) -> None:
     for variable in model.weights:
         if variable.path.endswith(("bias", "beta", "gamma")):  # fresh ones are 0 or 1, and would hide a mistake
             variable.assign(np.random.default_rng(len(variable.path)).uniform(0.5, 1.5, variable.shape))
-    model = averaged_over_flips(model) if averaged else model
+    model = average_over_flips(model) if averaged else model
     pixels = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
     session = open_graph(export_onnx(model, temperature=1.7), "test")
-    activation, logits = run_activation(session, pixels), run_graph(session, pixels)
+    activation, logits = run_class_activation(session, pixels), run_graph(session, pixels)
     assert activation is not None
     assert activation.shape == (3, 6, 6)  # 48 halved by the stem, its pooling and the second stage
     assert np.std(activation) > 0.01
@@ -102,10 +102,10 @@ def test_the_mean_of_what_the_places_say_is_the_logit(averaged: bool) -> None:
 
 
 def test_places_of_averaged_mirror_images_are_mirrored() -> None:
-    model = averaged_over_flips(build_network(RESIDUAL, 48, seed=1))
+    model = average_over_flips(build_network(RESIDUAL, 48, seed=1))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
     session = open_graph(export_onnx(model, temperature=1.0), "test")
-    one, other = run_activation(session, pixels), run_activation(session, pixels[:, :, ::-1].copy())
+    one, other = run_class_activation(session, pixels), run_class_activation(session, pixels[:, :, ::-1].copy())
     assert one is not None
     assert other is not None
     np.testing.assert_allclose(other, one[:, :, ::-1], atol=1e-5)
@@ -114,4 +114,4 @@ def test_places_of_averaged_mirror_images_are_mirrored() -> None:
 
 def test_a_network_without_a_mean_over_places_does_not_tell() -> None:
     session = open_graph(export_onnx(build_network(SMALL, 32), temperature=1.0), "test")
-    assert run_activation(session, np.zeros((1, 32, 32, 3), dtype=np.uint8)) is None
+    assert run_class_activation(session, np.zeros((1, 32, 32, 3), dtype=np.uint8)) is None

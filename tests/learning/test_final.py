@@ -7,8 +7,8 @@ import pytest
 from dogvscat.config import NetworkConfig, TrainingConfig
 from dogvscat.learning.data.dataset import LabelledImages
 from dogvscat.learning.loop.checkpoint import read_variables
-from dogvscat.learning.loop.weight_averaging import averaged_weights, final_network, recalibrate
-from dogvscat.learning.model.networks import averaged_over_flips, build_network
+from dogvscat.learning.loop.inference import averaged_weights, final_network, recalibrate
+from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.settings import build_config
 
@@ -70,7 +70,7 @@ def test_averaged_weights_follow_the_steps_as_computed_by_hand(pixels: np.ndarra
 
 def test_an_average_over_flips_says_the_same_of_a_mirror_image(pixels: np.ndarray) -> None:
     network = stirred(build_network(RESIDUAL, 32, seed=1))
-    both = averaged_over_flips(network)
+    both = average_over_flips(network)
     mirrored = pixels[:, :, ::-1]
     one, other = np.asarray(network(pixels)), np.asarray(network(mirrored))
     np.testing.assert_allclose(np.asarray(both(pixels)), (one + other) / 2, rtol=1e-5)

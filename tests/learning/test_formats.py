@@ -9,21 +9,21 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from dogvscat.learning.keras_export.formats import convert_to_keras, convert_to_litert, convert_to_savedmodel
+from dogvscat.learning.keras_export.rebuilding import rebuild_network
 
 from dogvscat.bundle.card import Provenance
 from dogvscat.bundle.export.folder import write_export
 from dogvscat.bundle.export.formats import Conversion
-from dogvscat.bundle.export.parity import ParityPictures, parity_pictures
+from dogvscat.bundle.export.parity import ParityImages, parity_images
 from dogvscat.bundle.folder import Bundle, load_bundle
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision, sigmoid
 from dogvscat.learning.finalize.onnx_export import export_onnx
-from dogvscat.learning.keras_export.formats import convert_to_keras, convert_to_litert, convert_to_savedmodel
-from dogvscat.learning.keras_export.rebuilding import rebuild_network
 from dogvscat.learning.loop.checkpoint import read_variables
-from dogvscat.learning.model.networks import averaged_over_flips, build_network
+from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.settings import build_config
 
 SIZE = 32
@@ -57,7 +57,7 @@ def publish(tmp_path: Path, no_provenance: Provenance) -> Publish:
             if len(variable.shape) == 1:
                 variable.assign(rng.uniform(0.5, 1.5, variable.shape))
         if config.network.flip_averaging:
-            model = averaged_over_flips(model)
+            model = average_over_flips(model)
         graph = export_onnx(model, 0.7)
         on_card = config if told is None else build_config({"data": {"image_size": SIZE}, "network": told})
         weights = read_variables(model.weights)
@@ -71,9 +71,9 @@ def noise(count: int = 5) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8)
 
 
-def spread(bundle: Bundle, count: int = 5) -> ParityPictures:
+def spread(bundle: Bundle, count: int = 5) -> ParityImages:
     pixels = noise(count)
-    return ParityPictures(pixels, Predictor(bundle).logits(pixels), 0, 0, count)
+    return ParityImages(pixels, Predictor(bundle).logits(pixels), 0, 0, count)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -89,7 +89,7 @@ def test_a_rebuilt_network_answers_as_its_graph(publish: Publish, name: str) -> 
 
 def test_the_shipped_network_is_rebuilt_to_the_last_digits() -> None:
     bundle = load_bundle()
-    pictures = parity_pictures(bundle, None)
+    pictures = parity_images(bundle, None)
     some = np.arange(12)
     outputs = rebuild_network(bundle).predict_on_batch(pictures.pixels[some])
     difference = np.abs(sigmoid(outputs["logit"][:, 0]) - sigmoid(pictures.logits.positive[some]))
@@ -102,7 +102,7 @@ def test_a_graph_that_is_not_what_the_card_tells_is_refused(publish: Publish, to
         rebuild_network(publish(PLAIN, told))
 
 
-def export(bundle: Bundle, name: str, convert: Callable[..., Conversion], out: Path) -> tuple[ParityPictures, Path]:
+def export(bundle: Bundle, name: str, convert: Callable[..., Conversion], out: Path) -> tuple[ParityImages, Path]:
     """An export whose parity has passed, and the pictures."""
     pictures = spread(bundle)
     conversion = convert(bundle, pictures.pixels)

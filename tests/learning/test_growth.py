@@ -9,8 +9,8 @@ from dogvscat.settings import recipe_names, resolve_config
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["training.epochs=12"], "grow to 96 px alone, and 128 px are judged"),
-        (["training.epochs=9"], "takes 16 epochs and training.epochs is 9: pictures grow to 64 px alone"),
+        (["training.epochs=12"], "grow only to 96 px, and the network is evaluated at 128 px"),
+        (["training.epochs=9"], "takes 16 epochs and training.epochs is 9: images grow only to 64 px"),
         (["training.epochs=16"], None),  # grown, though never to the size that is judged: `best` does so on purpose
         (["training.epochs=9", "data.image_size=64"], None),
         (["training.epochs=5", "training.progressive_resizing=[]"], None),

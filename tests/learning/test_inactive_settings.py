@@ -6,7 +6,7 @@ import pytest
 from dogvscat.config import Config
 from dogvscat.learning.inactive_settings import inactive_settings, why_inactive, without_inactive
 from dogvscat.learning.model.networks import build_network
-from dogvscat.learning.model.schedules import learning_rate
+from dogvscat.learning.model.optimizers import learning_rate
 from dogvscat.settings import changed, resolve_config
 
 NETWORK = {

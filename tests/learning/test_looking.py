@@ -6,15 +6,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from dogvscat.learning.interpret.gradients import gradient_of_first_logit
 from PIL import Image
 
 from dogvscat.bundle.card import Provenance
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.config import NetworkConfig
 from dogvscat.learning.finalize.onnx_export import export_onnx
-from dogvscat.learning.interpret.gradients import gradient_of_first_logit
 from dogvscat.learning.interpret.layer_maps import GradCam, bundled_network, layer_maps, write_layers
-from dogvscat.learning.model.networks import averaged_over_flips, build_network
+from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.settings import build_config
 
 LinearBundle = Callable[..., Path]
@@ -32,7 +32,7 @@ def predictor_of(tmp_path: Path, no_provenance: Provenance) -> Callable[[Network
     from dogvscat.judging.decision import Decision
 
     def make(config: NetworkConfig, network: keras.Model) -> Predictor:
-        shipped = averaged_over_flips(network) if config.flip_averaging else network
+        shipped = average_over_flips(network) if config.flip_averaging else network
         settings = build_config({"data": {"image_size": 32}, "network": config.model_dump()})
         weights = [np.asarray(weight) for weight in network.weights]
         graph = export_onnx(shipped, 1.0)
@@ -62,7 +62,7 @@ def test_grad_cam_is_the_class_activation_map_where_there_is_one(predictor_of: C
     """Selvaraju et al. 2017, section 3: for a mean over places they differ by the bias and a factor alone."""
     network = build_network(RESIDUAL, 32, seed=1)
     predictor = predictor_of(RESIDUAL, network)
-    activation = predictor.activation(PICTURES)
+    activation = predictor.class_activation(PICTURES)
     assert activation is not None
     cam = GradCam(predictor)
     evidence = (cam.evidence(PICTURES) + cam.evidence(PICTURES[:, :, ::-1])[:, :, ::-1]) / 2

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.linalg import polar
 
-from dogvscat.learning.model.muon import Muon, orthogonal
+from dogvscat.learning.model.muon import Muon, orthogonalize
 
 
 def random(*shape: int) -> np.ndarray:
@@ -16,7 +16,7 @@ def random(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_every_direction_of_a_matrix_becomes_about_equally_long(shape: tuple[int, int], precision: str) -> None:
     matrix = random(*shape)
-    found = np.asarray(orthogonal(keras.ops.convert_to_tensor(matrix), precision))
+    found = np.asarray(orthogonalize(keras.ops.convert_to_tensor(matrix), precision))
     exact = polar(matrix)[0]  # all singular values 1, the same singular vectors
     assert np.sum(found * exact) / np.linalg.norm(found) / np.linalg.norm(exact) > 0.95
     lengths = np.linalg.svd(found, compute_uv=False)

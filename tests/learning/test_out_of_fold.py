@@ -17,11 +17,11 @@ from dogvscat.cli.main import main
 from dogvscat.config import Config
 from dogvscat.errors import DataError, Interrupted, ModelError, UsageError
 from dogvscat.learning.data.dataset import Dataset
+from dogvscat.learning.engine import ComputeSettings
 from dogvscat.learning.label_audit.label_evidence import judge_labels
 from dogvscat.learning.label_audit.out_of_fold import COLUMNS, OutOfFold, divide, fold_config, predict_out_of_fold
-from dogvscat.learning.loop.setup import prepare_training
-from dogvscat.learning.loop.training import predict_logits
-from dogvscat.learning.loop.weight_averaging import final_network
+from dogvscat.learning.loop.inference import final_network, predict_logits
+from dogvscat.learning.loop.setup import set_up_training
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest, ManifestRow, make_manifest
 from dogvscat.photos.pixels import cached_pixels
@@ -137,11 +137,11 @@ def test_each_picture_is_judged_once_by_a_network_that_never_saw_its_group(
         assert {row.group for row in learned} & {row.group for row in judged} == set()
         assert {row.path for row in judged} & seen.keys() == set()
         dataset = Dataset(run.load_manifest(), {32: cached_pixels(source, manifest, 32)})
-        training = prepare_training(run, config, dataset, silent)
-        assert training.state.finished(config.training)
+        training = set_up_training(run, config, dataset, ComputeSettings(1, "float32"), silent)
+        assert training.state.is_finished(config.training)
         training.fit()  # nothing is left but to choose the weights
-        network = final_network(training.model, config, training.loader.pictures)
-        logits = predict_logits(network, dataset.pictures("validation"), 32).positive
+        network = final_network(training.model, config, training.loader.images)
+        logits = predict_logits(network, dataset.images("validation"), 32).positive
         seen |= {row.path: 1 / (1 + np.exp(-logit)) for row, logit in zip(judged, logits, strict=True)}
     np.testing.assert_allclose(answers.y_prob, [seen[row.path] for row in answers.rows], rtol=1e-12)
     with (folder / "1" / "out_of_fold.csv").open(newline="") as file:
@@ -176,7 +176,7 @@ def test_a_stopped_fold_goes_on_and_finished_ones_stay(
     heard: list[str] = []
     answers = predict_out_of_fold(source, manifest, config, FOLDS, folds, heard.append)
     assert [sentence[:11] for sentence in heard if sentence.startswith("fold")] == ["fold 2 of 3", "fold 3 of 3"]
-    assert any(sentence.startswith("Going on after epoch") for sentence in heard)
+    assert any(sentence.startswith("Resuming after epoch") for sentence in heard)
     assert (folds / "1" / "out_of_fold.csv").stat().st_mtime_ns == written
     assert answer_files(folds) == answer_files(whole[0])
     np.testing.assert_array_equal(answers.y_prob, whole[1].y_prob)

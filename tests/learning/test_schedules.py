@@ -3,7 +3,7 @@
 import pytest
 
 from dogvscat.config import TrainingConfig
-from dogvscat.learning.model.schedules import learning_rate
+from dogvscat.learning.model.optimizers import learning_rate
 
 
 def test_one_cycle_rises_to_the_largest_rate_and_falls_to_nothing() -> None:

@@ -21,7 +21,7 @@ def test_stops_after_so_many_epochs_without_a_better_one() -> None:
     state, config = told(losses, early_stopping_patience=3)
     assert (state.best_epoch, state.best_val_loss, state.epochs_since_best) == (2, 0.5, 3)
     assert state.stopped_early(config)
-    assert state.finished(config)
+    assert state.is_finished(config)
     assert state.chosen_epoch(config) == 2
     state, config = told(losses, early_stopping_patience=4)
     assert not state.stopped_early(config)
@@ -35,7 +35,7 @@ def test_an_equal_loss_is_not_better() -> None:
 def test_without_patience_the_last_epoch_counts() -> None:
     state, config = told([0.5, 0.6, 0.7], early_stopping_patience=0, epochs=3)
     assert not state.stopped_early(config)
-    assert state.finished(config)
+    assert state.is_finished(config)
     assert state.chosen_epoch(config) == 3
 
 

@@ -1,61 +1,140 @@
-"""Knows the Keras backends: thread counts and determinism are set in each one's own way, before Keras is imported.
+"""The one door to Keras. Knows the backends: threads, determinism and arithmetic are settled before Keras computes.
 
-Nothing else in this room may import TensorFlow, JAX or torch.
+Every file of this room that computes takes Keras from here, `from dogvscat.learning.engine import keras`, and gets it
+only after `open_engine`: a backend that has computed once keeps its number of threads, and TensorFlow reads its
+environment when it is imported.
 """
 
 import os
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from dogvscat.errors import UsageError
 from dogvscat.stderr import quiet_stderr
 
+if TYPE_CHECKING:
+    import keras as keras
 
-def prepare_backend(threads: int) -> int:
-    """Choose threads and deterministic arithmetic; call it before anything else imports TensorFlow.
+_ROUNDS = 9
+_WORTH_IT = 0.8
+"""bfloat16 is chosen where it takes at most this share of the time of float32: it must be worth its fewer digits, and
+the gain must be larger than the noise of a busy machine."""
+
+_is_open = False
+
+
+@dataclass(frozen=True)
+class ComputeSettings:
+    """What may change the last digits of a training, apart from its configuration."""
+
+    threads: int
+    """Threads of the CPU."""
+    precision: str = "auto"
+    """Arithmetic of the training, `float32` or `bfloat16`; `auto` only until `open_engine` has settled it."""
+
+
+def open_engine(threads: int, precision: str = "float32") -> ComputeSettings:
+    """Prepare the backend; from then on `keras` can be imported from this module. Later calls must agree on `threads`.
 
     Determinism switches XLA off in TensorFlow; in return equal seeds give equal bits. oneDNN's convolutions are asked
-    for by name: by itself TensorFlow takes them only where the processor has instructions made for networks
+    for by name: TensorFlow takes them by itself only where the processor has instructions made for networks
     (AVX512-VNNI, bfloat16), and on others they save a quarter to two fifths of the time (docs/experiments.md).
     Source: tensorflow.org/api_docs/python/tf/config/experimental/enable_op_determinism
 
     Args:
-        threads: CPU threads of the network, 0 for all.
+        threads: CPU threads of the network, 0 for all cores.
+        precision: `float32`, `bfloat16`, or `auto` to measure which one is faster here.
 
     Returns:
-        The number of threads in use.
+        The threads in use and the arithmetic chosen.
 
     Raises:
         UsageError: if this process already computes with another number of threads.
     """
+    global _is_open
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with ten lines otherwise
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX's way to leave GPU memory to other processes
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX leaves GPU memory to other processes
     threads = threads or os.cpu_count() or 1
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if backend == "tensorflow":
-        _prepare_tensorflow(threads)
-    elif backend == "torch":
-        import torch
+    match _backend():
+        case "tensorflow":
+            _prepare_tensorflow(threads)
+        case "torch":
+            import torch
 
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    return threads
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(True, warn_only=True)
+    _is_open = True
+    return ComputeSettings(threads, faster_precision() if precision == "auto" else precision)
+
+
+def __getattr__(name: str) -> Any:
+    """Hand out `keras`, unless the engine is still closed."""
+    if name != "keras":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if not _is_open:
+        raise RuntimeError("Keras was imported before open_engine() prepared its backend: call open_engine() first")
+    import keras
+
+    return keras
 
 
 def sees_gpu() -> bool:
     """Whether the network would be computed on a GPU in this process."""
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     with quiet_stderr():
-        if backend == "torch":
-            import torch
+        match _backend():
+            case "torch":
+                import torch
 
-            return bool(torch.cuda.is_available())
-        if backend == "jax":
-            import jax
+                return bool(torch.cuda.is_available())
+            case "jax":
+                import jax
 
-            return bool(jax.default_backend() == "gpu")
+                return bool(jax.default_backend() == "gpu")
         import tensorflow as tf
 
         return bool(tf.config.list_physical_devices("GPU"))
+
+
+@lru_cache(maxsize=1)
+def faster_precision() -> str:
+    """Time a convolution like those of the network in both; a fifth to half a second on two CPU cores.
+
+    Processors with bfloat16 in their matrix or vector units gain from it. Others have to imitate it: there it takes
+    two to four times as long as float32, or cannot be computed at all.
+    """
+    with quiet_stderr():  # oneDNN complains where it has no bfloat16, which is the question here
+        try:
+            rounds = [(_convolution_seconds("float32"), _convolution_seconds("bfloat16")) for _ in range(1 + _ROUNDS)]
+        except Exception:  # each backend has errors of its own; float32 works in all of them
+            return "float32"
+    # The first round also prepares kernels, so it is never the fastest.
+    in_float32, in_bfloat16 = map(min, zip(*rounds, strict=True))
+    return "bfloat16" if in_bfloat16 <= _WORTH_IT * in_float32 else "float32"
+
+
+def forget_networks() -> None:
+    """Free the memory of networks built earlier in this process; without it a long row of trainings fills it up."""
+    import keras
+
+    keras.utils.clear_session()
+
+
+def _convolution_seconds(precision: str) -> float:
+    from keras import ops
+
+    images = ops.ones((16, 32, 32, 64), precision)
+    kernel = ops.ones((3, 3, 64, 64), precision)
+    start = time.perf_counter()
+    convolved = ops.conv(images, kernel, padding="same")  # (16, 32, 32, 64)
+    float(ops.cast(convolved[0, 0, 0, 0], "float32"))  # waits for the result where the backend only queues
+    return time.perf_counter() - start
+
+
+def _backend() -> str:
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def _prepare_tensorflow(threads: int) -> None:
@@ -63,13 +142,13 @@ def _prepare_tensorflow(threads: int) -> None:
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
-        tf.get_logger().setLevel("ERROR")  # trainings in a row are no reason to warn of building each anew
+        tf.get_logger().setLevel("ERROR")  # many trainings in a row are no reason to warn that each builds a network
     try:
-        for gpu in gpus:  # by itself a process takes all memory, and a study's workers on the machine get none
+        for gpu in gpus:  # by default one process takes all memory, and a study's other workers get none
             tf.config.experimental.set_memory_growth(gpu, True)
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)  # one network, one stream: more only adds switching
-    except RuntimeError:  # already computing
+    except RuntimeError:  # TensorFlow has computed before
         in_use = tf.config.threading.get_intra_op_parallelism_threads()
         if in_use != threads:
             message = f"TensorFlow already runs with {in_use} threads in this process, {threads} were asked for"

@@ -1,8 +1,8 @@
-"""Random changes to training pictures: flip, shift, rotation, zoom, crop, colours, sharpness and cutout.
+"""Random changes to training images: flip, shift, rotation, zoom, crop, colours, sharpness, cutout and cutmix.
 
-Every picture of every epoch has numbers of its own, drawn from (seed, epoch, sample), so the result depends neither on
-the batch it is in nor on what was drawn before. Flip, shift, rotation, zoom and crop are one affine map, so that the
-picture is resampled once; what the map brings in from outside is the picture's own reflection.
+Each image of each epoch gets its own numbers, drawn from (seed, epoch, sample). The result therefore depends neither on
+the batch that the image is in nor on what was drawn before. Flip, shift, rotation, zoom and crop are combined into one
+affine map, so that the image is resampled only once; what the map brings in from outside is a reflection of the image.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,19 @@ from dogvscat.learning.data.random import stateless_uniform
 from dogvscat.learning.data.warp import saturate, sharpen, warp
 
 _MID_GREY = 128
+
+# Which of a sample's uniform numbers decides what: 0 flip, 1 and 2 shift, 3 rotation, 4 zoom, 5 brightness, 6 contrast,
+# 7 and 8 cutout, 9 to 11 colour cast, 12 aspect, 13 area of the crop, 14 and 15 its position, 16 sharpness,
+# 17 saturation; cutmix has the next four. A new change gets new columns, so that the others keep their numbers.
 _NUM_VALUES = 18
 
-Place = tuple[int, int]
-"""Seed of the training, and which pass over the pictures, from 0."""
+RandomKey = tuple[int, int]
+"""(seed of the training, epoch from 0): together with the index of a sample, all that its random numbers depend on."""
 
 
 @dataclass(frozen=True)
 class _Draws:
-    """What was drawn for each picture of a batch; every field has one row a picture."""
+    """The changes drawn for a batch; every field has one row per image."""
 
     maps: np.ndarray
     """float64 (num_images, 6): output to input coordinates, in pixels, as `warp` takes them."""
@@ -34,87 +38,82 @@ class _Draws:
     sharpness: np.ndarray
     """float64 (num_images,): as `sharpen` takes it."""
     corners: np.ndarray
-    """int64 (num_images, 2): top left of the hidden square, row and column."""
+    """int64 (num_images, 2): row and column of the top left pixel of the square that cutout hides."""
 
 
 def augment(
-    pictures: LabelledImages, samples: np.ndarray, image_size: int, config: AugmentationConfig, place: Place
+    images: LabelledImages, samples: np.ndarray, image_size: int, config: AugmentationConfig, key: RandomKey
 ) -> np.ndarray:
-    """Changed copies of some training pictures.
+    """Changed copies of some training images.
 
-    A crop is taken from the smallest of the sizes at hand that has a pixel for each of the result's, so that it shows
-    what is really there and not an enlargement.
+    A crop is taken from the smallest cached size that has a pixel for each pixel of the result, so that the result
+    shows real detail and is not an enlargement.
 
     Args:
-        pictures: All of them.
-        samples: int64 (num_images,), the number of each picture.
+        images: All training images.
+        samples: int64 (num_images,), the index of each image that is wanted.
         image_size: Side of the result, in pixels.
-        config: Which changes, how strong.
-        place: Where in the training.
+        config: Which changes to make, and how strong.
+        key: Seed and epoch.
 
     Returns:
         uint8 (num_images, image_size, image_size, 3).
     """
     if not config.enabled:
-        return pictures.pixels(samples, image_size)
-    draws = _draw(config, image_size, stateless_uniform(*place, samples, _NUM_VALUES))
+        return images.pixels(samples, image_size)
+    draws = _draw(config, image_size, stateless_uniform(*key, samples, _NUM_VALUES))
     result = np.empty((len(samples), image_size, image_size, 3), np.uint8)
-    sides = _sides(draws.maps, image_size, pictures.image_sizes)
-    for side in np.unique(sides):
-        chosen = sides == side
-        images = pictures.pixels(samples[chosen], side)
-        result[chosen] = warp(images, draws.maps[chosen] * (side / image_size), draws.tables[chosen], image_size)
+    source_sizes = _source_sizes(draws.maps, image_size, images.image_sizes)
+    for source_size in np.unique(source_sizes):
+        chosen = source_sizes == source_size
+        # The maps lead to input coordinates at `image_size`; at another cached size the same place scales with it.
+        maps = draws.maps[chosen] * (source_size / image_size)
+        result[chosen] = warp(images.pixels(samples[chosen], source_size), maps, draws.tables[chosen], image_size)
     if config.saturation:
         result = saturate(result, draws.saturation)
     if config.sharpness:
         result = sharpen(result, draws.sharpness)
-    side = round(config.cutout * image_size)
-    for image, (row, column) in zip(result, draws.corners, strict=True) if side else ():
-        image[row : row + side, column : column + side] = _MID_GREY
+    if side := round(config.cutout * image_size):
+        for image, (row, column) in zip(result, draws.corners, strict=True):
+            image[row : row + side, column : column + side] = _MID_GREY
     return result
 
 
-def _sides(maps: np.ndarray, image_size: int, at_hand: np.ndarray) -> np.ndarray:
-    """From which of the sizes at hand each picture is best resampled: int64 (num_images,)."""
-    a, b, _, d, e, _ = maps.T
-    step = np.sqrt(np.abs(a * e - b * d))  # pixels of the picture at image_size from one of the result's to the next
-    wanted = np.rint(image_size / np.minimum(step, 1.0))
-    return at_hand[np.minimum(np.searchsorted(at_hand, wanted), len(at_hand) - 1)]
-
-
 def cutmix(
-    images: np.ndarray, y_true: np.ndarray, samples: np.ndarray, config: AugmentationConfig, place: Place
+    pixels: np.ndarray, y_true: np.ndarray, samples: np.ndarray, config: AugmentationConfig, key: RandomKey
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Paste a piece of the next picture of the batch over some of them, from the same place.
+    """Paste a square of the next image of the batch over some of the images, at the same position.
 
     Args:
-        images: uint8 (num_images, image_size, image_size, 3); unchanged.
+        pixels: uint8 (num_images, image_size, image_size, 3); unchanged.
         y_true: int64 (num_images,), 0 or 1.
-        samples: int64 (num_images,), the number of each training picture.
-        config: Which share of them.
-        place: Where in the training.
+        samples: int64 (num_images,), the index of each training image.
+        config: `cutmix` is the share of the images that get such a square.
+        key: Seed and epoch.
 
     Returns:
-        The pictures, and their labels mixed by area, float32 (num_images,).
+        The images, and their labels mixed by area, float32 (num_images,).
 
     Source: Yun et al., CutMix: regularization strategy to train strong classifiers with localizable features, 2019; the
-    area is uniform, their Beta(1, 1).
+    area of the square is uniform, which is their Beta(1, 1).
     """
     labels = y_true.astype(np.float32)
     if not (config.enabled and config.cutmix):
-        return images, labels
-    size = images.shape[1]
-    uniform = stateless_uniform(*place, samples, _NUM_VALUES + 4)[:, _NUM_VALUES:]  # (num_images, 4)
+        return pixels, labels
+    size = pixels.shape[1]
+    uniform = stateless_uniform(*key, samples, _NUM_VALUES + 4)[:, _NUM_VALUES:]  # (num_images, 4)
     sides = np.rint(np.sqrt(uniform[:, 1]) * size).astype(np.int64)
     corners = (uniform[:, 2:4] * (size - sides + 1)[:, None]).astype(np.int64)  # (num_images, 2)
-    result = images.copy()
+    result = pixels.copy()
     for index in np.flatnonzero(uniform[:, 0] < config.cutmix):
-        other, side, (row, column) = (index + 1) % len(images), sides[index], corners[index]
-        result[index, row : row + side, column : column + side] = images[
-            other, row : row + side, column : column + side
-        ]
-        share = side**2 / size**2
-        labels[index] = (1 - share) * y_true[index] + share * y_true[other]
+        # The square comes from `pixels` and not from `result`, so that no image passes on what was pasted into it.
+        donor, side, (row, column) = (index + 1) % len(pixels), sides[index], corners[index]
+        square = pixels[donor, row : row + side, column : column + side]
+        result[index, row : row + side, column : column + side] = square
+        # Cross-entropy is linear in the label. A label mixed by area therefore gives the same loss as two terms, one
+        # for the class of each image, weighted by the area that it fills.
+        area = side**2 / size**2
+        labels[index] = (1 - area) * y_true[index] + area * y_true[donor]
     return result, labels
 
 
@@ -123,25 +122,37 @@ def _draw(config: AugmentationConfig, size: int, uniform: np.ndarray) -> _Draws:
     mirror = np.where(uniform[:, 0] < 0.5, -1.0, 1.0) if config.flip else np.ones(len(uniform))
     shift_x, shift_y = signed[:, 1] * config.shift * size, signed[:, 2] * config.shift * size
     angle = np.deg2rad(signed[:, 3] * config.rotation)
-    window = np.sqrt(config.smallest_crop + uniform[:, 13] * (1.0 - config.smallest_crop))  # its side, as a share
-    shift_x, shift_y = (
-        shift_x + signed[:, 14] * (1 - window) / 2 * size,
-        shift_y + signed[:, 15] * (1 - window) / 2 * size,
-    )
+    # The area of the crop is drawn, its side is the root. The crop may lie anywhere inside: at signed = -1 it touches
+    # the left or upper edge, at 1 the right or lower one.
+    window = np.sqrt(config.smallest_crop + uniform[:, 13] * (1.0 - config.smallest_crop))  # share of the side
+    shift_x = shift_x + signed[:, 14] * (1 - window) / 2 * size
+    shift_y = shift_y + signed[:, 15] * (1 - window) / 2 * size
     scale = window / (1.0 + signed[:, 4] * config.zoom)
-    stretch = (1.0 + config.aspect) ** (signed[:, 12] / 2)  # as often wider as narrower, at equal area
+    stretch = (1.0 + config.aspect) ** (signed[:, 12] / 2)  # wider as often as narrower, at equal area
     side = round(config.cutout * size)
     corners = np.stack([uniform[:, 7] * (size - side + 1), uniform[:, 8] * (size - side + 1)], axis=1)
     return _Draws(
         maps=_affine_maps(size, mirror, angle, (scale * stretch, scale / stretch), (shift_x, shift_y)),
         tables=_tables(
-            signed[:, 5:6] * config.brightness + signed[:, 9:12] * config.color_cast,
+            signed[:, 5:6] * config.brightness + signed[:, 9:12] * config.color_cast,  # (num_images, 3)
             1.0 + signed[:, 6] * config.contrast,
         ),
         saturation=1.0 + signed[:, 17] * config.saturation,
         sharpness=signed[:, 16] * config.sharpness,
         corners=corners.astype(np.int64),
     )
+
+
+def _source_sizes(maps: np.ndarray, image_size: int, available_sizes: np.ndarray) -> np.ndarray:
+    """From which of the available sizes each image is best resampled: int64 (num_images,)."""
+    a, b, _, d, e, _ = maps.T
+    # The determinant is the area, in input pixels at `image_size`, that one output pixel covers; its root is the step
+    # from one output pixel to the next. A step of 1/2 needs an image twice as large, which has a pixel for each step.
+    # A step above 1 shrinks, for which `image_size` itself is large enough.
+    step = np.sqrt(np.abs(a * e - b * d))
+    needed = np.rint(image_size / np.minimum(step, 1.0))  # rounded, or 64.0000001 would need the next size after 64
+    smallest = np.searchsorted(available_sizes, needed)
+    return np.asarray(available_sizes[np.minimum(smallest, len(available_sizes) - 1)])  # the largest if none suffices
 
 
 def _affine_maps(
@@ -151,10 +162,12 @@ def _affine_maps(
     scale: tuple[np.ndarray, np.ndarray],
     shift: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    """Maps from output to input pixels, about the centre: (num_images, 6)."""
+    """Maps from output to input coordinates, in pixels, about the centre: float64 (num_images, 6)."""
+    # A map says where each output pixel reads. A scale below 1 thus reads from a smaller window, which enlarges.
     across, down = mirror * scale[0], scale[1]
     a, b = across * np.cos(angle), -across * np.sin(angle)
     d, e = down * np.sin(angle), down * np.cos(angle)
+    # c and f are such that the centre of the output reads from the centre of the input, plus the shift.
     centre = size / 2
     c = centre + shift[0] - (a + b) * centre
     f = centre + shift[1] - (d + e) * centre
@@ -162,7 +175,12 @@ def _affine_maps(
 
 
 def _tables(brightness: np.ndarray, contrast: np.ndarray) -> np.ndarray:
-    """What each of the 256 values becomes, for each picture and colour: uint8 (num_images, 3, 256)."""
+    """What each of the 256 values becomes, for each image and colour: uint8 (num_images, 3, 256).
+
+    Args:
+        brightness: float64 (num_images, 3), added, as a share of full white.
+        contrast: float64 (num_images,), factor on the distance from mid-grey.
+    """
     values = np.arange(256, dtype=np.float64) - _MID_GREY
     changed = values * contrast[:, None, None] + _MID_GREY + 255.0 * brightness[:, :, None]
-    return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(changed), 0, 255).astype(np.uint8))

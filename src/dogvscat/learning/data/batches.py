@@ -1,56 +1,59 @@
-"""Batches of pictures for training and for judging, prepared on another thread while the network computes."""
+"""Batches of training images, prepared on another thread while the network computes."""
 
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from dogvscat.config import Config
+from dogvscat.judging.plotting import image_grid
 from dogvscat.learning.data.augmentation import augment, cutmix
 from dogvscat.learning.data.dataset import LabelledImages
-from dogvscat.learning.data.random import shuffled
+from dogvscat.learning.data.random import stateless_permutation
 
 _BATCHES_AHEAD = 4
+_PREVIEWED_IMAGES = _PREVIEWED_EPOCHS = 5
 
 
 class Batch(NamedTuple):
-    """One step's input."""
+    """The input of one step."""
 
     pixels: np.ndarray
     """uint8 (num_images, image_size, image_size, 3)."""
     y_true: np.ndarray
-    """float32 (num_images, 1), 0 or 1, or between where pictures were mixed. Where photos of neither take part, a
-    second column is 1 for them, else 0."""
+    """float32 (num_images, 1), 0 or 1, or between where images were mixed. With images that show neither class,
+    (num_images, 2): the second column is 1 for these images and 0 for all others."""
     weights: np.ndarray
-    """float32 (num_images, 1), how much each picture counts; 1 on average."""
+    """float32 (num_images, 1), how much each image counts in the loss; 1 on average."""
 
 
 @dataclass(frozen=True)
 class BatchLoader:
-    """All batches of a training, each a function of (epoch, step) alone."""
+    """All batches of a training. Each is a function of (epoch, step) only, so that a resumed run gets the same ones."""
 
-    pictures: LabelledImages
+    images: LabelledImages
     config: Config
     class_weights: tuple[float, float] = (1.0, 1.0)
+    """Of the negative and the positive class."""
     neither: LabelledImages | None = None
-    """Photos of neither class, some of which join every batch."""
+    """Images that show neither class; some of them join every batch."""
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of one pass; the last batch may be smaller."""
-        return -(-len(self.pictures) // self.config.training.batch_size)
+        """Steps of one pass over the images; the last batch may be smaller."""
+        return -(-len(self.images) // self.config.training.batch_size)  # rounded up
 
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch of one step, both counted from 0."""
-        order = shuffled(self.config.training.seed, epoch, len(self.pictures))
-        return self._batch(order, epoch, step)
+        return self._batch(self._order(epoch), epoch, step)
 
     def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from a step on, in order, a few prepared ahead."""
-        order = shuffled(self.config.training.seed, epoch, len(self.pictures))
+        """The batches of an epoch from `first_step` on, in order, a few of them prepared ahead."""
+        order = self._order(epoch)
         pool = ThreadPoolExecutor(1)
         ahead: deque[Future[Batch]] = deque()
         try:
@@ -60,43 +63,80 @@ class BatchLoader:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
-        finally:
+        finally:  # also where the caller stops in the middle of an epoch
             pool.shutdown(cancel_futures=True)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        return stateless_permutation(self.config.training.seed, epoch, len(self.images))
 
     def _batch(self, order: np.ndarray, epoch: int, step: int) -> Batch:
         settings = self.config.training
         samples = order[step * settings.batch_size : (step + 1) * settings.batch_size]
         size = self.config.image_size_at(epoch)
-        pixels = augment(self.pictures, samples, size, self.config.augmentation, (settings.seed, epoch))
-        y_true = self.pictures.y_true[samples]
+        pixels = augment(self.images, samples, size, self.config.augmentation, (settings.seed, epoch))
+        y_true = self.images.y_true[samples]
+        # The weight follows the label as it is filed; a label that cutmix makes lies between the two classes.
         weights = np.asarray(self.class_weights, dtype=np.float32)[y_true]
-        pixels, mixed = cutmix(pixels, y_true, samples, self.config.augmentation, (settings.seed, epoch))
-        batch = Batch(pixels, mixed[:, None], weights[:, None])
-        return batch if self.neither is None else self._joined(batch, self.neither, epoch, step)
+        pixels, mixed_labels = cutmix(pixels, y_true, samples, self.config.augmentation, (settings.seed, epoch))
+        batch = Batch(pixels, mixed_labels[:, None], weights[:, None])
+        return batch if self.neither is None else self._with_neither(batch, self.neither, epoch, step)
 
-    def _joined(self, batch: Batch, neither: LabelledImages, epoch: int, step: int) -> Batch:
-        """A batch with photos of neither behind it. They are gone through over and over, in an order of their own."""
+    def _with_neither(self, batch: Batch, neither: LabelledImages, epoch: int, step: int) -> Batch:
+        """The batch, followed by some images that show neither class."""
         settings = self.config.training
         count = min(len(neither), max(1, round(settings.neither_share * settings.batch_size)))
-        turn, place = divmod(epoch * self.steps_per_epoch + step, len(neither) // count)
-        samples = shuffled(settings.seed + 1, turn, len(neither))[place * count : (place + 1) * count]
+        # These images have passes of their own, since they are fewer or more than an epoch needs: a pass gives each
+        # step `count` images in a new order, and a remainder smaller than `count` waits for the next pass. Which pass
+        # and which part of it follow from the number of all steps so far, so that nothing has to be remembered.
+        pass_number, part = divmod(epoch * self.steps_per_epoch + step, len(neither) // count)
+        # The seed is another one, else an image here and an image of a class would be changed in the same way.
+        seed = settings.seed + 1
+        order = stateless_permutation(seed, pass_number, len(neither))
+        samples = order[part * count : (part + 1) * count]
         size = self.config.image_size_at(epoch)
-        pixels = augment(neither, samples, size, self.config.augmentation, (settings.seed + 1, turn))
+        pixels = augment(neither, samples, size, self.config.augmentation, (seed, pass_number))
         is_neither = np.repeat(np.array([0, 1], dtype=np.float32), [len(batch.pixels), count])
-        y_true = np.concatenate([batch.y_true[:, 0], np.zeros(count, dtype=np.float32)])
+        y_true = np.concatenate([batch.y_true[:, 0], np.zeros(count, dtype=np.float32)])  # ignored by the loss for them
         return Batch(
             np.concatenate([batch.pixels, pixels]),
-            np.stack([y_true, is_neither], axis=1),
+            np.stack([y_true, is_neither], axis=1),  # (num_images, 2)
             np.concatenate([batch.weights, np.ones((count, 1), dtype=np.float32)]),
         )
 
 
 def balanced_class_weights(y_true: np.ndarray) -> tuple[float, float]:
-    """Weights that make both classes count alike and average 1 over the pictures (King and Zeng 2001).
+    """Weights of the negative and the positive class with which both count equally in the loss (King and Zeng 2001).
 
     Args:
-        y_true: int64 (num_pictures,), 0 or 1, both present.
+        y_true: int64 (num_images,), 0 or 1, both present.
     """
+    # n / (2 n_class): the images of each class then weigh n / 2 together, and the mean weight of an image stays 1, so
+    # that the learning rate means the same. All images are still seen once per epoch: the classes are balanced by
+    # weighting the loss, not by drawing images of the smaller class more often.
     counts = np.bincount(y_true, minlength=2)
     negative, positive = len(y_true) / (2.0 * counts)
     return float(negative), float(positive)
+
+
+def write_augmentation_preview(file: Path, loader: BatchLoader, note: str | None) -> None:
+    """Draw a few training images, each as several epochs see it; an earlier file is kept.
+
+    Args:
+        file: The PNG.
+        loader: The batches of the training.
+        note: Words that must be seen with the images.
+
+    Raises:
+        WriteError: if it cannot be written.
+    """
+    if file.exists():
+        return
+    settings, image_size = loader.config.augmentation, loader.config.data.image_size
+    samples = np.linspace(0, len(loader.images) - 1, _PREVIEWED_IMAGES).astype(np.int64)
+    columns = []
+    for epoch in range(_PREVIEWED_EPOCHS):
+        place = (loader.config.training.seed, epoch)
+        augmented = augment(loader.images, samples, image_size, settings, place)
+        columns.append(cutmix(augmented, loader.images.y_true[samples], samples, settings, place)[0])
+    grid = np.stack(columns, axis=1).reshape(-1, image_size, image_size, 3)  # row by row
+    image_grid(file, grid, [], _PREVIEWED_EPOCHS, "Each row: one image as five epochs see it", note)

@@ -1,11 +1,13 @@
-"""Random numbers that depend on the seed and the place they are used at, and on nothing drawn before.
+"""Random numbers that depend only on the seed and on where they are used, not on what was drawn before.
 
-A run that was killed can therefore go on with exactly the numbers it would have had. The mixing is SplitMix64:
+A run that was killed can therefore resume with exactly the numbers it would have had. The mixing is SplitMix64:
 Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014.
 """
 
 import numpy as np
 
+# 2**64 divided by the golden ratio. Multiples of it lie far apart modulo 2**64, so that the neighbouring seeds, epochs
+# and samples that we count with become words that differ in many bits before they are mixed.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -14,37 +16,43 @@ def stateless_uniform(seed: int, epoch: int, samples: np.ndarray, num_values: in
 
     Args:
         seed: The training seed.
-        epoch: Which pass over the pictures, from 0.
-        samples: int64 (num_samples,), number of each training picture.
-        num_values: Numbers wanted for each sample.
+        epoch: Which pass over the images, from 0.
+        samples: int64 (num_samples,), the index of each training image.
+        num_values: How many numbers each sample gets.
 
     Returns:
         float64 (num_samples, num_values) in [0, 1).
     """
-    place = _mix(_words(seed, epoch) ^ samples.astype(np.uint64))[:, None]  # (num_samples, 1)
-    bits = _mix(place + np.arange(1, num_values + 1, dtype=np.uint64) * _GOLDEN)  # (num_samples, num_values)
-    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    # Each sample gets its own SplitMix64 stream: the start of the stream is a hash of (seed, epoch, sample), and its
+    # k-th output is the mixed sum of the start and k golden steps. No stream depends on which samples are asked for.
+    starts = _mix(_hash(seed, epoch) ^ samples.astype(np.uint64))[:, None]  # (num_samples, 1)
+    bits = _mix(starts + np.arange(1, num_values + 1, dtype=np.uint64) * _GOLDEN)  # (num_samples, num_values)
+    return np.asarray((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)  # the 53 bits that a float64 can hold
 
 
-def stateless_words(seed: int, *place: int) -> np.ndarray:
-    """Two 32-bit words for a place such as (epoch, step): the state of a Keras seed generator, uint32 (2,)."""
-    word = int(_words(seed, *place)[0])
+def stateless_words(seed: int, *counters: int) -> np.ndarray:
+    """Two 32-bit words for counters such as (epoch, step): the state of a Keras seed generator, uint32 (2,)."""
+    word = int(_hash(seed, *counters)[0])
     return np.array([word >> 32, word & 0xFFFFFFFF], dtype=np.uint32)
 
 
-def shuffled(seed: int, epoch: int, num_samples: int) -> np.ndarray:
-    """The order of the pictures in one epoch: a permutation, int64 (num_samples,)."""
+def stateless_permutation(seed: int, epoch: int, num_samples: int) -> np.ndarray:
+    """The order of the images in one epoch: a permutation, int64 (num_samples,)."""
+    # Philox is a counter-based generator: its key alone decides its numbers, and a new key costs nothing to set up.
     return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(num_samples)
 
 
-def _words(seed: int, *place: int) -> np.ndarray:
+def _hash(seed: int, *counters: int) -> np.ndarray:
+    """One 64-bit word for a seed and counters, uint64 (1,): each counter is folded in and mixed before the next."""
     word = _mix(np.array([seed], dtype=np.uint64) + _GOLDEN)
-    for number in place:
-        word = _mix(word ^ (np.array([number + 1], dtype=np.uint64) * _GOLDEN))
+    for counter in counters:
+        # One more than the counter, since a factor of 0 would let (seed, 0) and (seed,) share a word.
+        word = _mix(word ^ (np.array([counter + 1], dtype=np.uint64) * _GOLDEN))
     return word
 
 
 def _mix(words: np.ndarray) -> np.ndarray:
+    """The output function of SplitMix64: one-to-one, and each input bit changes about half of the output bits."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+    return np.asarray(words ^ (words >> np.uint64(31)))

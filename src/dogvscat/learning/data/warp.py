@@ -1,28 +1,41 @@
-"""Resampling small pictures by affine maps, and changing their colours and sharpness, compiled.
+"""Resampling of small images by affine maps, and changes of their colours and sharpness, compiled.
 
-On two cores whatever a batch costs to prepare is taken from the network. Numba turns the loop below into machine code
-that needs a tenth of the time Pillow takes for the same pictures (docs/experiments.md). The three colours of a pixel
-travel in one 64-bit word, so that one multiplication weighs them all.
+On two cores, whatever a batch costs to prepare is taken from the network. Numba turns the loops below into machine code
+that needs a tenth of the time that Pillow takes for the same images (docs/experiments.md). The loops compute in
+integers only.
 """
+
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 import numba
 import numpy as np
 
-_FRACTION_BITS = 16  # of coordinates: 65536ths of a pixel
-_WEIGHT_BITS = 6  # of interpolation: 64ths of a pixel along each axis
-_ONE = np.uint64(1 << 2 * _WEIGHT_BITS)  # the four weights of a pixel add up to this
-_RED, _GREEN, _BLUE = np.uint64(0), np.uint64(21), np.uint64(42)  # where each colour begins; a weighted sum has 20 bits
-_HALF = (_ONE >> np.uint64(1)) * np.uint64(1 | 1 << 21 | 1 << 42)  # rounds all three
+_FRACTION_BITS = 16  # of coordinates, which are in 65536ths of a pixel
+_WEIGHT_BITS = 6  # of interpolation weights, which are in 64ths of a pixel along each axis
+_ONE = np.uint64(1 << 2 * _WEIGHT_BITS)  # the sum of the four weights of a pixel: 64 * 64
+
+# The three colours of a pixel travel in one 64-bit word, so that one multiplication weights all of them. A colour has
+# 8 bits and a weighted sum 8 + 12 = 20; each starts 21 bits after the one before, so none runs over into the next.
+_RED, _GREEN, _BLUE = np.uint64(0), np.uint64(21), np.uint64(42)
+_HALF = (_ONE >> np.uint64(1)) * np.uint64(1 | 1 << 21 | 1 << 42)  # added to all three sums, so that they are rounded
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+def _compiled(function: _Function) -> _Function:
+    # Without Python's lock, so that the network computes at the same time. Numba's own types would hide the signature.
+    return cast("_Function", numba.njit(nogil=True)(function))
 
 
 def warp(images: np.ndarray, maps: np.ndarray, tables: np.ndarray, size: int) -> np.ndarray:
-    """Resample each picture bilinearly and look each value up in a table.
+    """Resample each image bilinearly and look each value up in a table.
 
     Args:
         images: uint8 (num_images, side, side, 3).
         maps: float64 (num_images, 6): a, b, c, d, e, f of x_in = a x + b y + c, y_in = d x + e y + f, from output to
-            input coordinates in pixels, where the centre of the first pixel lies at 0.5. What lies outside of a picture
-            is its own reflection.
+            input coordinates in pixels, where the centre of the first pixel lies at 0.5. Outside of an image lies its
+            own reflection.
         tables: uint8 (num_images, 3, 256), what each of the 256 values of each colour becomes afterwards.
         size: Side of the result, in pixels.
 
@@ -30,26 +43,28 @@ def warp(images: np.ndarray, maps: np.ndarray, tables: np.ndarray, size: int) ->
         uint8 (num_images, size, size, 3). Positions are cut to 64ths of a pixel.
     """
     a, b, c, d, e, f = maps.T
-    first_x, first_y = c + 0.5 * (a + b) - 0.5, f + 0.5 * (d + e) - 0.5  # where the centre of the first pixel looks
+    # From here on the centre of the first pixel lies at 0, in the input and in the output, so that the whole part of an
+    # input coordinate is the index of a pixel and the fraction is the weight of its neighbour.
+    first_x, first_y = c + 0.5 * (a + b) - 0.5, f + 0.5 * (d + e) - 0.5  # where the first output pixel reads
     fixed = np.rint(np.stack([a, b, first_x, d, e, first_y], axis=1) * (1 << _FRACTION_BITS)).astype(np.int64)
     result = np.empty((len(images), size, size, 3), np.uint8)
-    _warp(images, fixed, tables, result)
+    _warp_images(images, fixed, tables, result)
     return result
 
 
 def sharpen(images: np.ndarray, amounts: np.ndarray) -> np.ndarray:
-    """Move each picture away from its smoothed copy, or towards it.
+    """Move each image away from its smoothed copy, or towards it.
 
     Args:
         images: uint8 (num_images, size, size, 3).
         amounts: float64 (num_images,): 0 changes nothing, -1 gives the copy smoothed by weights 1, 2, 1 in both
-            directions, 1 a picture as much sharper (unsharp masking). At the edges pixels repeat.
+            directions, and 1 an image that is sharper by as much (unsharp masking). At the edges pixels repeat.
 
     Returns:
         uint8, shaped like `images`.
     """
     result = np.empty_like(images)
-    _sharpen(images, np.rint(amounts * 16).astype(np.int64), result)
+    _sharpen_images(images, np.rint(amounts * 16).astype(np.int64), result)
     return result
 
 
@@ -58,68 +73,69 @@ def saturate(images: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
     Args:
         images: uint8 (num_images, size, size, 3).
-        factors: float64 (num_images,): 1 changes nothing, 0 gives grey, 2 twice the colour.
+        factors: float64 (num_images,): 1 changes nothing, 0 gives grey, 2 doubles the distance from grey.
 
     Returns:
         uint8, shaped like `images`. Brightness is luma by ITU-R BT.601.
     """
     result = np.empty_like(images)
-    _saturate(images, np.rint(factors * 256).astype(np.int64), result)
+    _saturate_images(images, np.rint(factors * 256).astype(np.int64), result)
     return result
 
 
-@numba.njit(nogil=True)
-def _saturate(images: np.ndarray, factors: np.ndarray, result: np.ndarray) -> None:
+@_compiled
+def _saturate_images(images: np.ndarray, factors: np.ndarray, result: np.ndarray) -> None:
     size = images.shape[1]
     for number in range(len(images)):
-        image, factor = images[number], factors[number]
+        image, factor = images[number], factors[number]  # the factor is in 256ths
         for row in range(size):
             for column in range(size):
                 red, green, blue = image[row, column]
-                luma = 77 * np.int64(red) + 150 * np.int64(green) + 29 * np.int64(blue)  # 256ths
+                luma = 77 * np.int64(red) + 150 * np.int64(green) + 29 * np.int64(blue)  # in 256ths
                 for color in range(3):
+                    # luma + factor * (value - luma), in 65536ths; 32768 is a half, which rounds
                     changed = (256 * luma + factor * (256 * np.int64(image[row, column, color]) - luma) + 32768) >> 16
                     result[number, row, column, color] = min(max(changed, 0), 255)
 
 
-@numba.njit(nogil=True)
-def _sharpen(images: np.ndarray, sixteenths: np.ndarray, result: np.ndarray) -> None:
+@_compiled
+def _sharpen_images(images: np.ndarray, amounts: np.ndarray, result: np.ndarray) -> None:
     size = images.shape[1]
     for number in range(len(images)):
-        image, amount = images[number], sixteenths[number]
+        image, amount = images[number], amounts[number]  # the amount is in sixteenths
         for row in range(size):
             above, below = max(row - 1, 0), min(row + 1, size - 1)
             for column in range(size):
-                left, right = max(column - 1, 0), min(column + 1, size - 1)
+                before, after = max(column - 1, 0), min(column + 1, size - 1)
                 for color in range(3):
                     corners = (
-                        np.int64(image[above, left, color])
-                        + image[above, right, color]
-                        + image[below, left, color]
-                        + image[below, right, color]
+                        np.int64(image[above, before, color])
+                        + image[above, after, color]
+                        + image[below, before, color]
+                        + image[below, after, color]
                     )
                     sides = (
                         np.int64(image[above, column, color])
                         + image[below, column, color]
-                        + image[row, left, color]
-                        + image[row, right, color]
+                        + image[row, before, color]
+                        + image[row, after, color]
                     )
                     middle = np.int64(image[row, column, color])
-                    smooth = corners + 2 * sides + 4 * middle  # sixteenths
-                    changed = (256 * middle + amount * (16 * middle - smooth) + 128) >> 8
+                    smooth = corners + 2 * sides + 4 * middle  # in sixteenths: weights 1, 2, 1 times 1, 2, 1
+                    changed = (256 * middle + amount * (16 * middle - smooth) + 128) >> 8  # 128 of 256 rounds
                     result[number, row, column, color] = min(max(changed, 0), 255)
 
 
-@numba.njit(nogil=True)
-def _warp(images: np.ndarray, maps: np.ndarray, tables: np.ndarray, result: np.ndarray) -> None:
+@_compiled
+def _warp_images(images: np.ndarray, maps: np.ndarray, tables: np.ndarray, result: np.ndarray) -> None:
     side = images.shape[1]
-    words = np.empty((side, side), np.uint64)
+    words = np.empty((side, side), np.uint64)  # one image, packed
     for number in range(len(images)):
         _pack(images[number], words)
-        _warp_one(words, maps[number], tables[number], result[number])
+        _warp_packed(words, maps[number], tables[number], result[number])
 
 
-@numba.njit
+@_compiled
 def _pack(image: np.ndarray, words: np.ndarray) -> None:
     for row in range(len(image)):
         for column in range(len(image)):
@@ -127,18 +143,23 @@ def _pack(image: np.ndarray, words: np.ndarray) -> None:
             words[row, column] = np.uint64(red) << _RED | np.uint64(green) << _GREEN | np.uint64(blue) << _BLUE
 
 
-@numba.njit
-def _warp_one(words: np.ndarray, map_: np.ndarray, table: np.ndarray, result: np.ndarray) -> None:
+@_compiled
+def _warp_packed(words: np.ndarray, affine: np.ndarray, table: np.ndarray, result: np.ndarray) -> None:
+    """Resample one packed image, uint64 (side, side), into uint8 (size, size, 3)."""
     side, size = len(words), len(result)
-    x_by_column, x_by_row, first_x, y_by_column, y_by_row, first_y = map_
+    x_by_column, x_by_row, first_x, y_by_column, y_by_row, first_y = affine
     for row in range(size):
+        # An affine map is linear along a row: the input position moves by the same step from pixel to pixel, so that
+        # two additions replace the matrix product. In integers the steps add up without any rounding error.
         x, y = first_x + row * x_by_row, first_y + row * y_by_row
         for column in range(size):
-            left, top = x >> _FRACTION_BITS, y >> _FRACTION_BITS
+            left, top = x >> _FRACTION_BITS, y >> _FRACTION_BITS  # >> rounds down, below zero as well
             right, bottom = left + 1, top + 1
             if left < 0 or top < 0 or right >= side or bottom >= side:
                 left, right = _reflected(left, side), _reflected(right, side)
                 top, bottom = _reflected(top, side), _reflected(bottom, side)
+            # Bilinear weights u v, (1 - u) v, u (1 - v) and (1 - u)(1 - v), in 4096ths, by one multiplication; the
+            # last is what the other three leave of 1, so that they always add up to 1 exactly.
             from_left, from_top = _weight(x), _weight(y)
             lower_right = from_left * from_top
             lower_left = (from_top << np.uint64(_WEIGHT_BITS)) - lower_right
@@ -150,19 +171,21 @@ def _warp_one(words: np.ndarray, map_: np.ndarray, table: np.ndarray, result: np
                 + words[np.uint64(bottom), np.uint64(right)] * lower_right
                 + _HALF
             ) >> np.uint64(2 * _WEIGHT_BITS)
+            # The shift left the fractions of green and blue above the colour before them; 255 masks them out.
             result[row, column, 0] = table[0, (word >> _RED) & np.uint64(255)]
             result[row, column, 1] = table[1, (word >> _GREEN) & np.uint64(255)]
             result[row, column, 2] = table[2, (word >> _BLUE) & np.uint64(255)]
             x, y = x + x_by_column, y + y_by_column
 
 
-@numba.njit
+@_compiled
 def _weight(position: int) -> np.uint64:
-    """How far a position lies beyond its pixel, in 64ths; unsigned, so that no access asks for negative places."""
+    """How far a position lies beyond its pixel, in 64ths. Unsigned, as Numba would else check for negative indices."""
     return np.uint64((position >> (_FRACTION_BITS - _WEIGHT_BITS)) & ((1 << _WEIGHT_BITS) - 1))
 
 
-@numba.njit
+@_compiled
 def _reflected(position: int, size: int) -> int:
+    """The index that a position outside 0..size-1 mirrors to: 0 1 2 3 2 1 0 1 2 3 for a size of 4."""
     position = abs(position) % (2 * size - 2)
     return min(position, 2 * size - 2 - position)

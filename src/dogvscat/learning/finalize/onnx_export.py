@@ -8,14 +8,14 @@ import tempfile
 import warnings
 from pathlib import Path
 
-import keras
 import numpy as np
 import onnx
 
 from dogvscat.bundle.graph import ACTIVATION
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Logits, sigmoid
-from dogvscat.learning.model.class_activation import with_activation
+from dogvscat.learning.engine import keras
+from dogvscat.learning.model.class_activation import with_class_activation
 from dogvscat.stderr import quiet_stderr
 
 OPSET = 17
@@ -34,7 +34,7 @@ def export_onnx(model: keras.Model, temperature: float) -> bytes:
         each place, float32 (N, height, width), if the network tells.
     """
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
-    telling = with_activation(model)
+    telling = with_class_activation(model)
     columns, activation = telling(pixels) if telling else (model(pixels), None)  # (N, 1 or 2), (N, height, width)
     calibrate = keras.layers.Rescaling(1.0 / temperature, name="temperature")
     outputs = {"logit": calibrate(columns[:, :1])}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dogvscat.config import Config
-from dogvscat.judging.intervals import Figure, wilson
+from dogvscat.judging.intervals import MetricValue, wilson
 from dogvscat.learning.label_audit.out_of_fold import OutOfFold, predict_out_of_fold
 from dogvscat.photos.issues import Issue
 from dogvscat.photos.manifest import make_manifest
@@ -29,7 +29,7 @@ class LabelEvidence:
     """Of the kinds `label_suspect`, likeliest first, then `neither_suspect`, nearest to a half first."""
     corrections: list[Correction]
     """One for each issue, in the same order."""
-    agreement: Figure
+    agreement: MetricValue
     """Share of the pictures whose likelier class, out of fold, is the one they are filed under."""
     weak: bool
     """Whether that is no better than always naming the commoner class; suspicions are then worth nothing."""

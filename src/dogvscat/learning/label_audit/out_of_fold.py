@@ -14,12 +14,12 @@ from sklearn.model_selection import StratifiedGroupKFold
 from dogvscat import atomic
 from dogvscat.config import Config
 from dogvscat.errors import DataError, Interrupted, ModelError, UsageError
-from dogvscat.judging.answers import check_finite
 from dogvscat.judging.decision import Decision
+from dogvscat.judging.predictions import check_finite
 from dogvscat.labels import ClassNames
 from dogvscat.learning.data.dataset import Dataset
-from dogvscat.learning.engine import prepare_backend
-from dogvscat.learning.run.create import ComputeSettings, InputPaths, record_start
+from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engine
+from dogvscat.learning.run.create import InputPaths, record_start
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.pixels import PixelCache, cached_pixels
@@ -171,21 +171,18 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
     manifest = unfinished[0].manifest  # all folds are of the same pictures
     pixels = {size: cached_pixels(source, manifest, size) for size in config.image_sizes}
     report("Loading Keras")
-    threads = prepare_backend(config.training.threads)
-    for more_to_come, fold in zip(reversed(range(len(unfinished))), unfinished, strict=True):
+    # All folds compute in the precision that the first one was started in, on whatever machine it was started.
+    started = (fold.run.load_environment() for fold in folds if fold.run.environment_file.exists())
+    precision = next(started, {}).get("precision", config.training.precision)
+    compute = open_engine(config.training.threads, precision)
+    for num_following, fold in zip(reversed(range(len(unfinished))), unfinished, strict=True):
         num_train, num_judged = (len(fold.manifest.of_split(split)) for split in (TRAIN, VALIDATION))
         name = f"fold {fold.number} of {len(folds)}"
         report(f"{name}: {counted(num_judged, 'photo')} judged by a network that learns from the {num_train:,} others")
         try:
             if not fold.run.environment_file.exists():
-                record_start(
-                    fold.run,
-                    config,
-                    Dataset(fold.manifest, pixels),
-                    InputPaths(source.location),
-                    ComputeSettings(threads),
-                )
-            _train_fold(fold, config, pixels, more_to_come, report)
+                record_start(fold.run, config, Dataset(fold.manifest, pixels), InputPaths(source.location), compute)
+            _train_fold(fold, config, pixels, compute, num_following, report)
         except (Interrupted, KeyboardInterrupt) as stop:
             where = stop.message if isinstance(stop, Interrupted) else "stopped"
             hint = "Give the same command again: finished folds are kept, and the one under way goes on."
@@ -193,17 +190,21 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
 
 
 def _train_fold(
-    fold: Fold, config: Config, pixels: Mapping[int, PixelCache], more_to_come: int, report: Reporter
+    fold: Fold,
+    config: Config,
+    pixels: Mapping[int, PixelCache],
+    compute: ComputeSettings,
+    num_following: int,
+    report: Reporter,
 ) -> None:
-    # Keras is imported here and in what follows, after the backend was prepared and the photos proved usable.
-    from dogvscat.learning.loop.setup import forget_networks, prepare_training
-    from dogvscat.learning.loop.training import predict_logits
-    from dogvscat.learning.loop.weight_averaging import final_network
+    # These need Keras, which engine.py hands out only now that it is open.
+    from dogvscat.learning.loop.inference import final_network, predict_logits
+    from dogvscat.learning.loop.setup import set_up_training
 
     forget_networks()
-    training = prepare_training(fold.run, config, Dataset(fold.manifest, pixels), report, more_to_come)
+    training = set_up_training(fold.run, config, Dataset(fold.manifest, pixels), compute, report, num_following)
     training.fit()
-    network = final_network(training.model, config, training.loader.pictures)
+    network = final_network(training.model, config, training.loader.images)
     logits = predict_logits(network, training.validation, config.data.image_size).positive
     check_finite(logits)
     rows = fold.manifest.of_split(VALIDATION)

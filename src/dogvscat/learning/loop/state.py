@@ -74,7 +74,7 @@ class TrainingState:
         """Whether patience has run out."""
         return 0 < config.early_stopping_patience <= self.epochs_since_best
 
-    def finished(self, config: TrainingConfig) -> bool:
+    def is_finished(self, config: TrainingConfig) -> bool:
         """Whether there is nothing left to train."""
         return self.epoch >= config.epochs or self.stopped_early(config)
 

@@ -1,6 +1,6 @@
 """The training loop: steps, epochs, validation, learning rate, early stopping, checkpoints.
 
-Written out instead of `model.fit`, because a run that is killed at any moment has to go on with the same bits: every
+Written out instead of `model.fit`, because a run that is killed at any moment has to resume with the same bits: every
 random number is a function of (epoch, step), and everything else lies in the checkpoint.
 """
 
@@ -10,16 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from dogvscat import atomic
 from dogvscat.config import Config
 from dogvscat.errors import DivergedError, Interrupted
-from dogvscat.judging.decision import Logits
 from dogvscat.learning.data.batches import Batch, BatchLoader
 from dogvscat.learning.data.dataset import LabelledImages
 from dogvscat.learning.data.random import stateless_words
+from dogvscat.learning.engine import keras
 from dogvscat.learning.loop.checkpoint import (
     Weights,
     load_checkpoint,
@@ -29,21 +28,22 @@ from dogvscat.learning.loop.checkpoint import (
     take_checkpoint,
     write_variables,
 )
-from dogvscat.learning.loop.interrupts import StopRequest
-from dogvscat.learning.loop.progress import TrainingDisplay
+from dogvscat.learning.loop.inference import averaged_weights, log_loss, predict_logits, recalibrate
+from dogvscat.learning.loop.progress import StopRequest, TrainingDisplay
 from dogvscat.learning.loop.state import HISTORY_COLUMNS, TrainingState
-from dogvscat.learning.loop.weight_averaging import averaged_weights, recalibrate
-from dogvscat.learning.model.schedules import learning_rate
+from dogvscat.learning.model.optimizers import learning_rate
 from dogvscat.text import counted
 
-_JUDGED_AT_ONCE = 256
 _TIMED_STEPS = 8
-_RECALIBRATED = 1000  # pictures, after each epoch; the final network takes as many as it is told
+_RECALIBRATED_PER_EPOCH = 1000
+"""Images for the batch statistics of one epoch's validation; the final network takes as many as its recipe says."""
+VALIDATION_COST = 1 / 3
+"""What evaluating an image costs, relative to learning from it: there is no backward pass."""
 
 
 @dataclass
 class Training:
-    """A model on its way, with what it learns from and where its checkpoint lies."""
+    """A model under training, with what it learns from and where its checkpoint lies."""
 
     model: keras.Model
     config: Config
@@ -51,16 +51,16 @@ class Training:
     validation: LabelledImages
     checkpoint_file: Path
     history_file: Path
-    more_to_come: int = 0
-    """Trainings like this one that follow it; for the estimate of the time alone."""
+    num_following: int = 0
+    """Trainings like this one that follow it; only for the estimate of the time."""
     quiet: bool = False
     """Show nothing."""
     after_epoch: Callable[[TrainingState], None] | None = None
-    """Told of every epoch, after its checkpoint was written; it may raise to end the training there."""
+    """Called after each epoch, when its checkpoint is written; it may raise to end the training there."""
 
     def __post_init__(self) -> None:
         self.state = TrainingState()
-        self._best: Weights = []
+        self._best_weights: Weights = []
         self._saved_at = time.monotonic()
 
     def resume(self) -> None:
@@ -71,7 +71,7 @@ class Training:
         """
         checkpoint = load_checkpoint(self.checkpoint_file)
         restore_checkpoint(self.model, checkpoint)
-        self.state, self._best = checkpoint.state, checkpoint.best
+        self.state, self._best_weights = checkpoint.state, checkpoint.best
 
     def fit(self) -> None:
         """Train until early stopping or the last epoch, and leave the chosen weights in the model.
@@ -81,47 +81,50 @@ class Training:
         """
         config, state = self.config.training, self.state
         with StopRequest() as stop, TrainingDisplay(config, state, self.loader.steps_per_epoch, self.quiet) as display:
-            if not (state.finished(config) or self.quiet):
+            if not (state.is_finished(config) or self.quiet):
                 display.report(self._estimate())
-            while not state.finished(config):
+            while not state.is_finished(config):
                 self._train_epoch(display, stop)
                 self._finish_epoch()
-                display.epoch(state)
+                display.show_epoch(state)
                 if self.after_epoch:
                     self.after_epoch(state)
-        chosen = self._best if config.early_stopping_patience and self._best else averaged_weights(self.model)
+        use_best = config.early_stopping_patience and self._best_weights
+        chosen = self._best_weights if use_best else averaged_weights(self.model)
         write_variables(self.model.weights, chosen)
 
     def _train_epoch(self, display: TrainingDisplay, stop: StopRequest) -> None:
         state, num_steps = self.state, self.config.training.epochs * self.loader.steps_per_epoch
-        started = time.monotonic() - state.epoch_seconds
+        start = time.monotonic() - state.epoch_seconds  # as if sessions before this one had run without a break
         for batch in self.loader.batches(state.epoch, state.step):
             step = state.epoch * self.loader.steps_per_epoch + state.step
             rate = learning_rate(self.config.training, step, num_steps, state.reductions)
-            loss, accuracy = self._step(batch, rate)
+            loss, accuracy = self._train_step(batch, rate)
             if not math.isfinite(loss):
                 raise _diverged(f"the loss became {loss} in epoch {state.epoch + 1}, step {state.step + 1}")
             state.add_step(len(batch.y_true), loss, accuracy, rate)
-            state.epoch_seconds = time.monotonic() - started
-            display.step(state)
+            state.epoch_seconds = time.monotonic() - start
+            display.show_step(state)
             if stop.requested:
                 self._save()
                 raise Interrupted(f"stopped in epoch {state.epoch + 1} after step {state.step}; nothing is lost")
             if time.monotonic() - self._saved_at > self.config.training.checkpoint_seconds:
                 self._save()
 
-    def _step(self, batch: Batch, rate: float) -> tuple[float, float]:
+    def _train_step(self, batch: Batch, rate: float) -> tuple[float, float]:
         """One step; returns the batch's loss and accuracy before it."""
         state = self.state
         self.model.optimizer.learning_rate = rate
         seed_layers(self.model, self.config.training.seed, state.epoch, state.step)
-        self.model.reset_metrics()  # figures of this batch alone; the epoch's mean is in the state, which is resumable
+        # Keras would average figures over the epoch. Here they are of this batch only: the epoch's mean is kept in the
+        # state, which can be saved and resumed.
+        self.model.reset_metrics()
         figures = self.model.train_on_batch(*batch, return_dict=True)
         return float(figures["loss"]), float(figures["accuracy"])
 
     def _finish_epoch(self) -> None:
         state = self.state
-        started = time.monotonic()
+        start = time.monotonic()
         weights = averaged_weights(self.model)
         logits = self._validation_logits(weights)
         row = {
@@ -131,58 +134,63 @@ class Training:
             "val_loss": log_loss(self.validation.y_true, logits),
             "val_accuracy": float(np.mean((logits >= 0) == self.validation.y_true)),
             "learning_rate": state.learning_rate,
-            "seconds": round(state.epoch_seconds + time.monotonic() - started, 2),
+            "seconds": round(state.epoch_seconds + time.monotonic() - start, 2),
         }
-        if not math.isfinite(row["val_loss"]):  # the last step's own loss was that before the step
+        if not math.isfinite(row["val_loss"]):  # the loss of the last step was measured before that step
             raise _diverged(f"the validation loss became {row['val_loss']} in epoch {state.epoch + 1}")
         if state.finish_epoch(row, self.config.training):
-            self._best = weights
+            self._best_weights = weights
         self._save()
         rows = ([row[name] for name in HISTORY_COLUMNS] for row in state.history)
         atomic.write_csv(self.history_file, HISTORY_COLUMNS, rows)
 
     def _validation_logits(self, weights: Weights) -> np.ndarray:
-        """At the size that was just learned from; a small price for statistics that fit averaged weights."""
+        """Answers with these weights: float64 (num_validation,)."""
         size, settings = self.config.image_size_at(self.state.epoch), self.config.training
-        latest = read_variables(self.model.weights)
+        last_step = read_variables(self.model.weights)
         write_variables(self.model.weights, weights)
-        recalibrate(self.model, self.loader.pictures, min(_RECALIBRATED, settings.recalibrated_pictures), size)
+        # Averaged weights do not fit the statistics that were collected with the weights of each step; measuring them
+        # on a few images, at the size that was just learned from, is cheap.
+        recalibrate(self.model, self.loader.images, min(_RECALIBRATED_PER_EPOCH, settings.recalibrated_pictures), size)
         logits = predict_logits(self.model, self.validation, size).positive
-        write_variables(self.model.weights, latest)
+        write_variables(self.model.weights, last_step)
         return logits
 
     def _save(self) -> None:
-        save_checkpoint(self.checkpoint_file, take_checkpoint(self.model, self.state, self._best))
+        save_checkpoint(self.checkpoint_file, take_checkpoint(self.model, self.state, self._best_weights))
         self._saved_at = time.monotonic()
 
     def _estimate(self) -> str:
-        """Time a few steps, put everything back as it was, and say how long the rest may take."""
-        before = take_checkpoint(self.model, self.state, self._best)
-        every = [self.config.image_size_at(epoch) for epoch in range(self.config.training.epochs)]
-        left = every[self.state.epoch :]
-        sizes = list(dict.fromkeys(every if self.more_to_come else left))
-        seconds = {size: self.epoch_seconds(every.index(size)) for size in sizes}
+        """Time a few steps, put everything back as it was, and say how long the training may take."""
+        before = take_checkpoint(self.model, self.state, self._best_weights)
+        all_sizes = [self.config.image_size_at(epoch) for epoch in range(self.config.training.epochs)]
+        remaining_sizes = all_sizes[self.state.epoch :]  # one per epoch
+        timed_sizes = list(dict.fromkeys(all_sizes if self.num_following else remaining_sizes))
+        seconds = {size: self.epoch_seconds(all_sizes.index(size)) for size in timed_sizes}
         restore_checkpoint(self.model, before)
 
         def minutes(sizes: list[int]) -> int:
             return max(1, round(sum(seconds[size] for size in sizes) / 60))
 
-        each = ", ".join(f"{seconds[size]:.{0 if seconds[size] >= 10 else 1}f}" for size in sizes)
+        per_epoch = ", ".join(f"{seconds[size]:.{0 if seconds[size] >= 10 else 1}f}" for size in timed_sizes)
         early = ", less if it stops early" if self.config.training.early_stopping_patience else ""
-        said = f"about {each} s an epoch, at most {minutes(left)} min for {counted(len(left), 'epoch')}{early}"
-        if self.more_to_come:
-            whole = minutes(left + every * self.more_to_come)
-            said += f"; about {whole} min with the trainings that follow ({self.more_to_come})"
-        return said
+        epochs = counted(len(remaining_sizes), "epoch")
+        estimate = f"about {per_epoch} s per epoch, at most {minutes(remaining_sizes)} min for {epochs}{early}"
+        if self.num_following:
+            all_minutes = minutes(remaining_sizes + all_sizes * self.num_following)
+            estimate += f"; about {all_minutes} min with the trainings that follow ({self.num_following})"
+        return estimate
 
     def epoch_seconds(self, epoch: int) -> float:
+        """Expected seconds of an epoch, validation included. The weights change by weight decay at most."""
         batch = self.loader.batch(epoch, 0)
-        self._step(batch, rate=0.0)  # compiles
-        started = time.monotonic()
+        self._train_step(batch, rate=0.0)  # compiles
+        start = time.monotonic()
         for _ in range(_TIMED_STEPS):
-            self._step(batch, rate=0.0)
-        seconds = (time.monotonic() - started) / _TIMED_STEPS
-        return seconds * self.loader.steps_per_epoch * (1 + len(self.validation) / len(self.loader.pictures) / 3)
+            self._train_step(batch, rate=0.0)
+        seconds_per_step = (time.monotonic() - start) / _TIMED_STEPS
+        validation_share = VALIDATION_COST * len(self.validation) / len(self.loader.images)
+        return seconds_per_step * self.loader.steps_per_epoch * (1 + validation_share)
 
 
 def seed_layers(model: keras.Model, seed: int, epoch: int, step: int) -> None:
@@ -190,20 +198,6 @@ def seed_layers(model: keras.Model, seed: int, epoch: int, step: int) -> None:
     generators = (getattr(layer, "seed_generator", None) for layer in model.layers)
     for index, generator in enumerate(generator for generator in generators if generator is not None):
         generator.state.assign(stateless_words(seed, epoch, step, index))
-
-
-def predict_logits(model: keras.Model, pictures: LabelledImages, image_size: int) -> Logits:
-    """The network's answers in inference mode, without augmentation, for each picture."""
-    columns = np.empty((len(pictures), model.output_shape[-1]))
-    for start in range(0, len(pictures), _JUDGED_AT_ONCE):
-        samples = np.arange(start, min(start + _JUDGED_AT_ONCE, len(pictures)))
-        columns[samples] = np.asarray(model.predict_on_batch(pictures.pixels(samples, image_size)))
-    return Logits(*columns.T)
-
-
-def log_loss(y_true: np.ndarray, logits: np.ndarray) -> float:
-    """Mean cross-entropy in nats, without smoothing or penalties, stable for large logits."""
-    return float(np.mean(np.logaddexp(0.0, np.where(y_true == 1, -logits, logits))))
 
 
 def _diverged(what: str) -> DivergedError:

@@ -1,20 +1,20 @@
-"""Knows TensorFlow: its fused batch normalisation, where TensorFlow is the backend, and Keras' own on any other.
+"""Knows TensorFlow: its fused batch normalisation where TensorFlow is the backend, that of Keras on any other.
 
-Keras composes the layer of six passes over the activations. TensorFlow has one kernel forward and one backward, which
-makes a training step of the residual network on two cores up to a third shorter (docs/experiments.md).
+Keras composes the layer of six passes over the activations. TensorFlow has one kernel forward and one backward, with
+which a training step of the residual network on two cores takes up to a third less time (docs/experiments.md).
 """
 
-import keras
-from keras import layers
+from dogvscat.learning.engine import keras
 
 
-class BatchNormalization(layers.BatchNormalization):
-    """Batch normalisation over the last axis (Ioffe and Szegedy 2015); as Keras' layer, but sooner done."""
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalisation over the last axis (Ioffe and Szegedy 2015): that of Keras, but faster."""
 
     def call(
         self, inputs: keras.KerasTensor, training: bool | None = None, mask: keras.KerasTensor | None = None
     ) -> keras.KerasTensor:
-        """Normalise (n, height, width, channels) by its own statistics in training, else by the moving ones."""
+        """Normalise (n, height, width, channels) by the batch's statistics in training, else by the moving ones."""
+        # Outside of training there is nothing to fuse: it is one factor and one offset per channel.
         if not training or not self.trainable or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
@@ -23,13 +23,14 @@ class BatchNormalization(layers.BatchNormalization):
             x=inputs,
             scale=tf.convert_to_tensor(self.gamma),
             offset=tf.convert_to_tensor(self.beta),
-            mean=tf.zeros([0]),
+            mean=tf.zeros([0]),  # in training the kernel wants these two empty: it computes them
             variance=tf.zeros([0]),
             epsilon=self.epsilon,
             is_training=True,
         )
-        count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], tf.float32)
-        variance *= (count - 1.0) / count  # the kernel divides by one less, Keras does not
+        # The kernel returns the sample variance, which divides by count - 1; Keras averages the one divided by count.
+        count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], tf.float32)  # values per channel
+        variance *= (count - 1.0) / count
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
         return outputs

@@ -1,9 +1,12 @@
 """Muon: momentum whose step is made orthogonal, for the kernels of convolutions."""
 
-import keras
-from keras import ops
+from dogvscat.learning.engine import keras
 
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan's: steepest at zero, so that small directions grow soonest
+ops = keras.ops
+
+# Coefficients of a quintic polynomial a s + b s^3 + c s^5, chosen by Jordan to be as steep as possible at zero: a small
+# singular value s grows 3.4445-fold in each iteration, and large ones end up around 1 without settling there.
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _MOMENTUM = 0.95
 
@@ -11,9 +14,9 @@ _MOMENTUM = 0.95
 class Muon(keras.optimizers.Adam):
     """Muon for kernels of convolutions, Adam for every other weight.
 
-    A kernel's momentum, seen as a matrix (height * width * filters_in, filters_out), is replaced by the nearest matrix
-    with orthogonal rows or columns: all its singular values become about 1. The step's length is that of a typical
-    step of Adam, so that one learning rate and one weight decay do for both.
+    The momentum of a kernel, seen as a matrix (height * width * filters_in, filters_out), is replaced by the nearest
+    matrix with orthogonal rows or columns: all its singular values become about 1. The length of the step is that of a
+    typical step of Adam, so that one learning rate and one weight decay serve both.
 
     Args:
         precision: Arithmetic of the iteration, `float32` or `bfloat16`; it is an approximation in any case.
@@ -31,32 +34,40 @@ class Muon(keras.optimizers.Adam):
         self, gradient: keras.KerasTensor, variable: keras.Variable, learning_rate: keras.KerasTensor
     ) -> None:
         """One step of one weight."""
-        if len(variable.shape) != 4:
+        if len(variable.shape) != 4:  # only a kernel of a convolution has four axes
             super().update_step(gradient, variable, learning_rate)
             return
         momentum = self._momentums[self._get_variable_index(variable)]
         self.assign(momentum, ops.add(_MOMENTUM * momentum, gradient))
-        ahead = ops.add(gradient, _MOMENTUM * momentum)  # Nesterov's
-        step = ops.reshape(ahead, (-1, variable.shape[-1]))  # (height * width * filters_in, filters_out)
-        step = orthogonal(step, self._precision) * (0.2 * max(step.shape) ** 0.5)  # root mean square 0.2, as Adam's
+        direction = ops.add(gradient, _MOMENTUM * momentum)  # Nesterov: the momentum as it will be one step ahead
+        matrix = ops.reshape(direction, (-1, variable.shape[-1]))  # (height * width * filters_in, filters_out)
+        # The entries of an orthogonal (rows, columns) matrix have a root mean square of 1 / sqrt(max(rows, columns)).
+        # Multiplying by 0.2 sqrt(max) makes it 0.2, about that of a step of Adam, whatever the shape of the kernel.
+        step = orthogonalize(matrix, self._precision) * (0.2 * max(matrix.shape) ** 0.5)
         self.assign_sub(variable, learning_rate * ops.reshape(step, variable.shape))
 
 
-def orthogonal(matrix: keras.KerasTensor, precision: str) -> keras.KerasTensor:
+def orthogonalize(matrix: keras.KerasTensor, precision: str) -> keras.KerasTensor:
     """Roughly the nearest matrix with orthogonal rows or columns, by a Newton-Schulz iteration.
 
     Args:
         matrix: float32 (num_rows, num_columns).
-        precision: Of the arithmetic.
+        precision: Arithmetic of the iteration, `float32` or `bfloat16`.
 
     Returns:
-        float32, shaped alike; its singular values lie between about 0.7 and 1.2, its singular vectors are the same.
+        float32, of the same shape; its singular values lie between about 0.7 and 1.2, its singular vectors are those of
+        `matrix`.
     """
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else ops.transpose(matrix)
-    x = ops.cast(wide / (ops.norm(wide) + 1e-12), precision)  # no singular value is above 1 now
+    is_wide = matrix.shape[0] <= matrix.shape[1]
+    wide = matrix if is_wide else ops.transpose(matrix)
+    # The Frobenius norm is at least the largest singular value, so that none is above 1 now: the polynomial would send
+    # larger ones to infinity.
+    x = ops.cast(wide / (ops.norm(wide) + 1e-12), precision)  # (rows, columns), rows <= columns
     a, b, c = _COEFFICIENTS
+    # With x = U S V^T, a x + (b x x^T + c (x x^T)^2) x = U (a S + b S^3 + c S^5) V^T: matrix products apply the
+    # polynomial to the singular values and leave the singular vectors as they are, without computing either.
     for _ in range(_ITERATIONS):
-        square = ops.matmul(x, ops.transpose(x))  # (rows, rows), the smaller side
-        x = a * x + ops.matmul(b * square + c * ops.matmul(square, square), x)
+        gram = ops.matmul(x, ops.transpose(x))  # (rows, rows), the smaller side
+        x = a * x + ops.matmul(b * gram + c * ops.matmul(gram, gram), x)
     x = ops.cast(x, "float32")
-    return x if matrix.shape[0] <= matrix.shape[1] else ops.transpose(x)
+    return x if is_wide else ops.transpose(x)

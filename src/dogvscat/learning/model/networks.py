@@ -1,17 +1,17 @@
-"""The networks, built from allow-listed names and numbers only. Pixels in, one logit out.
+"""The networks, built from allow-listed names and numbers only. Pixels in, logits out.
 
-The normalisation is the first layer, so no caller can forget or repeat it.
+Scaling the pixels is the first layer, so that no caller can forget or repeat it.
 """
-
-import keras
-from keras import layers
 
 from dogvscat.config import NetworkConfig
 from dogvscat.learning.data.random import stateless_words
+from dogvscat.learning.engine import keras
 from dogvscat.learning.model.batch_norm import BatchNormalization
 
+layers = keras.layers
+
 LUMA = (0.299, 0.587, 0.114)
-"""What red, green and blue weigh in the brightness, by ITU-R BT.601."""
+"""Weights of red, green and blue in the brightness, by ITU-R BT.601."""
 
 
 def build_network(
@@ -20,50 +20,55 @@ def build_network(
     """A network with fresh weights.
 
     Args:
-        config: Its shape.
-        image_size: Side of the input, in pixels; None for any, which only `residual` can.
+        config: Its architecture.
+        image_size: Side of the input, in pixels; None for any size, which only `residual` can take.
         l2: Penalty on kernels.
         seed: Of the first weights: Glorot uniform (Glorot and Bengio 2010) for `plain`, He normal (He et al. 2015) for
             `residual`.
-        precision: Of the layers' arithmetic, `float32` or `bfloat16`; weights and the logit are float32.
+        precision: Arithmetic of the layers, `float32` or `bfloat16`; weights and logits are float32 in both.
 
     Returns:
         A model from `pixels`, uint8 (num_images, image_size, image_size, 3) in 0..255, to the logit of the positive
         class, float32 (num_images, 1); the sigmoid of the logit is the probability. With `neither_output` a second
-        column is the logit of the picture showing neither class, (num_images, 2).
+        column is the logit that the image shows neither class, (num_images, 2).
     """
+    # bfloat16 has the range of float32 with 8 bits of precision, enough for activations; an update of a weight can be
+    # smaller than that, so Keras' mixed policy keeps the weights in float32.
     build = _Layers(config, l2, seed, "mixed_bfloat16" if precision == "bfloat16" else "float32")
     pixels = keras.Input((image_size, image_size, 3), dtype="uint8", name="pixels")
     x = build.rescaling()(pixels)  # (n, size, size, 3), 0..1
     x = _with_soft_colors(build, x) if config.soft_colors else x
-    x = _plain(build, config, x) if config.name == "plain" else _residual(build, config, x)  # (n, features)
+    x = _plain_features(build, config, x) if config.name == "plain" else _residual_features(build, config, x)
     if config.dropout:
-        x = build.layer(layers.Dropout, "dropout", rate=config.dropout)(x)
+        x = build.layer(layers.Dropout, "dropout", rate=config.dropout)(x)  # (n, features)
     return keras.Model(pixels, build.logits(2 if config.neither_output else 1)(x), name=config.name)  # (n, 1 or 2)
 
 
-def averaged_over_flips(model: keras.Model) -> keras.Model:
-    """The same network, answering with the mean of its logits for a picture and for its mirror image."""
+def average_over_flips(model: keras.Model) -> keras.Model:
+    """A model that gives the mean of a network's logits for an image and for its mirror image."""
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
-    logits, mirrored = keras.ops.split(model(both_ways(pixels)), 2)  # (n, 1 or 2) each
-    return keras.Model(pixels, layers.Average(name="both_ways")([logits, mirrored]), name=f"{model.name}_averaged")
+    logits, mirrored_logits = keras.ops.split(model(with_mirror_images(pixels)), 2)  # (n, 1 or 2) each
+    average = layers.Average(name="both_ways")([logits, mirrored_logits])
+    return keras.Model(pixels, average, name=f"{model.name}_averaged")
 
 
-def both_ways(pixels: keras.KerasTensor) -> keras.KerasTensor:
-    """Pictures, then their mirror images: (n, height, width, 3) to (2n, height, width, 3). Faster than one by one."""
+def with_mirror_images(pixels: keras.KerasTensor) -> keras.KerasTensor:
+    """The images followed by their mirror images: (n, height, width, 3) to (2n, height, width, 3)."""
+    # One batch of twice the size is faster than two calls of the network.
     return keras.ops.concatenate([pixels, keras.ops.flip(pixels, axis=2)])
 
 
 def _with_soft_colors(build: "_Layers", x: keras.KerasTensor) -> keras.KerasTensor:
-    """Brightness as it is, and what is left of the colours averaged over three by three pixels."""
+    """Brightness as it is; the remaining colour is averaged over three by three pixels."""
     brightness = build.layer(Brightness, "brightness")(x)  # (n, size, size, 1)
     color = build.layer(layers.Subtract, "color")([x, brightness])  # (n, size, size, 3)
     color = build.layer(layers.AveragePooling2D, "soft_color", pool_size=3, strides=1, padding="same")(color)
     return build.layer(layers.Add, "soft_colors")([color, brightness])
 
 
-def _plain(build: "_Layers", config: NetworkConfig, x: keras.KerasTensor) -> keras.KerasTensor:
+def _plain_features(build: "_Layers", config: NetworkConfig, x: keras.KerasTensor) -> keras.KerasTensor:
     for block, filters in enumerate(config.filters, start=1):
+        # The shift of a batch normalisation does what a bias would do.
         x = build.convolution(filters, f"conv{block}", padding="valid", use_bias=not config.batch_normalization)(x)
         if config.batch_normalization:
             x = build.normalization(f"norm{block}")(x)
@@ -74,13 +79,12 @@ def _plain(build: "_Layers", config: NetworkConfig, x: keras.KerasTensor) -> ker
     return build.relu("relu_dense")(x)  # (n, dense_units)
 
 
-def _residual(build: "_Layers", config: NetworkConfig, x: keras.KerasTensor) -> keras.KerasTensor:
-    """Dense 3x3 convolutions, which oneDNN computes fastest; pooled before they are normalised, which is a quarter of
-    the work (Page, How to train your ResNet, 2018)."""
+def _residual_features(build: "_Layers", config: NetworkConfig, x: keras.KerasTensor) -> keras.KerasTensor:
+    # Dense 3x3 convolutions, which oneDNN computes fastest. Pooling comes before the normalisation, which then has a
+    # quarter of the work (Page, How to train your ResNet, 2018).
     x = build.convolution(config.stem_filters, "stem", strides=2)(x)  # (n, size / 2, size / 2, stem)
-    x = build.relu("stem_relu")(
-        build.normalization("stem_norm")(build.pooling("stem_pool")(x))
-    )  # a quarter of the size
+    x = build.pooling("stem_pool")(x)  # (n, size / 4, size / 4, stem)
+    x = build.relu("stem_relu")(build.normalization("stem_norm")(x))
     for stage, (filters, blocks) in enumerate(zip(config.filters, config.residual_blocks, strict=True), start=1):
         name = f"stage{stage}"
         x = build.convolution(filters, f"{name}_conv")(x)
@@ -89,25 +93,25 @@ def _residual(build: "_Layers", config: NetworkConfig, x: keras.KerasTensor) -> 
         x = build.relu(f"{name}_relu")(build.normalization(f"{name}_norm")(x))
         for block in range(1, blocks + 1):
             x = _residual_block(build, filters, f"{name}_block{block}", x)
-    return build.layer(layers.GlobalAveragePooling2D, "mean")(x)  # (n, filters)
+    return build.layer(layers.GlobalAveragePooling2D, "mean")(x)  # (n, filters), whatever the size of the images
 
 
 def _residual_block(build: "_Layers", filters: int, name: str, x: keras.KerasTensor) -> keras.KerasTensor:
-    """x + two convolutions (He et al. 2016). The last normalisation starts at zero, so that the block starts as the
-    identity (Goyal et al. 2017)."""
+    """x + two convolutions (He et al. 2016): (n, height, width, filters) to the same."""
     y = build.convolution(filters, f"{name}_conv1")(x)
     y = build.relu(f"{name}_relu1")(build.normalization(f"{name}_norm1")(y))
     y = build.convolution(filters, f"{name}_conv2")(y)
+    # A factor of zero at first, so that the block starts as the identity (Goyal et al. 2017).
     y = build.normalization(f"{name}_norm2", gamma_initializer="zeros")(y)
     return build.relu(f"{name}_relu2")(build.layer(layers.Add, f"{name}_add")([x, y]))
 
 
 class _Layers:
-    """Makes layers of one precision; kernels each have a seed of their own."""
+    """Makes the layers of one network, all of one precision; each kernel has its own seed."""
 
     def __init__(self, config: NetworkConfig, l2: float, seed: int, policy: str) -> None:
         self._config, self._l2, self._seed, self._policy = config, l2, seed, policy
-        self._count = 0
+        self._num_kernels = 0
 
     def layer(self, kind: type[layers.Layer], name: str, **settings: object) -> layers.Layer:
         return kind(name=name, dtype=self._policy, **settings)
@@ -138,12 +142,14 @@ class _Layers:
         return layers.Dense(units, name="logit", dtype="float32", **self._kernel())
 
     def _kernel(self) -> dict[str, object]:
-        self._count += 1
-        seed = int(stateless_words(self._seed, self._count)[0] >> 1)
-        plain = self._config.name == "plain"
-        kind = keras.initializers.GlorotUniform if plain else keras.initializers.HeNormal
+        """Initializer and penalty of the next kernel."""
+        # The seed of a kernel follows from its number, so that the order in which layers are made decides the weights.
+        self._num_kernels += 1
+        seed = int(stateless_words(self._seed, self._num_kernels)[0] >> 1)  # 31 bits, which every backend takes
+        is_plain = self._config.name == "plain"
+        initializer = keras.initializers.GlorotUniform if is_plain else keras.initializers.HeNormal
         return {
-            "kernel_initializer": kind(seed=seed),
+            "kernel_initializer": initializer(seed=seed),
             "kernel_regularizer": keras.regularizers.L2(self._l2) if self._l2 else None,
         }
 
@@ -152,6 +158,7 @@ class Brightness(layers.Layer):
     """Luma of red, green and blue, as JPEG has it: (n, height, width, 3) to (n, height, width, 1)."""
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        """The weighted sum, as a convolution: single colours lie too far apart in memory to be fast."""
+        """The weighted sum of the colours."""
+        # As a 1x1 convolution: the values of a single colour lie three apart in memory, which makes slices slow.
         kernel = keras.ops.reshape(keras.ops.convert_to_tensor(LUMA, inputs.dtype), (1, 1, 3, 1))
         return keras.ops.conv(inputs, kernel, padding="same")

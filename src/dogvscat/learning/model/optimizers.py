@@ -1,10 +1,9 @@
-"""Compile a network: loss, optimizer, and which weights decay."""
+"""How a network learns: its loss, its optimizer, which weights decay, and the learning rate of each step."""
 
 from functools import partial
 
-import keras
-
 from dogvscat.config import TrainingConfig
+from dogvscat.learning.engine import keras
 from dogvscat.learning.model.muon import Muon
 
 
@@ -13,8 +12,10 @@ def compile_network(model: keras.Model, config: TrainingConfig) -> None:
 
     The accuracy metric compares the logit with zero, which is a probability of one half.
     """
-    optimizer = _optimizer(config)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])  # decay is for kernels
+    optimizer = _build_optimizer(config)
+    # Decay pulls weights towards zero. A bias, or the scale and shift of a normalisation, would be pulled away from
+    # what the data say, with no gain in smoothness; only kernels decay.
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
         optimizer=optimizer,
         loss=_Loss(config.label_smoothing),
@@ -25,15 +26,41 @@ def compile_network(model: keras.Model, config: TrainingConfig) -> None:
     optimizer.build(model.trainable_variables)
 
 
+def learning_rate(config: TrainingConfig, step: int, num_steps: int, reductions: int) -> float:
+    """The learning rate of one step.
+
+    Args:
+        config: Schedule, largest learning rate, warm-up and factor.
+        step: Counted from 0 over all epochs.
+        num_steps: Of all epochs together.
+        reductions: How often a plateau has reduced the rate so far.
+
+    Returns:
+        `one_cycle`: rising linearly over the warm-up, then falling linearly to zero after the last step (Smith and
+        Topin, Super-Convergence, 2018). `reduce_on_plateau`: the largest rate times `plateau_factor ** reductions`.
+    """
+    if config.schedule == "one_cycle":
+        warmup = max(1.0, config.warmup_share * num_steps)
+        rising = (step + 1) / warmup
+        falling = (num_steps - step) / max(1.0, num_steps - warmup)
+        return config.learning_rate * min(rising, falling, 1.0)  # the lower of two lines is the cycle
+    if config.schedule == "reduce_on_plateau":
+        return config.learning_rate * config.plateau_factor**reductions
+    return config.learning_rate
+
+
 class _Loss(keras.losses.Loss):
-    """Cross-entropy of the class, for pictures that show one, plus that of showing neither where that is asked."""
+    """Cross-entropy of the class, over images that show one, plus that of showing neither if there is such an output.
+
+    The first term ignores images that show neither: they have no class that could be right.
+    """
 
     def __init__(self, label_smoothing: float) -> None:
         super().__init__(name="loss")
         self._entropy = partial(keras.losses.binary_crossentropy, from_logits=True, label_smoothing=label_smoothing)
 
     def call(self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor) -> keras.KerasTensor:
-        """Cross-entropies (n,) of (n, 1), or (n, 2) with a second column for neither."""
+        """Cross-entropies (n,) of labels and logits, both (n, 1), or (n, 2) with a second column for neither."""
         if y_pred.shape[-1] == 1:
             return self._entropy(y_true, y_pred)
         shows_class = 1.0 - y_true[:, 1]
@@ -42,52 +69,54 @@ class _Loss(keras.losses.Loss):
 
 
 class _Accuracy(keras.metrics.BinaryAccuracy):
-    """Accuracy of the class alone, over pictures that show one."""
+    """Accuracy of the class, over images that show one."""
 
     def update_state(
         self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: keras.KerasTensor | None = None
     ) -> None:
-        """Take in a batch, as `_Loss` does."""
+        """Add a batch, in the shapes that `_Loss` takes."""
         if y_pred.shape[-1] == 2:
             sample_weight = (1.0 if sample_weight is None else sample_weight) * (1.0 - y_true[:, 1:])
-        likelier = keras.ops.cast(y_true[:, :1] > 0.5, y_true.dtype)  # labels of mixed pictures lie between
-        super().update_state(likelier, y_pred[:, :1], sample_weight)
+        majority_label = keras.ops.cast(y_true[:, :1] > 0.5, y_true.dtype)  # cutmix makes labels between 0 and 1
+        super().update_state(majority_label, y_pred[:, :1], sample_weight)
 
 
-class _YoungAverage(keras.optimizers.Optimizer):
-    """Moving averages of the weights that do not cling to their beginning: after t steps each keeps no more than
-    (1 + t) / (10 + t) of itself, and so looks back at most a ninth of the steps, however few there are.
+class _WarmedUpAverage(keras.optimizers.Optimizer):
+    """An optimizer whose moving averages of the weights forget their first values.
 
     Source: `num_updates` of tf.train.ExponentialMovingAverage.
     """
 
+    # An average that keeps 0.998 of itself looks back about 500 steps; until then it would consist mostly of the
+    # untrained first weights. A young average therefore keeps less: (1 + t) / (10 + t) after t steps, which looks back
+    # over the last ninth of them, until that share reaches the setting. Keras reads `ema_momentum` in each step.
     @property
     def ema_momentum(self) -> keras.KerasTensor:
-        """For the step under way."""
+        """The share of itself that the average keeps in this step."""
         step = keras.ops.cast(self.iterations, "float32")
         return keras.ops.minimum(self._ema_momentum, (1.0 + step) / (10.0 + step))
 
     @ema_momentum.setter
-    def ema_momentum(self, most: float) -> None:
-        self._ema_momentum = most
+    def ema_momentum(self, limit: float) -> None:
+        self._ema_momentum = limit
 
 
-class _SGD(_YoungAverage, keras.optimizers.SGD): ...
+class _SGD(_WarmedUpAverage, keras.optimizers.SGD): ...
 
 
-class _Adam(_YoungAverage, keras.optimizers.Adam): ...
+class _Adam(_WarmedUpAverage, keras.optimizers.Adam): ...
 
 
-class _Muon(_YoungAverage, Muon): ...
+class _Muon(_WarmedUpAverage, Muon): ...
 
 
-def _optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
+def _build_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     settings = {
         "name": config.optimizer,
         "learning_rate": config.learning_rate,
         "weight_decay": config.weight_decay or None,
         "use_ema": bool(config.ema_momentum),
-        "ema_momentum": config.ema_momentum or 0.99,
+        "ema_momentum": config.ema_momentum or 0.99,  # Keras wants a number here also where it averages nothing
     }
     if config.optimizer == "sgd":
         return _SGD(momentum=0.9, nesterov=True, **settings)

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,65 +11,37 @@ from dogvscat.errors import ConfigError, ModelError
 from dogvscat.photos.manifest import Manifest, load_manifest
 from dogvscat.settings import build_config, read_toml, to_toml
 
-_NEEDED = {"photos", "data_digest", "drawn_sample", "threads", "commit"}
-"""What is read back from `environment.json`."""
+_REQUIRED = {"photos", "data_digest", "drawn_sample", "threads", "commit"}
+"""What every environment.json must hold to be read back."""
 
 
-@dataclass(frozen=True)
 class Run:
-    """A run folder. Its files are named by the design; this is the one place that knows their names."""
+    """A run folder. This is the only place that knows the names of its files.
 
-    folder: Path
+    Args:
+        folder: It need not exist yet.
+    """
 
-    @property
-    def config_file(self) -> Path:
-        return self.folder / "config.toml"
-
-    @property
-    def environment_file(self) -> Path:
-        return self.folder / "environment.json"
-
-    @property
-    def manifest_file(self) -> Path:
-        return self.folder / "manifest.csv"
-
-    @property
-    def neither_file(self) -> Path:
-        return self.folder / "neither.csv"
-
-    @property
-    def history_file(self) -> Path:
-        return self.folder / "history.csv"
-
-    @property
-    def checkpoint_file(self) -> Path:
-        return self.folder / "checkpoint" / "state.npz"
-
-    @property
-    def metrics_file(self) -> Path:
-        return self.folder / "metrics.json"
-
-    @property
-    def predictions_file(self) -> Path:
-        return self.folder / "predictions.csv"
-
-    @property
-    def augmentation_picture(self) -> Path:
-        return self.folder / "augmentation.png"
-
-    @property
-    def report_file(self) -> Path:
-        return self.folder / "report.html"
-
-    @property
-    def bundle_folder(self) -> Path:
-        return self.folder / "bundle"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config_file = folder / "config.toml"
+        self.environment_file = folder / "environment.json"
+        self.manifest_file = folder / "manifest.csv"
+        self.neither_file = folder / "neither.csv"
+        self.known_failures_file = folder / "known_failures.md"
+        self.history_file = folder / "history.csv"
+        self.checkpoint_file = folder / "checkpoint" / "state.npz"
+        self.metrics_file = folder / "metrics.json"
+        self.predictions_file = folder / "predictions.csv"
+        self.augmentation_picture = folder / "augmentation.png"
+        self.report_file = folder / "report.html"
+        self.bundle_folder = folder / "bundle"
 
     def load_config(self) -> Config:
         """The configuration this run was started with.
 
         Raises:
-            ModelError: if this is no run folder, or the file is damaged.
+            ModelError: if this is not a run folder, or the file is damaged.
         """
         if not self.config_file.is_file():
             hint = "A run folder is what `dogvscat train` writes; it holds a config.toml."
@@ -85,12 +56,12 @@ class Run:
         atomic.write_text(self.config_file, to_toml(config))
 
     def load_known_failures(self) -> list[str]:
-        """What somebody who looked at the mistakes wrote into known_failures.md, a line each; empty without it.
+        """The lines of known_failures.md, in which a person describes the mistakes; empty without that file.
 
         Raises:
-            ModelError: if the file is no text.
+            ModelError: if the file is not text.
         """
-        file = self.folder / "known_failures.md"
+        file = self.known_failures_file
         try:
             lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         except (OSError, UnicodeDecodeError) as error:
@@ -98,7 +69,7 @@ class Run:
         return [text for line in lines if (text := line.strip().removeprefix("- ").strip())]
 
     def load_history(self) -> list[dict[str, float]]:
-        """A row an epoch finished so far, with the columns of history.csv.
+        """One row per finished epoch, with the columns of history.csv.
 
         Raises:
             ModelError: if the file is damaged.
@@ -128,38 +99,40 @@ class Run:
         return dict(metrics)
 
     def load_environment(self) -> dict[str, Any]:
-        """What the run was made with.
+        """What the run was made with: versions, hardware, paths and digests of its photos.
 
         Raises:
             ModelError: if the file is missing or damaged.
         """
         try:
+            # Paths may hold bytes that are not UTF-8; surrogateescape carries them through JSON unchanged.
             environment = json.loads(self.environment_file.read_text(encoding="utf-8", errors="surrogateescape"))
         except (OSError, ValueError) as error:
             raise ModelError(f"{self.environment_file} cannot be read: {error}") from None
-        if not isinstance(environment, dict) or not _NEEDED.issubset(environment):
-            raise ModelError(f"{self.environment_file} is damaged: expected {', '.join(sorted(_NEEDED))} in it")
+        if not isinstance(environment, dict) or not _REQUIRED.issubset(environment):
+            raise ModelError(f"{self.environment_file} is damaged: expected {', '.join(sorted(_REQUIRED))} in it")
         return environment
 
     def load_manifest(self) -> Manifest:
-        """The pictures of the run, as they were split.
+        """The photos of the run, as they were split.
 
         Raises:
             ModelError: if the file is missing or damaged.
         """
         environment = self.load_environment()
         manifest = load_manifest(self.manifest_file, is_synthetic=bool(environment["drawn_sample"]))
-        if manifest.digest != environment["data_digest"]:
-            raise ModelError(f"{self.manifest_file} does not list the photos that this run was started with")
-        return manifest
+        return self._with_digest(manifest, self.manifest_file, environment["data_digest"])
 
     def load_neither_manifest(self) -> Manifest:
-        """The photos of neither class, as they were split.
+        """The photos that show neither class, as they were split.
 
         Raises:
             ModelError: if the file is missing or damaged.
         """
         manifest = load_manifest(self.neither_file)
-        if manifest.digest != self.load_environment().get("neither_digest"):
-            raise ModelError(f"{self.neither_file} does not list the photos that this run was started with")
+        return self._with_digest(manifest, self.neither_file, self.load_environment().get("neither_digest"))
+
+    def _with_digest(self, manifest: Manifest, file: Path, digest: str | None) -> Manifest:
+        if manifest.digest != digest:
+            raise ModelError(f"{file} does not list the photos that this run was started with")
         return manifest

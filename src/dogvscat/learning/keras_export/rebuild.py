@@ -1,42 +1,42 @@
-"""A bundle's network in Keras again: its shape from the card's words, its numbers from the graph that ships.
+"""A bundle's network in Keras again: its architecture from the model card, its numbers from the published graph.
 
-The bundle's `weights.npz` has half precision, enough to go on training from; its probabilities were measured up to 2e-3
-away from the bundle's. The graph has the numbers that are judged, though batch normalisation is folded in it: where
-possible into the convolution before, elsewhere into a factor and an offset a channel. That is put back here, as a batch
+The bundle's `weights.npz` has half precision, which is enough to continue training from; its probabilities were up to
+2e-3 away from the bundle's. The graph has the exact numbers, but the exporter folded batch normalisation: where
+possible into the convolution before, elsewhere into one factor and one offset per channel. Here both become a batch
 normalisation of mean 0 and variance 1.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import onnx
-from keras import layers
 from onnx import numpy_helper
 
 from dogvscat.bundle.folder import Bundle
 from dogvscat.errors import ModelError
-from dogvscat.learning.model.networks import Brightness, averaged_over_flips, build_network
+from dogvscat.learning.engine import keras
+from dogvscat.learning.model.networks import Brightness, average_over_flips, build_network
+
+layers = keras.layers
 
 
 def rebuild_network(bundle: Bundle) -> keras.Model:
-    """The bundle's network, made of Keras' own layers only, so that its file is read without this package.
+    """The bundle's network, made only of layers that Keras has, so that its file is read without this package.
 
     Returns:
-        A model from `pixels`, uint8 (n, image_size, image_size, 3), to outputs by name as the bundle has them: `logit`,
-        calibrated, float32 (n, 1), and `neither`, likewise, if the network tells.
+        A model from `pixels`, uint8 (n, image_size, image_size, 3), to outputs with the bundle's names: `logit`,
+        calibrated, float32 (n, 1), and `neither`, of the same shape, if the network has that output.
 
     Raises:
-        ModelError: if the graph does not have the shape that the card tells of.
+        ModelError: if the graph is not that of the network which the card describes.
     """
     card = bundle.card
-    network = keras.models.clone_model(
-        build_network(card.config.network, card.image_size), clone_function=_as_plain_layer
-    )
-    _set_weights(network, list(_transforms(bundle.model)))
+    fresh = build_network(card.config.network, card.image_size)
+    network = keras.models.clone_model(fresh, clone_function=_as_keras_layer)
+    _set_weights(network, list(_read_transforms(bundle.model)))
     if card.config.network.flip_averaging:
-        network = averaged_over_flips(network)
+        network = average_over_flips(network)
     pixels = keras.Input(network.input_shape[1:], dtype="uint8", name="pixels")
     columns = network(pixels)  # (n, 1 or 2)
     outputs = {"logit": layers.Rescaling(1.0 / card.temperature, name="temperature")(columns[:, :1])}
@@ -47,7 +47,7 @@ def rebuild_network(bundle: Bundle) -> keras.Model:
 
 @dataclass(frozen=True)
 class _Transform:
-    """A convolution or a matrix of the graph, and what happens to each of its channels afterwards."""
+    """A convolution or matrix product of the graph, and what happens to each of its channels afterwards."""
 
     kernel: np.ndarray
     """As Keras has it: (height, width, channels in, channels out) or (in, out)."""
@@ -57,43 +57,47 @@ class _Transform:
     """(channels out,), zeros where the graph shifts nothing."""
 
 
-def _as_plain_layer(layer: layers.Layer) -> layers.Layer:
+def _as_keras_layer(layer: layers.Layer) -> layers.Layer:
+    """The same layer without code of this package."""
     if isinstance(layer, Brightness):
-        return layers.Conv2D(1, 1, use_bias=False, name=layer.name)
+        return layers.Conv2D(1, 1, use_bias=False, name=layer.name)  # its kernel comes from the graph, as any other
     if isinstance(layer, layers.BatchNormalization):
         return layers.BatchNormalization.from_config(layer.get_config())
     return layer.__class__.from_config(layer.get_config())
 
 
 def _set_weights(network: keras.Model, transforms: list[_Transform]) -> None:
-    """Layers and transforms follow each other in the same order; shapes that do not fit are another network's."""
-    weighty = [layer for layer in network.layers if layer.weights]
-    normalizations = [layer for layer in weighty if isinstance(layer, layers.BatchNormalization)]
-    linear = [layer for layer in weighty if layer not in normalizations]
+    # The graph's nodes and the network's layers are in the same order, so that the n-th transform belongs to the n-th
+    # convolution or dense layer. A different number, or shapes that do not fit, mean that this is another network.
+    with_weights = [layer for layer in network.layers if layer.weights]
+    normalizations = [layer for layer in with_weights if isinstance(layer, layers.BatchNormalization)]
+    linear = [layer for layer in with_weights if layer not in normalizations]
     if len(linear) != len(transforms):
         raise ModelError(
             f"the graph is not the network that the card describes: it has {len(transforms)} convolutions and "
             f"matrices, expected {len(linear)}"
         )
     try:
-        for layer in weighty:
+        for layer in with_weights:
             if layer in linear:
                 transform = transforms[linear.index(layer)]
                 layer.set_weights([transform.kernel, transform.shift] if layer.use_bias else [transform.kernel])
-            else:  # it normalises what the layer before gave
-                layer.set_weights(_normalization(transform, layer.epsilon))
+            else:  # a normalisation follows the convolution whose output it normalises, and has its scale and shift
+                layer.set_weights(_normalization_weights(transform, layer.epsilon))
     except ValueError as error:
         raise ModelError(f"the graph is not the network that the card describes: {error}") from None
 
 
-def _normalization(transform: _Transform, epsilon: float) -> list[np.ndarray]:
+def _normalization_weights(transform: _Transform, epsilon: float) -> list[np.ndarray]:
     """Gamma, beta, mean and variance that do to each channel what the graph does."""
+    # The layer computes gamma (x - mean) / sqrt(variance + epsilon) + beta. With mean 0 and variance 1 - epsilon the
+    # root is 1, and what remains is scale * x + shift.
     zeros = np.zeros_like(transform.shift)
     return [transform.scale, transform.shift, zeros, zeros + np.float32(1.0 - epsilon)]
 
 
-def _transforms(model: bytes) -> Iterator[_Transform]:
-    """Those of a graph in order, each once: both ways of an average over flips share them."""
+def _read_transforms(model: bytes) -> Iterator[_Transform]:
+    """The transforms of a graph in order, each once: both directions of an average over flips share them."""
     graph = _Graph(model)
     seen = set()
     for node in graph.nodes:
@@ -102,29 +106,33 @@ def _transforms(model: bytes) -> Iterator[_Transform]:
         seen.add(node.input[1])
         kernel = graph.constants[node.input[1]]
         if node.op_type == "Conv":
-            kernel = kernel.transpose(2, 3, 1, 0)
+            kernel = kernel.transpose(2, 3, 1, 0)  # ONNX: (out, in, height, width); Keras: (height, width, in, out)
         yield _Transform(kernel, *graph.scale_and_shift(node, kernel.shape[-1]))
 
 
 class _Graph:
-    """The part of an ONNX graph that logits are made by."""
+    """The part of an ONNX graph that computes the logits."""
 
     def __init__(self, model: bytes) -> None:
         graph = onnx.load_from_string(model).graph
         self.constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
-        wanted = {"logit", "neither"}
+        # From the outputs backwards: a node counts if a node after it, or an output, reads what it gives. Nodes are
+        # sorted, each after those it reads from, so that one pass finds all. The class activation map drops out.
+        needed = {"logit", "neither"}
         nodes = []
-        for node in reversed(graph.node):  # sorted so that each comes after what it needs
-            if wanted.intersection(node.output):
-                wanted.update(node.input)
+        for node in reversed(graph.node):
+            if needed.intersection(node.output):
+                needed.update(node.input)
                 nodes.append(node)
         self.nodes = nodes[::-1]
 
     def scale_and_shift(self, node: onnx.NodeProto, channels: int) -> tuple[np.ndarray, np.ndarray]:
-        """What a convolution's bias and the nodes after it multiply each channel by and add to it."""
+        """The factor and the offset of each channel, from a convolution's bias or from the nodes after it."""
         scale, shift = np.ones(channels, np.float32), np.zeros(channels, np.float32)
-        if len(node.input) > 2:
+        if len(node.input) > 2:  # folded: the kernel is scaled already, and the bias is the shift
             return scale, self.constants[node.input[2]]
+        # A normalisation behind a max pooling cannot be folded, since a negative factor would turn the maximum into the
+        # minimum. It stands as Mul and Add after the pooling; any other node ends the search.
         following = self._next(node)
         while following is not None:
             constants = [self.constants[name] for name in following.input if name in self.constants]

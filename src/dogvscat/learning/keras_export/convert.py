@@ -1,20 +1,20 @@
-"""Exports that are written by Keras: LiteRT, SavedModel and its own archive. Each is read back before it is used."""
+"""Exports that Keras writes: LiteRT, SavedModel and its own archive. Each is read back before it is published."""
 
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from dogvscat.bundle.export.formats import Conversion, in_batches
+from dogvscat.bundle.export.formats import Conversion, run_in_batches
 from dogvscat.bundle.folder import Bundle
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Logits
-from dogvscat.learning.keras_export.rebuilding import rebuild_network
+from dogvscat.learning.engine import keras
+from dogvscat.learning.keras_export.rebuild import rebuild_network
 from dogvscat.stderr import quiet_stderr
 
 
@@ -38,7 +38,7 @@ def convert_to_savedmodel(bundle: Bundle, pixels: np.ndarray) -> Conversion:
         "saved_model",
         lambda network, path: network.export(str(path), format="tf_saved_model", verbose=False),
         _read_in_a_fresh_process,
-        f"TensorFlow {_version('tensorflow', 'tensorflow-cpu')} in a fresh process",
+        f"TensorFlow {_installed_version('tensorflow', 'tensorflow-cpu')} in a fresh process",
     )
 
 
@@ -64,7 +64,7 @@ def _convert(
 ) -> Conversion:
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary, model_file)
-        with quiet_stderr():  # TensorFlow's converter tells of each step
+        with quiet_stderr():  # TensorFlow's converter reports each step
             write(rebuild_network(bundle), path)
         logits = read(path, pixels)
         files = [file for file in sorted(Path(temporary).rglob("*")) if file.is_file()]
@@ -73,32 +73,31 @@ def _convert(
 
 
 def _read_with_litert(path: Path, pixels: np.ndarray) -> Logits:
-    with quiet_stderr():  # it announces its delegate
+    with quiet_stderr():  # LiteRT announces its delegate at the first call
         from ai_edge_litert.interpreter import Interpreter
 
         run = Interpreter(str(path)).get_signature_runner("serving_default")
         run(pixels=pixels[:1])
-    return in_batches(lambda batch: run(pixels=batch), pixels)
+    return run_in_batches(lambda batch: run(pixels=batch), pixels)
 
 
 def _read_in_a_fresh_process(path: Path, pixels: np.ndarray) -> Logits:
-    """What is in the file and not in this process's memory."""
+    # This process already holds the network and its layers, so a file that lacks something could still work here.
     with tempfile.TemporaryDirectory() as temporary:
-        asked, answered = Path(temporary, "pixels.npy"), Path(temporary, "logits.npz")
-        np.save(asked, pixels, allow_pickle=False)
-        command = [sys.executable, "-m", "dogvscat.learning.keras_export.reading", *map(str, (path, asked, answered))]
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["nothing was said"]
+        pixels_file, logits_file = Path(temporary, "pixels.npy"), Path(temporary, "logits.npz")
+        np.save(pixels_file, pixels, allow_pickle=False)
+        module = "dogvscat.learning.keras_export.read_back"
+        command = [sys.executable, "-m", module, str(path), str(pixels_file), str(logits_file)]
+        process = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
+        if process.returncode:
+            lines = process.stderr.strip().splitlines() or ["no error message"]
             raise ModelError(f"{path.name} cannot be read back: {lines[-1]}")
-        with np.load(answered, allow_pickle=False) as logits:
+        with np.load(logits_file, allow_pickle=False) as logits:
             return Logits(*(logits[name] for name in Logits._fields if name in logits))
 
 
-def _version(*packages: str) -> str:
-    """Of whichever is installed: TensorFlow comes under two names."""
-    from importlib.metadata import PackageNotFoundError
-
+def _installed_version(*packages: str) -> str:
+    """The version of the first of these packages that is installed; TensorFlow is published under two names."""
     for package in packages:
         try:
             return version(package)
