@@ -1,10 +1,12 @@
 """Docs that can drift from the code are held to it."""
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
 from dogvscat.cli.main import FIRST_SCREEN, app
 from dogvscat.errors import DogvscatError
@@ -40,7 +42,7 @@ def test_every_dependency_is_explained() -> None:
     wanted = [*project["dependencies"], *(name for extra in extras.values() for name in extra)]
     names = {re.split(r"[^A-Za-z0-9-]", requirement)[0].lower() for requirement in wanted} - {"dogvscat"}
     explained = (
-        read("docs/architecture.md")
+        read("docs/decisions.md")
         .lower()
         .replace("onnx runtime", "onnxruntime")
         .replace("on tensorflow", "tensorflow-cpu")
@@ -49,8 +51,9 @@ def test_every_dependency_is_explained() -> None:
 
 
 def test_every_room_is_explained() -> None:
-    rooms = {path.parent.name for path in (ROOT / "src" / "dogvscat").glob("*/__init__.py")}
-    assert {room for room in rooms if f"`{room}/`" not in read("docs/architecture.md")} == set()
+    rooms = {path.parent.name for path in (ROOT / "src" / "dogvscat").glob("*/**/__init__.py")}
+    (tree,) = re.findall(r"## Rooms\n.*?```\n(.*?)```", read("docs/architecture.md"), re.DOTALL)
+    assert rooms - set(re.findall(r"^ *(\w+)/ ", tree, re.MULTILINE)) == set()
 
 
 def test_exit_codes_are_those_documented() -> None:
@@ -65,8 +68,30 @@ def test_exit_codes_are_those_documented() -> None:
     assert codes == {int(code) for code in re.findall(r"\d+", listed.group(1))}
 
 
-def test_contributing_stays_short() -> None:
+def test_what_is_read_first_stays_short() -> None:
     assert len(read("CONTRIBUTING.md").splitlines()) < 60
+    assert len(read("README.md").split()) <= 1000
+    assert len(read("docs/architecture.md").split()) <= 900
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/architecture.md", "docs/decisions.md"])
+def test_files_that_a_document_names_exist(document: str) -> None:
+    named = set(re.findall(r"`([\w/]+\.(?:py|toml|jinja))`", read(document)))
+    files = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("[!.]*/**/*.*")] + ["pyproject.toml"]
+    assert named
+    assert {name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in files)} == set()
+
+
+def test_commands_in_the_documents_exist_with_their_options() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    options = {name: {opt for param in command.params for opt in param.opts} for name, command in commands.items()}
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for command in re.findall(
+            r"(?:^|[`/ ])dogvscat ((?:[a-z-]+) [^`#|\n]*)", document.read_text(encoding="utf-8"), re.M
+        ):
+            name, *arguments = shlex.split(command, posix=False)
+            used = {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}
+            assert used <= options.get(name, set()), f"{document.name}: dogvscat {command}"
 
 
 def test_links_between_documents_lead_somewhere() -> None:
