@@ -28,8 +28,9 @@ PredictJson = Callable[..., tuple[int, list[dict[str, Any]], str]]
 LinearBundle = Callable[..., Path]
 ChangeCard = Callable[[Callable[[dict[str, Any]], Any]], None]
 
-QUICK = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
-"""Settings of a network that trains in a second; it learns nothing worth knowing."""
+QUICK_SETTINGS = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
+QUICK = ("--recipe", "classic", *(f"--set={setting}" for setting in QUICK_SETTINGS))
+"""Options of `train` for a network that trains in a second; it learns nothing useful."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,8 +82,7 @@ def drawn_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
     """A finished run folder of a network that trained for a second. Do not change it: tests share it."""
     folder = tmp_path_factory.mktemp("runs") / "quick"
-    settings = [part for setting in QUICK for part in ("--set", setting)]
-    done = dogvscat("train", drawn_photos, "--out", folder, *settings)
+    done = dogvscat("train", drawn_photos, "--out", folder, *QUICK)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -99,7 +99,7 @@ def _onnxruntime_web_archive() -> Path:
         if "sha512" in error.message:
             raise
         pytest.skip(f"ONNX Runtime Web is needed: {error.message}")
-    return ort_web.kept_archive()
+    return ort_web.archive_path()
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_a_command_does_what_it_says(shell: Shell, desk: Path, command: str) -> 
     if "--out results" in command:
         assert (desk / command.split()[-1]).stat().st_size > 500
         again = shell(command)
-        assert "12 photos have their answers" in again.stderr
+        assert "already has the answers for 12 photos" in again.stderr
     elif "export" in command:
         assert (desk / command.split()[-1] / "model.onnx").is_file()
     elif "--out why/" in command:

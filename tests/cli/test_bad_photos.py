@@ -159,7 +159,7 @@ def test_a_photo_on_stdin_is_told_from_a_list(dogvscat: Callable, drawn_photos: 
     with next(path for path in drawn_photos.glob("cat/*")).open("rb") as photo:
         done = dogvscat("predict", "-", stdin=photo)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: stdin is no text, expected a list of paths, one a line\n")
+    assert done.stderr.startswith("error: stdin is not text, expected a list of paths, one per line\n")
     assert done.stdout == ""
 
 
@@ -265,7 +265,7 @@ def test_two_classes_of_other_names_from_bad_photos_to_answers(dogvscat: Dogvsca
     before = contents(photos)
     settings = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=1")
     run = tmp_path / os.fsdecode(b"run \xff'")
-    done = dogvscat("train", photos, "--out", run, *(part for setting in settings for part in ("--set", setting)))
+    done = dogvscat("train", photos, "--recipe=classic", "--out", run, *(f"--set={setting}" for setting in settings))
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     with (run / "manifest.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:

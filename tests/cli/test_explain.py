@@ -58,7 +58,7 @@ def test_the_picture_shows_photo_heat_and_answer(dogvscat: Dogvscat, untouched_b
     assert (shown[220:] < 100).any()  # words and bars below
 
 
-@pytest.mark.parametrize("method", ["activation", "hiding", "grad-cam"])
+@pytest.mark.parametrize("method", ["cam", "hiding", "grad-cam"])
 def test_every_method_works_on_a_trained_network(
     dogvscat: Dogvscat, quick_run: Path, drawn_photos: Path, tmp_path: Path, method: str
 ) -> None:

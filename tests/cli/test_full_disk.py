@@ -58,7 +58,7 @@ def test_a_training_whose_disk_fills_up_twice_ends_as_if_it_had_not(
     disk = small_disk(64 * 1024)
     run = disk / "run"
     settings = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
-    command = ("train", drawn_photos, "--out", run, *(part for setting in settings for part in ("--set", setting)))
+    command = ("train", drawn_photos, "--recipe=classic", "--out", run, *(f"--set={setting}" for setting in settings))
     environment = {**os.environ, "DOGVSCAT_HOME": str(disk / "home")}
     assert "/home/pixels/" in refused(dogvscat(*command, env=environment), FULL)
     assert not run.exists()

@@ -53,7 +53,7 @@ def wary_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvs
         noise = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(noise).resize((64, 64)).save(folder / "noise" / f"{number}.png")
     settings = ["network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2"]
-    flags = [f"--set={setting}" for setting in settings]
+    flags = ["--recipe=classic", *(f"--set={setting}" for setting in settings)]
     done = dogvscat("train", drawn_photos, "--neither", folder / "noise", "--out", folder / "run", *flags)
     assert done.returncode == 0, done.stderr
     assert "neither: 16 photos to learn from, 8 held out to measure how many are noticed" in done.stderr

@@ -39,9 +39,9 @@ def cut_short() -> CutShort:
 
 @pytest.fixture(scope="session")
 def quick() -> list[str]:
-    """Settings of a network that is trained in a moment."""
+    """Options of `train` for a network that trains in a moment."""
     settings = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
-    return [f"--set={setting}" for setting in settings]
+    return ["--recipe=classic", *(f"--set={setting}" for setting in settings)]
 
 
 @pytest.fixture(scope="session")

@@ -153,7 +153,7 @@ def test_other_photos_and_other_splits_are_named(
     one = three_runs[0]
     fewer = Path(shutil.copytree(drawn_photos, tmp_path / "fewer"))
     min(fewer.glob("cat/*")).unlink()
-    quick = ["--set=network.filters=[8]", "--set=data.image_size=32", "--set=training.epochs=1"]
+    quick = ["--recipe=classic", "--set=network.filters=[8]", "--set=data.image_size=32", "--set=training.epochs=1"]
     for name, photos, flag in (("fewer", fewer, "--seed=1"), ("split", drawn_photos, "--set=data.split_seed=5")):
         done = dogvscat("train", photos, "--out", tmp_path / f"run-{name}", *quick, flag)
         assert done.returncode == 0, done.stderr

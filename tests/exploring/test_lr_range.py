@@ -27,7 +27,7 @@ def test_the_suggestion_stays_below_the_least_loss() -> None:
 
 def test_the_command_writes_a_table_and_a_picture(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
     quick = ["network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.batch_size=8"]
-    flags = [f"--set={setting}" for setting in quick]
+    flags = ["--recipe=classic", *(f"--set={setting}" for setting in quick)]
     done = dogvscat("lr-find", drawn_photos, "--steps", "60", "--out", tmp_path / "out", "--json", *flags)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -13,6 +13,7 @@ import numpy as np
 from dogvscat.learning.loop.checkpoint import load_checkpoint
 
 SETTINGS = [
+    "--recipe=classic",
     "--set=network.filters=[8, 8]",
     "--set=network.dense_units=8",
     "--set=data.image_size=32",

@@ -1,7 +1,9 @@
-"""The command line. What a process does before its first answer is counted in milliseconds, two of the habits here."""
+"""The command line. Both settings below shorten the start of every command by some milliseconds."""
 
 import gc
 import os
 
-gc.set_threshold(50_000)  # what is imported stays: looking through it every 700 objects takes a tenth of the start
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # else pydantic asks every installed package whether it is one
+# Imported modules stay alive: searching them for garbage every 700 objects takes a tenth of the start.
+gc.set_threshold(50_000)
+# Otherwise pydantic looks for plugins in the metadata of every installed package.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")

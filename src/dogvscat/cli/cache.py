@@ -1,19 +1,26 @@
-"""`dogvscat cache`: what is kept under DOGVSCAT_HOME, and clearing it."""
+"""`dogvscat cache`: show and clear what is kept in DOGVSCAT_HOME."""
 
 from typing import Annotated
 
 import typer
 
 from dogvscat import caches
+from dogvscat.cli.options import AsJson
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import UsageError
 
 
 def command(
-    clear: Annotated[list[str] | None, typer.Option(help="Clear one cache by name, or `all`; repeatable.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    clear: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Delete the content of this cache; `all` for every cache. May be repeated."),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Show the caches and their sizes, or clear them. Runs and photos are never touched."""
+    """Show the caches and their sizes, or clear them. Runs and photos are never deleted.
+
+    The caches are in DOGVSCAT_HOME, by default the user's cache folder.
+    """
     for name in clear or []:
         if name != "all" and name not in caches.AREAS:
             raise UsageError(f"there is no cache {name!r}, expected all or one of {', '.join(caches.AREAS)}")

@@ -1,20 +1,25 @@
-"""`dogvscat evaluate`: judge a finished model on labelled photos."""
+"""`dogvscat evaluate`: measure a finished model on labelled photos."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dogvscat.cli.options import AsJson, LabelledPhotos
 from dogvscat.cli.output import report, show_json
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="A run folder, a bundle, or the name of the one that ships: best.")],
-    photos: Annotated[Path, typer.Argument(help="A folder or zip with one folder a class.")],
-    out: Annotated[Path, typer.Option(help="Folder for metrics, predictions, pictures and report.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON document.")] = False,
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A run folder, a bundle folder, or `best`, the bundled model.")
+    ],
+    photos: LabelledPhotos,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for report.html, the figures, metrics and predictions.")
+    ],
+    as_json: AsJson = False,
 ) -> int:
-    """Judge a model on labelled photos. Photos it was trained on are recognised and judged apart."""
+    """Evaluate a model on labelled photos. Photos that it was trained on are recognised and reported separately."""
     from dogvscat.cli.extras import need_train_extra
     from dogvscat.errors import DataError
 

@@ -1,4 +1,4 @@
-"""`dogvscat export`: a network in another format, checked before it is written."""
+"""`dogvscat export`: convert a network to another format, checked before it is written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dogvscat.cli.options import AsJson
 from dogvscat.cli.output import report, show, show_json
 
 if TYPE_CHECKING:
@@ -14,41 +15,60 @@ if TYPE_CHECKING:
 
 def command(
     format_name: Annotated[
-        str, typer.Option("--format", help="onnx, openvino, litert, savedmodel, keras, or browser: a page.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="onnx, openvino, litert, savedmodel, keras, or browser, a web page that predicts in the browser.",
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="A new folder, or an earlier export, which is replaced.")],
-    model: Annotated[Path | None, typer.Argument(help="A run folder, a bundle, or the name of a shipped one.")] = None,
-    photos: Annotated[
-        Path | None, typer.Option(help="A folder or zip with photos to compare answers on; 200 of them are used.")
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="A new folder. An earlier export in this folder is replaced.")
+    ],
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A run folder, a bundle folder, or the name of a bundled model.",
+            show_default="best, the bundled model",
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as one JSON document.")] = False,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PHOTOS",
+            help="A folder or zip file of photos on which the answers are compared; 200 of them are used.",
+            show_default="pictures drawn by code",
+        ),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Write a network in another format, with a description of what goes in and comes out.
+    """Convert a network to another format, with a description of its inputs and outputs.
 
-    It is written only if it answers as the network does: within 0.001 in probability.
+    The result is written only if its probabilities agree with those of the network to 0.001.
     """
     from dogvscat.bundle.export.folder import refuse_out, write_export
-    from dogvscat.bundle.export.formats import known_format
-    from dogvscat.bundle.export.parity import parity_pictures
+    from dogvscat.bundle.export.formats import get_format
+    from dogvscat.bundle.export.parity import parity_images
     from dogvscat.bundle.folder import load_bundle
     from dogvscat.cli.extras import need_export_extra
 
-    need_export_extra(*known_format(format_name).needs)
+    need_export_extra(*get_format(format_name).needs)
     refuse_out(out)
     bundle = load_bundle(model)
     if photos is None:
-        report("No --photos were given: answers are compared on pictures drawn by code, not on photographs.")
-    pictures = parity_pictures(bundle, photos)
+        report("Without --photos, answers are compared on pictures drawn by code, not on photographs.")
+    images = parity_images(bundle, photos)
     report(f"Writing {format_name} and reading it back ...")
-    conversion = _converter(format_name)(bundle, pictures.pixels)
-    parity = write_export(out, bundle, format_name, pictures, conversion)
+    conversion = _converter(format_name)(bundle, images.pixels)
+    parity = write_export(out, bundle, format_name, images, conversion)
     if as_json:
-        opened = str(out / conversion.model_file)
-        show_json({"format": format_name, "out": str(out), "model": opened, "parity": parity.to_dict()})
+        model_path = str(out / conversion.model_file)
+        show_json({"format": format_name, "out": str(out), "model": model_path, "parity": parity.to_dict()})
     else:
         show(str(out / conversion.model_file))
-    report(f"{parity.in_words()} Read back by {conversion.read_by}.")
-    report(f"{out}/README.md says what goes in and what comes out.")
+    report(f"{parity.summary()} Read back by {conversion.read_by}.")
+    report(f"{out}/README.md describes its inputs and outputs.")
 
 
 def _converter(format_name: str) -> "Callable[[Any, Any], Conversion]":
@@ -60,18 +80,18 @@ def _converter(format_name: str) -> "Callable[[Any, Any], Conversion]":
         return formats.convert_to_openvino
     if format_name == "browser":
         from dogvscat.bundle.export.browser import convert_for_browser
-        from dogvscat.bundle.export.onnxruntime_web import kept_archive
+        from dogvscat.bundle.export.onnxruntime_web import archive_path
 
-        if not kept_archive().is_file():
-            report("ONNX Runtime Web (30 MB) is fetched through npm, this once.")
+        if not archive_path().is_file():
+            report("Downloading ONNX Runtime Web (30 MB) through npm. This happens only once.")
         return convert_for_browser
-    from dogvscat.learning.engine import prepare_backend
+    from dogvscat.learning.engine import open_engine
 
-    prepare_backend(0)
-    from dogvscat.learning.keras_export import formats as keras_formats
+    open_engine(0)
+    from dogvscat.learning.keras_export import convert
 
     return {
-        "keras": keras_formats.convert_to_keras,
-        "litert": keras_formats.convert_to_litert,
-        "savedmodel": keras_formats.convert_to_savedmodel,
+        "keras": convert.convert_to_keras,
+        "litert": convert.convert_to_litert,
+        "savedmodel": convert.convert_to_savedmodel,
     }[format_name]

@@ -1,4 +1,4 @@
-"""A clear word where a command needs packages that the light installation leaves out."""
+"""A clear error when a command needs packages that the light installation does not have."""
 
 from importlib.util import find_spec
 
@@ -7,16 +7,16 @@ from dogvscat.errors import UsageError
 _TRAIN = ("keras", "sklearn", "matplotlib", "imagehash", "jinja2", "onnx")
 
 
-def need_train_extra(*others: str) -> None:
-    """Make sure that the extra `train` is installed, without importing any of it.
+def need_train_extra(*more_packages: str) -> None:
+    """Make sure that the extra `train` is installed, without importing its packages.
 
     Args:
-        others: Packages of it that this command needs and most commands do not.
+        more_packages: Packages of the extra that only this command needs.
 
     Raises:
-        UsageError: naming what is missing and how to install it.
+        UsageError: naming the missing package and how to install it.
     """
-    _need("train", (*_TRAIN, *others))
+    _need("train", (*_TRAIN, *more_packages))
 
 
 def need_explore_extra() -> None:
@@ -25,7 +25,7 @@ def need_explore_extra() -> None:
 
 
 def need_export_extra(*packages: str) -> None:
-    """As `need_train_extra`, for the extra `export`, of which each format needs other packages."""
+    """As `need_train_extra`, for those packages of the extra `export` that one format needs."""
     _need("export", packages)
 
 
@@ -40,7 +40,7 @@ def need_parquet_extra() -> None:
 
 
 def need_cluster_extra() -> None:
-    """As `need_train_extra`, for what the extra `cluster` adds to the others."""
+    """As `need_train_extra`, for the packages that the extra `cluster` adds to `explore`."""
     _need("cluster", ("ray", "pyarrow", "fsspec"))
 
 

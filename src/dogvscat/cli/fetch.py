@@ -8,15 +8,19 @@ from dogvscat.cli.output import report, show
 
 
 def command(
-    url: Annotated[str | None, typer.Option(help="Where the archive lies, if not at Microsoft's address.")] = None,
-    sha256: Annotated[str | None, typer.Option(help="The digest its bytes must have; needed with --url.")] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Download from here.", show_default="Microsoft's address")
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option(metavar="DIGEST", help="SHA-256 that the archive must have; required with --url.")
+    ] = None,
 ) -> None:
-    """Download Microsoft's Dogs vs. Cats archive (about 800 MB); goes on where an earlier download stopped."""
+    """Download Microsoft's Dogs vs. Cats archive (about 800 MB). An interrupted download is resumed."""
     from dogvscat.errors import UsageError
     from dogvscat.photos.fetch import OFFICIAL_SHA256, OFFICIAL_URL, fetch_archive
 
     if (url is None) != (sha256 is None):
-        raise UsageError("--url and --sha256 go together: an archive is only used if its digest is known")
+        raise UsageError("--url and --sha256 must be given together: an archive is used only if its digest is known")
     path = fetch_archive(url or OFFICIAL_URL, sha256 or OFFICIAL_SHA256)
     show(str(path))
     report(f"Train on it with: dogvscat train {path}")

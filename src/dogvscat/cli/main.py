@@ -1,7 +1,8 @@
-"""The command line: one app, one boundary where errors become a red line and an exit code. Commands live beside it."""
+"""The command line: registers the commands and turns errors into a red line and an exit code."""
 
 import atexit
 import gc
+import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -33,19 +34,25 @@ from dogvscat.errors import DogvscatError, Interrupted
 from dogvscat.text import printable
 
 FIRST_SCREEN = """\
-dogvscat tells dogs from cats in photographs, learning from scratch.
+dogvscat tells dogs from cats in photographs, with networks trained from scratch.
 
-  dogvscat predict photo.jpg       what is on a photo (a network comes with the package)
-  dogvscat explain photo.jpg --out why/    what the answer comes from, as a heat-map
-  dogvscat serve                   a page to drop photos on, and an HTTP service
-  dogvscat train photos/           train your own from a folder or zip: one folder a class
-  dogvscat audit photos/           find broken, doubled and doubtful photos first
-  dogvscat evaluate runs/classic-1 photos/ --out judged/    judge a network on other photos
-  dogvscat compare runs/a runs/b   which of two trainings is better, and is it more than luck?
-  dogvscat study photos/ --out study/    what does each technique do? (tune, lr-find, runs: see --help)
-  dogvscat export --format litert --out phone/    the network for a phone, a browser, another library
-  dogvscat fetch                   download 25,000 photos of cats and dogs
-  dogvscat sample drawings/        draw cats and dogs, to try everything without photos
+Use the bundled network
+  dogvscat predict photo.jpg                      which animal a photo shows, with probabilities
+  dogvscat explain photo.jpg --out why/           which parts of the photo decided, as a heat map
+  dogvscat serve                                  a web page to drop photos on, and an HTTP service
+  dogvscat export --format litert --out app/      convert it for a phone, a browser or another library
+
+Train your own
+  dogvscat train photos/                          from a folder or zip file with one folder per class (recipe: fast)
+  dogvscat train photos/ --recipe classic         the small, plain network to learn from
+  dogvscat evaluate runs/fast-1 new/ --out eval/  measure it on other photos
+  dogvscat compare runs/fast-1 runs/classic-1     which of two runs is better, and is it more than luck?
+  dogvscat study photos/ --out study/             what does each technique do? (see also tune, lr-find and runs)
+
+Photos
+  dogvscat audit photos/                          find broken, duplicate and doubtful photos before training
+  dogvscat fetch                                  download 25,000 photos of cats and dogs
+  dogvscat sample drawings/                       draw cats and dogs, to try everything without photos
 
 Start with `dogvscat predict` on a photo of your own. `dogvscat --help` lists every command,
 and `dogvscat COMMAND --help` explains one.
@@ -57,13 +64,13 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def first(
+def show_first_screen(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """Train a dog-or-cat classifier from scratch, judge it honestly, and use it anywhere.
+    """Train a dog-or-cat classifier from scratch, evaluate it honestly, and use it anywhere.
 
-    With two folders of photos, begin with `dogvscat train PHOTOS`; with none, with `dogvscat predict PHOTO`.
+    Start with `dogvscat predict PHOTO`, or train your own with `dogvscat train PHOTOS`.
     """
     if version:
         output.show(f"dogvscat {__version__}")
@@ -72,22 +79,27 @@ def first(
             output.show(line)
 
 
-for module in [
+for module in [  # in the order of --help: use a network, train one, its photos
     *(predict, explain, serve, export),
     *(train, evaluate, compare, runs, study, tune, lr_find),
     *(audit, fetch, sample, cache),
 ]:
-    app.command(module.__name__.rpartition(".")[2].replace("_", "-"))(module.command)
+    # One line per paragraph: the terminal wraps the text, and the line ends of the source would cut it up.
+    paragraphs = inspect.cleandoc(module.command.__doc__ or "").split("\n\n")
+    app.command(
+        module.__name__.rpartition(".")[2].replace("_", "-"),
+        help="\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs),
+    )(module.command)
 
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and leave the process with the right exit code.
+    """Run the command line and end the process with the right exit code.
 
-    It leaves without taking its modules apart first, which would take a seventh of the time of one prediction.
+    The process ends without destroying its modules first, which would take a seventh of the time of one prediction.
     """
-    gc.set_threshold(100_000)  # nearly all that is made at the start stays: a search for what can go finds nothing
+    gc.set_threshold(100_000)  # nearly everything allocated at the start stays: collecting finds no garbage
     code = main(arguments)
-    atexit._run_exitfuncs()
+    atexit._run_exitfuncs()  # os._exit skips these, and the output buffers
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
@@ -98,31 +110,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: Without the program's name; those of the process if None.
+        arguments: Without the program's name; None for those of the process.
 
     Returns:
-        The exit code: 0 ok, 2 usage, 3 data, 4 model, 1 other, 130 interrupted. Errors nobody foresaw keep their
-        traceback.
+        The exit code: 0 ok, 2 usage, 3 data, 4 model, 1 other, 130 interrupted. Unforeseen errors are not caught and
+        show their traceback.
     """
     try:
         result = app(args=arguments, standalone_mode=False)
         output.flush()
     except DogvscatError as error:
-        _report(error.message, error.hint)
+        _report_error(error.message, error.hint)
         return error.exit_code
     except typer.TyperException as error:  # a wrong option, argument or command
-        _report(error.format_message(), "`dogvscat --help` lists the commands, `dogvscat COMMAND --help` its options.")
+        hint = "`dogvscat --help` lists the commands, and `dogvscat COMMAND --help` the options of one."
+        _report_error(error.format_message(), hint)
         return 2
-    except BrokenPipeError:  # whoever read the results has seen enough
+    except BrokenPipeError:  # the reader of the results closed the pipe, as `head` does
         return 1
     code = result if isinstance(result, int) else 0
-    if code == Interrupted.exit_code:  # nothing went wrong: somebody pressed Ctrl-C
+    if code == Interrupted.exit_code:  # Typer returns this code for Ctrl-C
         output.report("stopped")
     return code
 
 
-def _report(message: str, hint: str | None) -> None:
+def _report_error(message: str, hint: str | None) -> None:
+    # ANSI codes for red and for the default color; NO_COLOR: https://no-color.org
     red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else ("", "")
-    shown = f"{red}error: {printable(message)}{plain}\n" + (f"hint: {printable(hint)}\n" if hint else "")
-    sys.stderr.buffer.write(shown.encode())
+    text = f"{red}error: {printable(message)}{plain}\n" + (f"hint: {printable(hint)}\n" if hint else "")
+    sys.stderr.buffer.write(text.encode())
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""What every command shares: talk on stderr, data on stdout, and no file name that can upset a terminal or a pipe."""
+"""Output of every command: messages on stderr, results on stdout, file names escaped where they could do harm."""
 
 import os
 import sys
@@ -11,40 +11,41 @@ from dogvscat.text import json_line, printable
 
 
 def report(sentence: str) -> None:
-    """Tell the person something; never mixed with data."""
+    """Print a message for the person at the terminal on stderr, so that it never mixes with results."""
+    # As bytes: a terminal with another encoding than UTF-8 must not make this raise.
     sys.stderr.buffer.write(f"{printable(sentence)}\n".encode())
     sys.stderr.flush()
 
 
 def show(line: str) -> None:
-    """One line of the command's result, as UTF-8; control characters in it are escaped.
+    """Print one line of the command's result on stdout, as UTF-8; control characters are escaped.
 
     Raises:
         WriteError: if the disk that stdout goes to is full.
-        BrokenPipeError: if nobody reads on.
+        BrokenPipeError: if the reader has closed the pipe.
     """
-    with _reaching_stdout():
+    with _checked_stdout():
         sys.stdout.buffer.write(f"{printable(line)}\n".encode())
 
 
 def show_json(document: Any) -> None:
-    """One JSON document on one line; bytes of file names that are not UTF-8 appear as \\xNN. Raises as `show`."""
-    with _reaching_stdout():
+    """Print a JSON document on one line; bytes of file names that are not UTF-8 appear as \\xNN. Raises as `show`."""
+    with _checked_stdout():
         sys.stdout.buffer.write(f"{json_line(document)}\n".encode())
 
 
 def flush() -> None:
-    """Hand over everything shown so far; raises as `show`."""
-    with _reaching_stdout():
+    """Write out everything that is still buffered; raises as `show`."""
+    with _checked_stdout():
         sys.stdout.flush()
 
 
 @contextmanager
-def _reaching_stdout() -> Iterator[None]:
+def _checked_stdout() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries once more at its end, and fails aloud
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python flushes again at exit and prints a traceback
         if isinstance(error, BrokenPipeError):
             raise
         hint = "Free some space and run the same command again."

@@ -1,4 +1,4 @@
-"""The photos that a command line means: files, folders walked for photos, and `-` for a list of paths on stdin."""
+"""The photos that a command line names: files, folders that are searched for photos, and `-` for paths on stdin."""
 
 import os
 import sys
@@ -9,56 +9,63 @@ from dogvscat.errors import UsageError
 
 
 class PhotoArguments:
-    """The files that some arguments mean. Folders are walked, never listed: a million photos take no memory.
+    """The photos that the arguments of a command name. Paths are yielded while folders are walked, so that the memory
+    needed does not grow with the number of photos.
 
     Args:
-        arguments: As given.
-        objects: Whether URLs are followed to where fsspec leads.
+        arguments: As given on the command line.
+        allow_urls: Whether URLs of object stores, such as `s3://bucket/photos/`, are opened through fsspec.
     """
 
-    def __init__(self, arguments: Iterable[str], objects: bool = False) -> None:
+    def __init__(self, arguments: Iterable[str], allow_urls: bool = False) -> None:
         self.arguments = list(arguments)
-        self.objects = objects
+        self.allow_urls = allow_urls
         self.skipped = 0
-        """Files in walked folders that are no photos by their suffix."""
+        """Number of files in walked folders whose suffix is not one of a photo."""
 
     def paths(self) -> Iterator[str]:
-        """Every path, folders in sorted order."""
+        """Yield every path; those of a folder in sorted order.
+
+        Raises:
+            UsageError: if stdin is not text.
+        """
         for argument in self.arguments:
             if argument == "-":
                 for line in sys.stdin.buffer:
                     if b"\0" in line:
                         hint = "Example: find photos -name '*.jpg' | dogvscat predict -"
-                        raise UsageError("stdin is no text, expected a list of paths, one a line", hint=hint)
+                        raise UsageError("stdin is not text, expected a list of paths, one per line", hint=hint)
                     if path := os.fsdecode(line.rstrip(b"\r\n")):
-                        yield from self._expanded(path)
+                        yield from self._expand(path)
             else:
-                yield from self._expanded(argument)
+                yield from self._expand(argument)
 
     def count(self) -> int | None:
-        """How many paths there are, found by walking the folders once more; None if a list on stdin is yet to come."""
-        return None if "-" in self.arguments else sum(1 for _ in PhotoArguments(self.arguments, self.objects).paths())
+        """The number of paths, counted by a separate walk; None if there is a list on stdin, which can be read once."""
+        if "-" in self.arguments:
+            return None
+        return sum(1 for _ in PhotoArguments(self.arguments, self.allow_urls).paths())  # leaves `skipped` unchanged
 
-    def _expanded(self, path: str) -> Iterator[str]:
+    def _expand(self, path: str) -> Iterator[str]:
         from dogvscat.photos.decoder import PHOTO_SUFFIXES
 
-        if self.objects:
+        if self.allow_urls:
             from dogvscat.photos.object_store import find_objects, is_url
 
             if is_url(path):
-                found = find_objects(path)
-                self.skipped += found.skipped
-                yield from found.urls
+                objects = find_objects(path)
+                self.skipped += objects.skipped
+                yield from objects.urls
                 return
         if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, never raises
             yield path
             return
-        closed: list[str] = []
-        for folder, folders, files in os.walk(path, onerror=lambda error: closed.append(error.filename)):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+        unreadable: list[str] = []
+        for folder, folders, files in os.walk(path, onerror=lambda error: unreadable.append(error.filename)):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))  # in place: what os.walk visits
             for name in sorted(files):
                 if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
                     yield f"{folder.rstrip(os.sep)}{os.sep}{name}"
                 else:
                     self.skipped += 1
-        yield from closed  # a folder that cannot be looked into fails like a photo that cannot be opened
+        yield from unreadable  # such a folder then becomes a failure, as a photo that cannot be opened does

@@ -1,4 +1,4 @@
-"""`dogvscat predict`: photos in, answers out. Never imports Keras."""
+"""`dogvscat predict`: predictions for photos, as text, JSON lines or a file. Never imports Keras."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dogvscat import stderr
-from dogvscat.cli.options import Cluster
+from dogvscat.cli.options import AsJsonLines, Cluster, Model, PhotoFiles
 from dogvscat.cli.output import flush, report, show, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.errors import DataError, UsageError
@@ -21,111 +21,128 @@ from dogvscat.text import counted
 if TYPE_CHECKING:
     from dogvscat.bundle.predict.predictor import Failure, Prediction, Predictor
 
-    Answering = Callable[[Iterable[str]], Iterable[Prediction | Failure]]
-    """From paths to answers in order."""
+    Predict = Callable[[Iterable[str]], Iterable[Prediction | Failure]]
+    """From paths to their predictions, in the same order."""
 
 
 def command(
-    photos: Annotated[list[str], typer.Argument(help="Files, folders, or - for a list of paths on stdin.")],
-    model: Annotated[Path | None, typer.Option(help="A run folder, a bundle, or the name of a shipped one.")] = None,
+    photos: PhotoFiles,
+    model: Model = None,
     out: Annotated[
-        Path | None, typer.Option(help="A .csv, .jsonl or .parquet for the answers; given again, it goes on.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the predictions to this .csv, .jsonl or .parquet file. The same command with the same file "
+            "resumes.",
+        ),
     ] = None,
     cluster: Cluster = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: AsJsonLines = False,
 ) -> int:
-    """Say what is on each photo, with its probabilities.
+    """Predict which animal each photo shows, with probabilities.
 
-    A bad file never stops the rest; the exit code is 3 if any failed.
+    A file that cannot be used does not stop the others; the exit code is 3 if there was one.
     """
     from dogvscat.bundle.predict.predictor import Predictor
 
     if out is not None:
-        _check_out(out, as_json)
+        _check_output_file(out, as_json)
     predictor = Predictor.load(model)
+    warn_if_synthetic(predictor)
+    arguments = PhotoArguments(photos, allow_urls=cluster is not None)
+    with _open_predict(predictor, cluster) as predict:
+        if out is not None:
+            labels = _write_predictions(predictor, predict, arguments, out)
+        else:
+            labels = _show_predictions(predict, arguments, as_json)
+    return summarize(arguments, labels)
+
+
+def warn_if_synthetic(predictor: Predictor) -> None:
+    """Warn about a network whose training pictures were drawn by code."""
     if predictor.card.origin.drawn_sample:
         report("This network learned from drawings, not photographs: its answers about photographs mean nothing.")
-    arguments = PhotoArguments(photos, objects=cluster is not None)
-    with _answering(predictor, cluster) as answering:
-        if out is not None:
-            return sum_up(arguments, _write_answers(predictor, answering, arguments, out))
-        return sum_up(arguments, _show_answers(answering, arguments, as_json))
 
 
 @contextmanager
-def _answering(predictor: Predictor, cluster: str | None) -> Iterator[Answering]:
-    """Who answers: this process, or a cluster."""
+def _open_predict(predictor: Predictor, cluster: str | None) -> Iterator[Predict]:
+    """A function that predicts in this process or, if one is named, on a cluster."""
     if cluster is None:
         yield predictor.stream
         return
     from dogvscat.cli.extras import need_cluster_extra
 
     need_cluster_extra()
-    from dogvscat.bundle.predict.cluster import answers_of_cluster
-    from dogvscat.cluster import joined
+    from dogvscat.bundle.predict.cluster import predict_on_cluster
+    from dogvscat.cluster import ray_cluster
 
-    with joined(cluster):
-        yield lambda paths: answers_of_cluster(predictor.bundle, paths)
+    with ray_cluster(cluster):
+        yield lambda paths: predict_on_cluster(predictor.bundle, paths)
 
 
-def _show_answers(answering: Answering, arguments: PhotoArguments, as_json: bool) -> Counter[str]:
-    """Answers on stdout; returns how often each label was given, failures as `error`."""
+def _show_predictions(predict: Predict, arguments: PhotoArguments, as_json: bool) -> Counter[str]:
+    """Print the predictions on stdout; returns the number of each label, with failures counted as `error`."""
     from dogvscat.bundle.predict.predictor import Failure
 
     labels: Counter[str] = Counter()
     total = arguments.count() if stderr.on_terminal() else None
-    for answer in stderr.track(answering(arguments.paths()), "Predicting", total):
-        labels["error" if isinstance(answer, Failure) else answer.label] += 1
+    for prediction in stderr.track(predict(arguments.paths()), "Predicting", total):
+        labels["error" if isinstance(prediction, Failure) else prediction.label] += 1
         if as_json:
-            show_json(answer.to_dict())
+            show_json(prediction.to_dict())
         else:
-            show_answer(answer)
+            show_prediction(prediction)
     flush()
     return labels
 
 
-def _write_answers(predictor: Predictor, answering: Answering, arguments: PhotoArguments, out: Path) -> Counter[str]:
-    """Answers in a file; likewise, with those of earlier runs."""
+def _write_predictions(predictor: Predictor, predict: Predict, arguments: PhotoArguments, out: Path) -> Counter[str]:
+    """Write the predictions to a file; returns the number of each label, including those of earlier runs."""
     from dogvscat.bundle.predict.results import ResultsFile
 
     with ResultsFile(out, predictor.card.class_names, predictor.bundle.digest) as results:
-        left = results.go_on(arguments.paths())
-        if results.num_kept:
-            report(f"{results.num_kept:,} photos have their answers in {out} already.")
+        remaining = results.resume(arguments.paths())
+        if results.num_existing:
+            report(f"{out} already has the answers for {counted(results.num_existing, 'photo')}.")
         total = arguments.count() if stderr.on_terminal() else None
-        num_left = None if total is None else total - results.num_kept
-        for answer in stderr.track(answering(left), "Predicting", num_left):
-            results.write(answer)
+        num_remaining = None if total is None else total - results.num_existing
+        for prediction in stderr.track(predict(remaining), "Predicting", num_remaining):
+            results.write(prediction)
         results.finish()
     counts = ", ".join(f"{count:,} {label}" for label, count in sorted(results.labels.items()))
     report(f"{out} has {counted(results.labels.total(), 'answer')}: {counts}." if counts else f"{out} has no answers.")
     return results.labels
 
 
-def _check_out(out: Path, as_json: bool) -> None:
+def _check_output_file(out: Path, as_json: bool) -> None:
     if as_json:
-        hint = "Write JSON lines with: --out results.jsonl"
-        raise UsageError("--json shows the answers, --out writes them into a file; give one of them", hint=hint)
+        hint = "To write JSON lines to a file: --out results.jsonl"
+        raise UsageError("--json prints the answers and --out writes them to a file; give only one of them", hint=hint)
     if out.suffix.lower() == ".parquet":
         from dogvscat.cli.extras import need_parquet_extra
 
         need_parquet_extra()
 
 
-def show_answer(answer: Prediction | Failure, more: str = "") -> None:
-    """One answer for people: on stdout, or what went wrong on stderr."""
+def show_prediction(prediction: Prediction | Failure, suffix: str = "") -> None:
+    """Print a prediction as one line on stdout, or a failure as one line on stderr."""
     from dogvscat.bundle.predict.predictor import Failure
 
-    if isinstance(answer, Failure):
-        report(f"error: {answer.path}: {answer.message}" + (f" ({answer.hint})" if answer.hint else ""))
+    if isinstance(prediction, Failure):
+        hint = f" ({prediction.hint})" if prediction.hint else ""
+        report(f"error: {prediction.path}: {prediction.message}{hint}")
         return
-    chances = answer.probabilities | ({} if answer.neither is None else {NEITHER: answer.neither})
-    shown = "  ".join(f"{name} {probability:>6.1%}" for name, probability in chances.items())
-    show(f"{answer.label:<8} {shown}  {answer.path}{more}")
+    probabilities = prediction.probabilities | ({} if prediction.neither is None else {NEITHER: prediction.neither})
+    columns = "  ".join(f"{name} {probability:>6.1%}" for name, probability in probabilities.items())
+    show(f"{prediction.label:<8} {columns}  {prediction.path}{suffix}")
 
 
-def sum_up(arguments: PhotoArguments, labels: Counter[str]) -> int:
-    """Say what was passed over and what failed; returns the exit code.
+def summarize(arguments: PhotoArguments, labels: Counter[str]) -> int:
+    """Report the skipped files and the failures; returns the exit code.
+
+    Args:
+        arguments: The photos, after all of them were predicted.
+        labels: Number of photos with each label; failures are counted as `error`.
 
     Raises:
         DataError: if there was no photo at all.
@@ -134,8 +151,8 @@ def sum_up(arguments: PhotoArguments, labels: Counter[str]) -> int:
         were = "was" if arguments.skipped == 1 else "were"
         report(f"{counted(arguments.skipped, 'file')} not named like a photo {were} skipped")
     if not labels.total():
-        where = ", ".join(arguments.arguments[:3]) + ", ..." * (len(arguments.arguments) > 3)
-        raise DataError(f"there is no photo in {where}", hint="Name photos or folders with photos.")
+        sources = ", ".join(arguments.arguments[:3]) + ", ..." * (len(arguments.arguments) > 3)
+        raise DataError(f"there is no photo in {sources}", hint="Name photos or folders with photos.")
     if labels["error"]:
         report(f"{labels['error']} of {counted(labels.total(), 'photo')} could not be used")
         return DataError.exit_code

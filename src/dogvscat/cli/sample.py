@@ -1,4 +1,4 @@
-"""`dogvscat sample`: cats and dogs drawn by code, to try everything without photographs."""
+"""`dogvscat sample`: cats and dogs drawn by code, to try the commands without photographs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +9,14 @@ from dogvscat.cli.output import report
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Where to; must not exist, or be empty.")],
-    count: Annotated[int, typer.Option(help="Pictures in all, half of each class.", min=2, max=100_000)] = 400,
-    seed: Annotated[int, typer.Option(help="Other seeds draw other animals.", min=0)] = 0,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder for the drawings.")],
+    count: Annotated[int, typer.Option(help="Total number of drawings, half of each class.", min=2, max=100_000)] = 400,
+    seed: Annotated[int, typer.Option(help="Seed of the drawings; each seed draws other animals.", min=0)] = 0,
 ) -> None:
-    """Draw cats and dogs. What a network learns from drawings is of no use on photographs."""
+    """Draw cats and dogs, to try every command without photos.
+
+    A network that learned from drawings is useless on photographs.
+    """
     from dogvscat.photos.drawing import write_sample
 
     write_sample(folder, count, seed)

@@ -6,50 +6,65 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.extras import need_train_extra
+from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Config, Recipe, Settings
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.cli.results import show_figures
 from dogvscat.errors import UsageError
 
-_EPILOG_RUN = "Look at {run}/report.html, then try: dogvscat predict PHOTO --model {run}"
+_NEXT_STEP = "Look at {run_dir}/report.html, then try: dogvscat predict PHOTO --model {run_dir}"
 
 
 def command(
     photos: Annotated[
         Path | None,
         typer.Argument(
-            help="A folder or zip with one folder a class. None: DOGVSCAT_DATA, a fetched archive, a fetch."
+            metavar="PHOTOS",
+            help="A folder or zip file with one folder of photos per class.",
+            show_default="the photos that DOGVSCAT_DATA names, else the archive that `dogvscat fetch` downloads",
         ),
     ] = None,
-    recipe: Annotated[str, typer.Option(help="Name of a shipped recipe, or a TOML file.")] = "classic",
-    config: Annotated[Path | None, typer.Option(help="Settings on top of the recipe, as a TOML file.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting, such as training.learning_rate=0.001; repeatable.")
-    ] = None,
-    test: Annotated[float, typer.Option(help="Share of the photos put aside for `evaluate`.", min=0, max=0.8)] = 0.0,
-    seed: Annotated[int | None, typer.Option(help="Short for --set training.seed=N.", min=0)] = None,
+    recipe: Recipe = DEFAULT_RECIPE,
+    config: Config = None,
+    settings: Settings = None,
+    test: Annotated[
+        float, typer.Option(help="Share of the photos to hold out as a test split, for `evaluate`.", min=0, max=0.8)
+    ] = 0.0,
+    seed: Annotated[int | None, typer.Option(help="Same as --set training.seed=N.", min=0)] = None,
     relabel: Annotated[
         Path | None,
         typer.Option(
-            help="Correct training photos as this table says, see `audit --labels`. Validation and test photos keep "
-            "their labels, so that results stay comparable."
+            metavar="FILE",
+            help="Correct the labels of training photos with this table, relabel.csv of `audit --labels`. Validation "
+            "and test photos keep their labels, so that results stay comparable.",
         ),
     ] = None,
     neither: Annotated[
         Path | None,
         typer.Option(
-            help="A folder or zip of photos that show neither class, to learn to notice them. Some are kept to measure."
+            metavar="PHOTOS",
+            help="A folder or zip file of photos that show neither class. The network learns to answer `unsure` to "
+            "such photos; a third of them is held out to measure how often it does.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/<recipe>-<n>.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with this run folder; needs nothing else.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The new run folder.", show_default="runs/RECIPE-NUMBER")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Resume the training in this run folder. Of the other options only --set applies."
+        ),
+    ] = None,
     show_settings: Annotated[
-        bool, typer.Option("--show-settings", help="Print every setting with its value and meaning, and stop.")
+        bool, typer.Option("--show-settings", help="Print every setting with its value and meaning, and exit.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Train a network from scratch, judge it, and write a report and a bundle.
+    """Train a network from scratch, evaluate it, and write a report and a bundle.
 
-    Ctrl-C stops after the step under way and loses nothing; --resume goes on to exactly the same result.
+    The recipe `fast` gives a good network within minutes, `best` the most accurate one within hours; `classic` is the
+    small, plain network to learn from. Ctrl-C stops after the current step; --resume then continues to exactly the
+    same result.
     """
     overrides = [*(settings or []), *([f"data.test_share={test}"] if test else [])]
     overrides += [f"training.seed={seed}"] if seed is not None else []
@@ -61,17 +76,15 @@ def command(
         return
     if resume is not None:
         if photos or config or out or relabel or neither:
-            message = (
-                "--resume needs nothing else: photos, --config, --relabel, --neither and --out are those of the run"
-            )
-            raise UsageError(message)
-        run = _resumed(resume, overrides)
+            message = "--resume takes photos, --config, --relabel, --neither and --out from the run"
+            raise UsageError(message, hint="Leave them out: dogvscat train --resume FOLDER")
+        run_dir = _resume(resume, overrides)
     else:
-        run = _trained(photos, recipe, config, overrides, out, relabel, neither)
-    _show_result(run, as_json)
+        run_dir = _train(photos, recipe, config, overrides, out, relabel, neither)
+    _show_result(run_dir, as_json)
 
 
-def _trained(
+def _train(
     photos: Path | None,
     recipe: str,
     config: Path | None,
@@ -96,19 +109,19 @@ def _trained(
     return train(find_photos(photos, report), resolved, out, report, relabel, neither).folder
 
 
-def _resumed(folder: Path, overrides: list[str]) -> Path:
+def _resume(run_dir: Path, overrides: list[str]) -> Path:
     need_train_extra()
     from dogvscat.learning.train import resume
 
-    return resume(folder, overrides, report).folder
+    return resume(run_dir, overrides, report).folder
 
 
-def _show_result(run: Path, as_json: bool) -> None:
+def _show_result(run_dir: Path, as_json: bool) -> None:
     import json
 
-    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
     if as_json:
-        show_json({"run": str(run), "metrics": metrics})
+        show_json({"run": str(run_dir), "metrics": metrics})
         return
     show_figures(metrics)
-    report(_EPILOG_RUN.format(run=run))
+    report(_NEXT_STEP.format(run_dir=run_dir))
