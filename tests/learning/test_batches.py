@@ -19,7 +19,7 @@ CONFIG: Config = build_config(
 
 
 @pytest.fixture
-def feed() -> BatchLoader:
+def loader() -> BatchLoader:
     """23 pictures whose first pixel is their number, in batches of 5."""
     images = np.zeros((30, 32, 32, 3), np.uint8)
     images[:, 0, 0, 0] = np.arange(30)
@@ -55,7 +55,7 @@ def test_labels_and_weights_belong_to_the_pictures(loader: BatchLoader) -> None:
 
 
 def test_an_error_while_preparing_reaches_the_loop(loader: BatchLoader) -> None:
-    broken = LabelledImages(loader.images.images, loader.images.indices + 1000, loader.images.y_true)
+    broken = LabelledImages(loader.images.cached_images, loader.images.indices + 1000, loader.images.y_true)
     with pytest.raises(IndexError):
         list(BatchLoader(broken, CONFIG).batches(0))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dogvscat.learning.label_audit.label_evidence import LabelEvidence, find_evidence
-from dogvscat.learning.label_audit.out_of_fold import OutOfFold
+from dogvscat.learning.label_audit.out_of_fold import OutOfFoldPredictions
 from dogvscat.learning.train import resume, train
 from dogvscat.photos.manifest import ManifestRow, make_manifest
 from dogvscat.photos.relabel import read_relabelling
@@ -27,7 +27,7 @@ def evidence_for(y_prob: list[float], y_true: list[int]) -> LabelEvidence:
         ManifestRow(f"{i}.jpg", names[label], f"{i:064x}", "0" * 64, "9x9", "RGB", f"g{i}", "train", "")
         for i, label in enumerate(y_true)
     ]
-    return find_evidence(OutOfFold(names, rows, np.array(y_true), np.array(y_prob)))
+    return find_evidence(OutOfFoldPredictions(names, rows, np.array(y_true), np.array(y_prob)))
 
 
 def test_flipped_labels_are_found_the_likeliest_first() -> None:
@@ -84,7 +84,7 @@ def test_flipped_drawings_are_found_and_put_right(drawn_photos: Path, tmp_path: 
     flipped = {"dog/a cat.jpg": "cat", "cat/a dog.jpg": "dog"}
     truth = [flipped.get(row.path, row.label) for row in rows]
     y_prob = np.array([{"cat": 0.05, "dog": 0.95}[label] for label in truth])
-    found = find_evidence(OutOfFold(manifest.class_names, rows, manifest.labels(rows), y_prob))
+    found = find_evidence(OutOfFoldPredictions(manifest.class_names, rows, manifest.labels(rows), y_prob))
     assert {correction.path: correction.suggestion for correction in found.corrections} == flipped
 
     table = tmp_path / "relabel.csv"

@@ -18,8 +18,14 @@ from dogvscat.config import Config
 from dogvscat.errors import DataError, Interrupted, ModelError, UsageError
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings
-from dogvscat.learning.label_audit.label_evidence import judge_labels
-from dogvscat.learning.label_audit.out_of_fold import COLUMNS, OutOfFold, divide, fold_config, predict_out_of_fold
+from dogvscat.learning.label_audit.label_evidence import audit_labels
+from dogvscat.learning.label_audit.out_of_fold import (
+    COLUMNS,
+    OutOfFoldPredictions,
+    divide_into_folds,
+    fold_config,
+    predict_out_of_fold,
+)
 from dogvscat.learning.loop.inference import final_network, predict_logits
 from dogvscat.learning.loop.setup import set_up_training
 from dogvscat.learning.run.folder import Run
@@ -70,7 +76,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path) -> Path
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, photos: Path, config: Config) -> tuple[Path, OutOfFold]:
+def whole(tmp_path_factory: pytest.TempPathFactory, photos: Path, config: Config) -> tuple[Path, OutOfFoldPredictions]:
     """Folds that nothing stopped, and their answers."""
     folder = tmp_path_factory.mktemp("whole") / "folds"
     source = open_photos(photos)
@@ -94,7 +100,7 @@ def test_folds_split_no_group_and_judge_every_picture_once() -> None:
     rows = [*rows_of({"cat": [1] * 20 + [2] * 10 + [7], "dog": [1] * 17 + [4] * 5})]
     rows[3:6] = [replace(row, split=split) for row, split in zip(rows[3:6], ("validation", "test", ""), strict=True)]
     manifest = Manifest(("cat", "dog"), tuple(rows))
-    parts = divide(manifest, 5, seed=0)
+    parts = divide_into_folds(manifest, 5, seed=0)
     judged = [row.sha256 for part in parts for row in part.of_split("validation")]
     assert sorted(judged) == sorted(row.sha256 for row in rows if row.split)
     for part in parts:
@@ -105,25 +111,25 @@ def test_folds_split_no_group_and_judge_every_picture_once() -> None:
         counts = part.count("validation")
         assert abs(counts["cat"] - 46 / 5) <= 3  # a group of 7 lies in one of them
         assert abs(counts["dog"] - 37 / 5) <= 3
-    assert divide(manifest, 5, seed=0) == parts != divide(manifest, 5, seed=1)
+    assert divide_into_folds(manifest, 5, seed=0) == parts != divide_into_folds(manifest, 5, seed=1)
 
 
 def test_too_few_pictures_for_the_folds() -> None:
     manifest = Manifest(("cat", "dog"), tuple(rows_of({"cat": [1] * 9, "dog": [5, 1, 1]})))
-    assert len(divide(manifest, 3, seed=0)) == 3
+    assert len(divide_into_folds(manifest, 3, seed=0)) == 3
     with pytest.raises(DataError, match="4 folds need at least 4 different photos of each class, found 3"):
-        divide(manifest, 4, seed=0)
+        divide_into_folds(manifest, 4, seed=0)
 
 
 def test_nothing_is_chosen_on_the_held_out_fold() -> None:
     assert fold_config(build_config(TINY)).training.early_stopping_patience == 0
-    with pytest.raises(UsageError, match="'tiny' lowers its learning rate by looking") as caught:
+    with pytest.raises(UsageError, match="'tiny' lowers its learning rate when the validation loss stalls") as caught:
         fold_config(changed(build_config(TINY), ["training.schedule=reduce_on_plateau"]))
     assert "training.schedule=one_cycle" in str(caught.value.hint)
 
 
 def test_each_picture_is_judged_once_by_a_network_that_never_saw_its_group(
-    whole: tuple[Path, OutOfFold], photos: Path, config: Config
+    whole: tuple[Path, OutOfFoldPredictions], photos: Path, config: Config
 ) -> None:
     folder, answers = whole
     source = open_photos(photos)
@@ -149,7 +155,7 @@ def test_each_picture_is_judged_once_by_a_network_that_never_saw_its_group(
 
 
 def test_a_stopped_fold_goes_on_and_finished_ones_stay(
-    whole: tuple[Path, OutOfFold], photos: Path, config: Config, tmp_path: Path
+    whole: tuple[Path, OutOfFoldPredictions], photos: Path, config: Config, tmp_path: Path
 ) -> None:
     """Stopped before the second fold's first step, in the middle of its training, and before its predictions."""
     source, folds = open_photos(photos), tmp_path / "folds"
@@ -203,31 +209,35 @@ def stopped_after_an_epoch(photos: Path, config: Config, out: Path) -> str:
 
 
 @pytest.fixture
-def begun(whole: tuple[Path, OutOfFold], tmp_path: Path) -> Path:
+def started_folds(whole: tuple[Path, OutOfFoldPredictions], tmp_path: Path) -> Path:
     """Finished folds that a test may damage."""
     return Path(shutil.copytree(whole[0], tmp_path / "folds"))
 
 
-def test_other_settings_photos_and_folds_are_refused(begun: Path, photos: Path, config: Config, tmp_path: Path) -> None:
+def test_other_settings_photos_and_folds_are_refused(
+    started_folds: Path, photos: Path, config: Config, tmp_path: Path
+) -> None:
     source = open_photos(photos)
     manifest = make_manifest(source, config.data)
     other = changed(config, ["training.seed=4", "network.dropout=0.2"])
-    message = r"folds was begun with other settings: network.dropout was 0.1 and is now 0.2; training.seed was 0 and is"
+    message = (
+        r"was started with other settings: network.dropout was 0.1 and is now 0.2; training.seed was 0 and is now 4"
+    )
     with pytest.raises(UsageError, match=message) as caught:
-        predict_out_of_fold(source, manifest, other, FOLDS, begun, silent)
+        predict_out_of_fold(source, manifest, other, FOLDS, started_folds, silent)
     assert "choose another --out, or delete" in str(caught.value.hint)
-    with pytest.raises(UsageError, match="folds was begun with another number of folds"):
-        predict_out_of_fold(source, manifest, config, FOLDS - 1, begun, silent)
+    with pytest.raises(UsageError, match="folds was started with a different number of folds"):
+        predict_out_of_fold(source, manifest, config, FOLDS - 1, started_folds, silent)
     more = Path(shutil.copytree(photos, tmp_path / "photos"))
     (more / "cat" / "a dog.jpg").unlink()
     source = open_photos(more)
-    with pytest.raises(DataError, match="folds was begun with other photos"):
-        predict_out_of_fold(source, make_manifest(source, config.data), config, FOLDS, begun, silent)
+    with pytest.raises(DataError, match="folds was started with other photos"):
+        predict_out_of_fold(source, make_manifest(source, config.data), config, FOLDS, started_folds, silent)
 
 
 @pytest.mark.parametrize("damage", ["a row less", "a probability of 2", "no number", "empty"])
-def test_damaged_predictions_are_named(begun: Path, photos: Path, config: Config, damage: str) -> None:
-    path = begun / "2" / "out_of_fold.csv"
+def test_damaged_predictions_are_named(started_folds: Path, photos: Path, config: Config, damage: str) -> None:
+    path = started_folds / "2" / "out_of_fold.csv"
     lines = path.read_text().splitlines()
     last = lines[-1].rpartition(",")[0]
     damaged = {
@@ -239,27 +249,27 @@ def test_damaged_predictions_are_named(begun: Path, photos: Path, config: Config
     path.write_text("\n".join(damaged[damage]))
     source = open_photos(photos)
     with pytest.raises(ModelError, match=r"2/out_of_fold\.csv cannot be used: ") as caught:
-        predict_out_of_fold(source, make_manifest(source, config.data), config, FOLDS, begun, silent)
+        predict_out_of_fold(source, make_manifest(source, config.data), config, FOLDS, started_folds, silent)
     assert "Delete it and give the same command again" in str(caught.value.hint)
 
 
-def test_evidence_keeps_an_edited_table(begun: Path, photos: Path, config: Config) -> None:
+def test_evidence_keeps_an_edited_table(started_folds: Path, photos: Path, config: Config) -> None:
     source = open_photos(photos)
-    evidence = judge_labels(source, config, FOLDS, begun.parent, silent)
-    table = begun.parent / "relabel.csv"
+    evidence = audit_labels(source, config, FOLDS, started_folds.parent, silent)
+    table = started_folds.parent / "relabel.csv"
     suggestions = read_relabelling(table, source.class_names).suggestions
     assert suggestions == {correction.sha256: correction.suggestion for correction in evidence.corrections}
     table.write_text("mine")
     heard: list[str] = []
-    assert judge_labels(source, config, FOLDS, begun.parent, heard.append) == evidence
+    assert audit_labels(source, config, FOLDS, started_folds.parent, heard.append) == evidence
     assert table.read_text() == "mine"
     assert "is kept" in heard[-1]
 
 
 def test_the_command_tells_what_was_found(
-    begun: Path, photos: Path, config: Config, capfd: pytest.CaptureFixture[str]
+    started_folds: Path, photos: Path, config: Config, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    out = begun.parent
+    out = started_folds.parent
     (out / "tiny.toml").write_text(to_toml(config))
     command = ["audit", str(photos), "--labels", "--out", str(out), "--recipe", str(out / "tiny.toml"), "--folds", "3"]
     assert main([*command, "--json", "--fail-on", "any"]) == 3  # there are copies

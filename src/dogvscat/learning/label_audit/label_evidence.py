@@ -1,4 +1,4 @@
-"""Labels that are probably wrong, and pictures that no network can tell: the evidence of out-of-fold predictions."""
+"""Labels that are probably wrong, and photos that networks cannot tell apart: what out-of-fold predictions show."""
 
 import math
 from dataclasses import dataclass
@@ -8,116 +8,121 @@ import numpy as np
 
 from dogvscat.config import Config
 from dogvscat.judging.intervals import MetricValue, wilson
-from dogvscat.learning.label_audit.out_of_fold import OutOfFold, predict_out_of_fold
+from dogvscat.learning.label_audit.out_of_fold import OutOfFoldPredictions, predict_out_of_fold
 from dogvscat.photos.issues import Issue
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.relabel import LEAVE_OUT, Correction, write_corrections
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.stderr import Reporter
 
-NEITHER_SHARE = 0.005
-"""Most of the pictures that are listed as ones that cannot be told: what a person can look through."""
-NEITHER_CONFIDENCE = 0.6
-"""And only if neither class gets a larger probability than this."""
+AMBIGUOUS_SHARE = 0.005
+"""At most this share of the photos is listed as ambiguous, those nearest to a probability of one half: as many as a
+person can look through."""
+AMBIGUOUS_CONFIDENCE = 0.6
+"""A photo is listed as ambiguous only if both classes have a probability below this."""
 
 
 @dataclass(frozen=True)
 class LabelEvidence:
-    """What was found, and what is proposed about it."""
+    """The doubtful labels, and a proposed correction of each."""
 
     issues: list[Issue]
-    """Of the kinds `label_suspect`, likeliest first, then `neither_suspect`, nearest to a half first."""
+    """Kind `label_suspect`, the least probable label first, then `neither_suspect`, the nearest to one half first."""
     corrections: list[Correction]
     """One for each issue, in the same order."""
     agreement: MetricValue
-    """Share of the pictures whose likelier class, out of fold, is the one they are filed under."""
+    """Share of the photos whose more probable class, out of fold, is the one they are filed under."""
     weak: bool
-    """Whether that is no better than always naming the commoner class; suspicions are then worth nothing."""
+    """Whether that share is not clearly above that of the majority class; suspicions then mean nothing."""
 
 
-def judge_labels(source: PhotoSource, config: Config, folds: int, folder: Path, report: Reporter) -> LabelEvidence:
-    """Train once a fold, find doubtful labels, and propose corrections.
+def audit_labels(source: PhotoSource, config: Config, num_folds: int, folder: Path, report: Reporter) -> LabelEvidence:
+    """Train one network per fold, find doubtful labels, and propose corrections.
 
     Args:
-        source: The photos; none is changed.
-        config: As `fold_config` gives it.
-        folds: How many.
-        folder: Gets `folds/` and `relabel.csv`. A relabel.csv that a person has edited is kept.
-        report: Told what happens.
+        source: The photos; they are not changed.
+        config: From `fold_config`.
+        num_folds: Number of folds.
+        folder: Gets `folds/` and `relabel.csv`. A relabel.csv that exists is kept, since a person may have edited it.
+        report: Receives messages about the progress.
 
     Raises:
         DogvscatError: as `make_manifest` and `predict_out_of_fold`.
     """
-    answers = predict_out_of_fold(source, make_manifest(source, config.data), config, folds, folder / "folds", report)
-    evidence = find_evidence(answers)
+    manifest = make_manifest(source, config.data)
+    predictions = predict_out_of_fold(source, manifest, config, num_folds, folder / "folds", report)
+    evidence = find_evidence(predictions)
     if evidence.weak:
-        report("These networks learned next to nothing, so what they suspect means nothing. Try more photos or epochs.")
+        report("These networks learned next to nothing, so their suspicions mean nothing. Try more photos or epochs.")
     table = folder / "relabel.csv"
     if table.exists():
-        report(f"{table} is there already, perhaps edited, and is kept; delete it to have it written anew.")
+        report(f"{table} exists already, perhaps edited, and is kept; delete it to have it written again.")
     else:
         write_corrections(table, evidence.corrections)
     return evidence
 
 
-def find_evidence(answers: OutOfFold) -> LabelEvidence:
-    """Doubtful labels: those that confident learning finds, and pictures whose probability lies near a half.
+def find_evidence(predictions: OutOfFoldPredictions) -> LabelEvidence:
+    """Doubtful labels: those that confident learning finds, and photos whose probability lies near one half.
 
-    A picture that cannot be told is not called wrongly filed as well.
+    An ambiguous photo is not reported as wrongly filed as well.
 
     Args:
-        answers: Of at least one picture of each class.
+        predictions: Of at least one photo of each class.
     """
-    untold = _cannot_be_told(answers.y_prob)
-    wrong = [index for index in _probably_wrong(answers.y_true, answers.y_prob) if index not in untold]
-    found = [(index, "label_suspect") for index in wrong] + [(index, "neither_suspect") for index in untold]
-    positive = answers.y_true == 1
-    agreement = wilson(int(np.sum((answers.y_prob >= 0.5) == positive)), len(positive))
-    commoner = max(np.mean(positive), np.mean(~positive))
+    ambiguous = _find_ambiguous(predictions.y_prob)
+    wrong = [index for index in _find_wrong(predictions.y_true, predictions.y_prob) if index not in ambiguous]
+    suspects = [(index, "label_suspect") for index in wrong] + [(index, "neither_suspect") for index in ambiguous]
+    is_positive = predictions.y_true == 1
+    agreement = wilson(int(np.sum((predictions.y_prob >= 0.5) == is_positive)), len(is_positive))
+    # Always naming the majority class reaches this share without looking at a photo. Networks whose interval contains
+    # it may have learned nothing; a label that contradicts them is then not suspicious.
+    majority_share = max(np.mean(is_positive), np.mean(~is_positive))
     return LabelEvidence(
-        [_issue(answers, index, kind) for index, kind in found],
-        [_correction(answers, index, kind) for index, kind in found],
+        [_make_issue(predictions, index, kind) for index, kind in suspects],
+        [_make_correction(predictions, index, kind) for index, kind in suspects],
         agreement,
-        weak=bool(agreement.low is None or agreement.low <= commoner),
+        weak=bool(agreement.low is None or agreement.low <= majority_share),
     )
 
 
-def _probably_wrong(y_true: np.ndarray, y_prob: np.ndarray) -> list[int]:
-    """Indices of labels that are probably wrong, that with the smallest probability of its own label first.
+def _find_wrong(y_true: np.ndarray, y_prob: np.ndarray) -> list[int]:
+    """Indices of labels that are probably wrong, the one with the smallest probability of its own label first.
 
     Source: Northcutt, Jiang and Chuang, Confident learning: estimating uncertainty in dataset labels, JAIR 2021
     (arXiv 1911.00068), pruned by noise rate.
     """
-    from cleanlab.filter import find_label_issues  # here alone: it loads pandas and half of scikit-learn
+    from cleanlab.filter import find_label_issues  # imported only here: it loads pandas and half of scikit-learn
 
-    both = np.column_stack([1 - y_prob, y_prob])  # (N, 2)
-    ranked = find_label_issues(y_true, both, return_indices_ranked_by="self_confidence", n_jobs=1)
-    return [int(index) for index in ranked]
+    class_probs = np.column_stack([1 - y_prob, y_prob])  # (num_photos, 2)
+    indices = find_label_issues(y_true, class_probs, return_indices_ranked_by="self_confidence", n_jobs=1)
+    return [int(index) for index in indices]
 
 
-def _cannot_be_told(y_prob: np.ndarray) -> list[int]:
-    """Indices of the NEITHER_SHARE of pictures whose probability is nearest to a half, nearest first."""
+def _find_ambiguous(y_prob: np.ndarray) -> list[int]:
+    """Indices of ambiguous photos, the one whose probability is nearest to one half first."""
     confidence = np.maximum(y_prob, 1 - y_prob)
-    nearest = np.argsort(confidence, kind="stable")[: math.ceil(NEITHER_SHARE * len(y_prob))]
-    return [int(index) for index in nearest if confidence[index] < NEITHER_CONFIDENCE]
+    nearest = np.argsort(confidence, kind="stable")[: math.ceil(AMBIGUOUS_SHARE * len(y_prob))]
+    return [int(index) for index in nearest if confidence[index] < AMBIGUOUS_CONFIDENCE]
 
 
-def _issue(answers: OutOfFold, index: int, kind: str) -> Issue:
-    row = answers.rows[index]
-    other, probability = _other(answers, index)
-    detail = f"filed as {row.label}, out-of-fold probability of {other} {probability:.2f}"
+def _make_issue(predictions: OutOfFoldPredictions, index: int, kind: str) -> Issue:
+    row = predictions.rows[index]
+    name, probability = _opposite_class(predictions, index)
+    detail = f"filed as {row.label}, out-of-fold probability of {name} {probability:.2f}"
     return Issue(row.path, kind, row.group, detail)
 
 
-def _correction(answers: OutOfFold, index: int, kind: str) -> Correction:
-    row = answers.rows[index]
-    other, probability = _other(answers, index)
+def _make_correction(predictions: OutOfFoldPredictions, index: int, kind: str) -> Correction:
+    row = predictions.rows[index]
+    name, probability = _opposite_class(predictions, index)
+    # A photo that networks cannot tell apart often shows neither class or both: no label would be right.
     if kind == "neither_suspect":
         return Correction(row.path, row.sha256, row.label, LEAVE_OUT, "")
-    return Correction(row.path, row.sha256, row.label, other, f"{probability:.4f}")
+    return Correction(row.path, row.sha256, row.label, name, f"{probability:.4f}")
 
 
-def _other(answers: OutOfFold, index: int) -> tuple[str, float]:
-    """The class that a picture is not filed under, and the probability it was given."""
-    label, positive = int(answers.y_true[index]), float(answers.y_prob[index])
-    return answers.class_names[1 - label], 1 - positive if label else positive
+def _opposite_class(predictions: OutOfFoldPredictions, index: int) -> tuple[str, float]:
+    """Name and probability of the class that a photo is not filed under."""
+    label, y_prob = int(predictions.y_true[index]), float(predictions.y_prob[index])
+    return predictions.class_names[1 - label], 1 - y_prob if label else y_prob

@@ -1,6 +1,6 @@
-"""Out-of-fold predictions: every picture judged by a network that saw neither it nor a copy of it.
+"""Out-of-fold predictions: every photo is predicted by a network that was trained on neither it nor a copy of it.
 
-Each fold is a run folder whose validation split is the fold; what stops goes on there, what is finished stays.
+Each fold is a run folder whose validation split is the fold. A stopped fold resumes there, a finished one is kept.
 """
 
 import csv
@@ -33,105 +33,110 @@ COLUMNS = ("path", "sha256", "y_true", "y_prob")
 
 
 @dataclass(frozen=True, eq=False)
-class OutOfFold:
-    """Pictures, their labels as filed, and what networks that never saw them say."""
+class OutOfFoldPredictions:
+    """Photos, the labels they are filed under, and the predictions of networks that never saw them."""
 
     class_names: ClassNames
     rows: Sequence[ManifestRow]
-    """Every usable picture, by path."""
+    """Every usable photo, sorted by path."""
     y_true: np.ndarray
-    """int64 [N] of 0 and 1."""
+    """int64 (num_photos,), 0 or 1."""
     y_prob: np.ndarray
-    """float64 [N], probability of the positive class."""
+    """float64 (num_photos,), probability of the positive class."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One part of the pictures and the run that learns from the others."""
+    """One part of the photos, and the run that is trained on the others."""
 
     number: int
     """From 1."""
     run: Run
     manifest: Manifest
-    """The fold is its validation split, the other pictures its training split."""
+    """The fold is its validation split, all other photos are its training split."""
 
     @property
-    def answers_file(self) -> Path:
-        """The fold's predictions; that it exists means that the fold is finished."""
+    def predictions_file(self) -> Path:
+        """The fold's predictions. The file is written last: if it exists, the fold is finished."""
         return self.run.folder / "out_of_fold.csv"
 
 
 def fold_config(config: Config) -> Config:
-    """The settings for folds: the last epoch's weights are kept, since the held-out fold must choose nothing, and
-    photos of neither class take no part.
+    """The settings for folds: the last epoch's weights are kept, and photos that show neither class take no part.
 
     Raises:
         UsageError: if the learning rate follows the validation loss, which here is that of the held-out fold.
     """
+    # The labels of a fold are under suspicion, so they must influence nothing in its own network: neither the epoch
+    # whose weights are kept, nor the learning rate. Every training runs all its epochs and keeps the last weights.
     if config.training.schedule == "reduce_on_plateau":
-        message = f"the recipe {config.recipe!r} lowers its learning rate by looking at validation pictures"
-        hint = "Those must choose nothing here. Use --recipe fast, or --set training.schedule=one_cycle."
+        message = f"the recipe {config.recipe!r} lowers its learning rate when the validation loss stalls"
+        hint = "Here validation photos must choose nothing. Use --recipe fast, or --set training.schedule=one_cycle."
         raise UsageError(f"{message} (training.schedule = reduce_on_plateau)", hint=hint)
     return changed(config, ["training.early_stopping_patience=0", "network.neither_output=false"])
 
 
-def divide(manifest: Manifest, folds: int, seed: int) -> list[Manifest]:
-    """The manifest once a fold: with the fold as its validation split and all other usable pictures as its training
-    split. Folds are stratified by label; a duplicate group lies in one fold as a whole.
+def divide_into_folds(manifest: Manifest, num_folds: int, seed: int) -> list[Manifest]:
+    """The manifest once per fold, with the fold as its validation split and all other usable photos as training split.
+
+    Folds are stratified by label, and no duplicate group is divided between two folds.
 
     Args:
-        manifest: Pictures of any split take part; those left out stay so.
-        folds: At least 2.
+        manifest: Photos of all splits take part; those that are left out stay so.
+        num_folds: At least 2.
         seed: Equal seeds give equal folds.
 
     Raises:
-        DataError: if a class has fewer groups than there are to be folds.
+        DataError: if a class has fewer duplicate groups than `num_folds`.
     """
     usable = [row for row in manifest.rows if row.split != LEFT_OUT]
     y_true, groups = manifest.labels(usable), np.array([row.group for row in usable])
-    scarcest = min(len(np.unique(groups[y_true == label])) for label in (0, 1))
-    if scarcest < folds:
-        message = f"{folds} folds need at least {folds} different photos of each class, found {scarcest}"
+    fewest = min(len(np.unique(groups[y_true == label])) for label in (0, 1))
+    if fewest < num_folds:
+        message = f"{num_folds} folds need at least {num_folds} different photos of each class, found {fewest}"
         raise DataError(message, hint="Ask for fewer --folds, or add photos.")
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    return [
-        _held_out(manifest, set(groups[held_out].tolist())) for _, held_out in splitter.split(y_true, y_true, groups)
-    ]
+    # By group, since a copy of a held-out photo among the training photos would give its label away.
+    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
+    folds = splitter.split(y_true, y_true, groups)  # its first argument, the features, is only counted
+    return [_hold_out(manifest, set(groups[held_out].tolist())) for _, held_out in folds]
 
 
 def predict_out_of_fold(
-    source: PhotoSource, manifest: Manifest, config: Config, folds: int, folder: Path, report: Reporter
-) -> OutOfFold:
-    """Train once a fold on the other folds, and judge the fold.
+    source: PhotoSource, manifest: Manifest, config: Config, num_folds: int, folder: Path, report: Reporter
+) -> OutOfFoldPredictions:
+    """For each fold, train a network on the other folds and predict the photos of the fold.
 
     Args:
         source: The photos.
-        manifest: Of these photos, labels as filed.
-        config: As `fold_config` gives it.
-        folds: How many.
-        folder: Each fold has a run folder below it, named by its number. Finished ones are not trained again.
-        report: Told what happens.
+        manifest: Of these photos, with the labels they are filed under.
+        config: From `fold_config`.
+        num_folds: Number of folds.
+        folder: Each fold has a run folder in it, named by its number. Finished folds are not trained again.
+        report: Receives messages about the progress.
 
     Raises:
-        UsageError: if `folder` holds folds of other settings, or another number of them.
-        DataError: if it holds folds of other photos, or the photos are too few.
-        ModelError: if what it holds is damaged, or a training diverged.
+        UsageError: if `folder` holds folds of other settings, or a different number of folds.
+        DataError: if it holds folds of other photos, or there are too few photos.
+        ModelError: if its files are damaged, or a training diverged.
         WriteError: if it cannot be written.
-        Interrupted: on Ctrl-C; the same call goes on.
+        Interrupted: on Ctrl-C; the same call resumes.
     """
-    parts = divide(manifest, folds, config.data.split_seed)
-    divided = [Fold(number, Run(folder / str(number)), part) for number, part in enumerate(parts, start=1)]
-    for fold in divided:
-        _refuse_another(fold, config)
-    _train_unfinished(divided, config, source, report)
+    manifests = divide_into_folds(manifest, num_folds, config.data.split_seed)
+    folds = [Fold(number, Run(folder / str(number)), part) for number, part in enumerate(manifests, start=1)]
+    for fold in folds:
+        _refuse_different(fold, config)
+    _train_unfinished(folds, config, source, report)
     y_prob: dict[str, float] = {}
-    for fold in divided:
-        y_prob |= _read_answers(fold)
+    for fold in folds:
+        y_prob |= _read_predictions(fold)
     rows = [row for row in manifest.rows if row.split != LEFT_OUT]
-    return OutOfFold(manifest.class_names, rows, manifest.labels(rows), np.array([y_prob[row.sha256] for row in rows]))
+    # By content and not by path: exact duplicates are in one fold, and their predictions are equal.
+    y_prob_of_rows = np.array([y_prob[row.sha256] for row in rows])
+    return OutOfFoldPredictions(manifest.class_names, rows, manifest.labels(rows), y_prob_of_rows)
 
 
-def _held_out(manifest: Manifest, groups: set[str]) -> Manifest:
+def _hold_out(manifest: Manifest, groups: set[str]) -> Manifest:
+    """The manifest with these duplicate groups as its validation split."""
     rows = (
         row if row.split == LEFT_OUT else replace(row, split=VALIDATION if row.group in groups else TRAIN)
         for row in manifest.rows
@@ -139,36 +144,37 @@ def _held_out(manifest: Manifest, groups: set[str]) -> Manifest:
     return replace(manifest, rows=tuple(rows))
 
 
-def _refuse_another(fold: Fold, config: Config) -> None:
-    """Make sure that what was begun in the fold's folder is what is asked for now."""
+def _refuse_different(fold: Fold, config: Config) -> None:
+    """Raise if the fold was started with other settings, photos or folds than those given now."""
     run = fold.run
-    if not run.environment_file.exists():  # it is written last: without it nothing was trained
+    if not run.environment_file.exists():  # it is the last file of a start: without it nothing was trained
         return
     folder = run.folder.parent
-    hint = f"Give the first command again, choose another --out, or delete {folder} to begin anew."
-    if (begun := run.load_config()) != config:
-        raise UsageError(f"{folder} was begun with other settings: {_difference(begun, config)}", hint=hint)
+    hint = f"Give the first command again, choose another --out, or delete {folder} to start again."
+    if (started_config := run.load_config()) != config:
+        differing = _differing_settings(started_config, config)
+        raise UsageError(f"{folder} was started with other settings: {differing}", hint=hint)
     manifest = run.load_manifest()
     if manifest.digest != fold.manifest.digest:
-        raise DataError(f"{folder} was begun with other photos, or these have changed since", hint=hint)
-    if _judged(manifest) != _judged(fold.manifest):
-        raise UsageError(f"{folder} was begun with another number of folds", hint=hint)
+        raise DataError(f"{folder} was started with other photos, or these have changed since", hint=hint)
+    if _held_out_digests(manifest) != _held_out_digests(fold.manifest):
+        raise UsageError(f"{folder} was started with a different number of folds", hint=hint)
 
 
-def _difference(begun: Config, now: Config) -> str:
-    differing = [f"{key} was {was} and is now {wanted}" for key, was, wanted in differences(begun, now)]
-    return "; ".join(differing) or f"recipe was {begun.recipe} and is now {now.recipe}"
+def _differing_settings(before: Config, now: Config) -> str:
+    differing = [f"{key} was {old} and is now {new}" for key, old, new in differences(before, now)]
+    return "; ".join(differing) or f"recipe was {before.recipe} and is now {now.recipe}"
 
 
-def _judged(manifest: Manifest) -> set[str]:
+def _held_out_digests(manifest: Manifest) -> set[str]:
     return {row.sha256 for row in manifest.of_split(VALIDATION)}
 
 
 def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource, report: Reporter) -> None:
-    unfinished = [fold for fold in folds if not fold.answers_file.exists()]
+    unfinished = [fold for fold in folds if not fold.predictions_file.exists()]
     if not unfinished:
         return
-    manifest = unfinished[0].manifest  # all folds are of the same pictures
+    manifest = unfinished[0].manifest  # all folds have the same photos
     pixels = {size: cached_pixels(source, manifest, size) for size in config.image_sizes}
     report("Loading Keras")
     # All folds compute in the precision that the first one was started in, on whatever machine it was started.
@@ -176,17 +182,17 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
     precision = next(started, {}).get("precision", config.training.precision)
     compute = open_engine(config.training.threads, precision)
     for num_following, fold in zip(reversed(range(len(unfinished))), unfinished, strict=True):
-        num_train, num_judged = (len(fold.manifest.of_split(split)) for split in (TRAIN, VALIDATION))
+        num_train, num_held_out = (len(fold.manifest.of_split(split)) for split in (TRAIN, VALIDATION))
         name = f"fold {fold.number} of {len(folds)}"
-        report(f"{name}: {counted(num_judged, 'photo')} judged by a network that learns from the {num_train:,} others")
+        report(f"{name}: training on {counted(num_train, 'photo')}, to predict the {num_held_out:,} held out")
         try:
             if not fold.run.environment_file.exists():
                 record_start(fold.run, config, Dataset(fold.manifest, pixels), InputPaths(source.location), compute)
             _train_fold(fold, config, pixels, compute, num_following, report)
         except (Interrupted, KeyboardInterrupt) as stop:
-            where = stop.message if isinstance(stop, Interrupted) else "stopped"
-            hint = "Give the same command again: finished folds are kept, and the one under way goes on."
-            raise Interrupted(f"{name}: {where}", hint=hint) from None
+            message = stop.message if isinstance(stop, Interrupted) else "stopped"
+            hint = "Give the same command again: finished folds are kept, and the stopped one resumes."
+            raise Interrupted(f"{name}: {message}", hint=hint) from None
 
 
 def _train_fold(
@@ -208,22 +214,26 @@ def _train_fold(
     logits = predict_logits(network, training.validation, config.data.image_size).positive
     check_finite(logits)
     rows = fold.manifest.of_split(VALIDATION)
-    answers = zip(rows, training.validation.y_true, Decision().probabilities(logits), strict=True)
-    table = ((row.path, row.sha256, int(label), float(positive)) for row, label, positive in answers)
-    atomic.write_csv(fold.answers_file, COLUMNS, table)
+    y_prob = Decision().probabilities(logits)  # temperature 1: a better one would have to be fitted on the fold
+    table = (
+        (row.path, row.sha256, int(label), float(probability))
+        for row, label, probability in zip(rows, training.validation.y_true, y_prob, strict=True)
+    )
+    atomic.write_csv(fold.predictions_file, COLUMNS, table)
 
 
-def _read_answers(fold: Fold) -> dict[str, float]:
-    """Probability of the positive class by sha256, of every picture of a finished fold."""
+def _read_predictions(fold: Fold) -> dict[str, float]:
+    """Probability of the positive class by sha256, for every photo of a finished fold."""
+    file = fold.predictions_file
     try:
-        with fold.answers_file.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            header, *lines = csv.reader(file)
-        y_prob = {sha256: float(positive) for _, sha256, _, positive in lines}
-        if tuple(header) != COLUMNS or y_prob.keys() != _judged(fold.manifest):
-            raise ValueError("it is about other pictures")
-        if not all(0.0 <= positive <= 1.0 for positive in y_prob.values()):
+        with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            header, *lines = csv.reader(stream)
+        y_prob = {sha256: float(probability) for _, sha256, _, probability in lines}
+        if tuple(header) != COLUMNS or y_prob.keys() != _held_out_digests(fold.manifest):
+            raise ValueError("it lists other photos")
+        if not all(0.0 <= probability <= 1.0 for probability in y_prob.values()):
             raise ValueError("a probability does not lie between 0 and 1")
     except (OSError, ValueError, csv.Error) as error:
-        hint = "Delete it and give the same command again: only this fold is judged anew."
-        raise ModelError(f"{fold.answers_file} cannot be used: {error}", hint=hint) from None
+        hint = "Delete it and give the same command again: only the photos of this fold are predicted again."
+        raise ModelError(f"{file} cannot be used: {error}", hint=hint) from None
     return y_prob

@@ -1,13 +1,13 @@
-"""Random numbers that are a function of seed and place."""
+"""Random numbers that are a function of the seed and of where they are used."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from dogvscat.learning.data.random import shuffled, stateless_uniform, stateless_words
+from dogvscat.learning.data.random import stateless_permutation, stateless_uniform, stateless_words
 
 
-def test_a_sample_gets_the_same_numbers_in_any_company() -> None:
+def test_a_sample_gets_the_same_numbers_in_any_batch() -> None:
     samples = np.arange(100)
     together = stateless_uniform(7, 3, samples, 5)
     alone = np.concatenate([stateless_uniform(7, 3, samples[i : i + 1], 5) for i in samples])
@@ -30,14 +30,14 @@ def test_numbers_are_uniform_and_uncorrelated() -> None:
     assert np.abs(correlation - np.eye(8)).max() < 0.03
 
 
-def test_the_order_of_an_epoch_is_a_permutation_of_its_own() -> None:
-    first, second = shuffled(1, 0, 1000), shuffled(1, 1, 1000)
+def test_each_epoch_has_its_own_permutation() -> None:
+    first, second = (stateless_permutation(1, epoch, 1000) for epoch in (0, 1))
     assert sorted(first) == list(range(1000))
     assert np.mean(first == second) < 0.01
-    np.testing.assert_array_equal(first, shuffled(1, 0, 1000))
+    np.testing.assert_array_equal(first, stateless_permutation(1, 0, 1000))
 
 
-def test_words_differ_between_places() -> None:
-    places = [(epoch, step, layer) for epoch in range(10) for step in range(50) for layer in range(2)]
-    words = {tuple(stateless_words(5, *place)) for place in places}
-    assert len(words) == len(places)
+def test_words_differ_between_all_counters() -> None:
+    counters = [(epoch, step, layer) for epoch in range(10) for step in range(50) for layer in range(2)]
+    words = {tuple(stateless_words(5, *numbers)) for numbers in counters}
+    assert len(words) == len(counters)

@@ -9,8 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from dogvscat.learning.keras_export.formats import convert_to_keras, convert_to_litert, convert_to_savedmodel
-from dogvscat.learning.keras_export.rebuilding import rebuild_network
 
 from dogvscat.bundle.card import Provenance
 from dogvscat.bundle.export.folder import write_export
@@ -22,6 +20,8 @@ from dogvscat.bundle.publish import publish_bundle
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision, sigmoid
 from dogvscat.learning.finalize.onnx_export import export_onnx
+from dogvscat.learning.keras_export.convert import convert_to_keras, convert_to_litert, convert_to_savedmodel
+from dogvscat.learning.keras_export.rebuild import rebuild_network
 from dogvscat.learning.loop.checkpoint import read_variables
 from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.settings import build_config
@@ -149,7 +149,7 @@ def test_the_keras_file_holds_layers_of_keras_alone(publish: Publish, tmp_path: 
 
 
 def test_a_file_that_cannot_be_read_back_is_told_of(publish: Publish, tmp_path: Path) -> None:
-    from dogvscat.learning.keras_export.formats import _read_in_a_fresh_process
+    from dogvscat.learning.keras_export.convert import _read_in_a_fresh_process
 
     (tmp_path / "model.keras").write_bytes(b"nothing")
     with pytest.raises(ModelError, match=r"model\.keras cannot be read back: "):
