@@ -1,4 +1,4 @@
-# Needs only Python 3.11 or newer, make and git. Everything else is installed into .venv.
+# Needs Python 3.11 or newer, make and git. Everything else is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?=
@@ -6,15 +6,18 @@ RECIPE ?= fast
 OUT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test lint lock clean
+.PHONY: help setup train test test-fast lint docs lock clean
 
 help:
-	@echo "make train   set up, then train a classifier from scratch and judge it (DATA=photos.zip or a folder, RECIPE=classic, OUT=runs/mine)"
-	@echo "make test    set up, then run every check and test"
-	@echo "make setup   prepare .venv with everything a developer needs"
-	@echo "make lint    formatting, lint, types and import rules only"
-	@echo "make lock    write the locked, hashed requirement files again"
-	@echo "make clean   remove .venv and tool caches (never runs or pictures)"
+	@echo "make train       set up, then train a classifier from scratch and evaluate it"
+	@echo "                 (DATA=photos.zip or a folder, RECIPE=fast, classic or best, OUT=runs/mine)"
+	@echo "make test        set up, then run every check and test"
+	@echo "make test-fast   only the tests that are quick and need no browser and no Ray cluster"
+	@echo "make setup       prepare .venv with everything a developer needs"
+	@echo "make lint        check formatting, lint, types and import rules"
+	@echo "make docs        write docs/cli.md again from the commands"
+	@echo "make lock        write the locked, hashed requirement files again"
+	@echo "make clean       remove .venv and tool caches (never runs or photos)"
 
 setup: .venv/ready
 
@@ -31,11 +34,17 @@ train: setup
 test: lint
 	$(BIN)/python -m pytest
 
+test-fast: setup
+	$(BIN)/python -m pytest -m "not slow and not browser and not ray"
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: setup
+	$(BIN)/python docs/write_cli.py
 
 lock: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock.sh

@@ -1,6 +1,7 @@
 """Docs that can drift from the code are held to it."""
 
 import re
+import runpy
 import shlex
 import tomllib
 from pathlib import Path
@@ -98,3 +99,14 @@ def test_links_between_documents_lead_somewhere() -> None:
     for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name} -> {target}"
+
+
+def test_the_command_line_is_described_as_it_is() -> None:
+    write_reference = runpy.run_path(str(ROOT / "docs" / "write_cli.py"))["write_reference"]
+    assert read("docs/cli.md") == write_reference(), "write it again with: make docs"
+
+
+def test_every_argument_and_option_has_a_help_text() -> None:
+    page = read("docs/cli.md")
+    assert "None" not in page
+    assert all(f"\n## {command}\n" in page for command in COMMANDS)

@@ -1,26 +1,25 @@
-"""Where caches and downloads live: `DOGVSCAT_HOME`, by default the user's cache folder. Never the checkout."""
+"""Caches and downloads. They are kept in `DOGVSCAT_HOME`, by default in the user's cache folder."""
 
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dogvscat.errors import UsageError, WriteError
 
-AREAS = {
+PURPOSES = {
     "archives": "downloaded archives",
-    "scans": "what was learned about each photo (hashes, sizes)",
-    "pixels": "decoded pictures, ready for training",
+    "scans": "hashes and sizes of photos, so that unchanged photos are not read again",
+    "pixels": "decoded photos, ready for training",
     "verified": "digests of bundles whose golden pictures were checked",
 }
+"""What each cache is for, by name."""
 
 
 @dataclass(frozen=True)
-class Area:
-    """One folder of the cache: its name, what it is for, where it is, and its size in bytes."""
+class Cache:
+    """One cache: its name, its purpose, its folder and its size in bytes."""
 
     name: str
     purpose: str
@@ -29,7 +28,7 @@ class Area:
 
 
 def home() -> Path:
-    """The folder that holds every cache; it need not exist yet.
+    """The folder that holds all caches; it may not exist yet.
 
     Raises:
         UsageError: if DOGVSCAT_HOME is not set and this user has no home folder.
@@ -40,10 +39,11 @@ def home() -> Path:
         return _user_cache()
     except RuntimeError:
         hint = "Set DOGVSCAT_HOME to a folder."
-        raise UsageError("this user has no home folder to keep caches in", hint=hint) from None
+        raise UsageError("there is no folder for caches: this user has no home folder", hint=hint) from None
 
 
 def _user_cache() -> Path:
+    """The folder that each system reserves for caches; on Linux as the XDG Base Directory Specification has it."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "dogvscat"
     if sys.platform == "win32":
@@ -51,16 +51,21 @@ def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dogvscat"
 
 
-def area(name: str) -> Path:
-    """The folder of one cache, one of `AREAS`; it need not exist yet."""
-    if name not in AREAS:
-        raise KeyError(f"expected one of {sorted(AREAS)}, received {name!r}")
+def folder(name: str) -> Path:
+    """The folder of one cache; it may not exist yet.
+
+    Raises:
+        KeyError: if the name is not in `PURPOSES`: a mistake in the code.
+        UsageError: as `home` does.
+    """
+    if name not in PURPOSES:
+        raise KeyError(f"expected one of {sorted(PURPOSES)}, received {name!r}")
     return home() / name
 
 
-def areas() -> list[Area]:
-    """Every cache with its present size."""
-    return [Area(name, purpose, area(name), _num_bytes(area(name))) for name, purpose in AREAS.items()]
+def list_caches() -> list[Cache]:
+    """Every cache with its current size."""
+    return [Cache(name, purpose, folder(name), _num_bytes(folder(name))) for name, purpose in PURPOSES.items()]
 
 
 def clear(name: str) -> int:
@@ -69,29 +74,16 @@ def clear(name: str) -> int:
     Raises:
         WriteError: if it cannot be deleted.
     """
-    folder = area(name)
+    path = folder(name)
     try:
-        freed = _num_bytes(folder)
-        if folder.exists():
-            shutil.rmtree(folder)
+        freed = _num_bytes(path)
+        if path.exists():
+            shutil.rmtree(path)
     except OSError as error:
-        raise WriteError(f"could not clear {folder}: {error.strerror}", hint="Delete it as its owner.") from None
+        raise WriteError(f"could not clear {path}: {error.strerror}", hint="Delete it as its owner.") from None
     return freed
 
 
-@contextmanager
-def filled_by_one(name: str) -> Iterator[None]:
-    """Within the block no other process on this machine fills the same cache: what is costly is done once, and the
-    others wait for it. A process that dies lets go; where locks do not exist, nobody waits."""
-    with ExitStack() as held:
-        with suppress(ImportError, OSError):
-            import fcntl  # not on Windows
-
-            area(name).mkdir(parents=True, exist_ok=True)
-            lock = held.enter_context((area(name) / ".lock").open("wb"))
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _num_bytes(folder: Path) -> int:
-    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
+def _num_bytes(path: Path) -> int:
+    # lstat: a link counts as the link, not as the file that it leads to, which is never deleted.
+    return sum(file.lstat().st_size for file in path.rglob("*") if file.is_file()) if path.exists() else 0

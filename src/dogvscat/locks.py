@@ -1,41 +1,74 @@
-"""One command at a time in a folder of results: two would train the same and write over each other."""
+"""Locks between processes of one machine, from the library filelock.
+
+The operating system releases a lock when its process ends, however it ends. Where a file system has no locks, as some
+network file systems, every process may work. filelock's soft locks are never used: a killed process leaves its soft
+lock behind, and everyone after it would wait.
+"""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from dogvscat import atomic
 from dogvscat.errors import UsageError
 
 LOCK_FILE = ".lock"
+"""An empty file in a locked folder. It stays there: a process that deletes it would split those that wait for it."""
 
 
 @contextmanager
-def working_alone(folder: Path) -> Iterator[None]:
-    """Hold a folder within the block. Who dies lets go; where locks do not exist, nobody is held back.
+def exclusive(folder: Path) -> Iterator[None]:
+    """Refuse to run the block while another process on this machine works in the same folder of results: both would
+    train the same networks and overwrite each other's files.
 
     Args:
-        folder: Of results; it is made if it is not there.
+        folder: It is created if it does not exist.
 
     Raises:
-        UsageError: if another process on this machine holds it.
-        WriteError: if it cannot be made.
+        UsageError: if another process works in the folder.
+        WriteError: if the folder cannot be written to.
     """
     with atomic.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl  # not on Windows
-    except ImportError:
-        yield
-        return
-    with atomic.writing(folder / LOCK_FILE):
-        held = (folder / LOCK_FILE).open("wb")
-    with held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        file = (folder / LOCK_FILE).open("wb")
+    with file:
+        if not try_lock(file):
             hint = "Wait for it to end, stop it, or choose another --out."
-            raise UsageError(f"another command is at work in {folder}", hint=hint) from None
-        except OSError:  # a file system without locks
-            pass
+            raise UsageError(f"another command is running in {folder}", hint=hint)
         yield
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait until no other process on this machine is in its block for the same folder, so that expensive work on a
+    cache is done only once. A folder that cannot be written to is not locked.
+
+    Args:
+        folder: It is created if it does not exist.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / LOCK_FILE).open("wb"))
+            from filelock import lock_descriptor
+
+            lock_descriptor(file.fileno())
+        yield  # outside of `suppress`: errors of the block pass
+
+
+def try_lock(file: BinaryIO) -> bool:
+    """Lock an open file until it is closed.
+
+    The file itself is locked, so that no lock file has to lie next to a file that belongs to the user. On Windows other
+    programs cannot read its first byte meanwhile.
+
+    Returns:
+        False if another process holds the lock; True otherwise, also where the file system has no locks.
+    """
+    from filelock import lock_descriptor  # here, because most commands need no lock: the import takes milliseconds
+
+    try:
+        return lock_descriptor(file.fileno(), blocking=False)
+    except OSError:
+        return True

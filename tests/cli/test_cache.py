@@ -31,7 +31,7 @@ def test_each_cache_is_shown_with_its_size_and_purpose(dogvscat: Dogvscat, home:
     assert sizes(dogvscat) == {"archives": 4096, "scans": 3, "pixels": 2_500_000, "verified": 0}
     done = dogvscat("cache")
     assert done.stdout.splitlines()[0] == str(home)
-    assert "pixels         2.5 MB  decoded pictures, ready for training" in done.stdout
+    assert "pixels         2.5 MB  decoded photos, ready for training" in done.stdout
     assert "scans         3 bytes" in done.stdout
 
 

@@ -22,21 +22,21 @@ def command(
     The caches are in DOGVSCAT_HOME, by default the user's cache folder.
     """
     for name in clear or []:
-        if name != "all" and name not in caches.AREAS:
-            raise UsageError(f"there is no cache {name!r}, expected all or one of {', '.join(caches.AREAS)}")
-    for name in caches.AREAS:
+        if name != "all" and name not in caches.PURPOSES:
+            raise UsageError(f"there is no cache {name!r}, expected all or one of {', '.join(caches.PURPOSES)}")
+    for name in caches.PURPOSES:
         if name in (clear or []) or "all" in (clear or []):
-            report(f"{name}: {_in_units(caches.clear(name))} freed")
-    areas = caches.areas()
+            report(f"{name}: {_size_in_units(caches.clear(name))} freed")
+    sizes = caches.list_caches()
     if as_json:
-        show_json({"home": str(caches.home()), "caches": {area.name: area.num_bytes for area in areas}})
+        show_json({"home": str(caches.home()), "caches": {cache.name: cache.num_bytes for cache in sizes}})
         return
     show(f"{caches.home()}")
-    for area in areas:
-        show(f"  {area.name:<10} {_in_units(area.num_bytes):>10}  {area.purpose}")
+    for cache in sizes:
+        show(f"  {cache.name:<10} {_size_in_units(cache.num_bytes):>10}  {cache.purpose}")
 
 
-def _in_units(num_bytes: int) -> str:
+def _size_in_units(num_bytes: int) -> str:
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if num_bytes >= size:
             return f"{num_bytes / size:.1f} {unit}"

@@ -39,9 +39,10 @@ def command(
     method: Annotated[
         Method,
         typer.Option(
+            metavar="cam|hiding|grad-cam",
             help="cam: class activation map, for networks that end in a mean over places; for others, hiding is used. "
             "hiding: how the answer changes when a part of the photo is hidden. grad-cam: from gradients; needs the "
-            "extra `train`."
+            "extra `train`.",
         ),
     ] = Method.cam,
     layers: Annotated[

@@ -10,15 +10,17 @@ import typer
 
 DEFAULT_RECIPE = "fast"
 
-_LABELLED_PHOTOS = typer.Argument(metavar="PHOTOS", help="A folder or zip file with one folder of photos per class.")
+_ONE_FOLDER_PER_CLASS = "A folder or zip file with one folder of photos per class."
 
-LabelledPhotos = Annotated[Path, _LABELLED_PHOTOS]
-OptionalLabelledPhotos = Annotated[Path | None, _LABELLED_PHOTOS]
-"""For commands that can also print something and stop, without photos."""
+LabelledPhotos = Annotated[Path, typer.Argument(metavar="PHOTOS", help=_ONE_FOLDER_PER_CLASS)]
+
+OptionalLabelledPhotos = Annotated[
+    Path | None, typer.Argument(metavar="PHOTOS", help=f"{_ONE_FOLDER_PER_CLASS} Not needed with --show.")
+]
 
 PhotoFiles = Annotated[
     list[str],
-    typer.Argument(metavar="PHOTOS", help="Files, folders, or - to read a list of paths from stdin, one per line."),
+    typer.Argument(metavar="PHOTOS", help="Files, folders, or `-` to read a list of paths from stdin, one per line."),
 ]
 
 Model = Annotated[
@@ -43,7 +45,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="SECTION.KEY=VALUE",
-        help="Override one setting, for example --set training.learning_rate=0.001. May be repeated.",
+        help="Override one setting, for example `--set training.learning_rate=0.001`. May be repeated.",
     ),
 ]
 

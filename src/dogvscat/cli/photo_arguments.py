@@ -50,10 +50,10 @@ class PhotoArguments:
         from dogvscat.photos.decoder import PHOTO_SUFFIXES
 
         if self.allow_urls:
-            from dogvscat.photos.object_store import find_objects, is_url
+            from dogvscat.photos.object_store import is_url, list_photos
 
             if is_url(path):
-                objects = find_objects(path)
+                objects = list_photos(path)
                 self.skipped += objects.skipped
                 yield from objects.urls
                 return

@@ -60,8 +60,10 @@ def command(
 
 def warn_if_synthetic(predictor: Predictor) -> None:
     """Warn about a network whose training pictures were drawn by code."""
+    from dogvscat.photos.sources import SYNTHETIC_WARNING
+
     if predictor.card.origin.drawn_sample:
-        report("This network learned from drawings, not photographs: its answers about photographs mean nothing.")
+        report(SYNTHETIC_WARNING)
 
 
 @contextmanager

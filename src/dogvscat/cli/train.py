@@ -29,7 +29,7 @@ def command(
     test: Annotated[
         float, typer.Option(help="Share of the photos to hold out as a test split, for `evaluate`.", min=0, max=0.8)
     ] = 0.0,
-    seed: Annotated[int | None, typer.Option(help="Same as --set training.seed=N.", min=0)] = None,
+    seed: Annotated[int | None, typer.Option(help="Same as `--set training.seed=N`.", min=0)] = None,
     relabel: Annotated[
         Path | None,
         typer.Option(
