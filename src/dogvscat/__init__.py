@@ -1,4 +1,4 @@
-"""Train a dog-or-cat classifier from scratch, judge it honestly, and use it anywhere."""
+"""Train a dog-or-cat classifier from scratch, evaluate it honestly, and use it anywhere."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ __all__ = ["Predictor", "Prediction", "Failure", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """What programs use, imported when it is asked for: `import dogvscat` alone loads nothing."""
+    """Import a public name at its first use (PEP 562), so that `import dogvscat` itself loads nothing heavy."""
     if name in __all__:
         from dogvscat.bundle.predict import predictor
 

@@ -1,4 +1,4 @@
-"""`python -m dogvscat` is `dogvscat`."""
+"""`python -m dogvscat` runs the command line, as `dogvscat` does."""
 
 from dogvscat.cli.main import run
 

@@ -1,6 +1,4 @@
-"""Versions: of this package, on their own so that inner rooms need not import its face, and of what results depend on."""
-
-from importlib.metadata import PackageNotFoundError, version
+"""Versions of this package and of the libraries that results depend on. Every room may import it."""
 
 __version__ = "0.1.0"
 
@@ -15,11 +13,13 @@ RESULT_PACKAGES = (
     "pillow",
     "onnxruntime",
 )
-"""Packages that decide what a training or a prediction comes to, in its last digits."""
+"""Packages whose versions decide the last digits of a training or a prediction."""
 
 
 def installed_versions() -> dict[str, str]:
-    """Version by package, of the `RESULT_PACKAGES` that are installed here."""
+    """The versions of the installed packages among `RESULT_PACKAGES`, by package."""
+    from importlib.metadata import PackageNotFoundError, version  # here: the import would slow every start down
+
     versions = {}
     for package in RESULT_PACKAGES:
         try:

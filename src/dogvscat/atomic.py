@@ -1,8 +1,7 @@
-"""Every file this project writes goes through here: whole or not at all.
+"""Writes files and folders atomically: after a crash there is the old file or the new one, never half of a file.
 
-A temporary file in the same folder is written, flushed to the disk and renamed over the target, and the folder is
-flushed as well, so that a crash leaves the old file or the new one and never half of either.
-Source: Pillai et al., All File Systems Are Not Created Equal, OSDI 2014.
+A temporary file in the same folder is written, flushed to the disk and renamed over the target; then the folder is
+flushed as well. Source: Pillai et al., All File Systems Are Not Created Equal, OSDI 2014.
 """
 
 import csv
@@ -23,17 +22,20 @@ from dogvscat.errors import WriteError
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A binary file to write to; it appears at `path` when the block ends without an error.
 
+    Args:
+        path: Missing folders above it are created.
+
     Raises:
-        WriteError: if the disk is full, the folder is read-only, or anything else keeps the file from being written.
+        WriteError: if the file cannot be written, for example to a full disk or a read-only folder.
     """
-    with writing(path):
+    with wrap_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name[:40]}-{secrets.token_hex(8)}.partial")
         try:
-            with open(temporary, "xb") as file:  # not tempfile: its 0600 would hide results from colleagues
+            with open(temporary, "xb") as file:  # tempfile would set mode 0600, against the user's umask
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # before the rename, or a crash could leave an empty file under the name
             os.replace(temporary, path)
         except BaseException:
             with suppress(OSError):
@@ -43,7 +45,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def wrap_write_errors(path: Path) -> Iterator[None]:
     """Turn operating-system errors inside the block into a WriteError that names `path`."""
     try:
         yield
@@ -53,19 +55,19 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Raise before any work is done if the results would have no place to go.
+    """Raise before any work is done if its results could not be written.
 
     Args:
-        folder: It need not exist yet, nor the folders above it.
+        folder: It may not exist yet, nor the folders above it.
 
     Raises:
-        WriteError: if nothing can be written there, found out by writing a byte.
+        WriteError: if nothing can be written there, tested by writing a byte.
     """
-    with writing(folder):
-        there = folder.absolute()
-        while not there.exists():
-            there = there.parent
-        with tempfile.TemporaryFile(dir=there) as file:
+    with wrap_write_errors(folder):
+        existing = folder.absolute()
+        while not existing.exists():
+            existing = existing.parent
+        with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b".")
 
 
@@ -81,14 +83,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write one JSON document, indented, atomically. NaN is refused: it is not JSON."""
+    """Write a JSON document, indented, atomically. NaN raises a ValueError: it is not JSON."""
     write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV table with a header, atomically."""
 
-    class Sink:
+    class Encoder:
+        """Receives one row at a time from csv."""
+
         def __init__(self, file: BinaryIO) -> None:
             self.file = file
 
@@ -96,37 +100,39 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
             self.file.write((text.removesuffix("\r\n") + "\n").encode("utf-8", "surrogateescape"))
 
     with atomic_file(path) as file:
-        table = csv.writer(Sink(file), lineterminator="\r\n")  # so that it quotes a bare \r in a file name as well
+        # csv quotes a cell that has a character of the line terminator: with "\r\n" also a bare \r in a file name.
+        table = csv.writer(Encoder(file), lineterminator="\r\n")
         table.writerow(header)
         table.writerows(rows)
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder of files; it appears complete or not at all, and replaces an older one, which stays if that fails.
+    """Write a folder of files, which appears complete or not at all. An older folder of that name is replaced; it stays
+    if writing fails.
 
     Args:
-        folder: Where.
+        folder: The new folder.
         files: Contents by relative path, with forward slashes.
 
     Raises:
         WriteError: if it cannot be written.
     """
-    with writing(folder):
+    with wrap_write_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:40]}-"))
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:40]}-"))
         try:
-            fresh.chmod(0o755)
+            temporary.chmod(0o755)
             for name, data in files.items():
-                write_bytes(fresh / name, data)
-            _swap(fresh, folder)
+                write_bytes(temporary / name, data)
+            _replace_folder(temporary, folder)
         except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             raise
         flush_folder(folder.parent)
 
 
 def flush_folder(folder: Path) -> None:
-    """Make a rename in `folder` durable; some file systems cannot, and then nothing is done."""
+    """Make a rename in `folder` durable. On file systems that cannot flush a folder this does nothing."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -135,25 +141,26 @@ def flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _swap(fresh: Path, folder: Path) -> None:
-    """Put a folder in the place of another, which is deleted last: a full folder cannot be replaced in one step."""
-    older = fresh.with_name(f"{fresh.name}-older")
+def _replace_folder(new: Path, folder: Path) -> None:
+    """Put a new folder in the place of an old one. No system can do that in one step, so the old one moves aside first
+    and is deleted last."""
+    old = new.with_name(f"{new.name}-older")
     if folder.exists():
-        folder.replace(older)
+        folder.replace(old)
     try:
-        fresh.replace(folder)
+        new.replace(folder)
     except BaseException:
         with suppress(OSError):
-            older.replace(folder)
+            old.replace(folder)
         raise
-    shutil.rmtree(older, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _advice(error: OSError) -> str:
     import errno
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "Free some space and run the same command again; what was finished before is kept."
+        return "Free some space and run the same command again; everything finished so far is kept."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "Choose a folder you may write to."
     return "Check the folder and try again."

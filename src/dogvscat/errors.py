@@ -1,20 +1,20 @@
-"""Every error this project raises on purpose.
+"""Every error that this project raises on purpose.
 
-    DogvscatError              1  anything below, caught once in `cli` and once in `service`
+    DogvscatError              1  base of all others; caught once in `cli` and once in `service`
     +-- UsageError             2  a command or a setting was used wrongly
-    |   +-- ConfigError        2  an unknown or impossible setting
-    +-- DataError              3  the pictures are missing or cannot be used
-    |   +-- ImageError         3  one picture cannot be used; names its path
+    |   +-- ConfigError        2  a setting is unknown or impossible
+    +-- DataError              3  the photos are missing or cannot be used
+    |   +-- ImageError         3  one photo cannot be used; has its path
     |   +-- LayoutError        3  a folder or archive is not arranged as two classes
-    |   +-- ArchiveError       3  a zip is damaged or hostile
+    |   +-- ArchiveError       3  a zip file is damaged or hostile
     |   +-- FetchError         3  a download failed
     +-- ModelError             4  a run folder, checkpoint or bundle cannot be used
     |   +-- DivergedError      4  the loss of a training became infinite
     +-- WriteError             1  a file could not be written (disk full, read-only)
-    +-- ClusterError           1  the machines of a cluster cannot be reached, are unequal or keep failing
+    +-- ClusterError           1  the machines of a cluster cannot be reached, differ, or keep failing
     +-- Interrupted          130  stopped by Ctrl-C or SIGTERM; nothing is lost
 
-The number is the exit code. A message says what was wrong, what was expected and what was received; `hint` says what
+The number is the exit code. The message says what was wrong, what was expected and what was received; `hint` says what
 to do about it.
 """
 
@@ -22,11 +22,11 @@ from typing import Any
 
 
 class DogvscatError(Exception):
-    """Base of the tree.
+    """Base of all errors.
 
     Args:
         message: What was wrong, what was expected, what was received.
-        hint: What to do about it, one sentence, or None.
+        hint: What to do about it, in one sentence, or None.
     """
 
     code = "error"
@@ -38,8 +38,8 @@ class DogvscatError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """How it goes from one process to another, whatever its own arguments are."""
-        return _rebuilt, (type(self), self.message), self.__dict__
+        """Pickle without calling `__init__`, whose arguments differ from class to class: for worker processes."""
+        return _rebuild, (type(self), self.message), self.__dict__
 
 
 class UsageError(DogvscatError):
@@ -50,23 +50,23 @@ class UsageError(DogvscatError):
 
 
 class ConfigError(UsageError):
-    """A setting is unknown, of the wrong type, out of range, or impossible beside another."""
+    """A setting is unknown, of the wrong type, out of range, or impossible together with another."""
 
     code = "config"
 
 
 class DataError(DogvscatError):
-    """The pictures are missing or cannot be used."""
+    """The photos are missing or cannot be used."""
 
     code = "data"
     exit_code = 3
 
 
 class ImageError(DataError):
-    """One picture cannot be used.
+    """One photo cannot be used.
 
     Args:
-        path: The picture's path as the user knows it.
+        path: Path of the photo, as the user gave it.
         code: `not_found`, `permission`, `empty`, `unreadable`, `unsupported_format` or `too_large`.
         message: What was wrong, without the path.
         hint: What to do about it, or None.
@@ -105,7 +105,7 @@ class ModelError(DogvscatError):
 
 
 class DivergedError(ModelError):
-    """A training's loss became infinite or no number, which tells something about its settings."""
+    """The loss of a training became infinite or NaN, which is a result about its settings."""
 
     code = "diverged"
 
@@ -117,19 +117,19 @@ class WriteError(DogvscatError):
 
 
 class ClusterError(DogvscatError):
-    """The machines of a cluster cannot be reached, differ in what is installed, or keep failing."""
+    """The machines of a cluster cannot be reached, have different versions installed, or keep failing."""
 
     code = "cluster"
 
 
 class Interrupted(DogvscatError):
-    """The user stopped the command; what was done so far is kept."""
+    """The user stopped the command; everything finished so far is kept."""
 
     code = "interrupted"
     exit_code = 130
 
 
-def _rebuilt(kind: type[DogvscatError], message: str) -> DogvscatError:
+def _rebuild(kind: type[DogvscatError], message: str) -> DogvscatError:
     error = kind.__new__(kind)
-    Exception.__init__(error, message)
+    Exception.__init__(error, message)  # sets `args`; pickle restores the attributes
     return error

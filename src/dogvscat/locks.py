@@ -29,7 +29,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         UsageError: if another process works in the folder.
         WriteError: if the folder cannot be written to.
     """
-    with atomic.writing(folder):
+    with atomic.wrap_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK_FILE).open("wb")
     with file:

@@ -58,7 +58,7 @@ def load_recipe(name_or_file: str) -> dict[str, Any]:
     path = Path(name_or_file)
     if path.suffix == ".toml" or path.is_file():
         return {"recipe": path.stem, **read_toml(path)}
-    hint = f"Recipes: {', '.join(recipe_names())}; or give the path of a TOML file." + nearest(
+    hint = f"Recipes: {', '.join(recipe_names())}; or give the path of a TOML file." + suggest(
         name_or_file, recipe_names()
     )
     raise ConfigError(f"there is no recipe {name_or_file!r}", hint=hint)
@@ -119,7 +119,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     return document
 
 
-def changed(config: Config, settings: Iterable[str]) -> Config:
+def with_settings(config: Config, settings: Iterable[str]) -> Config:
     """The configuration with some settings replaced, checked again."""
     return build_config(_merged(config.model_dump(), parse_settings(settings)))
 
@@ -203,18 +203,18 @@ def _explain(error: ValidationError) -> ConfigError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = list(known_keys() if "." in key else Config.model_fields)
+        known = list(setting_keys() if "." in key else Config.model_fields)
         known = [other for other in known if other.endswith(f".{first['loc'][-1]}")] or known  # of another section
-        hint = f"{nearest(key, known)} `dogvscat train --show-settings` lists every one."
+        hint = f"{suggest(key, known)} `dogvscat train --show-settings` lists every one."
         return ConfigError(f"there is no setting {key!r}", hint=hint.strip())
-    message = in_toml_words(first)
+    message = describe_error(first)
     if not key or first["type"] == "value_error":  # what was received is in the message
         return ConfigError(message)
-    hint = nearest(str(first["input"]), re.findall("'(.+?)'", message)) if first["type"] == "literal_error" else ""
+    hint = suggest(str(first["input"]), re.findall("'(.+?)'", message)) if first["type"] == "literal_error" else ""
     return ConfigError(f"{key}: {message}, received {toml_value(first['input'])}", hint=hint.strip() or None)
 
 
-def in_toml_words(error: Mapping[str, Any]) -> str:
+def describe_error(error: Mapping[str, Any]) -> str:
     """What a value should have been, for whoever writes TOML or `--set`, who has lists and no tuples."""
     kind, limits = error["type"], error.get("ctx", {})
     if kind in ("too_short", "too_long"):
@@ -226,26 +226,26 @@ def in_toml_words(error: Mapping[str, Any]) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
-def known_keys() -> list[str]:
+def setting_keys() -> list[str]:
     """Every setting as `section.key`, in the order of the sections."""
     sections = {name: field.annotation for name, field in Config.model_fields.items() if name != "recipe"}
     return [f"{name}.{key}" for name, section in sections.items() for key in section.model_fields]  # type: ignore[union-attr]
 
 
-def explained(key: str) -> str:
+def setting_meaning(key: str) -> str:
     """What a setting means, in the words of config.py."""
     section, _, name = key.partition(".")
     table = Config.model_fields[section].annotation
     return setting_meanings(table)[name]  # type: ignore[arg-type]
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """A question that suggests the known word most like another one; empty if none is."""
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean {found[0]!r}?" if found else ""
 
 
-def flattened(table: Any) -> Any:
+def flatten(table: Any) -> Any:
     """A table with keys such as `network.dropout`, whether they were written so in quotes or as tables in tables."""
     if not isinstance(table, Mapping):
         return table
@@ -260,7 +260,7 @@ def differences(first: Config, second: Config) -> list[tuple[str, Any, Any]]:
     """The settings that are not equal: key, value of the first, value of the second, in the order of the sections."""
     documents = [config.model_dump() for config in (first, second)]
     rows = []
-    for key in known_keys():
+    for key in setting_keys():
         section, _, name = key.partition(".")
         one, other = (document[section][name] for document in documents)
         if one != other:

@@ -1,5 +1,4 @@
-"""What a person sees while a command works, all of it on stderr: sentences, bars with the time left, no chatter of
-native libraries."""
+"""What a person sees on stderr while a command works: messages and progress bars, without the chatter of libraries."""
 
 import os
 import sys
@@ -13,11 +12,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
 Reporter = Callable[[str], None]
-"""Shows a person one sentence about what happens."""
+"""Shows one message to the person at the terminal. Rooms below the command line receive such a function."""
 
 Item = TypeVar("Item")
 
 _PATIENCE_SECONDS = 1.0
+"""Loops that are shorter than this show no bar."""
 
 
 def on_terminal() -> bool:
@@ -26,36 +26,40 @@ def on_terminal() -> bool:
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
-    """Yield `items` unchanged while a bar on stderr shows how many are done and the time left."""
+    """Yield `items` unchanged while a bar on stderr shows how many are completed and the remaining time.
+
+    Args:
+        items: Consumed one at a time.
+        description: Shown in front of the bar.
+        total: Number of items, or None if it is not known.
+    """
     if not on_terminal():
         yield from items
         return
     started = time.monotonic()
     bar = None
-    done = 0
     try:
-        for item in items:
-            yield item
-            done += 1
+        for completed, item in enumerate(items, start=1):
+            yield item  # the caller works on the item before the next line runs
             if bar is None and time.monotonic() - started > _PATIENCE_SECONDS:
                 bar = progress_bars(transient=True)
                 bar.start()
                 bar.add_task(description, total=total)
             if bar is not None:
-                bar.update(bar.task_ids[0], completed=done)
+                bar.update(bar.task_ids[0], completed=completed)
     finally:
         if bar is not None:
             bar.stop()
 
 
 def progress_bars(*columns: "ProgressColumn", transient: bool = False) -> "Progress":
-    """Bars on stderr with count and time left, not started yet.
+    """Progress bars on stderr with the count and the remaining time. They are not started yet.
 
     Args:
-        columns: What to show after the times.
-        transient: Remove the bars at the end.
+        columns: Further columns, at the right.
+        transient: Whether the bars are removed at the end.
     """
-    from rich.console import Console
+    from rich.console import Console  # here, because importing rich takes longer than most loops
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -80,22 +84,23 @@ def progress_bars(*columns: "ProgressColumn", transient: bool = False) -> "Progr
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back everything written to file descriptor 2 inside the block; it is written out if the block fails.
+    """Discard everything that is written to file descriptor 2 inside the block, unless the block fails.
 
-    TensorFlow announces its build on every start and has no setting against it.
+    Redirecting `sys.stderr` would not be enough: TensorFlow announces its build from C++, on every start, and has no
+    setting against it.
     """
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except BaseException:  # the captured text may explain the failure
             sys.stderr.flush()
-            held.seek(0)
-            os.write(kept, held.read())
+            captured.seek(0)
+            os.write(terminal, captured.read())
             raise
         finally:
             sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(terminal, 2)
+            os.close(terminal)

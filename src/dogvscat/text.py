@@ -1,36 +1,41 @@
-"""Names and numbers as they may be shown: whoever named a file does not decide what a terminal says."""
+"""Text that is safe to show: a file name must not be able to send control codes to a terminal."""
 
 import json
 import re
 from typing import Any
 
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
-"""How Python carries a byte of a file name that is not UTF-8."""
+"""The surrogates by which Python represents bytes of a file name that are not UTF-8 (PEP 383)."""
 
 
 def printable(text: str) -> str:
-    """The text with everything that cannot be shown written as an escape: control characters, direction overrides,
-    and bytes of file names that are not UTF-8 (`\\xff`)."""
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+    """The text with everything unprintable written as an escape: control characters, direction overrides, and bytes of
+    file names that are not UTF-8 (`\\xff`)."""
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
 
 
-def counted(count: int, noun: str) -> str:
-    """A number with what it counts: `1 photo`, `2,500 photos`."""
+def pluralize(count: int, noun: str) -> str:
+    """A number with its noun: `1 photo`, `2,500 photos`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     if _UNDECODABLE.match(char):
-        return f"\\x{ord(char) - 0xDC00:02x}"
+        return f"\\x{ord(char) - 0xDC00:02x}"  # the byte b is stored as U+DC00 + b
     return char.encode("unicode_escape").decode("ascii")
 
 
-def as_utf8(text: str) -> str:
-    """The text with bytes of file names that are not UTF-8 written as `\\xff`, so that every program can read it."""
-    return _UNDECODABLE.sub(lambda match: _escaped(match[0]), text)
+def escape_undecodable(text: str) -> str:
+    """The text with bytes of file names that are not UTF-8 written as `\\xff`, so that the result is valid UTF-8."""
+    return _UNDECODABLE.sub(lambda match: _escape(match[0]), text)
 
 
 def json_line(document: Any) -> str:
-    """A JSON document on one line, without the line end; its texts are as `as_utf8` has them. NaN is refused."""
+    """A JSON document on one line, without a line end. Its strings are as `escape_undecodable` returns them.
+
+    Raises:
+        ValueError: if it holds NaN or an infinity, which JSON does not have.
+    """
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
-    return _UNDECODABLE.sub(lambda match: f"\\{_escaped(match[0])}", text)
+    # Within a JSON string the backslash of `\\xff` has to be escaped itself.
+    return _UNDECODABLE.sub(lambda match: f"\\{_escape(match[0])}", text)

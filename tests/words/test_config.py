@@ -10,14 +10,14 @@ from dogvscat.config import Config, Section
 from dogvscat.errors import ConfigError
 from dogvscat.settings import (
     build_config,
-    changed,
-    known_keys,
     load_recipe,
     parse_settings,
     recipe_names,
     resolve_config,
+    setting_keys,
     setting_meanings,
     to_toml,
+    with_settings,
 )
 
 
@@ -55,7 +55,7 @@ def test_settings_are_explained_in_toml_that_reads_back(tmp_path: Path) -> None:
     config = resolve_config("classic", None, ["network.dropout=0.3"])
     explained = to_toml(config, explained=True)
     assert resolve_config("classic", _toml(tmp_path / "explained.toml", explained)) == config
-    for key in known_keys():
+    for key in setting_keys():
         lines = explained.splitlines()
         place = next(n for n, line in enumerate(lines) if line.startswith(f"{key.partition('.')[2]} = "))
         assert lines[place - 1].startswith("# "), key
@@ -100,7 +100,7 @@ def test_every_recipe_round_trips(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_every_type_of_value_round_trips(setting: str) -> None:
-    config = changed(Config(), [setting])
+    config = with_settings(Config(), [setting])
     assert config != Config()
     assert build_config(tomllib.loads(to_toml(config))) == config
 
@@ -191,7 +191,7 @@ def test_settings_cannot_be_changed_in_place() -> None:
     config = Config()
     with pytest.raises(ValidationError, match="frozen"):
         config.training.epochs = 3  # type: ignore[misc]
-    assert changed(config, ["training.epochs=3"]).training.epochs == 3
+    assert with_settings(config, ["training.epochs=3"]).training.epochs == 3
     assert config == Config()
 
 
@@ -202,6 +202,6 @@ def test_every_setting_says_what_it_means() -> None:
         if isinstance(section, type) and issubclass(section, Section):
             assert section.__doc__
             described.update({f"{name}.{key}": meaning for key, meaning in setting_meanings(section).items()})
-    assert list(described) == known_keys()
+    assert list(described) == setting_keys()
     assert [key for key, meaning in described.items() if len(meaning) < 15] == []
     assert described["data.split_seed"].startswith("Seed of the split alone, so that runs with different training")

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -14,26 +15,26 @@ from dogvscat.errors import UsageError
 from dogvscat.locks import LOCK_FILE, exclusive, one_at_a_time, try_lock
 
 HOLDING = """
-import sys, time
+import sys
 from pathlib import Path
 from dogvscat import locks
 with getattr(locks, sys.argv[1])(Path(sys.argv[2])):
     print("held", flush=True)
-    time.sleep(float(sys.argv[3]))
+    sys.stdin.read()  # until the test closes it
 """
 
 
-def hold(lock: str, folder: Path, seconds: float) -> "subprocess.Popen[bytes]":
-    """Another process, which holds a lock from now on."""
-    command = [sys.executable, "-c", HOLDING, lock, str(folder), str(seconds)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+def hold(lock: str, folder: Path) -> "subprocess.Popen[bytes]":
+    """Another process, which holds a lock from now on, until its stdin is closed."""
+    command = [sys.executable, "-c", HOLDING, lock, str(folder)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
     return process
 
 
 def test_a_folder_is_for_one_process_until_that_is_killed(tmp_path: Path) -> None:
-    with hold("exclusive", tmp_path / "out", 60.0) as process:
+    with hold("exclusive", tmp_path / "out") as process:
         with pytest.raises(UsageError, match=r"another command is running in .*out"), exclusive(tmp_path / "out"):
             pass
         process.kill()
@@ -44,7 +45,9 @@ def test_a_folder_is_for_one_process_until_that_is_killed(tmp_path: Path) -> Non
 
 
 def test_the_same_work_is_done_one_process_after_the_other(tmp_path: Path) -> None:
-    with hold("one_at_a_time", tmp_path, 0.5):
+    with hold("one_at_a_time", tmp_path) as process:
+        assert process.stdin is not None
+        threading.Timer(0.5, process.stdin.close).start()
         start = time.monotonic()
         with one_at_a_time(tmp_path):
             waited = time.monotonic() - start

@@ -1,4 +1,4 @@
-"""What `study` and `tune` share: `--show` prints a file that ships; all else needs photos and --out."""
+"""What `study` and `tune` share: `--show` prints a built-in file; everything else needs photos and --out."""
 
 from pathlib import Path
 
@@ -7,20 +7,20 @@ from dogvscat.errors import UsageError
 
 
 def show_file(file: Path) -> None:
-    """Show a file that ships."""
+    """Print a built-in file."""
     for line in file.read_text(encoding="utf-8").splitlines():
         show(line)
 
 
-def needed(photos: Path | None, out: Path | None) -> tuple[Path, Path]:
-    """Photos and folder of the results, which `--show` alone does without.
+def require_photos_and_out(photos: Path | None, out: Path | None) -> tuple[Path, Path]:
+    """The photos and the folder of the results, which only `--show` does without.
 
     Raises:
         UsageError: naming the one that is missing.
     """
-    hint = "Or give --show alone, to see the settings that ship."
+    hint = "Or give only --show, to print the built-in settings."
     if photos is None:
-        raise UsageError("missing argument PHOTOS, a folder or zip with one folder a class", hint=hint)
+        raise UsageError("missing argument PHOTOS, a folder or zip with one folder per class", hint=hint)
     if out is None:
         raise UsageError("missing option --out, the folder of the results", hint=hint)
     return photos, out

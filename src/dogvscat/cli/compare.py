@@ -43,8 +43,8 @@ def command(
     else:
         if comparison.note:
             report(f"note: {comparison.note}")
-        for side in document["sides"]:
-            show(f"{side['name']}: {', '.join(f'{accuracy:.2%}' for accuracy in side['accuracies'])}")
+        for arm in comparison.arms:
+            show(f"{arm.name}: {', '.join(f'{accuracy:.2%}' for accuracy in arm.accuracies)}")
         for difference in document["differences"]:
             show(difference["sentence"])
         if comparison.caveat:

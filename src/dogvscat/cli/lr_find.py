@@ -37,18 +37,16 @@ def command(
     if out is not None:
         write_range_test(out, test, now)
     if as_json:
-        found = {"suggestion": test.suggestion, "conclusive": test.conclusive, "now": now, "steps": len(test.rates)}
-        show_json(found | {"note": test.note})
+        result = {"suggestion": test.suggestion, "conclusive": test.conclusive, "now": now, "steps": len(test.rates)}
+        show_json(result | {"note": test.note})
     else:
         if test.note:
             report(f"note: {test.note}")
         show(f"suggested learning rate: {test.suggestion:.2g} (the settings have {now:g})")
         if not test.conclusive:
             report("But the loss never fell clearly in this test, so the suggestion means little; try more --steps.")
-        others = " ".join(f"--set {shlex.quote(setting)}" for setting in settings or [])
-        rate = f"--set training.learning_rate={test.suggestion:.2g}"
-        report(
-            f"Try it: dogvscat train {shlex.quote(str(photos))} --recipe {recipe} {others} {rate}".replace("  ", " ")
-        )
+        overrides = [*(settings or []), f"training.learning_rate={test.suggestion:.2g}"]
+        flags = " ".join(f"--set {shlex.quote(setting)}" for setting in overrides)
+        report(f"Try it: dogvscat train {shlex.quote(str(photos))} --recipe {recipe} {flags}")
     if out is not None:
         report(f"Look at {out}/learning_rates.png")

@@ -16,7 +16,7 @@ from dogvscat.cli.output import flush, report, show, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.errors import DataError, UsageError
 from dogvscat.labels import NEITHER
-from dogvscat.text import counted
+from dogvscat.text import pluralize
 
 if TYPE_CHECKING:
     from dogvscat.bundle.predict.predictor import Failure, Prediction, Predictor
@@ -105,14 +105,14 @@ def _write_predictions(predictor: Predictor, predict: Predict, arguments: PhotoA
     with ResultsFile(out, predictor.card.class_names, predictor.bundle.digest) as results:
         remaining = results.resume(arguments.paths())
         if results.num_existing:
-            report(f"{out} already has the answers for {counted(results.num_existing, 'photo')}.")
+            report(f"{out} already has the answers for {pluralize(results.num_existing, 'photo')}.")
         total = arguments.count() if stderr.on_terminal() else None
         num_remaining = None if total is None else total - results.num_existing
         for prediction in stderr.track(predict(remaining), "Predicting", num_remaining):
             results.write(prediction)
         results.finish()
     counts = ", ".join(f"{count:,} {label}" for label, count in sorted(results.labels.items()))
-    report(f"{out} has {counted(results.labels.total(), 'answer')}: {counts}." if counts else f"{out} has no answers.")
+    report(f"{out} has {pluralize(results.labels.total(), 'answer')}: {counts}." if counts else f"{out} has no answers.")
     return results.labels
 
 
@@ -151,11 +151,11 @@ def summarize(arguments: PhotoArguments, labels: Counter[str]) -> int:
     """
     if arguments.skipped:
         were = "was" if arguments.skipped == 1 else "were"
-        report(f"{counted(arguments.skipped, 'file')} not named like a photo {were} skipped")
+        report(f"{pluralize(arguments.skipped, 'file')} not named like a photo {were} skipped")
     if not labels.total():
         sources = ", ".join(arguments.arguments[:3]) + ", ..." * (len(arguments.arguments) > 3)
         raise DataError(f"there is no photo in {sources}", hint="Name photos or folders with photos.")
     if labels["error"]:
-        report(f"{labels['error']} of {counted(labels.total(), 'photo')} could not be used")
+        report(f"{labels['error']} of {pluralize(labels.total(), 'photo')} could not be used")
         return DataError.exit_code
     return 0

@@ -1,4 +1,4 @@
-"""`dogvscat runs`: what was trained, a row a run folder."""
+"""`dogvscat runs`: what was trained, one row per run folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -29,26 +29,26 @@ def command(
     need_train_extra()
     from dogvscat.exploring.run_list import find_runs, sort_runs
 
-    found, broken = find_runs(folder)
-    rows = sort_runs(found, sort.removeprefix("-"), descending=sort.startswith("-"))
-    if not rows and not broken:
+    runs, errors = find_runs(folder)
+    rows = sort_runs(runs, sort.removeprefix("-"), descending=sort.startswith("-"))
+    if not rows and not errors:
         raise DataError(f"there is no run in {folder}", hint="`dogvscat train PHOTOS` makes one.")
     if not as_json and rows:
         width = max(len(row.folder) for row in rows)
-        figures = f"{'validation':>10} {'n':>6}  {'training':>8}"
-        show(f"{'run':<{width}}  {'recipe':<10} {'seed':>4}  {'epochs':>6}  {'minutes':>7}  {figures}")
+        accuracy_headers = f"{'validation':>10} {'n':>6}  {'training':>8}"
+        show(f"{'run':<{width}}  {'recipe':<10} {'seed':>4}  {'epochs':>6}  {'minutes':>7}  {accuracy_headers}")
         for row in rows:
-            validation, training = map(_share, (row.validation_accuracy, row.training_accuracy))
-            counted = f"{row.recipe:<10} {row.seed:>4}  {row.epochs:>6}  {row.minutes:>7.1f}"
+            validation, training = map(_percent_or_dash, (row.validation_accuracy, row.training_accuracy))
+            columns = f"{row.recipe:<10} {row.seed:>4}  {row.epochs:>6}  {row.minutes:>7.1f}"
             unfinished = "" if row.finished else "  not finished"
             n = "-" if row.num_validation is None else f"{row.num_validation:,}"
-            show(f"{row.folder:<{width}}  {counted}  {validation:>10} {n:>6}  {training:>8}{unfinished}")
+            show(f"{row.folder:<{width}}  {columns}  {validation:>10} {n:>6}  {training:>8}{unfinished}")
     for row in rows if as_json else ():
         show_json(row.to_dict())
-    for error in broken:
+    for error in errors:
         report(f"error: {error.message}")
-    return DataError.exit_code if broken else 0
+    return DataError.exit_code if errors else 0
 
 
-def _share(value: float | None) -> str:
+def _percent_or_dash(value: float | None) -> str:
     return "-" if value is None else f"{value:.2%}"

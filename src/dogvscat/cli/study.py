@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dogvscat.cli.builtin import needed, show_file
-from dogvscat.cli.options import AsJson, Cluster, OptionalLabelledPhotos, Settings
+from dogvscat.cli.builtin import require_photos_and_out, show_file
+from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Cluster, OptionalLabelledPhotos, Settings
 from dogvscat.cli.output import report, show, show_json
-from dogvscat.durations import seconds_of
+from dogvscat.durations import parse_duration
 
 if TYPE_CHECKING:
     from dogvscat.exploring.study.cells import Study
@@ -27,8 +27,8 @@ def command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Recipe to study: fast or classic, for which a study is bundled. With --config, any recipe.",
-            show_default="the recipe of --config, or classic",
+            help="Recipe to study: fast or classic, which have a built-in study. With --config, any recipe.",
+            show_default=f"the recipe of --config, or {DEFAULT_RECIPE}",
         ),
     ] = None,
     config: Annotated[
@@ -44,7 +44,7 @@ def command(
     ] = None,
     cluster: Cluster = None,
     show_plan: Annotated[
-        bool, typer.Option("--show", help="Print the bundled study as TOML, to start your own from, and exit.")
+        bool, typer.Option("--show", help="Print the built-in study as TOML, to start your own from, and exit.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -59,29 +59,31 @@ def command(
     from dogvscat.exploring.execution import open_executor
     from dogvscat.exploring.study.cells import read_study
     from dogvscat.exploring.study.page import write_study
-    from dogvscat.exploring.study.plan import load_plan, plan_cells, say_untried, shipped_study
-    from dogvscat.exploring.study.run import run_study, without_too_large
+    from dogvscat.exploring.study.plan import builtin_study, load_plan, plan_cells, report_untried
+    from dogvscat.exploring.study.run import run_study, without_oversized
 
     if show_plan:
-        show_file(shipped_study(recipe))
+        show_file(builtin_study(recipe))
         return
-    photos, out = needed(photos, out)
+    photos, out = require_photos_and_out(photos, out)
     if cluster is not None:  # machines of a cluster have other working directories
         photos, out = photos.absolute(), out.absolute()
-    seconds = None if budget is None else seconds_of(budget, "--budget")
+    seconds = None if budget is None else parse_duration(budget, "--budget")
     plan = load_plan(config, recipe, settings or [])
     try:
         planned = plan_cells(plan)
     except ConfigError as error:
-        where = f"{config}: " if config else ""  # what ships is sound: then a --set was wrong
-        raise ConfigError(where + error.message, hint=error.hint) from None
+        # Without --config a --set was wrong: the built-in study is correct, so its file need not be named.
+        file = f"{config}: " if config else ""
+        raise ConfigError(file + error.message, hint=error.hint) from None
     atomic.refuse_unwritable(out)
-    say_untried(plan, planned, report)
-    planned = without_too_large(planned, photos, report)
+    report_untried(plan, planned, report)
+    planned = without_oversized(planned, photos, report)
     with open_executor(cluster, report) as executor:
         try:
             study = run_study(photos, planned, out, seconds, report, executor)
         except (DogvscatError, KeyboardInterrupt) as stop:
+            # A UsageError comes before any training, so there is nothing new to show.
             page = None if isinstance(stop, UsageError) else write_study(out, read_study(planned, out))
             if page:
                 report(f"What is finished so far: {page}")
@@ -96,23 +98,23 @@ def _show_study(out: Path, study: "Study", as_json: bool) -> None:
     from dataclasses import asdict
 
     from dogvscat.exploring.study.cells import CELLS_FOLDER
-    from dogvscat.exploring.study.page import in_sentences
-    from dogvscat.exploring.training_job import note_of
+    from dogvscat.exploring.study.page import effects_in_sentences
+    from dogvscat.exploring.training_job import read_note
 
     effects = study.effects()
-    note = note_of(out / CELLS_FOLDER / study.finished[0].cell.name) if study.finished else None
+    note = read_note(out / CELLS_FOLDER / study.finished[0].plan.name) if study.finished else None
     if as_json:
         diverged = [
-            {"setting": treatment.setting, "value": treatment.value, "seed": done.cell.seed, "reason": done.reason}
-            for done in study.diverged
-            for treatment in [done.cell.treatment]
+            {"setting": treatment.setting, "value": treatment.value, "seed": cell.plan.seed, "reason": cell.reason}
+            for cell in study.diverged
+            for treatment in [cell.plan.treatment]
         ]
-        found = [asdict(effect) | {"verdict": effect.verdict} for effect in effects]
-        show_json({"note": note, "effects": found, "diverged": diverged})
+        rows = [asdict(effect) | {"verdict": effect.verdict} for effect in effects]
+        show_json({"note": note, "effects": rows, "diverged": diverged})
     else:
         if note:
             report(f"note: {note}")
-        for verdict, sentences in in_sentences(effects, study.diverged).items():
+        for verdict, sentences in effects_in_sentences(effects, study.diverged).items():
             show(f"{verdict}:")
             for sentence in sentences:
                 show(f"  {sentence}")

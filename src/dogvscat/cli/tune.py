@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.builtin import needed, show_file
-from dogvscat.cli.options import AsJson, Cluster, OptionalLabelledPhotos, Settings
+from dogvscat.cli.builtin import require_photos_and_out, show_file
+from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Cluster, OptionalLabelledPhotos, Settings
 from dogvscat.cli.output import report, show, show_json
-from dogvscat.durations import seconds_of
+from dogvscat.durations import parse_duration
 from dogvscat.errors import UsageError
 
 
@@ -25,8 +25,8 @@ def command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Recipe to tune: fast or classic, for which a search space is bundled. With --config, any recipe.",
-            show_default="the recipe of --config, or classic",
+            help="Recipe to tune: fast or classic, which have a built-in search space. With --config, any recipe.",
+            show_default=f"the recipe of --config, or {DEFAULT_RECIPE}",
         ),
     ] = None,
     config: Annotated[
@@ -52,7 +52,7 @@ def command(
     ] = None,
     cluster: Cluster = None,
     show_space: Annotated[
-        bool, typer.Option("--show", help="Print the bundled search space as TOML, to start your own from, and exit.")
+        bool, typer.Option("--show", help="Print the built-in search space as TOML, to start your own from, and exit.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -66,46 +66,46 @@ def command(
     from dogvscat.exploring.execution import open_executor
     from dogvscat.exploring.search.results import CONFIRM_FILE, write_results
     from dogvscat.exploring.search.run import Limits, tune
-    from dogvscat.exploring.search.search import SAMPLERS, Search, best_config, best_figure, best_settings
-    from dogvscat.exploring.search.space import load_space, shipped_space
+    from dogvscat.exploring.search.search import SAMPLERS, Search, best_accuracy, best_config, best_settings
+    from dogvscat.exploring.search.space import builtin_space, load_space
     from dogvscat.judging.intervals import as_percent
-    from dogvscat.settings import nearest
+    from dogvscat.settings import suggest
 
     if show_space:
-        show_file(shipped_space(recipe))
+        show_file(builtin_space(recipe))
         return
-    photos, out = needed(photos, out)
+    photos, out = require_photos_and_out(photos, out)
     if cluster is not None:  # machines of a cluster have other working directories
         photos, out = photos.absolute(), out.absolute()
     if sampler not in SAMPLERS:
-        hint = nearest(sampler, SAMPLERS).strip() or None
+        hint = suggest(sampler, SAMPLERS).strip() or None
         raise UsageError(f"there is no sampler {sampler!r}, expected {' or '.join(SAMPLERS)}", hint=hint)
-    limits = Limits(trials, None if timeout is None else seconds_of(timeout, "--timeout"))
+    limits = Limits(trials, None if timeout is None else parse_duration(timeout, "--timeout"))
     atomic.refuse_unwritable(out)
     search = Search(load_space(config, recipe, settings or []), sampler, pruning, seed, storage)
-    search.space.config({}, seed)  # an impossible base is told of before anything is written
+    search.space.config({}, seed)  # raises if the base is impossible, before anything is written
     with open_executor(cluster, report) as executor:
         study = tune(photos, search, out, limits, report, executor)
     write_results(out, study, search)
     if best_config(study, search) is None:
         if len(study.trials) < trials:
-            raise UsageError(
-                "no trial was finished in that time", hint="Give more --timeout; the same command goes on."
-            )
+            hint = "Give more --timeout; the same command resumes."
+            raise UsageError("no trial was finished in that time", hint=hint)
         hint = "Narrow the [space], or give more --trials."
-        raise UsageError(f"all {trials} trials diverged, were impossible or were cut short", hint=hint)
-    found, trial = best_figure(study), study.best_trial
-    settings_found = best_settings(study, search)
+        raise UsageError(f"all {trials} trials diverged, were impossible or were pruned", hint=hint)
+    accuracy, trial = best_accuracy(study), study.best_trial
+    values = best_settings(study, search)
     note = trial.user_attrs.get("note")
     if as_json:
-        figures = {"validation_accuracy": found.value, "low": found.low, "high": found.high, "n": found.n, "note": note}
-        show_json(figures | {"trial": trial.number, "settings": settings_found, "trials": len(study.trials)})
+        interval = {"low": accuracy.low, "high": accuracy.high, "n": accuracy.n}
+        result = {"validation_accuracy": accuracy.value, **interval, "note": note}
+        show_json(result | {"trial": trial.number, "settings": values, "trials": len(study.trials)})
     else:
         if note:
             report(f"note: {note}")
-        judged = f" on {found.n:,} validation pictures" if found.n else ""
-        show(f"best: {as_percent(found)}{judged}, in trial {trial.number}")
-        for key, value in settings_found.items():
+        photo_count = f" on {accuracy.n:,} validation photos" if accuracy.n else ""
+        show(f"best: {as_percent(accuracy)}{photo_count}, in trial {trial.number}")
+        for key, value in values.items():
             show(f"  {key} = {value}")
-        report("That is the best of many on the pictures that chose it. Whether it is better at all, other seeds tell:")
+        report("This is the best of many trials, on the photos that chose it. To test it with other seeds:")
         report(f"dogvscat study {photos} --config {out}/{CONFIRM_FILE} --out {out}/confirmed")
