@@ -1,9 +1,10 @@
-"""What does feeding cost? A training step fed live against the same step on one fixed batch.
+"""How much longer does a training step take because it must be fed with augmented images?
 
-    python benchmarks/loader.py PHOTOS --recipe classic
+    python benchmarks/feed.py PHOTOS --recipe classic
 
-Both loops run in turns in one process, so that a machine whose speed drifts treats them alike. Prints the median of the
-ratios with their range, and what one picture costs to augment.
+Compares the step fed live with the same step on one fixed batch. Both loops run in turns in one process, so that a
+machine whose speed drifts affects both. Prints the median of the ratios with their range, and the cost of augmenting
+one image.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import numpy as np
 from dogvscat.learning.data.augmentation import augment
 from dogvscat.learning.data.batches import BatchLoader
 from dogvscat.learning.data.dataset import Dataset
-from dogvscat.learning.engine import prepare_backend
+from dogvscat.learning.engine import open_engine
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.sources import open_photos
@@ -25,27 +26,28 @@ from dogvscat.settings import resolve_config
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the ratio, the step and the augmentation."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("--recipe", default="classic")
     parser.add_argument("--set", dest="settings", action="append", default=[])
-    parser.add_argument("--steps", type=int, default=40, help="steps of each loop a round")
+    parser.add_argument("--steps", type=int, default=40, help="steps of each loop per round")
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     config = resolve_config(arguments.recipe, None, arguments.settings)
     source = open_photos(arguments.photos)
     manifest = make_manifest(source, config.data)
     dataset = Dataset(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
-    prepare_backend(config.training.threads)
+    open_engine(config.training.threads)
 
     from dogvscat.learning.model.networks import build_network
     from dogvscat.learning.model.optimizers import compile_network
 
     model = build_network(config.network, config.data.image_size)
     compile_network(model, config.training)
-    loader = BatchLoader(dataset.pictures("train"), config)
+    loader = BatchLoader(dataset.images("train"), config)
     fixed = loader.batch(0, 0)
+    # One endless stream: the next epoch's batches are prepared while this one's last steps run, as in training.
     epochs = (loader.batches(epoch) for epoch in itertools.count())
     live = itertools.chain.from_iterable(epochs)
 
@@ -55,7 +57,8 @@ def main() -> None:
             model.train_on_batch(*batch)
         return time.perf_counter() - started
 
-    seconds(live)  # compiles, and fills the queue
+    seconds(live)  # not measured: compiles the step and fills the queue of batches
+    # Live and fixed alternate; the ratio of a round cancels the speed of the machine at that time.
     rounds = [(seconds(live), seconds(itertools.repeat(fixed))) for _ in range(arguments.rounds)]
     ratios = [fed / same for fed, same in rounds]
     step = statistics.median(same for _, same in rounds) / arguments.steps
@@ -63,15 +66,16 @@ def main() -> None:
         f"{arguments.recipe} at {config.data.image_size} px, batch {config.training.batch_size}, "
         f"{arguments.rounds} rounds of {arguments.steps} steps"
     )
-    print(f"fixed batch: {1000 * step:.1f} ms a step, {config.training.batch_size / step:.0f} pictures/s")
+    print(f"fixed batch: {1000 * step:.1f} ms per step, {config.training.batch_size / step:.0f} images/s")
     print(f"fed live / fixed: median {statistics.median(ratios):.3f}, range {min(ratios):.3f} to {max(ratios):.3f}")
-    print(f"augmentation alone: {1e6 * _augmentation_seconds(loader):.0f} microseconds a picture on one thread")
+    print(f"augmentation only: {1e6 * _augmentation_seconds(loader):.0f} microseconds per image on one thread")
 
 
 def _augmentation_seconds(loader: BatchLoader) -> float:
-    samples = np.arange(512)
+    """Seconds to augment one image, without the network."""
+    samples = np.arange(512)  # indices of the first 512 training images
     started = time.perf_counter()
-    augment(loader.pictures, samples, loader.config.data.image_size, loader.config.augmentation, (0, 0))
+    augment(loader.images, samples, loader.config.data.image_size, loader.config.augmentation, (0, 0))
     return (time.perf_counter() - started) / len(samples)
 
 

@@ -1,13 +1,13 @@
-"""How soon is the first answer there, how many photos a second, and how much memory? Beside a bare script and Keras.
+"""How soon is one photo answered, how many photos per second, and with how much memory? Compared with Keras.
 
     python benchmarks/predict.py PHOTOS --out FILE.md [--model RUN] [--rounds 7] [--files 2000] [--memory-files 100000]
 
-Four tables. *Cold*: from starting a process to the answer about one photo: `dogvscat predict`, a script of NumPy,
-Pillow and ONNX Runtime that does the same without any check, and the Keras way (`load_model`, `load_img`, `predict`)
-with the same network, in turns. *One*: the network alone on a batch of one. *Folder*: photos of 500 x 375 pixels, made
-of PHOTOS; the goal is 90% of what decoding alone (D files a second) and the network alone (N) allow together,
-1 / (1 / D + 1 / N), and 5 times the Keras loop. *Memory*: resident memory of `predict` after a tenth of very many
-photos, and near the end.
+Four tables. *Cold*: the time from the start of a process to its answer about one photo, for three programs with the
+same network, in turns: `dogvscat predict`; a bare script of NumPy, Pillow and ONNX Runtime that does the same without
+any check; and the Keras way (`load_model`, `load_img`, `predict`). *One*: the network only, on a batch of one.
+*Folder*: photos of 500 x 375 pixels, made from PHOTOS. The goal is 90% of what decoding only (D files per second) and
+the network only (N) allow together, 1 / (1 / D + 1 / N), and 5 times the speed of the Keras loop. *Memory*: resident
+memory of `predict` after a tenth of very many photos, and near the end.
 """
 
 import argparse
@@ -62,40 +62,40 @@ for photo in sys.argv[3:]:
     logit = model.predict(pixels, verbose=0)[0, 0]
     print(1 / (1 + np.exp(-logit)))
     if photo == sys.argv[3]:
-        started = time.perf_counter()  # the first call builds the function
+        started = time.perf_counter()  # not measured: the first call builds the function
 print((len(sys.argv) - 4) / (time.perf_counter() - started), file=sys.stderr)
 """
 
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-"""Installed programs have their bytecode."""
+"""Without that variable Python caches bytecode, as it does for installed programs."""
 
 
 def main() -> None:
     """Measure and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path, help="a folder of photos")
-    parser.add_argument("--model", type=Path, help="a run folder or a bundle; the shipped one if not given")
+    parser.add_argument("--model", type=Path, help="a run folder or a bundle; the bundled model if not given")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--memory-files", type=int, default=100_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), arguments.model, list(_camera_like(arguments.photos, Path(folder))))
-        lines = [*bench.cold(arguments.rounds), "", *bench.one_at_a_time(), ""]
-        lines += bench.folder_of_photos(arguments.files, arguments.rounds)
-        lines += ["", *bench.memory(arguments.memory_files)] if arguments.memory_files else []
+        measurements = Measurements(Path(folder), arguments.model, list(_camera_like(arguments.photos, Path(folder))))
+        lines = [*measurements.cold(arguments.rounds), "", *measurements.one_at_a_time(), ""]
+        lines += measurements.folder_of_photos(arguments.files, arguments.rounds)
+        lines += ["", *measurements.memory(arguments.memory_files)] if arguments.memory_files else []
     text = "\n".join(lines) + "\n"
     print(text)
     atomic.write_text(arguments.out, text)
 
 
-class Bench:
-    """A model, photos, and the measurements."""
+class Measurements:
+    """The measurements of one model on some photos; each method yields the lines of its table."""
 
     def __init__(self, scratch: Path, model: Path | None, photos: list[Path]) -> None:
         self.scratch, self.photos = scratch, photos
-        self.predictor = Predictor.load(model)  # checks the golden pictures, once
+        self.predictor = Predictor.load(model)  # checks the golden pictures, once, before anything is measured
         self.size = self.predictor.card.image_size
         bundle = find_bundle(model)
         self.keras_model = scratch / "model.keras"
@@ -105,6 +105,7 @@ class Bench:
         _save_keras(bundle, self.keras_model)
         photo = str(photos[0])
         python, size = sys.executable, str(self.size)
+        # Each prints one answer; they differ in what is loaded and checked before.
         self.commands = {
             "dogvscat predict": [str(Path(python).with_name("dogvscat")), "predict", "--model", str(bundle), photo],
             "bare script": [python, str(self.bare), str(bundle / "model.onnx"), photo, size],
@@ -112,75 +113,79 @@ class Bench:
         }
 
     def cold(self, rounds: int) -> Iterator[str]:
-        """From process to answer, in turns, after one unmeasured turn."""
+        """From the start of a process to its answer, the programs in turns."""
         seconds: dict[str, list[float]] = {name: [] for name in self.commands}
         memory: dict[str, float] = {}
         for turn in range(rounds + 1):
             for name, command in self.commands.items():
                 elapsed, memory[name] = _run(command)
-                seconds[name] += [elapsed] if turn else []
+                seconds[name] += [elapsed] if turn else []  # the first turn fills the file cache and is not measured
         ours = statistics.median(seconds["dogvscat predict"])
-        yield f"| cold, one photo, median of {rounds} | seconds | least | ours takes | resident memory, MB |"
+        yield f"| cold, one photo, median of {rounds} | seconds | minimum | `dogvscat` takes | resident memory, MB |"
         yield "|---|---|---|---|---|"
         for name, values in seconds.items():
-            middle = statistics.median(values)
-            relation = "" if name == "dogvscat predict" else f"{ours / middle:.2f} times as long"
-            yield f"| {name} | {middle:.3f} | {min(values):.3f} | {relation} | {memory[name]:.0f} |"
+            median = statistics.median(values)
+            relation = "" if name == "dogvscat predict" else f"{ours / median:.2f} times as long"
+            yield f"| {name} | {median:.3f} | {min(values):.3f} | {relation} | {memory[name]:.0f} |"
 
     def one_at_a_time(self, rounds: int = 200) -> Iterator[str]:
-        """Milliseconds of the network alone on one decoded picture, with all threads."""
-        pixels = self._decoded(self.photos[:1])
+        """Milliseconds of the network only, on one decoded image, with all threads."""
+        pixels = self._decode(self.photos[:1])
         milliseconds = []
-        for _ in range(rounds + 20):
+        for _ in range(rounds + 20):  # the first 20 warm up and are not measured
             started = time.perf_counter()
             self.predictor.logits(pixels)
             milliseconds.append(1000 * (time.perf_counter() - started))
-        tenth, middle, last_tenth = np.percentile(milliseconds[20:], [10, 50, 90])
-        yield f"| network alone, a batch of one, median of {rounds} | ms | tenth and ninetieth percentile |"
+        tenth, median, ninetieth = np.percentile(milliseconds[20:], [10, 50, 90])
+        yield f"| network only, a batch of one, median of {rounds} | ms | tenth and ninetieth percentile |"
         yield "|---|---|---|"
-        yield f"| {self.size} px, {self.predictor.threads} threads | {middle:.1f} | {tenth:.1f}, {last_tenth:.1f} |"
+        yield f"| {self.size} px, {self.predictor.threads} threads | {median:.1f} | {tenth:.1f}, {ninetieth:.1f} |"
 
     def folder_of_photos(self, num_files: int, rounds: int) -> Iterator[str]:
-        """Files a second: decoding alone, the network alone, both as we do it, the Keras loop."""
+        """Files per second: decoding only, the network only, `dogvscat`, and the Keras loop."""
         files = [self.photos[i % len(self.photos)] for i in range(num_files)]
-        pixels = self._decoded(files)
+        pixels = self._decode(files)  # uint8 (num_files, size, size, 3), so that the network can be timed by itself
         threads = self.predictor.threads
-        narrow = open_graph(self.predictor.bundle.model, "the bundle", 1)
+        one_thread_graph = open_graph(self.predictor.bundle.model, "the bundle", 1)
         batches = [pixels[i : i + BATCH_SIZE] for i in range(0, len(pixels), BATCH_SIZE)]
 
-        def side_by_side() -> None:
+        def run_batches_in_parallel() -> None:
             with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(lambda batch: run_graph(narrow, batch), batches))
+                list(pool.map(lambda batch: run_graph(one_thread_graph, batch), batches))
 
         measured: dict[str, Callable[[], object]] = {
-            "decoding alone (D)": lambda: self._decoded(files),
-            "network alone (N), a batch a thread": side_by_side,
-            "network alone (N), all threads a batch": lambda: [self.predictor.logits(batch) for batch in batches],
+            "decoding only (D)": lambda: self._decode(files),
+            "network only (N), one batch per thread": run_batches_in_parallel,
+            "network only (N), all threads on each batch": lambda: [self.predictor.logits(batch) for batch in batches],
             "dogvscat": lambda: self.predictor.predict(files),
         }
         rates: dict[str, list[float]] = {name: [] for name in measured}
+        # In turns, so that a machine whose speed drifts affects all of them.
         for _ in range(max(1, rounds // 2)):
             for name, measure in measured.items():
                 started = time.perf_counter()
                 measure()
                 rates[name].append(num_files / (time.perf_counter() - started))
         keras = self._keras_rate(min(num_files, 100))
-        best = {name: statistics.median(values) for name, values in rates.items()}
-        network = max(rate for name, rate in best.items() if "(N)" in name)
-        possible = 1 / (1 / best["decoding alone (D)"] + 1 / network)
-        yield f"| {num_files:,} photos of 500 x 375, {threads} threads | photos a second |"
+        medians = {name: statistics.median(values) for name, values in rates.items()}
+        network = max(rate for name, rate in medians.items() if "(N)" in name)
+        # Both share the cores, so their times per file add up.
+        possible = 1 / (1 / medians["decoding only (D)"] + 1 / network)
+        yield f"| {num_files:,} photos of 500 x 375, {threads} threads | photos per second |"
         yield "|---|---|"
-        for name, rate in best.items():
+        for name, rate in medians.items():
             yield f"| {name} | {rate:.0f} |"
-        yield f"| possible: 1 / (1 / D + 1 / N) | {possible:.0f}; ours is {best['dogvscat'] / possible:.0%} of it |"
-        yield f"| the Keras loop | {keras:.1f}; ours is {best['dogvscat'] / keras:.1f} times it |"
+        ours = medians["dogvscat"]
+        yield f"| possible: 1 / (1 / D + 1 / N) | {possible:.0f}; `dogvscat` reaches {ours / possible:.0%} of it |"
+        yield f"| the Keras loop | {keras:.1f}; `dogvscat` is {ours / keras:.1f} times as fast |"
 
     def memory(self, num_files: int) -> Iterator[str]:
-        """Resident memory of a long run."""
+        """Resident memory of a long run of `predict`, read while it answers."""
         listing = self.scratch / "photos.txt"
         atomic.write_text(listing, "".join(f"{self.photos[i % len(self.photos)]}\n" for i in range(num_files)))
         command = [sys.executable, "-m", "dogvscat", "predict", "--json", "--model", str(self.predictor.bundle.folder)]
         yield "| answered by `predict -` | resident memory, MB |\n|---|---|"
+        # Each line of output is one answered photo, so the line number says how far it has come.
         with (
             listing.open("rb") as paths,
             subprocess.Popen([*command, "-"], stdin=paths, stdout=subprocess.PIPE) as process,
@@ -189,19 +194,21 @@ class Bench:
                 if number in (num_files // 10, num_files // 2, num_files * 19 // 20):
                     yield f"| {number:,} of {num_files:,} | {_resident_megabytes(process.pid):.0f} |"
 
-    def _decoded(self, files: list[Path]) -> np.ndarray:
+    def _decode(self, files: list[Path]) -> np.ndarray:
+        """Pixels of all files, uint8 (num_files, size, size, 3)."""
         with ThreadPoolExecutor(self.predictor.threads) as pool:
             return np.stack(list(pool.map(lambda file: decode_photo(file, self.size), files)))
 
     def _keras_rate(self, num_files: int) -> float:
+        """Files per second of the Keras loop, which prints it to stderr; its first file is not measured."""
         files = [str(self.photos[i % len(self.photos)]) for i in range(num_files + 1)]
         command = [sys.executable, str(self.keras), str(self.keras_model), str(self.size), *files]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return float(done.stderr.splitlines()[-1])
+        completed = subprocess.run(command, capture_output=True, text=True, check=True)
+        return float(completed.stderr.splitlines()[-1])
 
 
 def _camera_like(photos: Path, scratch: Path) -> Iterator[Path]:
-    """JPEG files of 500 x 375 pixels made of the first 200 photos."""
+    """JPEG files of 500 x 375 pixels, made from the first 200 photos."""
     for number, photo in enumerate(sorted(photos.rglob("*.jpg"))[:200]):
         file = scratch / f"{number:04d}.jpg"
         buffer = io.BytesIO()
@@ -212,33 +219,33 @@ def _camera_like(photos: Path, scratch: Path) -> Iterator[Path]:
 
 
 def _save_keras(bundle: Path, file: Path) -> None:
-    """The same network as a .keras file, made in a process of its own: Keras must not slow this one."""
+    """Save the same network as a .keras file. Its own process does it, since Keras would slow this one."""
     program = (
         "import sys; from pathlib import Path; from dogvscat.bundle.folder import load_bundle; "
-        "from dogvscat.learning.interpret.layer_maps import bundled_network; "
-        "from dogvscat.learning.model.networks import averaged_over_flips; "
-        "bundle = load_bundle(Path(sys.argv[1])); network = bundled_network(bundle); "
-        "both = averaged_over_flips(network) if bundle.card.config.network.flip_averaging else network; "
+        "from dogvscat.learning.interpret.layer_maps import load_bundled_network; "
+        "from dogvscat.learning.model.networks import average_over_flips; "
+        "bundle = load_bundle(Path(sys.argv[1])); network = load_bundled_network(bundle); "
+        "both = average_over_flips(network) if bundle.card.config.network.flip_averaging else network; "
         "both.save(sys.argv[2])"
     )
     subprocess.run([sys.executable, "-c", program, str(bundle), str(file)], check=True, capture_output=True)
 
 
 def _run(command: list[str]) -> tuple[float, float]:
-    """Seconds from start to end of a process, and the most memory it had, in MB."""
+    """Seconds from the start to the end of a process, and its peak memory in MB."""
     started = time.perf_counter()
     with (
-        tempfile.TemporaryFile() as said,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, env=_ENVIRONMENT) as process,
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=_ENVIRONMENT) as process,
     ):
         answer = process.stdout.read() if process.stdout else b""
-        _, status, usage = os.wait4(process.pid, 0)
+        _, status, usage = os.wait4(process.pid, 0)  # of this child only, unlike resource.getrusage
         elapsed = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
+        errors.seek(0)
         if process.returncode or not answer:
-            raise RuntimeError(f"{' '.join(command)} failed: {said.read().decode()}")
-    return elapsed, usage.ru_maxrss / 1024
+            raise RuntimeError(f"{' '.join(command)} failed: {errors.read().decode()}")
+    return elapsed, usage.ru_maxrss / 1024  # Linux counts it in kB
 
 
 def _resident_megabytes(pid: int) -> float:

@@ -1,11 +1,11 @@
-"""How soon does a recipe reach an accuracy, and at what price?
+"""How soon does a recipe reach an accuracy, and at what cost?
 
     python benchmarks/reach.py PHOTOS --recipes classic fast best --out FOLDER
 
-Trains each recipe from cold (nothing decoded) in a process of its own, and writes one table and one picture: time and
-PFLOP until a validation accuracy is first reached, the arithmetic rate of the steps as a share of what this machine's
-own float32 matrix product reaches in the same process, time to scan and decode, and peak memory. Finished recipes are
-not trained again and stopped ones go on, so the command can be repeated until it is through. Leave the machine alone.
+Trains each recipe from a cold start (nothing decoded) in its own process, and writes one table and one figure: time
+and PFLOP until a validation accuracy is first reached, the arithmetic rate of the steps as a share of this machine's
+float32 matrix product in the same process, time to scan and decode, and peak memory. Completed recipes are not trained
+again and stopped ones resume, so the command can be repeated until all are complete. Run nothing else on the machine.
 """
 
 import argparse
@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from step import FLOPS_PER_MAC, forward_macs, rates  # beside this file
+from step import FLOPS_PER_MAC, forward_macs, rates  # benchmarks/step.py
 
 ACCURACIES = (0.88, 0.93, 0.95, 0.96)
+"""Validation accuracies whose minutes and PFLOP are printed."""
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--recipes", nargs="+", default=["classic", "fast", "best"])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--neither", type=Path, help="photos of neither class; the recipe `classic` goes without")
+    parser.add_argument("--neither", type=Path, help="photos that show neither class; not used for `classic`")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -53,25 +54,25 @@ def main() -> None:
 
 
 def measure(photos: Path, recipe: str, settings: list[str], folder: Path, neither: Path | None) -> None:
-    """Train one recipe and write what it cost to `measured.json`."""
+    """Train one recipe and write its time, memory and step rates to `measured.json`."""
     started = time.monotonic()
     from dogvscat.learning.train import resume, train
     from dogvscat.settings import resolve_config
 
     config = resolve_config(recipe, None, settings)
     run_folder = folder / "run"
-    cold = _Cold(folder / "cold.json", started)
+    cold_start = _ColdStart(folder / "cold.json", started)
     if (run_folder / "checkpoint" / "state.npz").exists():
-        run = resume(run_folder, [], _say)
+        run = resume(run_folder, [], _report)  # the cold start was noted by the first process
     else:
-        run = train(photos, config, run_folder, cold.say, neither=neither)
+        run = train(photos, config, run_folder, cold_start.report, neither=neither)
 
-    from dogvscat.learning.model.networks import build_network  # brings in Keras, which training prepares first
+    from dogvscat.learning.model.networks import build_network  # imports Keras, so only after training has set it up
 
     measured = {
-        **cold.read(),
+        **cold_start.load(),
         "recipe": recipe,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts it in kB
         "parameters": build_network(config.network, config.data.image_size).count_params(),
         "macs": {str(size): forward_macs(config.network, size) for size in config.image_sizes},
         "rates": {str(size): rates(config, size) for size in config.image_sizes},
@@ -80,26 +81,27 @@ def measure(photos: Path, recipe: str, settings: list[str], folder: Path, neithe
     (folder / "measured.json").write_text(json.dumps(measured, indent=1), encoding="utf-8")
 
 
-class _Cold:
-    """Seconds from the start of the process to the first step, kept over interruptions."""
+class _ColdStart:
+    """Seconds from the start of the process to the first step, kept in a file over interruptions."""
 
     def __init__(self, file: Path, started: float) -> None:
         self._file, self._started = file, started
 
-    def say(self, sentence: str) -> None:
-        """Told what the training says; its first step follows `Training ...`."""
-        if sentence.startswith("Training `"):
+    def report(self, message: str) -> None:
+        """The training's reporter: the first step follows the message that starts with "Training"."""
+        if message.startswith("Training `"):
             self._file.write_text(json.dumps({"cold_seconds": time.monotonic() - self._started}), encoding="utf-8")
-        _say(sentence)
+        _report(message)
 
-    def read(self) -> dict[str, float]:
-        """What was written."""
-        return json.loads(self._file.read_text(encoding="utf-8"))
+    def load(self) -> dict[str, float]:
+        """The seconds, under the name that `measured.json` uses."""
+        noted: dict[str, float] = json.loads(self._file.read_text(encoding="utf-8"))
+        return noted
 
 
 @dataclass(frozen=True)
 class Course:
-    """A finished training over time."""
+    """A completed training over time."""
 
     measured: dict[str, Any]
     minutes: np.ndarray
@@ -107,13 +109,13 @@ class Course:
     pflops: np.ndarray
     """Spent so far, after each epoch."""
     accuracy: np.ndarray
-    """Of validation, after each epoch."""
+    """Validation accuracy after each epoch."""
     result: dict[str, Any]
-    """Validation accuracy as judged: value, low, high, n."""
+    """Final validation accuracy: value, low, high, n."""
 
     @classmethod
     def load(cls, folder: Path) -> "Course":
-        """From what `measure` left behind."""
+        """From the files that `measure` wrote."""
         from dogvscat.settings import build_config, read_toml
 
         measured = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
@@ -121,15 +123,16 @@ class Course:
         config = build_config(read_toml(folder / "run" / "config.toml"))
         with (folder / "run" / "history.csv").open(encoding="utf-8") as file:
             history = list(csv.DictReader(file))
-        shown = card["origin"]["num_train"]
-        if config.network.neither_output:
-            shown *= 1 + config.training.neither_share
+        images_per_epoch = card["origin"]["num_train"]
+        if config.network.neither_output:  # photos that show neither come on top of the training photos
+            images_per_epoch *= 1 + config.training.neither_share
+        # Progressive resizing: an epoch costs the arithmetic of the size it is trained at.
         macs = [measured["macs"][str(config.image_size_at(epoch))] for epoch in range(len(history))]
         seconds = measured["cold_seconds"] + np.cumsum([float(row["seconds"]) for row in history])
         return cls(
             measured,
             seconds / 60,
-            np.cumsum(macs) * FLOPS_PER_MAC * shown / 1e15,
+            np.cumsum(macs) * FLOPS_PER_MAC * images_per_epoch / 1e15,
             np.array([float(row["val_accuracy"]) for row in history]),
             card["metrics"]["validation"]["accuracy"],
         )
@@ -140,20 +143,20 @@ class Course:
         return f"{self.minutes[epochs[0]]:.1f} / {self.pflops[epochs[0]]:.3f}" if len(epochs) else "never"
 
     def rates(self) -> str:
-        """For each size: pictures a second, GFLOP/s, share of the matrix product."""
+        """For each size: images per second, GFLOP/s, share of the matrix product."""
         cells = []
         for size, rate in self.measured["rates"].items():
-            gflops = rate["pictures_per_second"] * FLOPS_PER_MAC * self.measured["macs"][size] / 1e9
+            gflops = rate["images_per_second"] * FLOPS_PER_MAC * self.measured["macs"][size] / 1e9
             share = gflops / rate["matmul_gflops"]
-            cells.append(f"{size} px: {rate['pictures_per_second']:.0f}, {gflops:.0f}, {share:.0%}")
+            cells.append(f"{size} px: {rate['images_per_second']:.0f}, {gflops:.0f}, {share:.0%}")
         return "; ".join(cells)
 
 
 def print_table(courses: list[Course]) -> None:
-    """A Markdown table: a row a recipe."""
+    """A Markdown table: one row per recipe."""
     heads = [f"{accuracy:.0%}: min / PFLOP" for accuracy in ACCURACIES]
     heads = ["recipe", "validation accuracy", "parameters", "epochs", "cold start, s", *heads, "all: min / PFLOP"]
-    heads += ["pictures/s, GFLOP/s, share of matrix product", "memory, GB", "commit"]
+    heads += ["images/s, GFLOP/s, share of matrix product", "memory, GB", "commit"]
     print(f"| {' | '.join(heads)} |")
     print("|---" * len(heads) + "|")
     for course in courses:
@@ -174,20 +177,19 @@ def print_table(courses: list[Course]) -> None:
 
 
 def draw_courses(path: Path, courses: list[Course]) -> None:
-    """Validation accuracy of every recipe over the minutes since its cold start, so that each halving of the mistakes
-    and each doubling of the time takes the same room."""
+    """Draw the validation accuracy of every recipe over the minutes since its cold start."""
     from matplotlib.ticker import NullLocator, PercentFormatter
 
-    from dogvscat.judging.figure_style import drawing
+    from dogvscat.judging.plotting import new_figure
 
-    with drawing(path, 8, 5) as figure:
+    with new_figure(path, 8, 5) as figure:
         axes = figure.subplots()
         for course in courses:
             axes.plot(course.minutes, course.accuracy, marker=".", label=course.measured["recipe"])
-        axes.set_xscale("log", base=2)
+        axes.set_xscale("log", base=2)  # each doubling of the time has the same width
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("Minutes since a cold start")
-        axes.set_yscale("logit")
+        axes.set_yscale("logit")  # near 100%, each halving of the mistakes has about the same height
         axes.set_yticks([0.5, 0.6, 0.7, 0.8, 0.88, 0.93, 0.95, 0.96, 0.97, 0.98, 0.99])
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -195,8 +197,8 @@ def draw_courses(path: Path, courses: list[Course]) -> None:
         axes.legend(loc="lower right")
 
 
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+def _report(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

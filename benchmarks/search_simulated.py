@@ -1,13 +1,13 @@
-"""Which sampler and which pruning find the best settings? Hundreds of simulated searches, from the trials of real ones.
+"""Which sampler and which pruning find the best settings? Hundreds of simulated searches, based on real trials.
 
     python benchmarks/search.py PHOTOS --out FOLDER
     python benchmarks/search_simulated.py FOLDER --budget 240 --searches 100
 
-Real searches are too few to tell ways of searching apart. Extremely randomised trees learn from the whole trials below
-FOLDER what accuracy every epoch has for which settings. Out of bag they also say how much they err, and that becomes
-the luck of a simulated trial: the errors of a whole trial of about the same accuracy. Surrogates of this kind often
-rank optimisers as the real thing does (Eggensperger et al., Efficient benchmarking of hyperparameter optimizers via
-surrogates, 2015), but not always: what comes out best here is to be tried with `search.py` and seeds of its own.
+Real searches are too few to tell search methods apart. Extremely randomised trees learn from the completed trials below
+FOLDER which accuracy each epoch has for which settings. Their out-of-bag errors become the luck of a simulated trial:
+it gets all the errors of one real trial of about the same accuracy. Surrogates of this kind often rank optimisers as
+real trainings do (Eggensperger et al., Efficient benchmarking of hyperparameter optimizers via surrogates, 2015), but
+not always: confirm the best method with `search.py` and fresh seeds.
 """
 
 import argparse
@@ -39,8 +39,10 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 
 
 def pruners(epochs: int) -> dict[str, Callable[[], BasePruner]]:
-    """Ways of cutting trials short that have so many epochs at most."""
+    """Pruning methods for trials of at most that many epochs, by name."""
     sixth, quarter, half = epochs // 6, epochs // 4, epochs // 2
+    # ASHA: "a sixth, best third" stops a trial after a sixth of its epochs, then after three times as many, and so on,
+    # unless it is in the best third of those that got as far.
     return {
         "none": NopPruner,
         "ASHA, a sixth, best third": lambda: SuccessiveHalvingPruner(min_resource=sixth, reduction_factor=3),
@@ -53,61 +55,65 @@ def pruners(epochs: int) -> dict[str, Callable[[], BasePruner]]:
 
 
 def main() -> None:
-    """Learn from real trials, simulate, print a table."""
+    """Learn from real trials, simulate searches and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--budget", type=int, default=240, help="epochs a search")
-    parser.add_argument("--searches", type=int, default=100, help="simulated, of each kind")
+    parser.add_argument("--budget", type=int, default=240, help="epochs per search")
+    parser.add_argument("--searches", type=int, default=100, help="simulated searches of each method")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     progress = Console(stderr=True)
-    trials = whole_trials(arguments.folder)
+    trials = load_completed_trials(arguments.folder)
     if not trials:
-        parser.error(f"there is no whole trial of a search below {arguments.folder}: run search.py with --out first")
-    surrogate = Surrogate.learned(trials)
-    print(surrogate.in_words)
-    print("\n| sampler | pruning | trials | best found | its settings without luck | standard deviation |")
+        parser.error(
+            f"there is no completed trial of a search below {arguments.folder}: run search.py with --out first"
+        )
+    surrogate = Surrogate.fit(trials)
+    print(surrogate.fit_in_words)
+    print("\n| sampler | pruning | trials | best found | expected accuracy of its settings | standard deviation |")
     print("|---|---|---|---|---|---|")
     for sampler_name, sampler in SAMPLERS.items():
         for pruner_name, pruner in pruners(surrogate.epochs).items():
             name = f"{sampler_name}, {pruner_name}"
-            ends = [
+            outcomes = [
                 simulate(surrogate, sampler(seed), pruner(), arguments.budget, np.random.default_rng(seed))
                 for seed in track(range(arguments.searches), name, transient=True, console=progress)
             ]
-            found, lasting = [end.found for end in ends], [end.lasting for end in ends]
-            num_trials = statistics.mean(end.num_trials for end in ends)
-            percent = (100 * figure for figure in (*map(statistics.mean, (found, lasting)), statistics.stdev(lasting)))
-            figures = " | ".join(f"{figure:.2f} %" for figure in percent)
+            best = [outcome.best_accuracy for outcome in outcomes]
+            expected = [outcome.expected_accuracy for outcome in outcomes]
+            num_trials = statistics.mean(outcome.num_trials for outcome in outcomes)
+            columns = statistics.mean(best), statistics.mean(expected), statistics.stdev(expected)
+            figures = " | ".join(f"{100 * figure:.2f}%" for figure in columns)
             print(f"| {sampler_name} | {pruner_name} | {num_trials:.0f} | {figures} |", flush=True)
 
 
-def whole_trials(folder: Path) -> list[FrozenTrial]:
-    """Of all searches below a folder, those that were not cut short; of equal settings the first."""
-    found: dict[str, FrozenTrial] = {}
+def load_completed_trials(folder: Path) -> list[FrozenTrial]:
+    """The trials of all searches below a folder that were not pruned; of equal settings the first."""
+    trials: dict[str, FrozenTrial] = {}  # by their settings: paired searches share their first trials
     for journal in sorted(folder.glob("*/trials.journal")):
         study = optuna.load_study(study_name=None, storage=open_storage(None, journal.parent))
         for trial in study.get_trials(states=[TrialState.COMPLETE]):
-            found.setdefault(repr(trial.params), trial)
-    return list(found.values())
+            trials.setdefault(repr(trial.params), trial)
+    return list(trials.values())
 
 
 @dataclass(frozen=True)
 class Surrogate:
-    """What accuracies a trial with given settings would have."""
+    """Predicts the accuracies that a trial with given settings would have."""
 
     trees: ExtraTreesRegressor
     distributions: dict[str, BaseDistribution]
     y_mean: NDArray[np.float64]
-    """What the trees say of the trials that they did not see, `(trials, epochs)`, the best at the end last."""
+    """Out-of-bag predictions, `(trials, epochs)`, sorted by the accuracy predicted for the last epoch."""
     errors: NDArray[np.float64]
-    """How far those trials were from it, `(trials, epochs)`."""
+    """Real accuracies less these predictions, `(trials, epochs)`, in the same order."""
 
     @classmethod
-    def learned(cls, trials: list[FrozenTrial]) -> "Surrogate":
-        """From whole trials of one space."""
+    def fit(cls, trials: list[FrozenTrial]) -> "Surrogate":
+        """Learn from completed trials of one space."""
         distributions = trials[0].distributions
         features = np.array([_features(trial.params, distributions) for trial in trials])
+        # (trials, epochs)
         y_true = np.array([[value for _, value in sorted(trial.intermediate_values.items())] for trial in trials])
         trees = ExtraTreesRegressor(100, min_samples_leaf=2, bootstrap=True, oob_score=True, random_state=0)
         y_mean = trees.fit(features, y_true).oob_prediction_  # (trials, epochs)
@@ -116,28 +122,30 @@ class Surrogate:
 
     @property
     def epochs(self) -> int:
-        """Of a whole trial."""
+        """Epochs of a completed trial."""
         return self.y_mean.shape[1]
 
     @property
-    def in_words(self) -> str:
-        """How well it foresees the last epoch of trials that it did not see."""
+    def fit_in_words(self) -> str:
+        """How well the trees predict the last epoch of trials that they did not see."""
         error = self.errors[:, -1]
         explained = 1 - np.square(error).mean() / (self.y_mean[:, -1] + error).var()
         points = 100 * np.sqrt(np.square(error).mean())
-        fit = f"the trees explain {explained:.0%} of the variance and err by {points:.1f} points"
-        return f"{len(error)} whole trials; {fit}."
+        fit = f"the trees explain {explained:.0%} of the variance, with an error of {points:.1f} points"
+        return f"{len(error)} completed trials; {fit}."
 
-    def trial(self, settings: Settings, luck: np.random.Generator) -> tuple[NDArray[np.float64], float]:
-        """Accuracies of every epoch, `(epochs,)`, and the last one without luck."""
+    def draw_trial(self, settings: Settings, luck: np.random.Generator) -> tuple[NDArray[np.float64], float]:
+        """Accuracies of every epoch, `(epochs,)`, and the expected accuracy of the last one, without luck."""
         mean = self.trees.predict([_features(settings, self.distributions)])[0]  # (epochs,)
-        alike = len(self.errors) // 10
-        place = int(np.searchsorted(self.y_mean[:, -1], mean[-1])) + luck.integers(-alike, alike + 1)
-        return mean + self.errors[np.clip(place, 0, len(self.errors) - 1)], float(mean[-1])
+        # The errors of one real trial, out of the fifth of all trials whose accuracy is closest. All its epochs
+        # together, since a trial that starts lucky often stays so.
+        window = len(self.errors) // 10
+        rank = int(np.searchsorted(self.y_mean[:, -1], mean[-1])) + luck.integers(-window, window + 1)
+        return mean + self.errors[np.clip(rank, 0, len(self.errors) - 1)], float(mean[-1])
 
 
 def _features(settings: Settings, distributions: dict[str, BaseDistribution]) -> list[float]:
-    """Numbers that trees can split at, one a setting."""
+    """The settings as numbers that trees can split on, one per setting."""
     numbers = []
     for key, distribution in distributions.items():
         if isinstance(distribution, CategoricalDistribution):
@@ -149,23 +157,25 @@ def _features(settings: Settings, distributions: dict[str, BaseDistribution]) ->
 
 
 @dataclass(frozen=True)
-class End:
-    """What a simulated search came to: the best accuracy of a whole trial, the same without luck, and its trials."""
+class Outcome:
+    """The result of a simulated search."""
 
-    found: float
-    lasting: float
+    best_accuracy: float
+    """Of the best completed trial, luck included."""
+    expected_accuracy: float
+    """Of the settings of that trial, without luck."""
     num_trials: int
 
 
 def simulate(
     surrogate: Surrogate, sampler: BaseSampler, pruner: BasePruner, budget: int, luck: np.random.Generator
-) -> End:
-    """One search that spends so many epochs."""
+) -> Outcome:
+    """Simulate one search that spends `budget` epochs."""
     study = optuna.create_study(sampler=sampler, pruner=pruner, direction="maximize")
-    spent, best = 0, (0.5, 0.5)
+    spent, best = 0, (0.5, 0.5)  # before the first completed trial: guessing
     while spent < budget:
         trial = study.ask(surrogate.distributions)
-        y_epochs, lasting = surrogate.trial(trial.params, luck)
+        y_epochs, expected = surrogate.draw_trial(trial.params, luck)
         for epoch, accuracy in enumerate(y_epochs, 1):
             spent += 1
             trial.report(float(accuracy), epoch)
@@ -174,9 +184,9 @@ def simulate(
                 break
         else:
             study.tell(trial, float(y_epochs[-1]))
-            if spent <= budget:
-                best = max(best, (float(y_epochs[-1]), lasting))
-    return End(*best, len(study.trials))
+            if spent <= budget:  # the last trial may exceed the budget, then it does not count
+                best = max(best, (float(y_epochs[-1]), expected))
+    return Outcome(*best, len(study.trials))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What does the service stand? Load over loopback, more than it can take, and a soak; printed as Markdown tables.
+"""How much load does the service take? Load over loopback, an overload and a soak test, printed as Markdown tables.
 
-    python benchmarks/serve.py                                  # 1, 8 and 64 clients, then ten times what it can take
+    python benchmarks/serve.py                                  # 1, 8 and 64 clients, then ten times its highest rate
     python benchmarks/serve.py --photos PHOTOS --workers 2
     python benchmarks/serve.py --soak 50000                     # that many requests, one in ten with a bad file
 
-Server and clients share the machine, so that the clients' own work lowers what is measured. Each client is one
-connection that asks again as soon as it is answered; the overload comes at a fixed rate, whatever the answers.
+Server and clients share the machine, so the clients' own work lowers the figures. Each client is one connection that
+sends its next request as soon as it is answered. The overload sends at a fixed rate, independent of the answers.
 """
 
 import argparse
@@ -29,39 +29,40 @@ from PIL import Image
 from dogvscat.photos.drawing import KINDS, draw
 
 SIZE = (500, 375)
-MOST_CONNECTIONS = 500
+"""Width and height of the synthetic photos, in pixels."""
+MAX_CONNECTIONS = 500
+"""Of the overload."""
 TIMEOUT = 30.0
+"""Seconds that a client waits for an answer."""
 
 
 @dataclass
 class Tally:
-    """Answers by status, with their seconds."""
+    """Response times by HTTP status."""
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     broken: int = 0
-    """Connections that ended without an answer."""
+    """Requests whose connection ended without an answer."""
     without_retry_after: int = 0
+    """Refusals that lacked the header Retry-After."""
 
     def add(self, status: int, seconds: float) -> None:
         self.seconds.setdefault(status, []).append(seconds)
 
-    def of(self, *statuses: int) -> list[float]:
-        return [second for status in statuses for second in self.seconds.get(status, [])]
-
     @property
-    def num(self) -> int:
+    def num_answers(self) -> int:
         return sum(map(len, self.seconds.values()))
 
 
 class Client:
-    """One connection, opened anew where the server closed it; bytes only, which leaves the machine to the server."""
+    """One connection, opened again when the server closes it. Handles only bytes, to leave the CPU to the server."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.writer: asyncio.StreamWriter | None = None
 
     async def ask(self, request: bytes, tally: Tally) -> int:
-        """Send a request and note its status (0 if there was none) and how long it took."""
+        """Send a request, record its status and time in the tally, and return the status (0 without an answer)."""
         started = time.perf_counter()
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -80,6 +81,7 @@ class Client:
         if self.writer is None:
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
         self.writer.write(request)
+        # Status line and headers, then as many bytes of body as the header announces.
         head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
         await self.reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r\n", 1)[0]))
         return int(head.split(b" ", 2)[1]), head
@@ -94,13 +96,13 @@ class Client:
 
 
 def request_of(body: bytes, kind: str = "image/jpeg") -> bytes:
-    """A request with this body."""
+    """An HTTP request that sends this body to /api/v1/predict."""
     head = f"POST /api/v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
 def good_requests(photos: Path | None) -> list[bytes]:
-    """A hundred photos, or drawings of the size of photos."""
+    """Requests with a hundred photos, or with synthetic photos of about the same size."""
     if photos is not None:
         files = [path for path in sorted(photos.rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg")]
         return [request_of(path.read_bytes()) for path in files[:: max(1, len(files) // 100)][:100]]
@@ -113,9 +115,9 @@ def good_requests(photos: Path | None) -> list[bytes]:
 
 
 def bad_requests(good: bytes) -> list[bytes]:
-    """Damaged, wrong, huge and malformed ones."""
+    """Requests with damaged, wrong, huge and malformed bodies."""
     photo = good.partition(b"\r\n\r\n")[2]
-    bomb = BytesIO()
+    bomb = BytesIO()  # 81 megapixels in a few kB
     Image.new("1", (9000, 9000)).save(bomb, "PNG")
     form = 'multipart/form-data; boundary="edge"'
     part = b'--edge\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
@@ -133,10 +135,10 @@ def bad_requests(good: bytes) -> list[bytes]:
 
 @contextmanager
 def server(arguments: list[str]) -> Iterator[tuple[int, int]]:
-    """A server of its own; its port and process id."""
+    """Start a server in its own process; yields its port and process id."""
     command = [sys.executable, "-m", "dogvscat", "serve", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        address = (process.stdout or sys.stdin).readline().strip()
+        address = (process.stdout or sys.stdin).readline().strip()  # printed once it accepts connections
         if not address:
             raise SystemExit("the server did not start; try: python -m dogvscat serve")
         try:
@@ -148,8 +150,8 @@ def server(arguments: list[str]) -> Iterator[tuple[int, int]]:
 
 
 async def closed_loop(port: int, requests: list[bytes], num_clients: int, seconds: float) -> tuple[Tally, float]:
-    """So many clients for so long; also the answers a second."""
-    tally, numbers = Tally(), itertools.count()
+    """Requests from `num_clients` clients for `seconds`; also the rate of answers with 200, per second."""
+    tally, numbers = Tally(), itertools.count()  # all clients take their photos from one sequence
     until = time.perf_counter() + seconds
 
     async def work() -> None:
@@ -160,14 +162,14 @@ async def closed_loop(port: int, requests: list[bytes], num_clients: int, second
 
     started = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(num_clients)))
-    return tally, len(tally.of(200)) / (time.perf_counter() - started)
+    return tally, len(tally.seconds.get(200, [])) / (time.perf_counter() - started)
 
 
 async def open_loop(port: int, requests: list[bytes], rate: float, seconds: float) -> tuple[Tally, int]:
-    """Requests at a fixed rate; also how many could not be sent, since too many were under way already."""
+    """Requests at a fixed rate; also how many could not be sent because all connections were waiting for an answer."""
     tally, unsent = Tally(), 0
-    idle: list[Client] = [Client(port) for _ in range(MOST_CONNECTIONS)]
-    asking: set[asyncio.Task[None]] = set()
+    idle: list[Client] = [Client(port) for _ in range(MAX_CONNECTIONS)]
+    pending: set[asyncio.Task[None]] = set()
 
     async def ask(client: Client, request: bytes) -> None:
         await client.ask(request, tally)
@@ -175,86 +177,87 @@ async def open_loop(port: int, requests: list[bytes], rate: float, seconds: floa
 
     started = time.perf_counter()
     for number in range(int(rate * seconds)):
+        # Request `number` is due at `started + number / rate`, whatever has been answered by then.
         if (early := started + number / rate - time.perf_counter()) > 0.001:
             await asyncio.sleep(early)
-        elif time.perf_counter() - started > seconds:
+        elif time.perf_counter() - started > seconds:  # the clients themselves are too slow for the rate
             unsent += int(rate * seconds) - number
             break
         if not idle:
             unsent += 1
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # let answers arrive
             continue
         task = asyncio.create_task(ask(idle.pop(), requests[number % len(requests)]))
-        asking.add(task)
-        task.add_done_callback(asking.discard)
-    await asyncio.gather(*asking)
+        pending.add(task)
+        task.add_done_callback(pending.discard)
+    await asyncio.gather(*pending)
     for client in idle:
         await client.close()
     return tally, unsent
 
 
-def resident(pid: int) -> float:
-    """Megabytes of memory of a process and its children. Linux only."""
+def resident_megabytes(pid: int) -> float:
+    """Resident memory of a process and its children in MB. Linux only."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     status = Path(f"/proc/{pid}/status").read_text()
-    own = int(status.partition("VmRSS:")[2].split()[0]) / 1024
-    return own + sum(resident(int(child)) for child in children)
+    own = int(status.partition("VmRSS:")[2].split()[0]) / 1024  # the file counts in kB
+    return own + sum(resident_megabytes(int(child)) for child in children)
 
 
 def descriptors_and_threads(pid: int) -> tuple[int, int]:
-    """How many open files and threads a process has."""
+    """Number of open files and of threads of a process. Linux only."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir())), len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
-def milliseconds(seconds: list[float], share: float) -> str:
-    """A quantile."""
+def quantile_ms(seconds: list[float], share: float) -> str:
+    """A quantile in milliseconds, a dash if there is nothing."""
     return f"{1000 * sorted(seconds)[min(len(seconds) - 1, int(share * len(seconds)))]:.0f} ms" if seconds else "-"
 
 
 TABLE = "\n| clients | answers | p50 | p99 | refused (429) | p50 | p99 | late (503) | other |\n" + "|---" * 9 + "|"
 
 
-def show(name: str, tally: Tally, rate: float) -> None:
-    """A row of the table of loads."""
-    accepted, refused, late = tally.of(200), tally.of(429), tally.of(503)
-    others = tally.num - len(accepted) - len(refused) - len(late) + tally.broken
-    cells = [name, f"{rate:.0f}/s", milliseconds(accepted, 0.5), milliseconds(accepted, 0.99), str(len(refused))]
-    cells += [milliseconds(refused, 0.5), milliseconds(refused, 0.99), str(len(late)), str(others)]
+def print_load(name: str, tally: Tally, rate: float) -> None:
+    """One row of the table of loads."""
+    accepted, refused, late = (tally.seconds.get(status, []) for status in (200, 429, 503))
+    others = tally.num_answers - len(accepted) - len(refused) - len(late) + tally.broken
+    cells = [name, f"{rate:.0f}/s", quantile_ms(accepted, 0.5), quantile_ms(accepted, 0.99), str(len(refused))]
+    cells += [quantile_ms(refused, 0.5), quantile_ms(refused, 0.99), str(len(late)), str(others)]
     print(f"| {' | '.join(cells)} |", flush=True)
 
 
 async def loads(arguments: argparse.Namespace, port: int, pid: int) -> None:
-    """The table of loads."""
+    """Measure and print the table of loads."""
     requests = good_requests(arguments.photos)
     size = statistics.mean(map(len, requests)) / 1000
-    await closed_loop(port, requests, 4, min(3.0, arguments.seconds))  # warms up
-    print(f"{len(requests)} pictures of {size:.0f} kB, {arguments.workers} workers, {arguments.seconds:g} s a row")
+    await closed_loop(port, requests, 4, min(3.0, arguments.seconds))  # not measured: warms up
+    print(f"{len(requests)} photos of {size:.0f} kB, {arguments.workers} workers, {arguments.seconds:g} s per row")
     print(TABLE)
     capacity = 0.0
     for num_clients in (1, 8, 64):
         tally, rate = await closed_loop(port, requests, num_clients, arguments.seconds)
-        show(str(num_clients), tally, rate)
+        print_load(str(num_clients), tally, rate)
         capacity = max(capacity, rate)
-    before, wanted = resident(pid), 10 * capacity
-    tally, unsent = await open_loop(port, requests, wanted, arguments.overload_seconds)
-    show(f"10x: {wanted:.0f}/s asked", tally, len(tally.of(200)) / arguments.overload_seconds)
-    during = resident(pid)
+    before, overload = resident_megabytes(pid), 10 * capacity
+    tally, unsent = await open_loop(port, requests, overload, arguments.overload_seconds)
+    print_load(f"10x: {overload:.0f}/s sent", tally, len(tally.seconds.get(200, [])) / arguments.overload_seconds)
+    during = resident_megabytes(pid)
     tally_after, rate = await closed_loop(port, requests, 8, min(5.0, arguments.seconds))
-    show("8, right after", tally_after, rate)
+    print_load("8, right after it", tally_after, rate)
     print(f"\n{unsent} requests of the overload could not be sent; {tally.without_retry_after} lacked Retry-After")
     print(f"resident memory {before:.0f} MB before, {during:.0f} MB after the overload")
 
 
 async def soak(arguments: argparse.Namespace, port: int, pid: int) -> None:
-    """So many requests, one in ten bad; statuses and memory."""
+    """Send `--soak` requests, one in ten bad; print statuses and memory."""
     good = good_requests(arguments.photos)
     bad, num, counts, tally = bad_requests(good[0]), arguments.soak, Counter[str](), Tally()
-    numbers = iter(range(num))
+    numbers = iter(range(num))  # shared by all clients
     print("| requests | resident memory | open files | threads |\n|---|---|---|---|")
 
-    def report(done: int) -> float:
-        memory, (files, threads) = resident(pid), descriptors_and_threads(pid)
-        print(f"| {done:,} | {memory:.1f} MB | {files} | {threads} |", flush=True)
+    def report(completed: int) -> float:
+        memory, (files, threads) = resident_megabytes(pid), descriptors_and_threads(pid)
+        print(f"| {completed:,} | {memory:.1f} MB | {files} | {threads} |", flush=True)
         return memory
 
     measured: list[float] = []
@@ -263,6 +266,7 @@ async def soak(arguments: argparse.Namespace, port: int, pid: int) -> None:
         client = Client(port)
         for number in numbers:
             is_bad = number % 10 == 9
+            # The quotient takes each kind of bad request in turn.
             request = bad[number // 10 % len(bad)] if is_bad else good[number % len(good)]
             status = await client.ask(request, tally)
             counts[f"{'bad' if is_bad else 'good'} {status}"] += 1
@@ -272,7 +276,7 @@ async def soak(arguments: argparse.Namespace, port: int, pid: int) -> None:
 
     started = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(8)))
-    print("\n| pictures | status | requests |\n|---|---|---|")
+    print("\n| photos | status | requests |\n|---|---|---|")
     for kind in sorted(counts):
         print(f"| {kind.replace(' ', ' | ')} | {counts[kind]:,} |")
     print(
@@ -282,16 +286,16 @@ async def soak(arguments: argparse.Namespace, port: int, pid: int) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Start a server, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, help="a folder of JPEGs instead of drawings")
-    parser.add_argument("--model", help="a run folder or a bundle instead of the shipped one")
+    parser.add_argument("--photos", type=Path, help="a folder of JPEGs instead of synthetic photos")
+    parser.add_argument("--model", help="a run folder or a bundle instead of the bundled model")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each load")
+    parser.add_argument("--seconds", type=float, default=20.0, help="duration of each load")
     parser.add_argument("--overload-seconds", type=float, default=60.0)
-    parser.add_argument("--soak", type=int, default=0, metavar="N", help="soak with so many requests instead")
+    parser.add_argument("--soak", type=int, default=0, metavar="N", help="run a soak test of N requests instead")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends with this
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # raises SystemExit, so that the server is stopped as well
     options = ["--workers", str(arguments.workers), *(["--model", arguments.model] if arguments.model else [])]
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}\n")
     with server(options) as (port, pid):

@@ -1,10 +1,10 @@
-"""How fast is one training step, and how much of what this machine can do?
+"""How fast is one training step, as a share of what this machine can compute?
 
     python benchmarks/step.py --recipe fast --sizes 64 96 128 [--set training.batch_size=64] [--threads 1]
 
-The step of a recipe on a fixed batch, in turns with a float32 matrix product by the same library in the same process.
-`KERAS_BACKEND=jax` or `torch` measures those instead of TensorFlow. Prints a row of a table for each size. Leave the
-machine alone meanwhile.
+Times the step of a recipe on a fixed batch, in turns with a float32 matrix product by the same library in the same
+process. `KERAS_BACKEND=jax` or `torch` measures those instead of TensorFlow. Prints one table row per size. Run nothing
+else on the machine meanwhile.
 """
 
 import argparse
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dogvscat.config import Config, NetworkConfig
 
 FLOPS_PER_MAC = 6
-"""Of training: forward, and twice that backward; two to a multiplication with its addition."""
+"""Operations of training per multiply-accumulate of the forward pass. Backward costs twice as much as forward, and a
+multiply-accumulate is two operations."""
 _MATRIX = 2048
 _TIMED_STEPS = 30
 
@@ -38,18 +39,24 @@ def main() -> None:
     compute = open_engine(arguments.threads, config.training.precision)
     import keras
 
-    print("| recipe | backend | threads | batch | px | pictures/s | GFLOP/s | share of the float32 matrix product |")
+    print("| recipe | backend | threads | batch | px | images/s | GFLOP/s | share of the float32 matrix product |")
     print("|---|---|---|---|---|---|---|---|")
     for size in arguments.sizes:
         rate = rates(config, size, compute.precision)
-        gflops = rate["pictures_per_second"] * FLOPS_PER_MAC * forward_macs(config.network, size) / 1e9
-        cells = [arguments.recipe, keras.backend.backend(), str(compute.threads), str(config.training.batch_size), str(size)]
-        cells += [f"{rate['pictures_per_second']:.0f}", f"{gflops:.0f}", f"{gflops / rate['matmul_gflops']:.0%}"]
+        gflops = rate["images_per_second"] * FLOPS_PER_MAC * forward_macs(config.network, size) / 1e9
+        cells = [
+            arguments.recipe,
+            keras.backend.backend(),
+            str(compute.threads),
+            str(config.training.batch_size),
+            str(size),
+        ]
+        cells += [f"{rate['images_per_second']:.0f}", f"{gflops:.0f}", f"{gflops / rate['matmul_gflops']:.0%}"]
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def forward_macs(network: "NetworkConfig", image_size: int) -> int:
-    """Multiplications of convolutions and dense layers for one picture, counted from the network's shapes."""
+    """Multiply-accumulates of convolutions and dense layers for one image, counted from the shapes of the network."""
     from keras import layers
 
     from dogvscat.learning.model.networks import build_network
@@ -57,6 +64,7 @@ def forward_macs(network: "NetworkConfig", image_size: int) -> int:
     total = 0
     for layer in build_network(network, image_size).layers:
         if isinstance(layer, layers.Conv2D):
+            # Every output position (height, width) applies the whole kernel (height, width, in, out) once.
             total += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
         elif isinstance(layer, layers.Dense):
             total += int(np.prod(layer.kernel.shape))
@@ -64,35 +72,38 @@ def forward_macs(network: "NetworkConfig", image_size: int) -> int:
 
 
 def rates(config: "Config", image_size: int, precision: str) -> dict[str, float]:
-    """Pictures a second of the training step on one fixed batch, and float32 GFLOP/s of a matrix product, in turns."""
+    """Images per second of the training step on one fixed batch, and float32 GFLOP/s of a matrix product, in turns."""
     from dogvscat.learning.model.networks import build_network
     from dogvscat.learning.model.optimizers import compile_network
 
     settings = config.training.model_copy(update={"precision": precision})
+    # The plain network flattens its last layer, so its image size is fixed; the residual one takes any size.
     size = image_size if config.network.name == "plain" else None
     model = build_network(config.network, size, precision=settings.precision)
     compile_network(model, settings)
     rng, count = np.random.default_rng(0), settings.batch_size
     pixels = rng.integers(0, 256, (count, image_size, image_size, 3), dtype=np.uint8)
     y_true = rng.integers(0, 2, (count, 1)).astype(np.float32)
-    model.train_on_batch(pixels, y_true)  # compiles
-    _matmul_gflops()
+    model.train_on_batch(pixels, y_true)  # not measured: compiles the step
+    _matmul_gflops()  # not measured: starts the threads of the product
+    # Step and product alternate, so that a machine whose speed drifts affects both.
     steps, products = [], []
     for _ in range(_TIMED_STEPS):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         model.train_on_batch(pixels, y_true)
-        steps.append(time.perf_counter() - begun)
+        steps.append(time.perf_counter() - started)
         products.append(_matmul_gflops())
-    return {"pictures_per_second": count / statistics.median(steps), "matmul_gflops": statistics.median(products)}
+    return {"images_per_second": count / statistics.median(steps), "matmul_gflops": statistics.median(products)}
 
 
 def _matmul_gflops() -> float:
+    """GFLOP/s of one product of two square matrices: 2 n^3 operations."""
     import keras
 
     matrix = keras.ops.ones((_MATRIX, _MATRIX))
-    begun = time.perf_counter()
-    keras.ops.convert_to_numpy(keras.ops.matmul(matrix, matrix))
-    return 2 * _MATRIX**3 / (time.perf_counter() - begun) / 1e9
+    started = time.perf_counter()
+    keras.ops.convert_to_numpy(keras.ops.matmul(matrix, matrix))  # the copy waits for the result of lazy backends
+    return 2 * _MATRIX**3 / (time.perf_counter() - started) / 1e9
 
 
 if __name__ == "__main__":
