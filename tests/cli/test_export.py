@@ -29,30 +29,30 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, quick_run: Path, drawn_photos: Path) -> Path:
     """Where the examples are run: with a run `runs/fast-1`, `photos/`, and a `photo.jpg` that lies on its side."""
-    place = tmp_path_factory.mktemp("examples")
-    (place / "runs").mkdir()
-    (place / "runs" / "fast-1").symlink_to(quick_run)
-    (place / "photos").symlink_to(drawn_photos)
+    folder = tmp_path_factory.mktemp("examples")
+    (folder / "runs").mkdir()
+    (folder / "runs" / "fast-1").symlink_to(quick_run)
+    (folder / "photos").symlink_to(drawn_photos)
     exif = Image.Exif()
     exif[0x0112] = 6
     buffer = BytesIO()
     draw("dog", 5, 400).resize((500, 375)).save(buffer, "JPEG", quality=90, exif=exif)
-    (place / "photo.jpg").write_bytes(buffer.getvalue())
-    return place
+    (folder / "photo.jpg").write_bytes(buffer.getvalue())
+    return folder
 
 
 @pytest.fixture
 def exported(folder: Path, dogvscat: Dogvscat, onnxruntime_web: Path) -> dict[str, str]:
-    """What each command of the document said, by format; run once for all tests."""
-    said = folder / "said.json"
-    if not said.exists():
-        runs = {}
+    """What each command of the document printed, by format; run once for all tests."""
+    cache = folder / "outputs.json"
+    if not cache.exists():
+        outputs = {}
         for command in COMMANDS:
-            done = dogvscat("export", *command.split(), cwd=folder)
-            assert done.returncode == 0, done.stderr
-            runs[command.split()[2]] = done.stdout + done.stderr
-        said.write_text(json.dumps(runs))
-    return dict(json.loads(said.read_text()))
+            process = dogvscat("export", *command.split(), cwd=folder)
+            assert process.returncode == 0, process.stderr
+            outputs[command.split()[2]] = process.stdout + process.stderr
+        cache.write_text(json.dumps(outputs))
+    return dict(json.loads(cache.read_text()))
 
 
 def test_every_format_has_an_example_that_works(exported: dict[str, str], folder: Path) -> None:
@@ -72,11 +72,11 @@ def test_the_python_examples_print_what_predict_says(exported: dict[str, str], f
     script = "\n".join(BLOCKS)
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-c", script]
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == 0, done.stderr
-    printed = {name: (label, float(number)) for name, label, number in map(str.split, done.stdout.splitlines())}
+    assert process.returncode == 0, process.stderr
+    printed = {name: (label, float(number)) for name, label, number in map(str.split, process.stdout.splitlines())}
     assert list(printed) == ["onnx", "litert", "openvino", "savedmodel", "keras"]
     for name, (label, probability) in printed.items():
         (expected,) = Predictor.load("best" if name == "onnx" else folder / "runs" / "fast-1").predict(
@@ -95,10 +95,10 @@ def test_the_documented_preparation_is_the_decoders(exported: dict[str, str], fo
 
 
 def test_json_says_where_and_how_exactly(dogvscat: Dogvscat, untouched_bundle: Path, tmp_path: Path) -> None:
-    done = dogvscat("export", untouched_bundle, "--format", "onnx", "--out", tmp_path / "out", "--json")
-    found = json.loads(done.stdout)
-    assert found["model"] == str(tmp_path / "out" / "model.onnx")
-    assert found["parity"] == {
+    process = dogvscat("export", untouched_bundle, "--format", "onnx", "--out", tmp_path / "out", "--json")
+    document = json.loads(process.stdout)
+    assert document["model"] == str(tmp_path / "out" / "model.onnx")
+    assert document["parity"] == {
         "largest_probability_difference": 0.0,
         "allowed": 0.001,
         "golden_pictures": 6,
@@ -113,13 +113,13 @@ def test_json_says_where_and_how_exactly(dogvscat: Dogvscat, untouched_bundle: P
         ("--out out", 2, "error: Missing option '--format'."),
         ("--format onnx", 2, "error: Missing option '--out'."),
         ("--format tflite --out out", 2, "hint: Did you mean 'litert'?"),
-        ("--format onnx --out photos", 2, "error: photos is no export of ours and is not overwritten"),
+        ("--format onnx --out photos", 2, "error: photos is not an export of dogvscat and is not overwritten"),
         ("nothing --format keras --out out", 4, "error: nothing does not exist"),
         ("{bundle} --format onnx --photos nothing --out out", 3, "error: cannot open nothing: No such file"),
         ("{bundle} --format keras --out out", 4, "error: the graph is not the network that the card describes"),
     ],
 )
-def test_what_is_wrong_is_said(
+def test_what_is_wrong_is_reported(
     dogvscat: Dogvscat,
     untouched_bundle: Path,
     drawn_photos: Path,
@@ -129,14 +129,14 @@ def test_what_is_wrong_is_said(
     error: str,
 ) -> None:
     (tmp_path / "photos").symlink_to(drawn_photos)
-    done = dogvscat("export", *arguments.format(bundle=untouched_bundle).split(), cwd=tmp_path)
-    assert error in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.returncode == code
+    process = dogvscat("export", *arguments.format(bundle=untouched_bundle).split(), cwd=tmp_path)
+    assert error in process.stderr
+    assert "Traceback" not in process.stderr
+    assert process.returncode == code
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
-def test_a_missing_extra_is_told_of(dogvscat: Dogvscat, untouched_bundle: Path, tmp_path: Path) -> None:
+def test_a_missing_extra_is_reported(dogvscat: Dogvscat, untouched_bundle: Path, tmp_path: Path) -> None:
     """In an interpreter that cannot find OpenVINO, as in a light installation."""
     packages = [str(Path(importlib.util.find_spec(name).origin).parents[1]) for name in ("numpy", "dogvscat")]  # type: ignore[union-attr, arg-type]
     site = tmp_path / "site"
@@ -157,8 +157,8 @@ def test_a_missing_extra_is_told_of(dogvscat: Dogvscat, untouched_bundle: Path, 
         "out",
     ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([packages[1], str(site)])}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     shutil.rmtree(site)
-    assert done.returncode == 2
-    assert "error: this command needs the extra `export`, and openvino is not installed" in done.stderr
-    assert "hint: Install it with: pip install 'dogvscat[export]'" in done.stderr
+    assert process.returncode == 2
+    assert "error: this command needs the extra `export`, and openvino is not installed" in process.stderr
+    assert "hint: Install it with: pip install 'dogvscat[export]'" in process.stderr

@@ -111,7 +111,10 @@ def test_places_that_cannot_be_written_to(tmp_path: Path, blocker: str, reason: 
 
 def test_errors_give_advice() -> None:
     for number, advice in ((28, "Free some space"), (13, "Choose a folder"), (30, "Choose a folder"), (5, "Check")):
-        with pytest.raises(WriteError, match="could not write out: it broke") as caught, atomic.wrap_write_errors(Path("out")):
+        with (
+            pytest.raises(WriteError, match="could not write out: it broke") as caught,
+            atomic.wrap_write_errors(Path("out")),
+        ):
             raise OSError(number, "it broke")
         assert str(caught.value.hint).startswith(advice)
 

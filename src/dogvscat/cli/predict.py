@@ -112,7 +112,9 @@ def _write_predictions(predictor: Predictor, predict: Predict, arguments: PhotoA
             results.write(prediction)
         results.finish()
     counts = ", ".join(f"{count:,} {label}" for label, count in sorted(results.labels.items()))
-    report(f"{out} has {pluralize(results.labels.total(), 'answer')}: {counts}." if counts else f"{out} has no answers.")
+    report(
+        f"{out} has {pluralize(results.labels.total(), 'answer')}: {counts}." if counts else f"{out} has no answers."
+    )
     return results.labels
 
 
