@@ -64,7 +64,7 @@ def test_exit_codes_are_those_documented() -> None:
         kind = waiting.pop()
         codes.add(kind.exit_code)
         waiting += kind.__subclasses__()
-    listed = re.search(r"exit code \(0 ok, (.*?)\)", read("docs/architecture.md").replace("\n", " "))
+    listed = re.search(r"exit code \(0 ok, (.*?)\)", " ".join(read("docs/architecture.md").split()))
     assert listed
     assert codes == {int(code) for code in re.findall(r"\d+", listed.group(1))}
 
