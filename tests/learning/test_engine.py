@@ -1,4 +1,4 @@
-"""One door to Keras: closed until the backend is prepared. A run keeps the arithmetic that was measured at its start."""
+"""One door to Keras, closed until the backend is prepared. A run keeps the arithmetic measured at its start."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, faster_precision, open_engine
-from dogvscat.learning.loop.setup import set_up_training
+from dogvscat.learning.loop.training import set_up_training
 from dogvscat.learning.run.create import InputPaths, record_start
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import make_manifest

@@ -13,7 +13,7 @@ from dogvscat.learning.engine import ComputeSettings, open_engine
 from dogvscat.learning.inputs import read_dataset, reread_dataset, with_neither_output
 from dogvscat.learning.run.create import create_run, refuse_existing
 from dogvscat.learning.run.folder import Run
-from dogvscat.settings import changed
+from dogvscat.settings import with_settings
 from dogvscat.stderr import Reporter
 
 EXTENDABLE = ("training.epochs", "training.early_stopping_patience", "training.checkpoint_seconds")
@@ -97,7 +97,7 @@ def _fit_and_finalize(run: Run, config: Config, dataset: Dataset, compute: Compu
     from dogvscat.learning.finalize.finalize import evaluate_training, publish
     from dogvscat.learning.finalize.report_inputs import write_run_report
     from dogvscat.learning.loop.inference import final_network
-    from dogvscat.learning.loop.setup import set_up_training
+    from dogvscat.learning.loop.training import set_up_training
 
     training = set_up_training(run, config, dataset, compute, report)
     if training.state.is_finished(config.training):
@@ -121,4 +121,4 @@ def _extended(config: Config, settings: Sequence[str]) -> Config:
         if key not in EXTENDABLE:
             hint = f"Only these may change: {', '.join(EXTENDABLE)}. Any other change needs a new run."
             raise UsageError(f"{key} cannot change when a run is resumed", hint=hint)
-    return changed(config, settings)
+    return with_settings(config, settings)

@@ -8,18 +8,105 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dogvscat import atomic
+from dogvscat.config import TrainingConfig
 from dogvscat.errors import ModelError
-from dogvscat.learning.loop.state import TrainingState
 
 if TYPE_CHECKING:  # a damaged file is found out without the seconds that Keras takes to load
     import keras
+
+HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+
+
+@dataclass
+class TrainingState:
+    """Progress of a training; JSON in, JSON out."""
+
+    epoch: int = 0
+    """Epochs finished, which is the number of the one under way, from 0."""
+    step: int = 0
+    """Steps finished in the epoch under way."""
+    num_seen: int = 0
+    """Pictures seen in the epoch under way."""
+    loss_sum: float = 0.0
+    """Sum of their losses, each before the step it was used in."""
+    accuracy_sum: float = 0.0
+    """Sum of their accuracies, likewise."""
+    learning_rate: float = 0.0
+    """Of the last step."""
+    epoch_seconds: float = 0.0
+    """Time already spent on the epoch under way, over all sessions."""
+    history: list[dict[str, float]] = field(default_factory=list)
+    """A row an epoch with `HISTORY_COLUMNS`; epochs count from 1 there, as people do."""
+    best_epoch: int = 0
+    """Epoch, from 1, with the smallest validation loss; 0 before the first."""
+    best_val_loss: float | None = None
+    epochs_since_best: int = 0
+    reductions: int = 0
+    """How often a plateau reduced the learning rate."""
+    epochs_since_reduction: int = 0
+    """Epochs without a better validation loss since the best one or the last reduction."""
+
+    @property
+    def loss(self) -> float:
+        """Mean training loss of the epoch so far."""
+        return self.loss_sum / max(1, self.num_seen)
+
+    @property
+    def accuracy(self) -> float:
+        """Mean training accuracy of the epoch so far, in 0..1."""
+        return self.accuracy_sum / max(1, self.num_seen)
+
+    def add_step(self, num_images: int, loss: float, accuracy: float, learning_rate: float) -> None:
+        """Take in one step's figures."""
+        self.step += 1
+        self.num_seen += num_images
+        self.loss_sum += num_images * loss
+        self.accuracy_sum += num_images * accuracy
+        self.learning_rate = learning_rate
+
+    def finish_epoch(self, row: dict[str, float], config: TrainingConfig) -> bool:
+        """Take in an epoch's figures; returns whether it is the best so far."""
+        self.history.append(row)
+        self.epoch, self.step, self.num_seen = self.epoch + 1, 0, 0
+        self.loss_sum = self.accuracy_sum = self.epoch_seconds = 0.0
+        if self.best_val_loss is None or row["val_loss"] < self.best_val_loss:
+            self.best_epoch, self.best_val_loss = self.epoch, row["val_loss"]
+            self.epochs_since_best = self.epochs_since_reduction = 0
+            return True
+        self.epochs_since_best += 1
+        self.epochs_since_reduction += 1
+        if config.schedule == "reduce_on_plateau" and self.epochs_since_reduction >= config.plateau_patience:
+            self.reductions, self.epochs_since_reduction = self.reductions + 1, 0
+        return False
+
+    def stopped_early(self, config: TrainingConfig) -> bool:
+        """Whether patience has run out."""
+        return 0 < config.early_stopping_patience <= self.epochs_since_best
+
+    def is_finished(self, config: TrainingConfig) -> bool:
+        """Whether there is nothing left to train."""
+        return self.epoch >= config.epochs or self.stopped_early(config)
+
+    def chosen_epoch(self, config: TrainingConfig) -> int:
+        """Whose weights the result has: the best epoch's with early stopping, else the last one's."""
+        return self.best_epoch if config.early_stopping_patience else self.epoch
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> TrainingState:
+        """From the checkpoint."""
+        return cls(**document)
+
 
 Weights = list[np.ndarray]
 

@@ -10,7 +10,7 @@ from typing import Self
 from rich.progress import Progress, TextColumn
 
 from dogvscat.config import TrainingConfig
-from dogvscat.learning.loop.state import TrainingState
+from dogvscat.learning.loop.checkpoint import TrainingState
 from dogvscat.stderr import on_terminal, progress_bars
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,6 @@ from dogvscat._version import installed_versions
 from dogvscat.config import Config
 from dogvscat.errors import UsageError, WriteError
 from dogvscat.learning.engine import ComputeSettings
-from dogvscat.learning.run.environment import commit, hardware
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import save_manifest
 
@@ -76,7 +76,7 @@ def refuse_existing(out: Path | None) -> None:
         WriteError: if nothing can be written there, or below `runs/` if `out` is None.
     """
     folder = out or Path("runs")
-    with atomic.writing(folder):
+    with atomic.wrap_write_errors(folder):
         if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
             is_run = Run(out).config_file.is_file()
             hint = "Choose another --out" + (f", or resume it: dogvscat train --resume {out}" if is_run else ".")
@@ -87,12 +87,12 @@ def refuse_existing(out: Path | None) -> None:
 def _new_folder(out: Path | None, recipe: str) -> Path:
     refuse_existing(out)
     if out is not None:
-        with atomic.writing(out):
+        with atomic.wrap_write_errors(out):
             out.mkdir(parents=True, exist_ok=True)
         return out
     for number in range(1, 100_000):
         folder = Path("runs") / f"{recipe}-{number}"
-        with atomic.writing(folder):
+        with atomic.wrap_write_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             try:
                 folder.mkdir()  # fails if it exists: two commands at once cannot get the same number
@@ -126,3 +126,31 @@ def _describe(config: Config, dataset: Dataset, paths: InputPaths, compute: Comp
 def _path_in_json(path: Path) -> str:
     """A path as JSON can hold it, also one with bytes that are not UTF-8."""
     return os.fsencode(path.resolve()).decode("utf-8", "surrogateescape")
+
+
+def hardware() -> str:
+    """The processor and the number of cores this process may use, for people."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass  # not Linux, or a processor without a name
+    return f"{name}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+
+
+def commit() -> str:
+    """The commit of the checkout this code runs from, with `+` after it if files were changed; else `unknown`."""
+    package_dir = Path(__file__).parents[2]  # changes outside of the package do not matter to a run
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        return subprocess.run(
+            command, cwd=package_dir, capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+
+    try:
+        changes = git("status", "--porcelain", "--untracked-files=no", ".")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changes else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
