@@ -1,7 +1,7 @@
-"""Joins a Ray cluster, or starts one on this machine: on loopback alone, without dashboard and usage statistics.
+"""Joins a Ray cluster, or starts one on this machine: on loopback only, without dashboard and usage statistics.
 
-Whoever reaches a Ray cluster may run anything on its machines, so the one that is started here lets nobody else in.
-Source: docs.ray.io/en/latest/ray-security
+Anyone who reaches a Ray cluster can run any program on its machines, so the cluster that is started here is reachable
+only by this process. Source: docs.ray.io/en/latest/ray-security
 """
 
 import logging
@@ -11,34 +11,24 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from dogvscat._version import RESULT_PACKAGES, installed_versions
 from dogvscat.errors import ClusterError, UsageError
 from dogvscat.stderr import quiet_stderr
 
 LOCAL = "local"
 
-_PATIENCE_SECONDS = 5.0
-_HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-"""How every gRPC client begins (RFC 9113, section 3.4), with empty settings; a server answers with its settings."""
+_TIMEOUT_SECONDS = 5.0
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""The first bytes of every gRPC client (RFC 9113, section 3.4), with empty settings. A server answers with its own
+settings."""
 _SETTINGS_FRAME = 4
-_EQUAL_EVERYWHERE = (
-    "dogvscat",
-    "keras",
-    "tensorflow",
-    "tensorflow-cpu",
-    "jax",
-    "torch",
-    "numpy",
-    "pillow",
-    "onnxruntime",
-)
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine of the cluster that is alive: what it offers to work, whether in use or not."""
+    """A machine of the cluster that is alive, with what it has in total, whether in use or not."""
 
     name: str
     cores: int
@@ -46,24 +36,24 @@ class Machine:
 
 
 @contextmanager
-def joined(address: str) -> Iterator[list[Machine]]:
-    """Within the block this process is part of a Ray cluster; only one such block can be open.
+def ray_cluster(address: str) -> Iterator[list[Machine]]:
+    """Within the block this process is part of a Ray cluster. Only one such block can be open at a time.
 
     Args:
-        address: `local` to start a cluster on this machine that ends with the block, or HOST:PORT of a running one,
-            which this machine must be part of.
+        address: `local` to start a cluster on this machine that ends with the block, or HOST:PORT of a running one
+            that this machine is part of.
 
     Returns:
-        Its machines.
+        The machines of the cluster.
 
     Raises:
-        UsageError: if the address is none.
+        UsageError: if `address` is neither.
         ClusterError: if nothing that looks like Ray answers there within seconds, or Ray cannot be started.
     """
     if address != LOCAL:
-        _refuse_silence(*_host_and_port(address))
+        _refuse_unreachable(*_host_and_port(address))
     _prepare_environment(address)
-    import ray  # reads the environment when it is imported
+    import ray  # after the environment was prepared: Ray reads it when it is imported
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == LOCAL:
@@ -71,59 +61,49 @@ def joined(address: str) -> Iterator[list[Machine]]:
     try:
         with quiet_stderr():
             ray.init(address=address, **options)
-    except Exception as error:  # ConnectionError, RuntimeError, ValueError and a dozen of Ray's own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and a dozen of its own classes
         hint = "Ray must run on this machine as well, in the same version: ray start --address HOST:PORT"
         if address == LOCAL:
-            hint = "Leave --cluster out to work in this process alone."
-        raise ClusterError(f"the cluster {address} cannot be used: {reason}", hint=hint) from None
-    ray._private.worker._worker_logs_enabled = False  # else Ray tells on stdout, where data goes, of machines that died
+            hint = "Leave --cluster out to work in this process only."
+        raise ClusterError(f"the cluster {address} cannot be used: {first_line(error)}", hint=hint) from None
+    # Without this, Ray prints on stdout that a machine died, between the results of the command.
+    ray._private.worker._worker_logs_enabled = False
     try:
-        yield machines()
+        yield alive_machines()
     finally:
         ray.shutdown()
 
 
-def machines() -> list[Machine]:
-    """The machines that are alive now; call it within `joined`."""
+def alive_machines() -> list[Machine]:
+    """The machines that are alive now. Call it within `ray_cluster`."""
     import ray
 
-    offers = [(node["NodeName"], node["Resources"]) for node in ray.nodes() if node["Alive"]]
-    return [Machine(name, int(has.get("CPU", 0)), int(has.get("GPU", 0))) for name, has in offers]
-
-
-def installed() -> dict[str, str]:
-    """The versions that results depend on, by package."""
-    found = {}
-    for package in _EQUAL_EVERYWHERE:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    resources = [(node["NodeName"], node["Resources"]) for node in nodes if node["Alive"]]
+    return [Machine(name, int(amounts.get("CPU", 0)), int(amounts.get("GPU", 0))) for name, amounts in resources]
 
 
 def refuse_other_versions(expected: dict[str, str]) -> None:
-    """Raise on a machine that would come to other results.
+    """Raise on a machine that would compute other results.
 
     Args:
-        expected: `installed` where the command was given.
+        expected: `installed_versions` where the command was given.
 
     Raises:
         ClusterError: naming this machine and the first package that differs.
     """
-    here = installed()
-    for package in _EQUAL_EVERYWHERE:
-        if expected.get(package) != here.get(package):
+    installed = installed_versions()
+    for package in RESULT_PACKAGES:
+        if expected.get(package) != installed.get(package):
             message = (
-                f"{socket.gethostname()} has {package} {here.get(package, 'not installed')}, "
+                f"{socket.gethostname()} has {package} {installed.get(package, 'not installed')}, "
                 f"the command was given with {expected.get(package, 'none')}"
             )
-            raise ClusterError(message, hint="Install the same versions on every machine: requirements/ has them.")
+            raise ClusterError(message, hint="Install the same versions on every machine: requirements/ lists them.")
 
 
 def refuse_missing_package(error: Exception) -> None:
-    """Raise if what Ray reports is that a machine has no such code.
+    """Raise if Ray reports that a machine does not have this code.
 
     Raises:
         ClusterError: saying so.
@@ -133,48 +113,59 @@ def refuse_missing_package(error: Exception) -> None:
         raise ClusterError("a machine of the cluster cannot load this version of dogvscat", hint=hint) from None
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or the name of its class: Ray's texts go on with logs and tracebacks."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 def _host_and_port(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     if not (host and colon and port.isdecimal() and 0 < int(port) < 65536 and "/" not in host):
         hint = "Examples: --cluster local, --cluster 10.0.0.5:6379"
         raise UsageError(f"expected --cluster as local or HOST:PORT, received {address!r}", hint=hint)
-    return host.strip("[]"), int(port)
+    return host.strip("[]"), int(port)  # brackets surround an IPv6 address
 
 
-def _refuse_silence(host: str, port: int) -> None:
-    """Ray itself tries for minutes to reach somebody who is not there, or who is no Ray."""
+def _refuse_unreachable(host: str, port: int) -> None:
+    """Raise within seconds if no Ray cluster answers. Ray itself would try for minutes, whatever else answers there."""
     try:
-        with socket.create_connection((host, port), _PATIENCE_SECONDS) as connection:
+        with socket.create_connection((host, port), _TIMEOUT_SECONDS) as connection:
             if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
-                return  # then the greeting is encrypted
-            connection.settimeout(_PATIENCE_SECONDS)
-            connection.sendall(_HTTP2_HELLO)
-            answer = connection.recv(4)
+                return  # the answer would be encrypted
+            connection.settimeout(_TIMEOUT_SECONDS)
+            connection.sendall(_HTTP2_PREFACE)
+            answer = connection.recv(4)  # a frame starts with its length in three bytes, then its type
     except OSError as error:
         reason = error.strerror or str(error)
         hint = "Start one with: ray start --head --include-dashboard=false"
         raise ClusterError(f"no cluster can be reached at {host}:{port}: {reason}", hint=hint) from None
     if len(answer) < 4 or answer[3] != _SETTINGS_FRAME:
-        raise ClusterError(f"what answers at {host}:{port} is no Ray cluster", hint="`ray status` shows its address.")
+        hint = "`ray status` shows the address of a cluster."
+        raise ClusterError(f"what answers at {host}:{port} is not a Ray cluster", hint=hint)
 
 
 def _prepare_environment(address: str) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters is raised as well
-    if address == LOCAL or _on_loopback_alone(*_host_and_port(address)):
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # that is: on loopback only, here as there
+    if address == LOCAL or _listens_on_loopback_only(*_host_and_port(address)):
+        # Despite its name, "0" means on every system: this process listens on loopback only, as that cluster does.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     if address == LOCAL:
-        os.environ["RAY_AUTH_MODE"] = "token"  # nor may other users of this machine come in
+        os.environ["RAY_AUTH_MODE"] = "token"  # keeps out the other users of this machine as well
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
-def _on_loopback_alone(host: str, port: int) -> bool:
-    """Whether a cluster listens on 127.0.0.1 and nowhere else. Unless told so, Ray takes it for the machine's address
-    in its network, where nobody answers. Who listens everywhere answers on 127.0.0.2 too."""
+def _listens_on_loopback_only(host: str, port: int) -> bool:
+    """Whether a cluster listens on 127.0.0.1 and on no other address.
+
+    Unless the environment says so, Ray replaces 127.0.0.1 by the machine's address in its network, where such a cluster
+    does not answer. A cluster that listens on every address answers on 127.0.0.2 too.
+    """
     if host not in ("127.0.0.1", "localhost"):
         return False
     try:
-        with socket.create_connection(("127.0.0.2", port), _PATIENCE_SECONDS):
+        with socket.create_connection(("127.0.0.2", port), _TIMEOUT_SECONDS):
             return False
     except OSError:
         return True

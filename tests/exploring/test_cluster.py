@@ -24,10 +24,10 @@ from dogvscat.exploring.execution.job import Job
 from dogvscat.exploring.study.cells import FinishedCell, Study
 from dogvscat.exploring.study.estimate import BaseTiming
 from dogvscat.exploring.study.plan import PlannedCell, StudyPlan, load_plan, plan_cells
-from dogvscat.exploring.study.run import _Running
-from dogvscat.exploring.study.schedule import most_telling
+from dogvscat.exploring.study.run import _StudyInProgress
+from dogvscat.exploring.study.schedule import most_informative
 from dogvscat.exploring.training_job import CellResult
-from dogvscat.learning.run.create import ComputeSettings
+from dogvscat.learning.engine import ComputeSettings
 
 pytest.importorskip("ray", reason="needs the extra cluster")
 
@@ -53,11 +53,11 @@ DEADLY = """
 import os, sys
 from functools import partial
 from pathlib import Path
-from dogvscat.cluster import joined
+from dogvscat.cluster import ray_cluster
 from dogvscat.errors import ClusterError
 from dogvscat.exploring.execution.job import Job
 from dogvscat.exploring.execution.ray import RayExecutor
-with joined(sys.argv[1]), RayExecutor(print) as executor:
+with ray_cluster(sys.argv[1]), RayExecutor(print) as executor:
     executor.start(Job("the base, seed 1", Path(sys.argv[2]), 1, partial(os._exit, 1)))
     try:
         executor.wait()
@@ -195,7 +195,7 @@ def cells_of(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def run_until(command: list[str], happens: Callable[[str], bool], then: Callable[[subprocess.Popen[str]], None]) -> str:
-    """Run a command, do something at the first line it tells of some kind, and return all it told."""
+    """Run a command, do something at the first line of some kind, and return all its output."""
     lines: list[str] = []
     pending = True
     with subprocess.Popen(
@@ -228,12 +228,12 @@ def test_a_study_on_two_nodes_of_which_one_is_killed_is_that_of_one_machine(
     flags = ["--config", str(local_study / "study.toml"), "--out", str(tmp_path), "--cluster", two_nodes.address]
     said = run_until(
         ["study", str(drawn_photos), *flags],
-        lambda line: line.startswith("cell 3 of 6"),
+        lambda line: line.startswith("training 3 of 6"),
         lambda process: two_nodes.kill_second(tmp_path / "cells"),
     )
     assert said.endswith("exit code 0"), said
     assert "2 machines, 2 cores" in said
-    assert "its worker died, begun again (2 of 3)" in said
+    assert "its worker died, started again (2 of 3)" in said
     assert "(raylet)" not in said  # what Ray itself would tell on stdout
     ours, theirs = rows_of(tmp_path / "study.csv"), rows_of(local_study / "out" / "study.csv")
     keys = [(row["setting"], row["value"], row["seed"], row["cell"]) for row in ours]
@@ -255,7 +255,7 @@ def test_ctrl_c_keeps_finished_cells_and_one_machine_goes_on(
     )
     assert said.endswith("exit code 130"), said
     assert "Traceback" not in said
-    assert "Give the same command again: finished cells are kept" in said
+    assert "Give the same command again: finished trainings are kept" in said
     finished = {file: file.stat().st_mtime_ns for file in tmp_path.glob("cells/*/cell.json")}
     assert finished
     assert len(rows_of(tmp_path / "study.csv")) == len(finished)
@@ -279,7 +279,7 @@ def test_a_search_of_which_a_worker_is_killed_counts_no_trial_twice(
         lambda process: two_nodes.kill_worker(tmp_path / "out" / "trials"),
     )
     assert said.endswith("exit code 0"), said
-    assert "its worker died, begun again (2 of 3)" in said
+    assert "its worker died, started again (2 of 3)" in said
     study = optuna.load_study(study_name="dogvscat-classic", storage=url)
     trials = study.get_trials(deepcopy=False)
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 5
@@ -320,7 +320,7 @@ def test_trials_are_cut_short_through_the_same_journal_and_come_to_what_one_mach
         ("predict", "127.0.0.1:1", 1, "no cluster can be reached"),
         ("study", "nowhere", 2, "expected --cluster as local or HOST:PORT, received 'nowhere'"),
         ("study", "{silent}", 1, "no cluster can be reached at {silent}: timed out"),
-        ("study", "{http}", 1, "what answers at {http} is no Ray cluster"),
+        ("study", "{http}", 1, "what answers at {http} is not a Ray cluster"),
     ],
 )
 def test_a_cluster_that_is_not_there_is_named_at_once(
@@ -366,9 +366,9 @@ def test_a_training_that_always_kills_its_worker_is_given_up_by_name(two_nodes: 
     command = [sys.executable, "-c", DEADLY, two_nodes.address, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_PATIENCE)
     second, third, given_up = done.stdout.splitlines()
-    assert second.startswith("the base, seed 1: its worker died, begun again (2 of 3). ")
-    assert third.startswith("the base, seed 1: its worker died, begun again (3 of 3). ")
-    assert given_up.startswith("the base, seed 1: its worker died 3 times, last because: ")
+    assert second.startswith("the base, seed 1: its worker died, started again (2 of 3). ")
+    assert third.startswith("the base, seed 1: its worker died, started again (3 of 3). ")
+    assert given_up.startswith("the base, seed 1: its worker died 3 times, the last time because: ")
 
 
 def test_without_a_cluster_ray_is_not_imported(local_study: Path, drawn_photos: Path) -> None:
@@ -379,13 +379,15 @@ def test_without_a_cluster_ray_is_not_imported(local_study: Path, drawn_photos: 
     assert done.stdout.splitlines()[-1] == "False"
 
 
-def test_with_several_under_way_everything_is_begun_once_before_anything_twice() -> None:
-    plan = StudyPlan.model_validate({"seeds": (1, 2, 3), "settings": {"network.dropout": (0.0, 0.1)}})
+def test_with_several_running_everything_is_started_once_before_anything_twice() -> None:
+    plan = StudyPlan.model_validate(
+        {"recipe": "classic", "seeds": (1, 2, 3), "settings": {"network.dropout": (0.0, 0.1)}}
+    )
     cells = plan_cells(plan)
     under_way: list[PlannedCell] = []
     order = []
-    while telling := most_telling(Study(cells, []), under_way):
-        cell = telling[0]
+    while cells_to_start := most_informative(Study(cells, []), under_way):
+        cell = cells_to_start[0]
         order.append((cell.treatment.value, cell.seed))
         under_way.append(cell)
     assert order[:3] == [("", 1), ("0.0", 1), ("0.1", 1)]
@@ -398,11 +400,11 @@ def test_with_several_under_way_everything_is_begun_once_before_anything_twice()
 class FinishingTogether:
     """An executor whose trainings all end before the first is fetched; they find what they found in another folder."""
 
-    found: Path
+    finished: Path
     jobs: list[Job] = field(default_factory=list)
-    spread = True
+    distributed = True
 
-    def places(self, threads: int) -> int:
+    def slots(self, threads: int) -> int:
         return 2
 
     def start(self, job: Job) -> None:
@@ -410,7 +412,7 @@ class FinishingTogether:
 
     def wait(self) -> tuple[Job, Any]:
         for job in self.jobs:
-            shutil.copytree(self.found / job.folder.name, job.folder, dirs_exist_ok=True)
+            shutil.copytree(self.finished / job.folder.name, job.folder, dirs_exist_ok=True)
         job = self.jobs.pop(0)
         return job, job.work()
 
@@ -421,17 +423,21 @@ def test_cells_that_end_at_the_same_moment_are_counted_one_by_one(local_study: P
     timing = BaseTiming(cells[0].config, epoch_seconds=1.0, build_seconds=0.0, num_train=30, num_usable=30)
     executor = FinishingTogether(local_study / "out" / "cells")
     study, compute = Study(cells, []), ComputeSettings(threads=1)
-    running = _Running(tmp_path, tmp_path, None, said.append, executor, study, timing, compute, time.monotonic())
-    while running.begins_another() or running.under_way:
-        while running.begins_another():
+    progress = _StudyInProgress(
+        tmp_path, tmp_path, None, said.append, executor, study, timing, compute, time.monotonic()
+    )
+    while progress.start_next() or progress.running:
+        while progress.start_next():
             pass
-        running.finish_one()
-    assert [line[:11] for line in said if line.startswith("cell")] == [f"cell {n} of 6" for n in range(1, 7)]
+        progress.finish_next()
+    assert [line[:15] for line in said if line.startswith("training")] == [f"training {n} of 6" for n in range(1, 7)]
     assert rows_of(tmp_path / "study.csv") == rows_of(local_study / "out" / "study.csv")
 
 
 def test_what_is_under_way_makes_its_treatment_more_certain() -> None:
-    plan = StudyPlan.model_validate({"seeds": (1, 2, 3, 4), "settings": {"network.dropout": (0.0, 0.1)}})
+    plan = StudyPlan.model_validate(
+        {"recipe": "classic", "seeds": (1, 2, 3, 4), "settings": {"network.dropout": (0.0, 0.1)}}
+    )
     cells = plan_cells(plan)
     accuracies = {"": 0.8, "0.0": 0.812, "0.1": 0.81}
     finished = [
@@ -441,7 +447,7 @@ def test_what_is_under_way_makes_its_treatment_more_certain() -> None:
         for value in [accuracies[cell.treatment.value] + (0.005 * cell.seed if cell.treatment.value else 0.0)]
     ]
     study = Study(cells, finished)
-    first = most_telling(study)[0]
+    first = most_informative(study)[0]
     assert (first.treatment.value, first.seed) == ("0.1", 3)  # nearer to zero
-    second = most_telling(study, [first])[0]
+    second = most_informative(study, [first])[0]
     assert (second.treatment.value, second.seed) == ("0.0", 3)  # with a third seed the other's interval narrows

@@ -12,7 +12,7 @@ import pytest
 
 from dogvscat.exploring.comparison.compare import compare_runs
 from dogvscat.exploring.comparison.page import write_comparison
-from dogvscat.exploring.study.effects import holm
+from dogvscat.exploring.effects import holm
 from dogvscat.photos.manifest import load_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.relabel import LEAVE_OUT, Correction, write_corrections
@@ -21,54 +21,54 @@ from dogvscat.photos.sources import open_photos
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def right(run: Path) -> dict[str, bool]:
-    """Whether each validation picture is answered rightly, read by other means."""
+def correctness(run: Path) -> dict[str, bool]:
+    """Whether each validation photo is classified correctly, read by other means."""
     with (run / "predictions.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "validation"]
     return {row["path"]: row["label"] == row["prediction"] for row in rows}
 
 
-def test_seeds_of_one_recipe_are_one_side(three_runs: list[Path]) -> None:
+def test_seeds_of_one_recipe_are_one_arm(three_runs: list[Path]) -> None:
     one, two, wide = three_runs
     comparison = compare_runs([wide, one, two])
-    assert [side.name for side in comparison.sides] == ["wide", "plain-1 (2 seeds)"]
-    shares = [sum(right(run).values()) / len(right(run)) for run in three_runs]
-    assert comparison.sides[1].accuracies == pytest.approx(shares[:2])
+    assert [arm.name for arm in comparison.arms] == ["wide", "plain-1 (2 seeds)"]
+    shares = [sum(correctness(run).values()) / len(correctness(run)) for run in three_runs]
+    assert comparison.arms[1].accuracies == pytest.approx(shares[:2])
     assert comparison.differences[0].accuracy.value == pytest.approx((shares[0] + shares[1]) / 2 - shares[2])
-    assert comparison.settings(comparison.sides[1]) == [("network.dense_units", 16, 8)]
+    assert comparison.changed_settings(comparison.arms[1]) == [("network.dense_units", 16, 8)]
 
 
-def test_seeds_alone_are_compared_with_each_other(three_runs: list[Path]) -> None:
-    one, two = map(right, three_runs[:2])
+def test_runs_that_differ_only_in_seeds_are_compared_with_each_other(three_runs: list[Path]) -> None:
+    one, two = map(correctness, three_runs[:2])
     comparison = compare_runs(three_runs[:2])
-    assert comparison.seeds_alone
-    assert not compare_runs([three_runs[0], three_runs[2]]).seeds_alone
+    assert comparison.only_seeds_differ
+    assert not compare_runs([three_runs[0], three_runs[2]]).only_seeds_differ
     difference = comparison.differences[0]
     assert difference.only_first == sum(one[path] and not two[path] for path in one)
     assert difference.only_second == sum(two[path] and not one[path] for path in one)
 
 
-def test_what_the_figures_do_not_know_is_said(three_runs: list[Path], dogvscat: Dogvscat) -> None:
+def test_the_caveat_says_what_the_figures_do_not_account_for(three_runs: list[Path], dogvscat: Dogvscat) -> None:
     one, two, wide = three_runs
     done = dogvscat("compare", wide, one, two)
-    assert "A side with one training may come out otherwise with another seed" in done.stderr
+    assert "A single training may turn out differently with another seed" in done.stderr
     done = dogvscat("compare", one, two)
-    assert "what is found here is how much luck is in one training" in done.stderr
+    assert "the difference shows how much luck is in one training" in done.stderr
 
 
 def test_the_same_training_twice_is_not_two_seeds(three_runs: list[Path], tmp_path: Path) -> None:
     one, two, wide = three_runs
     again = Path(shutil.copytree(one, tmp_path / "again"))
     comparison = compare_runs([wide, one, two, again])
-    assert [len(side.runs) for side in comparison.sides] == [1, 2, 1]
-    assert [len(side.runs) for side in compare_runs([one, two, again]).sides] == [1, 1, 1]
+    assert [len(arm.runs) for arm in comparison.arms] == [1, 2, 1]
+    assert [len(arm.runs) for arm in compare_runs([one, two, again]).arms] == [1, 1, 1]
     assert "These have equal settings and seeds" in (compare_runs([one, again]).caveat or "")
     assert comparison.differences[1].accuracy == compare_runs([wide, one]).differences[0].accuracy
 
 
-def test_p_values_are_corrected_for_the_number_of_sides(three_runs: list[Path], tmp_path: Path) -> None:
+def test_p_values_are_corrected_for_the_number_of_arms(three_runs: list[Path], tmp_path: Path) -> None:
     _, _, wide = three_runs
-    sides = []
+    others = []
     for name, num_wrong in (("few", 1), ("many", 4)):
         changed = Path(shutil.copytree(wide, tmp_path / name))
         header, *rows = (changed / "predictions.csv").read_text().splitlines()
@@ -77,13 +77,13 @@ def test_p_values_are_corrected_for_the_number_of_sides(three_runs: list[Path], 
             other = "cat" if prediction == "dog" else "dog"
             rows[row] = ",".join([path, label, split, dog, cat, other, unsure])
         (changed / "predictions.csv").write_text("\n".join([header, *rows, ""]))
-        sides.append(changed)
-    alone = [compare_runs([wide, side]).differences[0].p_value for side in sides]
-    together = [difference.p_value for difference in compare_runs([wide, *sides]).differences]
+        others.append(changed)
+    alone = [compare_runs([wide, other]).differences[0].p_value for other in others]
+    together = [difference.p_value for difference in compare_runs([wide, *others]).differences]
     assert together == holm(alone)
 
 
-def test_learning_from_corrected_labels_is_another_side(
+def test_learning_from_corrected_labels_is_another_arm(
     three_runs: list[Path], quick: list[str], drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
 ) -> None:
     first = load_manifest(three_runs[0] / "manifest.csv").of_split("train")[0]
@@ -92,10 +92,10 @@ def test_learning_from_corrected_labels_is_another_side(
     done = dogvscat("train", drawn_photos, *quick, "--seed=2", "--relabel", table, "--out", tmp_path / "corrected")
     assert done.returncode == 0, done.stderr
     comparison = compare_runs([three_runs[0], three_runs[1], tmp_path / "corrected"])
-    assert [len(side.runs) for side in comparison.sides] == [2, 1]
+    assert [len(arm.runs) for arm in comparison.arms] == [2, 1]
     digest = hashlib.sha256(table.read_bytes()).hexdigest()[:16]
-    assert comparison.settings(comparison.sides[1]) == [("relabel_digest", "none", digest)]
-    assert not comparison.seeds_alone
+    assert comparison.changed_settings(comparison.arms[1]) == [("relabel_digest", "none", digest)]
+    assert not comparison.only_seeds_differ
 
 
 def test_the_page_stands_alone_and_the_figures_are_json(
@@ -115,20 +115,20 @@ def test_the_page_stands_alone_and_the_figures_are_json(
         assert (tmp_path / "compared" / picture).read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_page_without_pictures_says_why(three_runs: list[Path], drawn_photos: Path, tmp_path: Path) -> None:
+def test_a_page_without_photos_says_why(three_runs: list[Path], drawn_photos: Path, tmp_path: Path) -> None:
     one_wrong = Path(shutil.copytree(three_runs[2], tmp_path / "one-wrong"))
     header, *rows = (one_wrong / "predictions.csv").read_text().splitlines()
     path, label, split, cat, dog, prediction, unsure = rows[-1].split(",")
     other = ",".join([path, label, split, dog, cat, "cat" if prediction == "dog" else "dog", unsure])
     (one_wrong / "predictions.csv").write_text("\n".join([header, *rows[:-1], other, ""]))
     comparison = compare_runs([three_runs[2], one_wrong])
-    for shown in (False, True):  # each test has an empty DOGVSCAT_HOME
-        if shown:
+    for is_cached in (False, True):  # each test has an empty DOGVSCAT_HOME
+        if is_cached:
             cached_pixels(open_photos(drawn_photos), comparison.manifest, 32)
         write_comparison(tmp_path, comparison)
         page = (tmp_path / "comparison.html").read_text()
-        assert ("in this DOGVSCAT_HOME" in page) is not shown
-        assert ("Under each picture" in page or "The other way round" in page) is shown
+        assert ("in the cache of this DOGVSCAT_HOME" in page) is not is_cached
+        assert ("Under each photo" in page or "classifies correctly more often.</figcaption>" in page) is is_cached
 
 
 def test_what_cannot_be_compared_is_refused(three_runs: list[Path], dogvscat: Dogvscat, tmp_path: Path) -> None:
@@ -160,5 +160,5 @@ def test_other_photos_and_other_splits_are_named(
     done = dogvscat("compare", one, tmp_path / "run-fewer")
     assert (done.returncode, "learned from other photos: data digests" in done.stderr) == (3, True)
     done = dogvscat("compare", one, tmp_path / "run-split")
-    assert (done.returncode, "were split otherwise" in done.stderr) == (3, True)
+    assert (done.returncode, "were split differently" in done.stderr) == (3, True)
     assert "data.split_seed 0 and 5" in done.stderr

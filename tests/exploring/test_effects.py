@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dogvscat.exploring.study.effects import Outcome, fit_power_law, holm, measure_effects
-from dogvscat.exploring.study.figures import draw_pictures
-from dogvscat.exploring.study.page import PicturesCurve, in_sentences, law_in_words
+from dogvscat.exploring.effects import Outcome, fit_power_law, holm, measure_effects
+from dogvscat.exploring.study.figures import draw_scaling
+from dogvscat.exploring.study.page import ScalingCurve, effects_in_sentences, power_law_in_words
 
 
 def outcomes(accuracies: list[float], gap: float = 0.02) -> dict[int, Outcome]:
@@ -23,7 +23,7 @@ def test_one_treatment_is_scipy_s_paired_t_test() -> None:
     assert effect.difference == pytest.approx(np.mean(treated) - np.mean(base))
     assert effect.p_value == pytest.approx(expected.pvalue)
     assert (effect.low, effect.high) == pytest.approx((interval.low, interval.high))
-    assert effect.gap == pytest.approx(0.05)
+    assert effect.generalization_gap == pytest.approx(0.05)
     assert effect.gap_change == pytest.approx(0.03)
     assert effect.gap_low is None  # the same for all seeds
     assert effect.verdict == "helped"
@@ -34,7 +34,7 @@ def test_over_fitting_is_compared_in_the_same_way() -> None:
     treated = {seed: Outcome(0.9, 0.9 + gap, 1.0) for seed, gap in enumerate([0.06, 0.05, 0.07])}
     (effect,) = measure_effects(base, {("network.dropout", "0.0"): treated})
     interval = stats.ttest_rel([0.06, 0.05, 0.07], [0.02, 0.03, 0.01]).confidence_interval()
-    assert (effect.gap, effect.gap_change) == pytest.approx((0.06, 0.04))
+    assert (effect.generalization_gap, effect.gap_change) == pytest.approx((0.06, 0.04))
     assert (effect.gap_low, effect.gap_high) == pytest.approx((interval.low, interval.high))
 
 
@@ -42,7 +42,7 @@ def test_the_spread_is_pooled_over_treatments() -> None:
     base = outcomes([0.80, 0.80, 0.80])
     treated = {("a", "1"): outcomes([0.81, 0.82, 0.83]), ("b", "1"): outcomes([0.80, 0.80, 0.80])}
     first, second = measure_effects(base, treated)
-    # Less the means of rows and columns, 1/3 and 2/3 points are left at the ends: 2 * (1 + 4 + 1) / 9 points squared,
+    # Minus the means of rows and columns, 1/3 and 2/3 points remain at the ends: 2 * (1 + 4 + 1) / 9 points squared,
     # over (3 - 1) * (3 - 1) degrees of freedom; a difference has twice that variance.
     pooled = 0.01 * np.sqrt(2 * (12 / 9) / 4)
     half = stats.t.ppf(0.975, 4) * pooled / np.sqrt(3)
@@ -51,7 +51,7 @@ def test_the_spread_is_pooled_over_treatments() -> None:
     assert second.verdict == "no clear effect"
 
 
-def test_intervals_cover_what_is_true_as_often_as_they_say() -> None:
+def test_intervals_cover_the_truth_as_often_as_they_claim() -> None:
     """Also with many treatments against one base of three seeds, whose luck is in every difference."""
     rng = np.random.default_rng(4)
     covered = []
@@ -88,8 +88,8 @@ def test_differences_that_are_all_equal_leave_open_how_much_seeds_matter() -> No
     treated = {("a", "1"): outcomes([0.83, 0.85, 0.84]), ("b", "1"): outcomes([0.80, 0.82, 0.81])}
     for effect in measure_effects(base, treated):  # 0.85 - 0.82 is not quite 0.83 - 0.80 in binary
         assert (effect.low, effect.high, effect.p_value, effect.verdict) == (None, None, None, "not yet known")
-    (sentences,) = in_sentences(measure_effects(base, treated)).values()
-    assert sentences[0].startswith("a = 1: +3.0 points, the same with all 3 seeds, to the picture; more seeds or ")
+    (sentences,) = effects_in_sentences(measure_effects(base, treated)).values()
+    assert sentences[0].startswith("a = 1: +3.0 points, the same with all 3 seeds, to the photo; more seeds or ")
 
 
 def test_holm_by_hand() -> None:
@@ -107,7 +107,7 @@ def test_a_power_law_is_found_again() -> None:
 
 
 def test_a_training_without_mistakes_can_be_drawn_and_is_said(tmp_path: Path) -> None:
-    curve = PicturesCurve({100: [0.9], 200: [0.95], 400: [1.0]}, fit_power_law({100: 0.9, 200: 0.95, 400: 1.0}))
-    draw_pictures(tmp_path / "pictures.png", curve.accuracies, curve.law, None)
+    curve = ScalingCurve({100: [0.9], 200: [0.95], 400: [1.0]}, fit_power_law({100: 0.9, 200: 0.95, 400: 1.0}))
+    draw_scaling(tmp_path / "pictures.png", curve.accuracies, curve.law, None)
     assert (tmp_path / "pictures.png").read_bytes().startswith(b"\x89PNG")
-    assert law_in_words(curve).startswith("One number of pictures left no mistakes at all")
+    assert power_law_in_words(curve).startswith("With one number of photos there were no mistakes at all")

@@ -1,17 +1,25 @@
-"""The learning-rate range test on drawings."""
+"""The learning-rate range test on synthetic images."""
 
 import csv
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dogvscat.cli import lr_find, options, study, tune
+from dogvscat.exploring import plan_files
 from dogvscat.exploring.lr_range import RangeTest, smooth
+from dogvscat.exploring.search.space import load_space
+from dogvscat.exploring.study.plan import StudyPlan, load_plan
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+
+QUICK = ["network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.batch_size=8"]
 
 
 def test_smoothing_by_hand() -> None:
@@ -19,26 +27,60 @@ def test_smoothing_by_hand() -> None:
     assert smooth([1.0, 3.0])[1] == pytest.approx((0.95 * 1.0 + 3.0) / 1.95)
 
 
-def test_the_suggestion_stays_below_the_least_loss() -> None:
+def test_the_suggestion_stays_below_the_lowest_loss() -> None:
     rates = np.geomspace(1e-6, 1, 61)
-    smoothed = (np.log10(rates) + 2) ** 2  # least at a rate of 0.01
+    smoothed = (np.log10(rates) + 2) ** 2  # lowest at a rate of 0.01
     assert RangeTest(rates, smoothed, smoothed).suggestion == pytest.approx(0.01 / 3)
 
 
 def test_the_command_writes_a_table_and_a_picture(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
-    quick = ["network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.batch_size=8"]
-    flags = ["--recipe=classic", *(f"--set={setting}" for setting in quick)]
+    flags = ["--recipe=classic", *(f"--set={setting}" for setting in QUICK)]
     done = dogvscat("lr-find", drawn_photos, "--steps", "60", "--out", tmp_path / "out", "--json", *flags)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["note"] == "drawn sample, not photographs"
-    assert 1e-6 < found["suggestion"] < 1.0
-    assert found["conclusive"] is False  # sixty steps from 1e-6 teach nothing
+    result = json.loads(done.stdout)
+    assert result["note"] == "drawn sample, not photographs"
+    assert 1e-6 < result["suggestion"] < 1.0
+    assert result["conclusive"] is False  # sixty steps from 1e-6 teach nothing
     again = dogvscat("lr-find", drawn_photos, "--steps", "60", "--json", *flags)
-    assert json.loads(again.stdout) == found  # equal seeds, equal answers
-    assert found["now"] == 0.001
+    assert json.loads(again.stdout) == result  # equal seeds, equal results
+    assert result["now"] == 0.001
     with (tmp_path / "out" / "learning_rates.csv").open(newline="") as file:
         rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
-    assert len(rates) == found["steps"]
+    assert len(rates) == result["steps"]
     np.testing.assert_allclose(np.diff(np.log(rates)), np.log(1e6) / 59)
     assert (tmp_path / "out" / "learning_rates.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_test_trains_as_train_does_with_weights_for_unequal_classes(
+    drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    """A third of the photos of one class: with balanced weights the loss of a batch is another one from the start."""
+    photos = Path(shutil.copytree(drawn_photos, tmp_path / "photos"))
+    for photo in sorted((photos / "cat").iterdir())[8:]:
+        photo.unlink()
+    losses = {}
+    for class_weights in ("none", "balanced"):
+        flags = ["--recipe", "classic", *(f"--set={setting}" for setting in QUICK)]
+        flags += [f"--set=training.class_weights={class_weights}", "--steps", "20", "--out", str(tmp_path)]
+        done = dogvscat("lr-find", photos, *flags)
+        assert done.returncode == 0, done.stderr
+        with (tmp_path / "learning_rates.csv").open(newline="") as file:
+            losses[class_weights] = [float(row["loss"]) for row in csv.DictReader(file)]
+    # The weights of the classes are 2/3 and 2, so only a batch of the right mixture would come to the same loss.
+    assert not np.isclose(losses["none"], losses["balanced"], rtol=1e-3).any()
+
+
+def test_a_second_output_for_neither_class_is_refused(drawn_photos: Path, dogvscat: Dogvscat) -> None:
+    done = dogvscat("lr-find", drawn_photos, "--set", "network.neither_output=true")
+    assert done.returncode == 2
+    assert "error: network.neither_output is set, but only `train` takes photos that show neither class" in done.stderr
+    assert "hint: Add --set network.neither_output=false." in done.stderr
+
+
+def test_every_command_takes_the_same_recipe_unless_another_one_is_given() -> None:
+    assert options.DEFAULT_RECIPE == plan_files.DEFAULT_RECIPE == "fast"
+    for command in (lr_find.command, study.command, tune.command):
+        default = signature(command).parameters["recipe"].default
+        assert default in (None, "fast")  # None: that of --config
+    assert load_plan(None).recipe == load_space(None, None).recipe == "fast"
+    assert StudyPlan().recipe == "fast"

@@ -14,7 +14,13 @@ from optuna.storages.journal import JournalFileSymlinkLock
 from optuna.trial import TrialState
 
 from dogvscat.errors import UsageError, WriteError
-from dogvscat.exploring.search.storage import JOURNAL_FILE, _Journal, open_storage, shown, using_storage
+from dogvscat.exploring.search.storage import (
+    JOURNAL_FILE,
+    _Journal,
+    explaining_storage_errors,
+    open_storage,
+    printable_storage,
+)
 
 
 def refusal(url: str, folder: Path) -> UsageError:
@@ -38,12 +44,12 @@ def test_a_driver_that_is_not_installed_is_named_with_its_package(url: str, pack
     error = refusal(url, tmp_path)
     assert error.message.endswith(f"needs the package {package}, which is not installed")
     assert f"pip install '{package}'" in (error.hint or "")
-    assert ("begin the URL with postgresql+pg8000://" in (error.hint or "")) == url.startswith("postgresql")
+    assert ("start the URL with postgresql+pg8000://" in (error.hint or "")) == url.startswith("postgresql")
 
 
-def test_what_is_no_url_and_what_no_database_is_told_apart(tmp_path: Path) -> None:
+def test_the_error_says_whether_url_database_or_file_is_wrong(tmp_path: Path) -> None:
     error = refusal("me:secret", tmp_path)
-    assert error.message == "--storage is no URL of a database"
+    assert error.message == "--storage is not a database URL"
     assert "sqlite:///trials.db" in (error.hint or "")
     error = refusal("sqllite:///secret.db?password=secret".replace("secret.db", "trials.db"), tmp_path)
     assert "there is no database 'sqllite'. Did you mean 'sqlite'?" in error.message
@@ -51,7 +57,7 @@ def test_what_is_no_url_and_what_no_database_is_told_apart(tmp_path: Path) -> No
     assert "unable to open database file" in error.message
 
 
-def test_no_server_is_told_of_without_the_password(tmp_path: Path) -> None:
+def test_a_server_that_cannot_be_reached_is_named_without_the_password(tmp_path: Path) -> None:
     error = refusal("postgresql+pg8000://me:secret@127.0.0.1:1/trials", tmp_path)
     assert "postgresql+pg8000://me:***@127.0.0.1:1/trials cannot be used: Can't create a connection" in error.message
     assert "Check the address and the password" in (error.hint or "")
@@ -68,9 +74,12 @@ def test_a_database_that_is_taken_away_midway_is_a_write_error(tmp_path: Path) -
     storage = open_storage(url, tmp_path)
     study = optuna.create_study(storage=storage)
     (tmp_path / "trials.db").write_bytes(b"this was a database" * 1000)
-    with pytest.raises(WriteError, match=r"trials\.db was lost: .*not a database"), using_storage(url, tmp_path):
+    with (
+        pytest.raises(WriteError, match=r"trials\.db was lost: .*not a database"),
+        explaining_storage_errors(url, tmp_path),
+    ):
         study.ask()
-    assert shown(None, tmp_path) == str(tmp_path / JOURNAL_FILE)
+    assert printable_storage(None, tmp_path) == str(tmp_path / JOURNAL_FILE)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pg8000 leaves its socket open
@@ -90,11 +99,11 @@ def test_a_connection_that_is_reset_is_an_error_of_the_storage_and_no_other_is(t
         thread.join()
         gc.collect()
     assert "/trials cannot be used: " in message
-    with pytest.raises(FileNotFoundError), using_storage(url, tmp_path):
+    with pytest.raises(FileNotFoundError), explaining_storage_errors(url, tmp_path):
         (tmp_path / "gone.jpg").read_bytes()
 
 
-def test_a_lock_that_a_killed_process_left_can_be_told_by_its_age(
+def test_the_lock_of_a_killed_process_can_be_recognised_by_its_age(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Optuna takes it away after half a minute, if the link that it is leads to the journal."""
@@ -119,11 +128,14 @@ def test_a_torn_last_line_of_a_journal_is_cut_off(tmp_path: Path) -> None:
     assert len(again.trials) == 2
 
 
-def test_a_trial_that_another_machine_ended_is_told_of(tmp_path: Path) -> None:
+def test_a_trial_that_another_machine_ended_is_reported(tmp_path: Path) -> None:
     here, there = (optuna.load_study(study_name=None, storage=storage) for storage in two_views(tmp_path))
     trial = here.ask()
     there.tell(trial.number, state=TrialState.FAIL)
-    with pytest.raises(UsageError, match=f"another machine is at work in {tmp_path}"), using_storage(None, tmp_path):
+    with (
+        pytest.raises(UsageError, match=f"another machine is working in {tmp_path}"),
+        explaining_storage_errors(None, tmp_path),
+    ):
         trial.set_user_attr("epochs", 1)
 
 

@@ -13,9 +13,9 @@ import pytest
 from dogvscat.config import NetworkConfig
 from dogvscat.exploring.study.cells import DivergedCell, FinishedCell, Study
 from dogvscat.exploring.study.plan import STUDIES_FOLDER, StudyPlan, plan_cells
-from dogvscat.exploring.study.schedule import most_telling
+from dogvscat.exploring.study.schedule import most_informative
 from dogvscat.exploring.training_job import CellResult
-from dogvscat.locks import working_alone
+from dogvscat.locks import exclusive
 from dogvscat.settings import setting_meanings
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
@@ -60,16 +60,16 @@ def study(
     folder = tmp_path_factory.mktemp("study")
     (folder / "study.toml").write_text(STUDY)
     flags = ["--config", str(folder / "study.toml"), "--out", str(folder / "out")]
-    status = cut_short(["study", str(drawn_photos), *flags], "cell 4 of 8", signal.SIGKILL)
+    status = cut_short(["study", str(drawn_photos), *flags], "training 4 of 8", signal.SIGKILL)
     assert status == -signal.SIGKILL
     finished = {path: path.stat().st_mtime_ns for path in (folder / "out" / "cells").glob("*/cell.json")}
     assert len(finished) == 3 == len(rows_of(folder / "out"))
     done = dogvscat("study", drawn_photos, "--config", folder / "study.toml", "--out", folder / "out")
     assert done.returncode == 0, done.stderr
     assert "note: drawn sample, not photographs" in done.stderr
-    assert "5 of 8 cells are to be trained, which takes about" in done.stderr
+    assert "5 of 8 trainings remain, which takes about" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in finished} == finished  # none was trained again
-    assert "cell 4 of 8" in done.stderr
+    assert "training 4 of 8" in done.stderr
     return folder
 
 
@@ -85,7 +85,7 @@ def test_every_cell_has_one_row_and_the_base_is_named(study: Path) -> None:
         assert float(row["validation_accuracy"]) == result["validation_accuracy"]
 
 
-def test_cells_of_a_subset_are_judged_on_the_same_pictures(study: Path) -> None:
+def test_trainings_on_a_subset_are_evaluated_on_the_same_photos(study: Path) -> None:
     judged, taught = set(), {}
     for row in rows_of(study / "out"):
         with (study / "out" / "cells" / row["cell"] / "predictions.csv").open(newline="") as file:
@@ -103,7 +103,7 @@ def test_the_page_says_in_words_what_was_found_and_stands_alone(study: Path) -> 
     assert "8 of 8 trainings are finished" in page
     assert "network.dropout = 0.0" in page
     assert setting_meanings(NetworkConfig)["dropout"] in page
-    assert "With three or more numbers of pictures" not in page
+    assert "With three or more numbers of photos" not in page
     assert "<script" not in page
     assert '<p class="warning">drawn sample, not photographs</p>' in page
     for picture in ("effects", "learning_curves", "over_fitting", "training_pictures"):
@@ -114,7 +114,7 @@ def test_ctrl_c_leaves_a_page_of_what_is_finished(
     study: Path, drawn_photos: Path, cut_short: CutShort, tmp_path: Path
 ) -> None:
     flags = ["--config", str(study / "study.toml"), "--out", str(tmp_path)]
-    assert cut_short(["study", str(drawn_photos), *flags], "cell 4 of 8", signal.SIGINT) == 130
+    assert cut_short(["study", str(drawn_photos), *flags], "training 4 of 8", signal.SIGINT) == 130
     finished = len(rows_of(tmp_path))
     assert 3 <= finished < 8
     assert f"{finished} of 8 trainings are finished" in (tmp_path / "study.html").read_text()
@@ -124,7 +124,7 @@ def test_a_finished_study_trains_nothing_and_a_larger_one_only_what_is_new(
     study: Path, drawn_photos: Path, dogvscat: Dogvscat
 ) -> None:
     again = dogvscat("study", drawn_photos, "--config", study / "study.toml", "--out", study / "out", "--json")
-    assert "cell " not in again.stderr
+    assert "training " not in again.stderr
     effects = json.loads(again.stdout)["effects"]
     assert {effect["setting"] for effect in effects} == {"network.dropout", "data.train_subset"}
     assert all(effect["num_seeds"] == 2 for effect in effects)
@@ -137,7 +137,7 @@ def test_a_budget_that_suffices_for_no_cell_says_what_would(
     flags = ("--config", tmp_path / "more.toml", "--out", study / "out")
     done = dogvscat("study", drawn_photos, *flags, "--budget", "0.001s")
     assert done.returncode == 2
-    assert "does not suffice for one cell" in done.stderr
+    assert "is too short for one training" in done.stderr
     assert "Give --budget" in done.stderr
     done = dogvscat("study", drawn_photos, *flags, "--budget", "soon")
     assert (done.returncode, "expected --budget as a number" in done.stderr) == (2, True)
@@ -149,8 +149,8 @@ def test_a_budget_too_small_is_refused_before_the_first_cell(
     flags = ("--config", study / "study.toml", "--out", tmp_path / "out", "--budget", "0.001s")
     done = dogvscat("study", drawn_photos, *flags)
     assert done.returncode == 2
-    assert "8 of 8 cells are to be trained, which takes about " in done.stderr
-    assert "does not suffice for one cell, which takes about " in done.stderr
+    assert "8 of 8 trainings remain, which takes about " in done.stderr
+    assert "is too short for one training, which takes about " in done.stderr
     assert "Give --budget 1m or more." in done.stderr
     assert not list(tmp_path.rglob("cell.json"))
 
@@ -171,10 +171,10 @@ def test_a_study_with_another_base_or_fewer_settings_drops_no_rows(
     assert (study / "out" / "study.csv").read_bytes() == before
 
 
-def test_the_study_that_ships_is_shown(dogvscat: Dogvscat) -> None:
+def test_the_built_in_study_is_shown(dogvscat: Dogvscat) -> None:
     done = dogvscat("study", "--show")
-    assert (done.returncode, done.stdout) == (0, (STUDIES_FOLDER / "classic.toml").read_text())
-    assert "no study ships for the recipe 'best'" in dogvscat("study", "--show", "--recipe", "best").stderr
+    assert (done.returncode, done.stdout) == (0, (STUDIES_FOLDER / "fast.toml").read_text())
+    assert "there is no built-in study for the recipe 'best'" in dogvscat("study", "--show", "--recipe", "best").stderr
     done = dogvscat("study", "--out", "nowhere")
     assert (done.returncode, "missing argument PHOTOS" in done.stderr) == (2, True)
 
@@ -187,6 +187,18 @@ def test_an_error_names_the_file_that_has_it(drawn_photos: Path, dogvscat: Dogvs
     assert f"error: {file}: network.dropuot = 0.0: there is no setting 'network.dropuot'" in done.stderr
     done = dogvscat("study", drawn_photos, "--set", "network.dropuot=0.0", "--out", tmp_path / "out")
     assert (done.returncode, "error: the base of the study: there is no setting" in done.stderr) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_second_output_for_neither_class_is_refused(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    done = dogvscat("study", drawn_photos, "--set", "network.neither_output=true", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert "error: network.neither_output is set, but only `train` takes photos that show neither class" in done.stderr
+    assert "hint: Add --set network.neither_output=false." in done.stderr
+    (tmp_path / "study.toml").write_text(STUDY.replace("[base]", '[base]\n"network.neither_output" = true'))
+    flags = ["--config", tmp_path / "study.toml", "--out", tmp_path / "out"]
+    done = dogvscat("study", drawn_photos, *flags)
+    assert (done.returncode, f"{tmp_path / 'study.toml'}: network.neither_output is set" in done.stderr) == (2, True)
     assert not (tmp_path / "out").exists()
 
 
@@ -207,13 +219,15 @@ def test_a_damaged_cell_is_named(study: Path, drawn_photos: Path, dogvscat: Dogv
 
 
 def test_the_base_comes_first_then_everything_once_then_what_is_least_certain() -> None:
-    plan = StudyPlan.model_validate({"seeds": (1, 2, 3), "settings": {"network.dropout": (0.0, 0.1)}})
+    plan = StudyPlan.model_validate(
+        {"recipe": "classic", "seeds": (1, 2, 3), "settings": {"network.dropout": (0.0, 0.1)}}
+    )
     cells = plan_cells(plan)
     accuracies = {"": 0.8, "0.0": 0.9, "0.1": 0.801}  # the first change is clear, the second is not
     finished: list[FinishedCell] = []
     order = []
-    while telling := most_telling(Study(cells, finished)):
-        cell = telling[0]
+    while cells_to_start := most_informative(Study(cells, finished)):
+        cell = cells_to_start[0]
         order.append((cell.treatment.value, cell.seed))
         value = accuracies[cell.treatment.value] + (0.001 * cell.seed if cell.treatment.value else 0.0)
         finished.append(FinishedCell(cell, CellResult(value, value, 1.0, 1, [])))
@@ -239,7 +253,7 @@ def test_a_change_that_diverges_is_named_and_the_others_go_on(
     assert "network.dropout = 0.1235<" in page
     assert "4 of 6 trainings are finished" in page
     again = dogvscat("study", drawn_photos, *flags)
-    assert (again.returncode, "cell " in again.stderr) == (0, False)
+    assert (again.returncode, "training " in again.stderr) == (0, False)
     assert "diverged:\n  explosive, seed 1: the loss became" in again.stdout
 
 
@@ -281,24 +295,24 @@ def test_numbers_of_photos_that_there_are_not_are_left_out(
 def test_two_commands_in_one_folder_are_refused(
     study: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
 ) -> None:
-    with working_alone(tmp_path):
+    with exclusive(tmp_path):
         done = dogvscat("study", drawn_photos, "--config", study / "study.toml", "--out", tmp_path)
-    assert (done.returncode, f"another command is at work in {tmp_path}" in done.stderr) == (2, True)
+    assert (done.returncode, f"another command is running in {tmp_path}" in done.stderr) == (2, True)
     assert not (tmp_path / "study.csv").exists()
 
 
-def test_a_cell_that_diverged_is_tried_again_last() -> None:
-    plan = StudyPlan.model_validate({"seeds": (1, 2), "settings": {"network.dropout": (0.0, 0.1)}})
+def test_a_treatment_that_diverged_is_tried_again_last() -> None:
+    plan = StudyPlan.model_validate({"recipe": "classic", "seeds": (1, 2), "settings": {"network.dropout": (0.0, 0.1)}})
     cells = plan_cells(plan)
     base = [FinishedCell(cell, CellResult(0.8, 0.8, 1.0, 1, [])) for cell in cells[:2]]
-    first, *others = most_telling(Study(cells, base, [DivergedCell(cells[2], "the loss became nan")]))
+    first, *others = most_informative(Study(cells, base, [DivergedCell(cells[2], "the loss became nan")]))
     assert (first.treatment.value, first.seed) == ("0.1", 1)
     assert (others[-1].treatment.value, others[-1].seed) == ("0.0", 2)
 
 
 def test_a_seed_with_which_the_base_diverged_is_given_up_and_the_others_go_on() -> None:
-    plan = StudyPlan.model_validate({"seeds": (1, 2), "settings": {"network.dropout": (0.0,)}})
+    plan = StudyPlan.model_validate({"recipe": "classic", "seeds": (1, 2), "settings": {"network.dropout": (0.0,)}})
     cells = plan_cells(plan)
     study = Study(cells, [], [DivergedCell(cells[1], "the loss became nan")])
-    assert [(cell.treatment.value, cell.seed) for cell in most_telling(study)] == [("", 1)]
-    assert [cell.seed for cell in study.left] == [1, 1]
+    assert [(cell.treatment.value, cell.seed) for cell in most_informative(study)] == [("", 1)]
+    assert [cell.seed for cell in study.remaining] == [1, 1]

@@ -7,12 +7,12 @@ import pytest
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
 from dogvscat.exploring.search.space import load_space
-from dogvscat.exploring.study.plan import STUDIES_FOLDER, StudyPlan, load_plan, plan_cells, say_untried
+from dogvscat.exploring.study.plan import STUDIES_FOLDER, StudyPlan, load_plan, plan_cells, report_untried
 from dogvscat.settings import differences
 
 
 def plan(**fields: object) -> StudyPlan:
-    return StudyPlan.model_validate({"seeds": (1, 2), **fields})
+    return StudyPlan.model_validate({"recipe": "classic", "seeds": (1, 2), **fields})
 
 
 def test_each_value_is_tried_alone_against_the_base() -> None:
@@ -73,10 +73,10 @@ def test_what_has_no_effect_is_not_tried_and_said() -> None:
     )
     cells = plan_cells(wanted)
     assert [cell.treatment.value for cell in cells[::2]] == ["", "false", "off, no dropout"]
-    told: list[str] = []
-    say_untried(wanted, cells, told.append)
+    reports: list[str] = []
+    report_untried(wanted, cells, reports.append)
     idle = "augmentation.cutout has no effect while augmentation.enabled = false"
-    assert told == [
+    assert reports == [
         'network.stem_filters = 16 is not tried: network.stem_filters has no effect while network.name = "plain"',
         'network.stem_filters = 64 is not tried: network.stem_filters has no effect while network.name = "plain"',
         "network.dropout = 0.5 is not tried: the base has it, or it is listed twice",
@@ -114,7 +114,7 @@ def test_a_file_with_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None
         load_plan(tmp_path / "study.toml")
     with pytest.raises(ConfigError, match="the study tries nothing"):
         plan_cells(StudyPlan())
-    with pytest.raises(ConfigError, match="no study ships for the recipe 'best'"):
+    with pytest.raises(ConfigError, match="there is no built-in study for the recipe 'best'"):
         load_plan(None, "best")
     with pytest.raises(ConfigError) as caught:
         load_plan(None, "clasic")
@@ -144,12 +144,12 @@ def test_a_study_and_a_search_space_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [path.stem for path in STUDIES_FOLDER.glob("*.toml")])
-def test_the_studies_that_ship_are_possible(name: str) -> None:
-    shipped = load_plan(None, name)
-    cells = plan_cells(shipped)
+def test_the_built_in_studies_are_possible(name: str) -> None:
+    builtin = load_plan(None, name)
+    cells = plan_cells(builtin)
     assert len({cell.treatment for cell in cells}) > 12
-    assert {cell.seed for cell in cells} == set(shipped.seeds)
-    assert len(shipped.seeds) >= 3
+    assert {cell.seed for cell in cells} == set(builtin.seeds)
+    assert len(builtin.seeds) >= 3
 
 
 @pytest.mark.parametrize(
@@ -157,10 +157,13 @@ def test_the_studies_that_ship_are_possible(name: str) -> None:
     [
         (
             {"settings": {"data.split_seed": (1, 2)}},
-            "data.split_seed cannot be in [settings]: every training is judged",
+            "data.split_seed cannot be in [settings]: every training is evaluated",
         ),
-        ({"settings": {"training.seed": (4,)}}, "training.seed cannot be in [settings]: seeds tell how much"),
-        ({"variants": {"one": {"training.threads": 1}}}, 'training.threads cannot be in [variants."one"]: it changes'),
+        ({"settings": {"training.seed": (4,)}}, "training.seed cannot be in [settings]: seeds measure how much"),
+        (
+            {"variants": {"one": {"training.threads": 1}}},
+            'training.threads cannot be in [variants."one"]: it only changes',
+        ),
     ],
 )
 def test_what_must_be_the_same_for_all_is_not_tried(fields: dict[str, object], message: str) -> None:

@@ -1,4 +1,4 @@
-"""The learning-rate range test: one short training in which the rate rises from step to step until the loss blows up.
+"""The learning-rate range test: one short training in which the rate rises at each step until the loss blows up.
 
 Source: Smith, Cyclical learning rates for training neural networks, 2017.
 """
@@ -14,94 +14,95 @@ from matplotlib.ticker import FuncFormatter
 from dogvscat import atomic, stderr
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
+from dogvscat.exploring.plan_files import refuse_neither_output
 from dogvscat.exploring.training_job import open_dataset
-from dogvscat.judging.figure_style import MUTED, VALIDATION, WRONG, add_title, drawing
-from dogvscat.learning.engine import prepare_backend
-from dogvscat.settings import changed
+from dogvscat.judging.plotting import MUTED, VALIDATION, WRONG, add_title, new_figure
+from dogvscat.learning.engine import open_engine
 
 LOWEST, HIGHEST = 1e-6, 1.0
 _SMOOTHING = 0.95
-_SETTLED = 20
-"""Steps after which the smoothed loss is more than the luck of the first batches."""
+_WARM_UP_STEPS = 20
+"""After this number of steps the smoothed loss is more than the luck of the first batches."""
 _BLOWN_UP = 2.0
-"""The test ends where the smoothed loss is this many times its least value."""
+"""The test ends when the smoothed loss is this many times its lowest value."""
 
 
 @dataclass(frozen=True, eq=False)
 class RangeTest:
-    """What each rate did to the loss."""
+    """The loss at each learning rate."""
 
     rates: np.ndarray
-    """float64 [steps], rising by a constant factor."""
+    """float64 (num_steps,), rising by a constant factor."""
     losses: np.ndarray
-    """float64 [steps], of each step's batch before the step."""
+    """float64 (num_steps,), of each step's batch before the step."""
     smoothed: np.ndarray
-    """float64 [steps], exponentially, without the bias of the beginning."""
+    """float64 (num_steps,), the losses as `smooth` returns them."""
     note: str | None = None
-    """What must be seen beside the result, if anything."""
+    """The note to show with the result, if the images are synthetic."""
 
     @property
     def suggestion(self) -> float:
-        """A largest rate for the schedule: a third of the one at which the smoothed loss is least, since beyond that it
-        no longer falls."""
-        settled = min(_SETTLED, len(self.rates) // 2)
-        return float(self.rates[settled + int(np.argmin(self.smoothed[settled:]))] / 3.0)
+        """A peak rate for the schedule: a third of the rate at which the smoothed loss is lowest.
+
+        At the lowest point itself the loss no longer falls, so the best rate lies clearly before it.
+        """
+        warm_up = self._num_warm_up()
+        return float(self.rates[warm_up + int(np.argmin(self.smoothed[warm_up:]))] / 3.0)
 
     @property
     def conclusive(self) -> bool:
-        """Whether the smoothed loss fell by a tenth at all; else what is suggested is luck."""
-        settled = min(_SETTLED, len(self.rates) // 2)
-        return bool(self.smoothed[settled:].min() < 0.9 * self.smoothed[settled])
+        """Whether the smoothed loss fell by a tenth at all; otherwise the suggestion is luck."""
+        warm_up = self._num_warm_up()
+        return bool(self.smoothed[warm_up:].min() < 0.9 * self.smoothed[warm_up])
+
+    def _num_warm_up(self) -> int:
+        return min(_WARM_UP_STEPS, len(self.rates) // 2)
 
 
 def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
-    """Train with a rising rate until the loss blows up or the steps are through.
+    """Train with a rising rate until the loss blows up or all steps are done.
 
     Args:
         photos: A folder or zip with photos of two classes.
-        config: Every setting but the rate; weights of this test are thrown away.
+        config: Every setting but the rate. The weights of this test are thrown away.
         num_steps: From LOWEST to HIGHEST.
 
     Raises:
         DogvscatError: as `train` does.
-        ModelError: if the loss is no number from the beginning.
+        ConfigError: if `network.neither_output` is set.
+        ModelError: if the loss is not a number from the first steps on.
     """
-    config = changed(config, ["training.early_stopping_patience=0"])
+    refuse_neither_output(config)
     dataset = open_dataset(photos, config)
-    prepare_backend(config.training.threads)
+    compute = open_engine(config.training.threads, config.training.precision)
 
-    from dogvscat.learning.data.batches import BatchLoader
-    from dogvscat.learning.loop.training import seed_layers
-    from dogvscat.learning.model.networks import build_network
-    from dogvscat.learning.model.optimizers import compile_network
-    from dogvscat.learning.precision import settled
+    from dogvscat.learning.loop.training import build_model_and_batches, seed_layers
 
-    settings = settled(config.training)
-    size = config.data.image_size if config.network.name == "plain" else None
-    model = build_network(config.network, size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
-    compile_network(model, settings)
-    loader = BatchLoader(dataset.pictures("train"), config)
+    model, loader = build_model_and_batches(config, dataset, compute)
     rates = np.geomspace(LOWEST, HIGHEST, num_steps)
     losses: list[float] = []
     for step in stderr.track(range(num_steps), "Raising the learning rate", num_steps):
         model.optimizer.learning_rate = rates[step]
-        seed_layers(model, settings.seed, 0, step)  # else dropout has other numbers at every call
-        model.reset_metrics()
+        seed_layers(model, config.training.seed, 0, step)  # otherwise dropout would differ from call to call
+        model.reset_metrics()  # the loss of this batch, not the mean since the start
         batch = loader.batch(*divmod(step, loader.steps_per_epoch))
         losses.append(float(model.train_on_batch(*batch, return_dict=True)["loss"]))
         smoothed = smooth(losses)
         if not math.isfinite(losses[-1]) or smoothed[-1] > _BLOWN_UP * smoothed.min():
             break
-    finite = int(np.sum(np.isfinite(losses)))
-    if finite < 2:
-        raise ModelError(
-            "the loss is no number from the first steps on", hint="Check the photos with `dogvscat audit`."
-        )
-    return RangeTest(rates[:finite], np.array(losses[:finite]), smooth(losses[:finite]), dataset.note)
+    num_finite = int(np.sum(np.isfinite(losses)))  # only the last loss may not be finite
+    if num_finite < 2:
+        hint = "Check the photos with `dogvscat audit`."
+        raise ModelError("the loss is not a number from the first steps on", hint=hint)
+    return RangeTest(rates[:num_finite], np.array(losses[:num_finite]), smooth(losses[:num_finite]), dataset.note)
 
 
 def smooth(losses: Sequence[float]) -> np.ndarray:
-    """Exponential mean with the bias towards zero of its beginning taken out (Kingma and Ba 2015): float64 [steps]."""
+    """Exponential moving average of the losses: float64 (num_steps,).
+
+    The average starts at zero, which would pull its first values down. Dividing by the sum of the weights so far
+    corrects that (Kingma and Ba, Adam, 2015, section 3).
+    """
     mean, smoothed = 0.0, []
     for step, loss in enumerate(losses, start=1):
         mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
@@ -109,28 +110,29 @@ def smooth(losses: Sequence[float]) -> np.ndarray:
     return np.array(smoothed)
 
 
-def write_range_test(folder: Path, test: RangeTest, recipe_rate: float) -> None:
+def write_range_test(folder: Path, test: RangeTest, current_rate: float) -> None:
     """Write learning_rates.csv and learning_rates.png.
 
     Args:
         folder: Where.
-        test: What was found.
-        recipe_rate: The rate that the settings have now; it is drawn beside the suggestion.
+        test: The result.
+        current_rate: The rate that the settings have now; it is drawn as well as the suggestion.
 
     Raises:
         WriteError: if they cannot be written.
     """
     rows = zip(test.rates.tolist(), test.losses.tolist(), test.smoothed.tolist(), strict=True)
     atomic.write_csv(folder / "learning_rates.csv", ("learning_rate", "loss", "smoothed_loss"), rows)
-    with drawing(folder / "learning_rates.png", 7.2, 4.4, test.note) as figure:
+    with new_figure(folder / "learning_rates.png", 7.2, 4.4, test.note) as figure:
         axes = figure.subplots()
         axes.plot(test.rates, test.losses, color=MUTED, linewidth=0.8, alpha=0.5, label="each step")
         axes.plot(test.rates, test.smoothed, color=VALIDATION, label="smoothed")
         axes.axvline(test.suggestion, color=WRONG, linestyle="--", label=f"suggestion: {test.suggestion:.2g}")
-        axes.axvline(recipe_rate, color=MUTED, linestyle=":", label=f"now: {recipe_rate:.2g}")
+        axes.axvline(current_rate, color=MUTED, linestyle=":", label=f"now: {current_rate:.2g}")
         axes.set(xscale="log", xlabel="Learning rate", ylabel="Training loss")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
+        # Cut off at the top: where the loss blows up it would make the part that matters a flat line.
         top = float(test.smoothed[: max(2, len(test.smoothed) // 4)].max())
         axes.set_ylim(0.9 * float(test.smoothed.min()), 1.3 * top)
         figure.legend(loc="outside lower center", ncols=4)
-        add_title(axes, "How far can the learning rate go?", f"{len(test.rates)} steps, the rate rising at each")
+        add_title(axes, "How large may the learning rate be?", f"{len(test.rates)} steps, the rate rising at each")

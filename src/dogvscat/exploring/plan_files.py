@@ -1,26 +1,77 @@
-"""The studies and search spaces that ship, a TOML file for a recipe."""
+"""What the files of studies and searches have in common: the built-in ones, and the settings that no file may try."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from dogvscat.config import Config
 from dogvscat.errors import ConfigError
-from dogvscat.settings import nearest
+from dogvscat.settings import suggest
+
+DEFAULT_RECIPE = "fast"
+"""Studied, searched and range-tested unless another recipe is given."""
+
+_SAME_PHOTOS = "every training is evaluated on the same photos"
+_NEITHER = "studies and searches train without photos that show neither class"
+_FIXED = {
+    "data.split_seed": _SAME_PHOTOS,
+    "data.validation_share": _SAME_PHOTOS,
+    "data.test_share": _SAME_PHOTOS,
+    "data.train_count": _SAME_PHOTOS,
+    "data.neither_test_share": _NEITHER,
+    "training.neither_share": _NEITHER,
+    "network.neither_output": _NEITHER,
+    "training.seed": "seeds measure how much of an effect is luck, so the best one is not searched for",
+    "training.threads": "it only changes the last digits, and every training gets the same number",
+}
+"""The settings that are the same for every training, so that the trainings can be compared, each with the reason."""
 
 
-def shipped_file(folder: Path, recipe: str | None, what: str) -> Path:
-    """The file that ships for a recipe.
+def builtin_file(folder: Path, recipe: str | None, kind: str) -> Path:
+    """The built-in file for a recipe.
 
     Args:
-        folder: Where such files lie, named by recipe.
-        recipe: None for `classic`.
-        what: What it is called in the error, such as `study`.
+        folder: Where such files are, named after their recipe.
+        recipe: None for `DEFAULT_RECIPE`.
+        kind: What the file is, for the error, such as `study`.
 
     Raises:
-        ConfigError: if there is none.
+        ConfigError: if there is none for this recipe.
     """
-    name = recipe or "classic"
+    name = recipe or DEFAULT_RECIPE
     file = folder / f"{name}.toml"
     if not file.is_file():
-        known = sorted(path.stem for path in folder.glob("*.toml"))
-        hint = f"There is one for {' and '.join(known)}; or give --config FILE.{nearest(name, known)}"
-        raise ConfigError(f"no {what} ships for the recipe {name!r}", hint=hint)
+        names = sorted(path.stem for path in folder.glob("*.toml"))
+        hint = f"There is one for {' and '.join(names)}; or give --config FILE.{suggest(name, names)}"
+        raise ConfigError(f"there is no built-in {kind} for the recipe {name!r}", hint=hint)
     return file
+
+
+def refuse_fixed(keys: Iterable[str], table: str) -> None:
+    """Make sure that none of the settings to be tried must be the same for every training.
+
+    Args:
+        keys: Such as `network.dropout`.
+        table: The table that the keys are in, for the message.
+
+    Raises:
+        ConfigError: naming the first setting that may not be tried.
+    """
+    for key in keys:
+        if key in _FIXED:
+            hint = "Leave it out." if _FIXED[key] == _NEITHER else "Put one value of it into [base]."
+            if key == "training.seed":
+                hint = "Give --seed for another search." if table == "space" else "List the seeds in seeds."
+            raise ConfigError(f"{key} cannot be in [{table}]: {_FIXED[key]}", hint=hint)
+
+
+def refuse_neither_output(config: Config) -> None:
+    """Make sure that a configuration trains on photos of the two classes only.
+
+    Only `train --neither` has photos that show neither class. A second output would have nothing to learn from.
+
+    Raises:
+        ConfigError: if `network.neither_output` is set.
+    """
+    if config.network.neither_output:
+        message = "network.neither_output is set, but only `train` takes photos that show neither class"
+        raise ConfigError(message, hint="Add --set network.neither_output=false.")

@@ -1,4 +1,4 @@
-"""The runs in a folder, a row each: what was trained, how far it came, how good it is."""
+"""The runs in a folder, one row each: what was trained, how many epochs are finished, how accurate it is."""
 
 import os
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from dogvscat.errors import DataError, DogvscatError, UsageError
-from dogvscat.exploring.training_job import CellResult, num_validation, read_result
+from dogvscat.exploring.training_job import CellResult, count_validation, read_result
 from dogvscat.learning.run.folder import Run
-from dogvscat.settings import nearest
+from dogvscat.settings import suggest
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run folder in a row."""
+    """One run folder as a row of the table."""
 
     folder: str
     recipe: str
@@ -23,14 +23,14 @@ class RunSummary:
     started: str
     """UTC, ISO 8601."""
     epochs: int
-    """Finished."""
+    """Finished epochs."""
     minutes: float
     validation_accuracy: float | None
-    """Between 0 and 1; of the finished run, or of the last epoch where it is not finished."""
+    """Between 0 and 1; of the finished run, or of the last epoch if it is not finished."""
     num_validation: int | None
-    """Pictures that the finished run was judged on."""
+    """Validation photos that the finished run was evaluated on."""
     training_accuracy: float | None
-    """Of the finished run, in inference mode; None where it is not finished."""
+    """Of the finished run, in inference mode; None if it is not finished."""
     finished: bool
     data_digest: str
     commit: str
@@ -42,11 +42,11 @@ class RunSummary:
 
 COLUMNS = tuple(RunSummary.__dataclass_fields__)
 HEADERS = {"run": "folder", "validation": "validation_accuracy", "n": "num_validation", "training": "training_accuracy"}
-"""Headers of the table that people see, where a column is called otherwise in JSON."""
+"""Headers of the printed table, where a column has another name in JSON."""
 
 
 def find_runs(folder: Path) -> tuple[list[RunSummary], list[DogvscatError]]:
-    """Every run folder below a folder, by path, and what is wrong with those that cannot be read.
+    """Every run folder below a folder, by path, and the errors of those that cannot be read.
 
     Raises:
         DataError: if there is no such folder.
@@ -54,20 +54,20 @@ def find_runs(folder: Path) -> tuple[list[RunSummary], list[DogvscatError]]:
     if not folder.is_dir():
         hint = "`dogvscat train PHOTOS` makes runs/."
         raise DataError(f"there is no folder {folder}, expected one with run folders in it", hint=hint)
-    found, broken = [], []
+    runs, errors = [], []
     for path, folders, files in os.walk(folder):
         folders.sort()
         if "config.toml" in files and "environment.json" in files:
-            folders.clear()  # a run holds no other runs
+            folders.clear()  # there are no runs inside a run
             try:
-                found.append(summarise(Run(Path(path))))
+                runs.append(summarise(Run(Path(path))))
             except DogvscatError as error:
-                broken.append(error)
-    return found, broken
+                errors.append(error)
+    return runs, errors
 
 
 def summarise(run: Run) -> RunSummary:
-    """A run in a row.
+    """A run as a row of the table.
 
     Raises:
         ModelError: if it cannot be read.
@@ -76,12 +76,12 @@ def summarise(run: Run) -> RunSummary:
     history = run.load_history()
     metrics = run.load_metrics()
     accuracies = {split: result["figures"]["accuracy"]["value"] for split, result in metrics.items() if "n" in result}
-    watched = history[-1]["val_accuracy"] if history else None
-    cell = read_result(run.folder)
-    num_judged = metrics.get("validation", {}).get("n")
+    last_accuracy = history[-1]["val_accuracy"] if history else None
+    num_validation = metrics.get("validation", {}).get("n")
+    cell = read_result(run.folder)  # a training of a study or a search has no metrics.json
     if isinstance(cell, CellResult):
         accuracies = {"validation": cell.validation_accuracy, "train": cell.training_accuracy}
-        num_judged = num_validation(run.folder)
+        num_validation = count_validation(run.folder)
     return RunSummary(
         folder=str(run.folder),
         recipe=config.recipe,
@@ -89,8 +89,8 @@ def summarise(run: Run) -> RunSummary:
         started=str(environment.get("started", "")),
         epochs=len(history),
         minutes=round(sum(row["seconds"] for row in history) / 60, 2),
-        validation_accuracy=accuracies.get("validation", watched),
-        num_validation=num_judged,
+        validation_accuracy=accuracies.get("validation", last_accuracy),
+        num_validation=num_validation,
         training_accuracy=accuracies.get("train"),
         finished=bool(accuracies),
         data_digest=environment["data_digest"],
@@ -99,15 +99,15 @@ def summarise(run: Run) -> RunSummary:
 
 
 def sort_runs(runs: Sequence[RunSummary], column: str, descending: bool) -> list[RunSummary]:
-    """Rows by one column, called as in JSON or as in the table; those without a value come last.
+    """The rows sorted by one column, named as in JSON or as in the table; rows without a value come last.
 
     Raises:
         UsageError: if there is no such column.
     """
     column = HEADERS.get(column, column)
     if column not in COLUMNS:
-        hint = f"Columns: {', '.join([*HEADERS, *COLUMNS])}." + nearest(column, [*HEADERS, *COLUMNS])
+        hint = f"Columns: {', '.join([*HEADERS, *COLUMNS])}." + suggest(column, [*HEADERS, *COLUMNS])
         raise UsageError(f"there is no column {column!r} to sort by", hint=hint)
-    known = [run for run in runs if getattr(run, column) is not None]
-    unknown = [run for run in runs if getattr(run, column) is None]
-    return sorted(known, key=attrgetter(column), reverse=descending) + unknown
+    with_value = [run for run in runs if getattr(run, column) is not None]
+    without_value = [run for run in runs if getattr(run, column) is None]
+    return sorted(with_value, key=attrgetter(column), reverse=descending) + without_value

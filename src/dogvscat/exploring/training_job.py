@@ -1,9 +1,11 @@
-"""One training of many: from a configuration to two accuracies, in a folder of its own, without report and bundle.
+"""One training of many: from a configuration to two accuracies, in its own folder, without report and bundle.
 
-The folder is a run folder as far as it goes: a cell that was killed goes on where it was, and finished cells can be
-looked at with `dogvscat runs` and `dogvscat compare`.
+In code such a training is called a cell, after the cells of the table setting x seed that a study fills. Its folder is
+a run folder as far as it goes: a cell that was killed resumes, and `dogvscat runs` and `dogvscat compare` read finished
+cells.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -15,17 +17,19 @@ from typing import Any
 from dogvscat import atomic, caches
 from dogvscat.config import Config, DataConfig
 from dogvscat.errors import DataError, DivergedError, ModelError
-from dogvscat.judging.answers import Answers
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.predictions import read_predictions, write_predictions
-from dogvscat.learning.data.dataset import SYNTHETIC_NOTE, Dataset
-from dogvscat.learning.engine import prepare_backend
-from dogvscat.learning.loop.state import TrainingState
-from dogvscat.learning.run.create import ComputeSettings, InputPaths, record_start
+from dogvscat.judging.predictions import Predictions, read_predictions, write_predictions
+from dogvscat.learning.data.dataset import Dataset
+from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engine
+from dogvscat.learning.loop.checkpoint import TrainingState
+from dogvscat.learning.run.create import InputPaths, record_start
 from dogvscat.learning.run.folder import Run
+from dogvscat.locks import one_at_a_time
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.pixels import cached_pixels
-from dogvscat.photos.sources import PhotoSource, open_photos
+from dogvscat.photos.sources import SYNTHETIC_NOTE, PhotoSource, open_photos
+from dogvscat.photos.splits import TRAIN
+from dogvscat.settings import to_toml
 
 RESULT_FILE = "cell.json"
 
@@ -34,15 +38,16 @@ AfterEpoch = Callable[[TrainingState], None]
 
 @dataclass(frozen=True)
 class CellResult:
-    """What a finished cell found. Accuracies lie between 0 and 1, at a threshold of one half."""
+    """What a finished cell reached. Accuracies lie between 0 and 1, at a threshold of one half."""
 
     validation_accuracy: float
     training_accuracy: float
-    """In inference mode, on plain training pictures."""
+    """In inference mode, on training photos without augmentation."""
     seconds: float
     """Of training, over all sessions."""
     epochs: int
     history: list[dict[str, float]]
+    """One row per epoch, with the columns of history.csv."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -51,76 +56,94 @@ class CellResult:
 
 @dataclass(frozen=True)
 class Diverged:
-    """A cell whose loss became infinite or no number: it is finished, without accuracies."""
+    """A cell whose loss became infinite or NaN: it is finished, without accuracies."""
 
     diverged: str
-    """When, in words."""
+    """When, as a sentence for people."""
+
+
+def config_name(config: Config) -> str:
+    """The name of a cell's folder: equal for equal settings, in any study or search."""
+    return hashlib.sha256(to_toml(config).encode()).hexdigest()[:16]
 
 
 def cell_threads(config: Config) -> int:
-    """CPU threads of a cell. All of a machine means the one where the command was given, wherever the cell then runs:
-    equal settings come to equal results."""
+    """CPU threads of a cell.
+
+    If the settings ask for all cores, these are the cores of the machine where the command was given, wherever the cell
+    then runs: equal settings have to give equal results.
+    """
     return config.training.threads or os.cpu_count() or 1
 
 
 def run_cell(
     photos: Path, config: Config, folder: Path, compute: ComputeSettings, after_epoch: AfterEpoch | None = None
 ) -> CellResult | Diverged:
-    """Train and judge one configuration; a finished cell is read, and one that was stopped goes on.
+    """Train and evaluate one configuration. A finished cell is read; one that was stopped resumes.
 
     Args:
         photos: A folder or zip with photos of two classes.
         config: Every setting.
         folder: The cell's own.
-        compute: Threads as from `cell_threads`, and the precision; the same for every cell that is compared.
-        after_epoch: Told of every epoch; it may raise to end the cell there, which is then not finished.
+        compute: The threads, as from `cell_threads`, and what `training.precision = "auto"` stands for; both the same
+            for all cells that are compared.
+        after_epoch: Called after each epoch. It may raise to stop the cell there, which is then not finished.
 
     Raises:
         DogvscatError: as `train` does.
-        DataError: if the cell was begun on other photos.
-        Interrupted: on Ctrl-C; the same call goes on.
+        DataError: if the cell was started on other photos.
+        Interrupted: on Ctrl-C; the same call resumes.
     """
     if (result := read_result(folder)) is not None:
         return result
     dataset = open_dataset(photos, config)
     refuse_other_photos(dataset.manifest, [folder])
-    prepare_backend(compute.threads)
+    run = Run(folder)
+    compute = open_engine(compute.threads, cell_precision(run, config, compute))
 
-    from dogvscat.learning.loop.setup import forget_networks, prepare_training
-    from dogvscat.learning.loop.training import predict_logits
-    from dogvscat.learning.loop.weight_averaging import final_network  # Keras, after the backend was prepared
+    from dogvscat.learning.loop.inference import final_network, predict_logits
+    from dogvscat.learning.loop.training import set_up_training
 
     forget_networks()
-    run = Run(folder)
     if not run.environment_file.exists():
         record_start(run, config, dataset, InputPaths(photos), compute)
-    training = prepare_training(run, config, dataset, lambda sentence: None)
+    training = set_up_training(run, config, dataset, compute, lambda sentence: None)
     training.quiet, training.after_epoch = True, after_epoch
     try:
         training.fit()
     except DivergedError as error:
         diverged = Diverged(error.message)
-        atomic.write_json(folder / RESULT_FILE, asdict(diverged))
-        run.checkpoint_file.unlink(missing_ok=True)
+        _finish(run, asdict(diverged))
         return diverged
-    network = final_network(training.model, config, training.loader.pictures)
-    answers = []
-    for split, pictures in (("train", training.loader.pictures), ("validation", training.validation)):
-        logits = predict_logits(network, pictures, config.data.image_size)
-        paths = [row.path for row in dataset.manifest.of_split(split)]
-        answers.append(Answers.decided(split, dataset.manifest.class_names, paths, pictures.y_true, logits, Decision()))
-    write_predictions(run.predictions_file, answers)
-    accuracies = [float((split.y_true == split.y_pred).mean()) for split in answers]
+    network = final_network(training.model, config, training.loader.images)
+    splits = []
+    for split, images in (("train", training.loader.images), ("validation", training.validation)):
+        logits = predict_logits(network, images, config.data.image_size)
+        paths, class_names = [row.path for row in dataset.manifest.of_split(split)], dataset.manifest.class_names
+        splits.append(Predictions.from_logits(split, class_names, paths, images.y_true, logits, Decision()))
+    write_predictions(run.predictions_file, splits)
+    training_accuracy, validation_accuracy = (float((split.y_true == split.y_pred).mean()) for split in splits)
     history = training.state.history
-    seconds = sum(row["seconds"] for row in history)
-    result = CellResult(accuracies[1], accuracies[0], round(seconds, 1), len(history), history)
-    atomic.write_json(folder / RESULT_FILE, result.to_dict())
-    run.checkpoint_file.unlink(missing_ok=True)  # a study of many cells would fill the disk
+    seconds = round(sum(row["seconds"] for row in history), 1)
+    result = CellResult(validation_accuracy, training_accuracy, seconds, len(history), history)
+    _finish(run, result.to_dict())
     return result
 
 
+def cell_precision(run: Run, config: Config, compute: ComputeSettings) -> str:
+    """The arithmetic of a cell: what its settings say; if that is `auto`, what it was started in, else `compute`'s."""
+    if config.training.precision != "auto":
+        return config.training.precision
+    return earlier_precision([run.folder]) or compute.precision
+
+
+def _finish(run: Run, result: Mapping[str, Any]) -> None:
+    atomic.write_json(run.folder / RESULT_FILE, result)
+    run.checkpoint_file.unlink(missing_ok=True)  # the checkpoints of a hundred cells would fill the disk
+
+
 def read_result(folder: Path) -> CellResult | Diverged | None:
-    """What a finished cell came to, or None if it is not finished.
+    """The result of a finished cell, or None if the cell is not finished.
 
     Raises:
         ModelError: if the file is damaged.
@@ -132,16 +155,16 @@ def read_result(folder: Path) -> CellResult | Diverged | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
-        hint = "Delete it and give the same command again: only this cell is trained anew."
+        hint = "Delete it and give the same command again: only this training is repeated."
         raise ModelError(f"{file} is damaged: {error}", hint=hint) from None
 
 
 def refuse_other_photos(manifest: Manifest, folders: Iterable[Path]) -> None:
-    """Make sure that cells which were begun already learned from these photos.
+    """Make sure that the cells which were started before learn from these photos.
 
     Raises:
-        DataError: naming one that did not.
-        ModelError: if one is damaged.
+        DataError: naming a cell that does not.
+        ModelError: if a cell is damaged.
     """
     for folder in folders:
         run = Run(folder)
@@ -149,62 +172,90 @@ def refuse_other_photos(manifest: Manifest, folders: Iterable[Path]) -> None:
             continue
         environment = run.load_environment()
         if environment["data_digest"] != manifest.digest:
-            digests = (
-                f"their digest is {manifest.digest[:16]}, that of the earlier ones {environment['data_digest'][:16]}"
-            )
+            digests = f"these have the digest {manifest.digest[:16]}, those {environment['data_digest'][:16]}"
             message = f"{folder} learned from other photos ({environment['photos']}): {digests}"
-            raise DataError(message, hint="Give the photos it was begun with, or choose another --out.")
+            raise DataError(message, hint="Give the photos it was started with, or choose another --out.")
 
 
-def begun_precision(folders: Iterable[Path]) -> str | None:
-    """The arithmetic of the first of some cells that was begun; None before any was.
+def earlier_precision(folders: Iterable[Path]) -> str | None:
+    """The arithmetic of the first of some cells that was started, or None if none was.
 
     Raises:
-        ModelError: if it is damaged.
+        ModelError: if that cell is damaged.
     """
-    begun = (run for run in map(Run, folders) if run.environment_file.exists())
-    return next((run.load_environment().get("precision") for run in begun), None)
+    started = (run for run in map(Run, folders) if run.environment_file.exists())
+    return next((run.load_environment().get("precision") for run in started), None)
 
 
-def note_of(folder: Path) -> str | None:
-    """What must be seen beside a cell's result, if anything.
+def read_note(folder: Path) -> str | None:
+    """The note to show with every result of a cell, if its images are synthetic.
 
     Raises:
-        ModelError: if the cell was never begun or is damaged.
+        ModelError: if the cell was never started or is damaged.
     """
     return SYNTHETIC_NOTE if Run(folder).load_environment()["drawn_sample"] else None
 
 
-def num_validation(folder: Path) -> int:
-    """How many pictures a finished cell was judged on.
+def count_validation(folder: Path) -> int:
+    """The number of validation photos that a finished cell was evaluated on.
 
     Raises:
-        ModelError: if its answers are missing or damaged.
+        ModelError: if its predictions are missing or damaged.
     """
     return len(read_predictions(Run(folder).predictions_file)["validation"].y_true)
 
 
-def look_at(photos: Path, config: Config) -> Manifest:
-    """The photos of a cell with their splits, looked at once for all cells of this process.
+def split_photos(photos: Path, config: Config) -> Manifest:
+    """The photos of a cell with their splits. All cells of this process share the work.
 
     Raises:
         DogvscatError: as `make_manifest`.
     """
-    return _looked_at(photos, config.data.model_copy(update={"image_size": 64}))[1]
+    return _open_and_split(photos, _without_image_size(config))[1]
+
+
+def refuse_too_few_photos(photos: Path, config: Config, num_train: int, demand: str) -> int:
+    """Make sure that there are enough photos to learn from.
+
+    Args:
+        photos: A folder or zip with photos of two classes.
+        config: Every setting; `data.train_subset` does not count.
+        num_train: The number that is asked for, 0 for all.
+        demand: The start of the message, such as `the search learns from up to`.
+
+    Returns:
+        The number of photos to learn from.
+
+    Raises:
+        DataError: if there are fewer than `num_train`.
+        DogvscatError: as `make_manifest`, if the photos cannot be used.
+    """
+    unlimited = config.model_copy(update={"data": config.data.model_copy(update={"train_subset": 0})})
+    available = len(split_photos(photos, unlimited).of_split(TRAIN))
+    if num_train > available:
+        message = f"{demand} {num_train:,} photos, there are {available:,} to learn from"
+        raise DataError(message, hint="Add --set data.train_subset=0 to learn from all of them.")
+    return available
 
 
 def open_dataset(photos: Path, config: Config) -> Dataset:
-    """Photos looked at, split and decoded, at every size that a configuration needs.
+    """The photos, split and decoded at every size that a configuration needs.
 
     Raises:
         DogvscatError: as `make_manifest` and `cached_pixels`.
     """
-    with caches.filled_by_one("pixels"):
-        source, manifest = _looked_at(photos, config.data.model_copy(update={"image_size": 64}))
+    # Cells that start at the same time need the same images: one decodes them, the others wait for its cache.
+    with one_at_a_time(caches.folder("pixels")):
+        source, manifest = _open_and_split(photos, _without_image_size(config))
         return Dataset(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
 
 
-@lru_cache(maxsize=8)  # cells of one study differ in few settings about data, and looking for copies takes seconds
-def _looked_at(photos: Path, config: DataConfig) -> tuple[PhotoSource, Manifest]:
+def _without_image_size(config: Config) -> DataConfig:
+    """The settings that decide the splits. The image size does not, so it must not make another cache entry."""
+    return config.data.model_copy(update={"image_size": 64})
+
+
+@lru_cache(maxsize=8)  # the search for duplicates takes seconds, and a study's cells differ in few settings of the data
+def _open_and_split(photos: Path, config: DataConfig) -> tuple[PhotoSource, Manifest]:
     source = open_photos(photos)
     return source, make_manifest(source, config)

@@ -1,4 +1,4 @@
-"""Finished runs side by side: who is better, by how much, on which pictures."""
+"""Finished runs compared: which is better, by how much, on which photos."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,200 +10,206 @@ import numpy as np
 from dogvscat.config import Config
 from dogvscat.errors import DataError, ModelError, UsageError
 from dogvscat.exploring.comparison.difference import Difference, paired_difference
-from dogvscat.exploring.study.effects import holm
-from dogvscat.judging.answers import Answers
-from dogvscat.judging.predictions import read_predictions
+from dogvscat.exploring.effects import holm
+from dogvscat.judging.predictions import Predictions, read_predictions
 from dogvscat.learning.data.dataset import synthetic_note
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest
-from dogvscat.settings import changed, differences
+from dogvscat.settings import differences, with_settings
 
-_BESIDE = ("relabel_digest", "neither_digest")
-"""What a run learned from beside the photos, as environment.json names it: corrections, and photos of neither."""
+_EXTRA_INPUTS = ("relabel_digest", "neither_digest")
+"""Entries of environment.json about inputs other than the photos of the two classes: corrections of labels, and photos
+that show neither class."""
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedRun:
-    """A finished run with its answers about the pictures of one split."""
+class EvaluatedRun:
+    """A finished run with its predictions for the photos of one split."""
 
     run: Run
     config: Config
     environment: Mapping[str, Any]
-    answers: Answers
+    predictions: Predictions
     history: list[dict[str, float]]
 
     @property
-    def beside(self) -> dict[str, str]:
-        """First digits of the digest of each of `_BESIDE`, `none` where there was nothing of the kind."""
-        return {key: str(self.environment.get(key, "none"))[:16] for key in _BESIDE}
+    def extra_inputs(self) -> dict[str, str]:
+        """The first digits of the digest of each of `_EXTRA_INPUTS`, `none` where there is no such input."""
+        return {key: str(self.environment.get(key, "none"))[:16] for key in _EXTRA_INPUTS}
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """Runs that differ in nothing but the seed, each with another one."""
+class Arm:
+    """One arm of a comparison: runs that differ only in their seeds, each with another seed."""
 
     name: str
-    runs: list[JudgedRun]
+    runs: list[EvaluatedRun]
 
     @property
-    def right(self) -> np.ndarray:
-        """Whether each run is right about each picture: bool [runs, N]."""
-        return np.stack([run.answers.y_true == run.answers.y_pred for run in self.runs])
+    def is_correct(self) -> np.ndarray:
+        """Whether each run classifies each photo correctly: bool (num_runs, num_photos)."""
+        return np.stack([run.predictions.y_true == run.predictions.y_pred for run in self.runs])
 
     @property
     def y_prob(self) -> np.ndarray:
-        """Probability of the positive class, the mean over the runs: float64 [N]."""
-        return np.mean([run.answers.y_prob for run in self.runs], axis=0)
+        """Probability of the positive class, the mean over the runs: float64 (num_photos,)."""
+        return np.asarray(np.mean([run.predictions.y_prob for run in self.runs], axis=0))
 
     @property
     def accuracies(self) -> list[float]:
         """Of each run."""
-        return [float(share) for share in self.right.mean(axis=1)]
+        return [float(accuracy) for accuracy in self.is_correct.mean(axis=1)]
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Sides judged on the same pictures; the first is what the others are compared with."""
+    """Arms evaluated on the same photos. The others are compared with the first."""
 
-    sides: list[Side]
+    arms: list[Arm]
     differences: list[Difference]
-    """From the first side to each of the others, in order."""
+    """From the first arm to each of the others, in order."""
     split: str
     manifest: Manifest
 
     @property
     def note(self) -> str | None:
-        """What must be seen beside every result, if anything."""
+        """The note to show with every result, if the images are synthetic."""
         return synthetic_note(self.manifest)
 
     @property
-    def seeds_alone(self) -> bool:
-        """Whether the sides differ in nothing but their seeds: then what is found is luck."""
-        return all(not self.settings(side) for side in self.sides[1:])
+    def only_seeds_differ(self) -> bool:
+        """Whether the arms differ only in their seeds: then any difference between them is luck."""
+        return all(not self.changed_settings(arm) for arm in self.arms[1:])
 
     @property
     def caveat(self) -> str | None:
-        """What the figures do not know of, if anything."""
-        if len({side.runs[0].config.training.seed for side in self.sides}) == 1 and self.seeds_alone:
-            return "These have equal settings and seeds: what is found here comes from other machines or versions."
-        if self.seeds_alone:
-            return "These differ in their seeds alone: what is found here is how much luck is in one training."
-        if any(len(side.runs) == 1 for side in self.sides):
-            return "A side with one training may come out otherwise with another seed: train each with several."
+        """What the figures do not account for, if anything."""
+        if len({arm.runs[0].config.training.seed for arm in self.arms}) == 1 and self.only_seeds_differ:
+            return "These runs have equal settings and seeds: any difference comes from other machines or versions."
+        if self.only_seeds_differ:
+            return "These runs differ only in their seeds: the difference shows how much luck is in one training."
+        if any(len(arm.runs) == 1 for arm in self.arms):
+            return "A single training may turn out differently with another seed: train each arm with several."
         return None
 
     @property
     def paths(self) -> Sequence[str]:
-        """The pictures, in the order of every array."""
-        return self.sides[0].runs[0].answers.paths
+        """The photos, in the order of every array."""
+        return self.arms[0].runs[0].predictions.paths
 
-    def settings(self, side: Side) -> list[tuple[str, object, object]]:
-        """In what a side differs from the first, settings and what was learned beside: key, the first's, the side's."""
-        first, other = self.sides[0].runs[0], side.runs[0]
-        beside = [(key, first.beside[key], other.beside[key]) for key in _BESIDE]
+    def changed_settings(self, arm: Arm) -> list[tuple[str, object, object]]:
+        """The settings and extra inputs in which an arm differs from the first: key, the first's value, the arm's."""
+        first, other = self.arms[0].runs[0], arm.runs[0]
+        extra_inputs = [(key, first.extra_inputs[key], other.extra_inputs[key]) for key in _EXTRA_INPUTS]
         return [
-            *differences(first.config, _unseeded(other.config, first.config)),
-            *(row for row in beside if row[1] != row[2]),
+            *differences(first.config, _with_seed_of(other.config, first.config)),
+            *(row for row in extra_inputs if row[1] != row[2]),
         ]
 
 
 def compare_runs(folders: Sequence[Path], split: str = "validation") -> Comparison:
-    """Compare finished runs; those that differ in their seeds alone are one side, unless there is no other: then each
-    is a side of its own, which shows how much luck is in one run.
+    """Compare finished runs with the first one.
+
+    Runs that differ only in their seeds are one arm. If there is no other arm, each of them is an arm of its own: this
+    shows how much luck is in one training.
 
     Args:
-        folders: Run folders, at least two; the first one's side is what the others are compared with.
-        split: Which pictures judge, `validation` or `train`.
+        folders: Run folders, at least two; the others are compared with the arm of the first.
+        split: The split to compare on, `validation` or `train`.
 
     Raises:
         UsageError: if there are fewer than two, or the same one twice.
-        ModelError: if one is no finished run.
-        DataError: if they were trained on other photos, or judged on other pictures.
+        ModelError: if one of them is not a finished run.
+        DataError: if they were trained on other photos, or evaluated on other photos.
     """
     if len(folders) < 2:
-        raise UsageError(
-            "expected at least two run folders to compare, received one", hint="`dogvscat runs` lists them."
-        )
+        hint = "`dogvscat runs` lists them."
+        raise UsageError("expected at least two run folders to compare, received one", hint=hint)
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("the same run folder is given twice")
-    runs = [Run(folder) for folder in folders]
-    manifest = runs[0].load_manifest()
-    judged = [_judged(run, split) for run in runs]
-    for other in judged[1:]:
-        _refuse_others(judged[0], other, split)
-    sides = _sides([judged[0], *(_in_order(run, judged[0]) for run in judged[1:])])
-    found = [paired_difference(sides[0].right, side.right) for side in sides[1:]]
-    corrected = holm([difference.p_value for difference in found])
-    found = [replace(one, p_value=p_value or 0.0) for one, p_value in zip(found, corrected, strict=True)]
-    return Comparison(sides, found, split, manifest)
+    first, *others = [_read_run(Run(folder), split) for folder in folders]
+    for other in others:
+        _refuse_incomparable(first, other, split)
+    arms = _group_into_arms([first, *(_in_order_of(first, other) for other in others)])
+    pairs = [paired_difference(arms[0].is_correct, arm.is_correct) for arm in arms[1:]]
+    p_values = holm([difference.p_value for difference in pairs])
+    corrected = [replace(pair, p_value=p_value or 0.0) for pair, p_value in zip(pairs, p_values, strict=True)]
+    return Comparison(arms, corrected, split, first.run.load_manifest())
 
 
-def _judged(run: Run, split: str) -> JudgedRun:
+def _read_run(run: Run, split: str) -> EvaluatedRun:
     config = run.load_config()
     if not run.predictions_file.exists():
-        hint = f"Go on with: dogvscat train --resume {run.folder}"
+        hint = f"Resume it with: dogvscat train --resume {run.folder}"
         raise ModelError(f"{run.folder} is not finished: it has no {run.predictions_file.name}", hint=hint)
-    answers = read_predictions(run.predictions_file)
-    if split not in answers:
-        raise UsageError(f"{run.predictions_file} has no split {split!r}, it has {', '.join(answers)}")
-    return JudgedRun(run, config, run.load_environment(), answers[split], run.load_history())
+    predictions = read_predictions(run.predictions_file)
+    if split not in predictions:
+        raise UsageError(f"{run.predictions_file} has no split {split!r}, it has {', '.join(predictions)}")
+    return EvaluatedRun(run, config, run.load_environment(), predictions[split], run.load_history())
 
 
-def _refuse_others(first: JudgedRun, other: JudgedRun, split: str) -> None:
-    one, two = first.run.folder, other.run.folder
-    digests = [run.environment["data_digest"] for run in (first, other)]
+def _refuse_incomparable(first: EvaluatedRun, second: EvaluatedRun, split: str) -> None:
+    """Make sure that two runs learned from the same photos, and were evaluated on the same photos and labels."""
+    folders = f"{first.run.folder} and {second.run.folder}"
+    digests = [run.environment["data_digest"] for run in (first, second)]
     if digests[0] != digests[1]:
-        message = f"{one} and {two} learned from other photos: data digests {digests[0][:16]} and {digests[1][:16]}"
-        raise DataError(message, hint="Only runs on the same photos can be compared picture by picture.")
-    known, received = (_labelled(run.answers) for run in (first, other))
-    if known != received:
-        seeds = [run.config.data.split_seed for run in (first, other)]
-        counts = f"{len(known - received):,} are judged in the first alone, {len(received - known):,} in the second"
-        message = f"{one} and {two} were split otherwise: of the {split} pictures {counts}"
+        message = f"{folders} learned from other photos: data digests {digests[0][:16]} and {digests[1][:16]}"
+        raise DataError(message, hint="Only runs on the same photos can be compared photo by photo.")
+    first_photos, second_photos = (_labelled_photos(run.predictions) for run in (first, second))
+    if first_photos != second_photos:
+        seeds = [run.config.data.split_seed for run in (first, second)]
+        only_first, only_second = len(first_photos - second_photos), len(second_photos - first_photos)
+        counts = f"{only_first:,} are only in that of the first, {only_second:,} only in that of the second"
+        message = f"{folders} were split differently: of the {split} photos {counts}"
         raise DataError(f"{message} (data.split_seed {seeds[0]} and {seeds[1]})", hint="Train both on one split.")
 
 
-def _labelled(answers: Answers) -> set[tuple[str, int]]:
-    return set(zip(answers.paths, answers.y_true.tolist(), strict=True))
+def _labelled_photos(predictions: Predictions) -> set[tuple[str, int]]:
+    return set(zip(predictions.paths, predictions.y_true.tolist(), strict=True))
 
 
-def _in_order(run: JudgedRun, first: JudgedRun) -> JudgedRun:
-    """The same run with its answers in the order of another one's."""
-    answers = run.answers
-    place = {path: index for index, path in enumerate(answers.paths)}
-    order = np.array([place[path] for path in first.answers.paths])
-    arrays = (array[order] for array in (answers.y_true, answers.y_prob, answers.y_pred, answers.unsure))
-    return replace(run, answers=Answers(answers.split, answers.class_names, first.answers.paths, *arrays))
+def _in_order_of(first: EvaluatedRun, run: EvaluatedRun) -> EvaluatedRun:
+    """A run with its predictions in the order of the first one's: then the arrays of both can be compared."""
+    predictions = run.predictions
+    index_of = {path: index for index, path in enumerate(predictions.paths)}
+    order = np.array([index_of[path] for path in first.predictions.paths])
+    columns = (predictions.y_true, predictions.y_prob, predictions.y_pred, predictions.unsure)
+    arrays = (column[order] for column in columns)
+    reordered = Predictions(predictions.split, predictions.class_names, first.predictions.paths, *arrays)
+    return replace(run, predictions=reordered)
 
 
-def _sides(runs: Sequence[JudgedRun]) -> list[Side]:
-    grouped: list[list[JudgedRun]] = []
+def _group_into_arms(runs: Sequence[EvaluatedRun]) -> list[Arm]:
+    groups: list[list[EvaluatedRun]] = []
     for run in runs:
-        for members in grouped:
-            another_seed = run.config.training.seed not in {member.config.training.seed for member in members}
-            if another_seed and _alike(run, members[0]):
-                members.append(run)
+        for group in groups:
+            # The same training given twice, in two folders, is not a second seed: it becomes an arm of its own.
+            is_new_seed = run.config.training.seed not in {member.config.training.seed for member in group}
+            if is_new_seed and _differ_only_in_seed(run, group[0]):
+                group.append(run)
                 break
         else:
-            grouped.append([run])
-    if all(_alike(members[0], runs[0]) for members in grouped):  # nothing but seeds differs: they are compared
-        grouped = [[run] for run in runs]
-    recipes = [members[0].config.recipe for members in grouped]
+            groups.append([run])
+    if all(_differ_only_in_seed(group[0], runs[0]) for group in groups):  # then the seeds are compared
+        groups = [[run] for run in runs]
+    # An arm is called after its recipe if it has several runs and no other arm has the recipe, else after its folder.
+    recipes = [group[0].config.recipe for group in groups]
     names = [
-        members[0].run.folder.resolve().name if len(members) == 1 or recipes.count(recipe) > 1 else recipe
-        for members, recipe in zip(grouped, recipes, strict=True)
+        group[0].run.folder.resolve().name if len(group) == 1 or recipes.count(recipe) > 1 else recipe
+        for group, recipe in zip(groups, recipes, strict=True)
     ]
-    if len(set(names)) < len(names):
-        names = [str(members[0].run.folder) for members in grouped]
-    seeds = [f" ({len(members)} seeds)" if len(members) > 1 else "" for members in grouped]
-    return [Side(name + more, members) for name, more, members in zip(names, seeds, grouped, strict=True)]
+    if len(set(names)) < len(names):  # folders of the same name in different places
+        names = [str(group[0].run.folder) for group in groups]
+    counts = [f" ({len(group)} seeds)" if len(group) > 1 else "" for group in groups]
+    return [Arm(name + count, group) for name, count, group in zip(names, counts, groups, strict=True)]
 
 
-def _alike(run: JudgedRun, other: JudgedRun) -> bool:
-    """Whether two runs differ in their seeds at most."""
-    return run.beside == other.beside and _unseeded(run.config, other.config) == other.config
+def _differ_only_in_seed(run: EvaluatedRun, other: EvaluatedRun) -> bool:
+    """Whether two runs have the same settings and inputs, apart from the seed."""
+    same_inputs = run.extra_inputs == other.extra_inputs
+    return same_inputs and _with_seed_of(run.config, other.config) == other.config
 
 
-def _unseeded(config: Config, like: Config) -> Config:
+def _with_seed_of(config: Config, other: Config) -> Config:
     """A configuration with the training seed of another one."""
-    return changed(config, [f"training.seed={like.training.seed}"])
+    return with_settings(config, [f"training.seed={other.training.seed}"])

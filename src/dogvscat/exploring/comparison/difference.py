@@ -1,123 +1,135 @@
-"""Is one training better than another? Paired: both are judged on the same pictures, so that what is hard for both
-cancels out."""
+"""Is one training better than another? A paired comparison: both are evaluated on the same photos, so what is difficult
+for both cancels out."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
-from dogvscat.judging.intervals import Figure, bootstrap, percentile_interval
+from dogvscat.judging.intervals import MetricValue, bootstrap, percentile_interval
 
 SIGNIFICANCE = 0.05
-_Z_95 = 1.959963984540054
-_Z_80 = 0.8416212335729143
-_MOST_PICTURES = 1_000_000
-_LEAST_DISAGREEMENTS = 6
+_Z_95 = float(norm.ppf(0.975))
+_Z_80 = float(norm.ppf(0.8))
+_MOST_PHOTOS = 1_000_000
+_MIN_DISAGREEMENTS = 6
 """Six to none has p = 2 / 2**6 = 0.031, five to none 0.063."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more often the second of two sides is right."""
+    """How much more often the second of two arms is correct."""
 
-    accuracy: Figure
-    """Accuracy of the second minus that of the first, with a 95% interval from resampled pictures (and seeds, where
-    a side has several)."""
+    accuracy: MetricValue
+    """Accuracy of the second minus that of the first, with a 95% interval from resampled photos (and seeds, where an
+    arm has several)."""
     only_first: int
-    """Pictures that the first side answers rightly more often than the second."""
+    """Photos that the first arm classifies correctly more often than the second."""
     only_second: int
-    """The other way round."""
+    """Photos that the second arm classifies correctly more often than the first."""
     variance: float
-    """Of the difference on one picture, which is -1, 0 or 1 for one run each, and a mean over seeds for several."""
+    """Of the difference on one photo, which is -1, 0 or 1 for one run each, and a mean over seeds for several."""
     p_value: float
-    """Of as uneven a count, or a more uneven one, if both were equally good: exact McNemar for one run each, the sign
-    test over pictures for several seeds. In a comparison corrected for the number of sides (Holm)."""
+    """Probability of a count at least as uneven if both arms were equally good: the exact McNemar test for one run
+    each, the sign test over photos for several seeds. In a comparison corrected for the number of arms (Holm)."""
 
     @property
     def clear(self) -> bool:
-        """Whether interval and test both say that one side is better."""
+        """Whether both the interval and the test say that one arm is better."""
         low, high = self.accuracy.low or 0.0, self.accuracy.high or 0.0
         return (low > 0 or high < 0) and self.p_value < SIGNIFICANCE
 
-    def pictures_needed(self) -> int | None:
-        """About how many pictures would show a difference of this size in four of five cases, if it is real; None where
-        there is none, or nobody has so many. As if no other sides were compared.
+    def photos_needed(self) -> int | None:
+        """About how many photos would show a difference of this size in four of five cases, if it is real.
 
-        From the normal approximation of paired shares. The exact test asks for six disagreements at least.
+        From the normal approximation of paired shares; the exact test needs at least six disagreements. Other arms are
+        not corrected for.
+
+        Returns:
+            None if there is no difference, or if more than a million photos would be needed.
         """
         value, n = self.accuracy.value or 0.0, self.accuracy.n
         if not value:
             return None
-        disagreeing = (self.only_first + self.only_second) / n
+        disagreement_rate = (self.only_first + self.only_second) / n
+        # Size of a test with a 5% level and a power of 80%: (z_0.975 + z_0.8)^2 * variance / difference^2.
         approximation = (_Z_95 + _Z_80) ** 2 * self.variance / value**2
-        needed = int(np.ceil(max(approximation, _LEAST_DISAGREEMENTS / disagreeing)))
-        return needed if needed <= _MOST_PICTURES else None
+        needed = int(np.ceil(max(approximation, _MIN_DISAGREEMENTS / disagreement_rate)))
+        return needed if needed <= _MOST_PHOTOS else None
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Difference:
-    """Compare two sides picture by picture.
+    """Compare two arms photo by photo.
 
     Args:
-        first: bool [R1, N], whether each of R1 runs, which differ in their seeds alone, is right about each picture.
-        second: bool [R2, N], likewise about the same pictures.
+        first: bool (num_runs, num_photos), whether each run, which differ only in their seeds, classifies each photo
+            correctly.
+        second: bool (num_runs, num_photos), for the same photos; the number of runs may be another one.
         seed: Of the bootstrap.
 
     Raises:
-        ValueError: if the two are not about equally many pictures.
+        ValueError: if the two do not have the same number of photos.
 
     Source: McNemar, Note on the sampling error of the difference between correlated proportions, Psychometrika 12,
     1947; Dietterich, Approximate statistical tests for comparing supervised classification algorithms, 1998.
     """
     if first.shape[1:] != second.shape[1:]:
-        raise ValueError(f"expected answers about the same pictures, received {first.shape} and {second.shape}")
+        raise ValueError(f"expected predictions for the same photos, received {first.shape} and {second.shape}")
     n = first.shape[1]
-    shares = second.mean(axis=0) - first.mean(axis=0)  # [N]
-    only_first, only_second = int(np.sum(shares < 0)), int(np.sum(shares > 0))
-    either = only_first + only_second
-    p_value = float(binomtest(only_second, either, 0.5).pvalue) if either else 1.0
+    per_photo = second.mean(axis=0) - first.mean(axis=0)  # (num_photos,), -1 to 1
+    only_first, only_second = int(np.sum(per_photo < 0)), int(np.sum(per_photo > 0))
+    num_disagreements = only_first + only_second
+    p_value = float(binomtest(only_second, num_disagreements, 0.5).pvalue) if num_disagreements else 1.0
     rng = np.random.default_rng(seed + 1)
 
-    def statistic(counts: np.ndarray) -> np.ndarray:
-        means = [_mean_of_drawn_runs(counts @ right.T / n, rng) for right in (first, second)]
-        return (means[1] - means[0])[:, None]
+    # Two sources of luck are resampled together: which photos there are, and which seeds were trained with. Both arms
+    # get the same resampled photos, which keeps the comparison paired; their seeds are drawn independently.
+    def resampled_difference(counts: np.ndarray) -> np.ndarray:
+        """From how often each photo was drawn, (num_resamples, num_photos), to the difference, (num_resamples, 1)."""
+        means = [_mean_of_resampled_runs(counts @ is_correct.T / n, rng) for is_correct in (first, second)]
+        return np.asarray(means[1] - means[0])[:, None]
 
-    resampled = bootstrap(statistic, n, seed)[:, 0]
-    interval = percentile_interval(float(shares.mean()), resampled, n)
-    return Difference(interval, only_first, only_second, float(shares.var()), p_value)
+    resampled = bootstrap(resampled_difference, n, seed)[:, 0]
+    interval = percentile_interval(float(per_photo.mean()), resampled, n)
+    return Difference(interval, only_first, only_second, float(per_photo.var()), p_value)
 
 
-def _mean_of_drawn_runs(accuracies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """For each resample of pictures, float64 [rows, R], the mean over as many runs drawn with replacement."""
-    rows, runs = accuracies.shape
-    drawn = rng.integers(0, runs, size=(rows, runs))
-    return np.take_along_axis(accuracies, drawn, axis=1).mean(axis=1)
+def _mean_of_resampled_runs(accuracies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The mean accuracy of an arm for each resample, over its runs drawn with replacement.
+
+    Args:
+        accuracies: float64 (num_resamples, num_runs), of each run on the photos of each resample.
+        rng: Draws the runs.
+    """
+    num_resamples, num_runs = accuracies.shape
+    drawn = rng.integers(0, num_runs, size=(num_resamples, num_runs))
+    return np.asarray(np.take_along_axis(accuracies, drawn, axis=1).mean(axis=1))
 
 
 def headline(first: str, second: str, difference: Difference) -> str:
-    """The answer alone, for people."""
+    """The result in one short sentence."""
     if not difference.clear:
-        return f"{first} and {second} cannot be told apart on {difference.accuracy.n:,} pictures."
+        return f"{first} and {second} cannot be told apart on {difference.accuracy.n:,} photos."
     value = difference.accuracy.value or 0.0
     return f"{second if value > 0 else first} is better, by {100 * abs(value):.1f} points."
 
 
-def in_a_sentence(first: str, second: str, difference: Difference) -> str:
-    """What was found, for people."""
-    figure, n = difference.accuracy, difference.accuracy.n
-    value = 100 * (figure.value or 0.0)
-    if not value and not (difference.only_first + difference.only_second):
-        return f"{first} and {second} give right answers to the very same of {n:,} pictures."
-    between = (
-        f"95%: {100 * (figure.low or 0.0):+.2f} to {100 * (figure.high or 0.0):+.2f}, p = {difference.p_value:.2g}"
-    )
-    if value < 0:  # "11 points less often (95%: -38 to +8)" would leave open which way the interval points
-        between = f"{value:+.2f}, {between}"
-    if not value:
-        return f"{first} and {second} are right equally often on {n:,} pictures, though not on the same ones."
-    compared = f"{second} is right {abs(value):.2f} points {'more' if value >= 0 else 'less'} often than {first}"
+def difference_in_words(first: str, second: str, difference: Difference) -> str:
+    """The result with interval and p-value, in a sentence or two."""
+    accuracy, n = difference.accuracy, difference.accuracy.n
+    points = 100 * (accuracy.value or 0.0)
+    if not points and not (difference.only_first + difference.only_second):
+        return f"{first} and {second} classify exactly the same of {n:,} photos correctly."
+    if not points:
+        return f"{first} and {second} are correct equally often on {n:,} photos, but not on the same ones."
+    low, high = 100 * (accuracy.low or 0.0), 100 * (accuracy.high or 0.0)
+    interval = f"95%: {low:+.2f} to {high:+.2f}, p = {difference.p_value:.2g}"
+    if points < 0:  # "11 points less often (95%: -38 to +8)" would leave open which way the interval points
+        interval = f"{points:+.2f}, {interval}"
+    statement = f"{second} is correct {abs(points):.2f} points {'more' if points > 0 else 'less'} often than {first}"
     if difference.clear:
-        better = second if value > 0 else first
-        return f"{compared} ({between}): {better} is better on pictures like these {n:,}."
-    needed = difference.pictures_needed()
+        better = second if points > 0 else first
+        return f"{statement} ({interval}): {better} is better on photos like these {n:,}."
+    needed = difference.photos_needed()
     advice = f" A difference of this size would mostly show on about {needed:,}." if needed and needed > n else ""
-    return f"{compared} ({between}): on {n:,} pictures the two cannot be told apart.{advice}"
+    return f"{statement} ({interval}): on {n:,} photos the two cannot be told apart.{advice}"

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dogvscat.exploring.execution.job import Executor
-from dogvscat.exploring.execution.local import LocalExecutor
+from dogvscat.exploring.execution.job import Executor, LocalExecutor
 from dogvscat.stderr import Reporter
+from dogvscat.text import pluralize
 
 
 @contextmanager
@@ -13,21 +13,21 @@ def open_executor(cluster: str | None, report: Reporter) -> Iterator[Executor]:
     """An executor to use within the block.
 
     Args:
-        cluster: `local` or HOST:PORT for Ray, or None for this process alone.
-        report: Told about the cluster.
+        cluster: `local` or HOST:PORT for Ray, or None for this process only.
+        report: Gets sentences about the cluster.
 
     Raises:
-        UsageError: if the address is none.
+        UsageError: if `cluster` is not an address.
         ClusterError: if the cluster cannot be used.
     """
     if cluster is None:
         yield LocalExecutor()
         return
-    from dogvscat.cluster import joined
+    from dogvscat.cluster import ray_cluster
     from dogvscat.exploring.execution.ray import RayExecutor
 
-    with joined(cluster) as machines:
+    with ray_cluster(cluster) as machines:
         cores = sum(machine.cores for machine in machines)
-        report(f"cluster {cluster}: {len(machines)} machine{'s' * (len(machines) != 1)}, {cores} cores")
+        report(f"cluster {cluster}: {pluralize(len(machines), 'machine')}, {pluralize(cores, 'core')}")
         with RayExecutor(report) as executor:
             yield executor

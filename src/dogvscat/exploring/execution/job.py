@@ -1,11 +1,11 @@
-"""One training of many, and what runs it."""
+"""One training of many, what runs it, and the simplest way to run it: in this process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dogvscat.errors import DataError, DogvscatError, ModelError, UsageError
+from dogvscat.errors import DataError, DogvscatError, Interrupted, ModelError, UsageError
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,9 @@ class Job:
 
     Args:
         title: What it is, for people.
-        folder: Its own, for whatever is to be kept; no two jobs under way may have the same.
-        threads: CPU threads it computes with, on whatever machine.
-        work: Takes nothing and returns the result; it can be pickled, and done again it goes on where it was.
+        folder: Where it keeps its files. Jobs that run at the same time have different folders.
+        threads: CPU threads that it computes with, on any machine.
+        work: Takes nothing and returns the result. It can be pickled, and a second call resumes what the first left.
     """
 
     title: str
@@ -26,32 +26,61 @@ class Job:
 
 
 class Executor(Protocol):
-    """Runs jobs. `start` as many as there are `places` for; `wait` for any to finish."""
+    """Runs jobs: `start` as many as there are `slots` for, then `wait` for any of them to finish."""
 
-    spread: bool
-    """Whether jobs run elsewhere, several at a time."""
+    distributed: bool
+    """Whether jobs run in other processes, several at a time."""
 
-    def places(self, threads: int) -> int:
-        """How many jobs with so many threads run at the same time, those under way among them.
+    def slots(self, threads: int) -> int:
+        """How many jobs with that many threads can run at the same time, including those that run now.
 
         Raises:
-            ClusterError: if none ever would.
+            ClusterError: if none could ever run.
         """
 
     def start(self, job: Job) -> None:
-        """Have a job run."""
+        """Run a job."""
 
     def wait(self) -> tuple[Job, Any]:
-        """The next job that is finished, with its result.
+        """The next job that finishes, with its result.
 
         Raises:
-            DogvscatError: what the job raised; or, as ClusterError, that its machines kept failing.
-            Interrupted: on Ctrl-C; what the jobs have done so far is in their folders.
+            DogvscatError: what the job raised, or a ClusterError if its machines kept failing.
+            Interrupted: on Ctrl-C; the jobs have kept their progress in their folders.
         """
 
 
-def named(error: DogvscatError, job: Job) -> DogvscatError:
-    """An error that a job raised, saying which one where the job may be at fault."""
+class LocalExecutor:
+    """Runs one job at a time in this process: `start` remembers it and `wait` runs it."""
+
+    distributed = False
+
+    def __init__(self) -> None:
+        self._job: Job | None = None
+
+    def slots(self, threads: int) -> int:
+        """One."""
+        return 1
+
+    def start(self, job: Job) -> None:
+        """Remember the job."""
+        self._job = job
+
+    def wait(self) -> tuple[Job, Any]:
+        """Run the job."""
+        job, self._job = self._job, None
+        if job is None:
+            raise RuntimeError("wait was called before start")
+        try:
+            return job, job.work()
+        except DogvscatError as error:
+            raise with_title(error, job) from None
+        except KeyboardInterrupt:  # inside a training, Ctrl-C becomes Interrupted, which says in which epoch
+            raise Interrupted(f"{job.title}: stopped between two steps; nothing is lost") from None
+
+
+def with_title(error: DogvscatError, job: Job) -> DogvscatError:
+    """An error that a job raised, with the job's title in front where the job's settings may have caused it."""
     if isinstance(error, UsageError | DataError | ModelError):
         error.message = f"{job.title}: {error.message}"
         error.args = (error.message,)

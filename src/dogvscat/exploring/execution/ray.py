@@ -1,6 +1,7 @@
 """Runs trainings on a Ray cluster: as many at once as cores (and GPUs) allow, and again where a worker died.
 
-A training that is done twice, because a machine was wrongly taken for dead, comes to the same bits in the same folder.
+A training may run twice if a machine was wrongly taken for dead. That does no harm: both write the same bits into the
+same folder.
 """
 
 import _thread
@@ -14,146 +15,163 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from dogvscat.cluster import Machine, installed, machines, refuse_missing_package, refuse_other_versions
+from dogvscat._version import installed_versions
+from dogvscat.cluster import (
+    Machine,
+    alive_machines,
+    first_line,
+    refuse_missing_package,
+    refuse_other_versions,
+)
 from dogvscat.errors import ClusterError, DogvscatError, Interrupted
-from dogvscat.exploring.execution.job import Job, named
+from dogvscat.exploring.execution.job import Job, with_title
 from dogvscat.learning.engine import sees_gpu
-from dogvscat.learning.loop.interrupts import StopRequest
+from dogvscat.learning.loop.progress import StopRequest
 from dogvscat.stderr import Reporter
 
 ATTEMPTS = 3
-"""How often a job is begun whose worker dies."""
+"""How often a job is started whose worker dies."""
 
-_STOP = "stop"
-"""Name of the file that asks a job to stop, in the job's folder, which all machines see. Not `ray.cancel`: cancelled in
-the moment it ends, a task takes this whole process down (https://github.com/ray-project/ray/pull/54798)."""
+_STOP_FILE = "stop"
+"""A file of this name in a job's folder, which all machines see, asks the job to stop. `ray.cancel` is not used: if a
+task ends at the moment it is cancelled, this whole process goes down
+(https://github.com/ray-project/ray/pull/54798)."""
 
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 30.0
-"""How long jobs under way have to write a checkpoint on Ctrl-C, and how long a cluster may be without a fit machine."""
+"""How long running jobs have to write a checkpoint on Ctrl-C, and how long a cluster may be without a machine that can
+run a job."""
 
 
 @dataclass(frozen=True)
-class _Flight:
+class _RunningJob:
     job: Job
     attempt: int
+    """1 for the first."""
 
 
 class RayExecutor:
-    """Use it within `with`, inside of `cluster.joined`.
+    """Use it in a `with` statement, inside of `cluster.ray_cluster`.
 
     Args:
-        report: Told of workers that died.
+        report: Gets a sentence for every worker that died.
     """
 
-    spread = True
+    distributed = True
 
     def __init__(self, report: Reporter) -> None:
         import ray
 
         self._ray = ray
         self._report = report
-        self._flights: dict[Any, _Flight] = {}
+        self._running: dict[Any, _RunningJob] = {}  # by Ray's reference to the result
         self._stop = StopRequest()
-        self._unfit_since: float | None = None
-        self._gpus = int(any(machine.gpus for machine in machines()) and self._backend_sees_gpu())
+        self._no_machine_since: float | None = None  # time.monotonic()
+        self._gpus_per_job = int(any(machine.gpus for machine in alive_machines()) and self._backend_sees_gpu())
 
     def __enter__(self) -> Self:
         self._stop.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._cancel()
+        self._stop_jobs()
         self._stop.__exit__()
 
-    def places(self, threads: int) -> int:
-        """As many as machines have room for, each job on one machine."""
-        alive = machines()
-        places = sum(self._places(machine, threads) for machine in alive)
-        if not places and not self._flights:
-            raise _no_machine(threads, alive)
-        return places
+    def slots(self, threads: int) -> int:
+        """As many as the machines have room for. A job runs on one machine."""
+        machines = alive_machines()
+        slots = sum(self._slots_of(machine, threads) for machine in machines)
+        if not slots and not self._running:
+            raise _no_machine(threads, machines)
+        return slots
 
     def start(self, job: Job) -> None:
-        """Hand it to Ray; the folder is made here, and a machine that does not see it says so."""
+        """Hand the job to Ray. Its folder is made here; a machine that does not see the folder refuses the job."""
         job.folder.mkdir(parents=True, exist_ok=True)
-        (job.folder / _STOP).unlink(missing_ok=True)
-        self._begin(_Flight(job, 1))
+        (job.folder / _STOP_FILE).unlink(missing_ok=True)
+        self._submit(_RunningJob(job, 1))
 
     def wait(self) -> tuple[Job, Any]:
-        """The next that is finished; one whose worker died is begun again, up to `ATTEMPTS` times."""
+        """The next job that finishes. A job whose worker died is started again, up to `ATTEMPTS` times."""
         while True:
-            ready, _ = self._ray.wait(list(self._flights), num_returns=1, timeout=_POLL_SECONDS)
+            # A short timeout, so that Ctrl-C and a cluster without machines are noticed while jobs run for hours.
+            ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=_POLL_SECONDS)
             if self._stop.requested:
-                self._cancel()
+                self._stop_jobs()
                 raise Interrupted("stopped; nothing is lost")
             if not ready:
-                self._refuse_waiting_for_ever()
+                self._refuse_endless_waiting()
                 continue
-            flight = self._flights.pop(ready[0])
+            running = self._running.pop(ready[0])
+            # Three kinds of failure. What a job raised on purpose comes back as a value, and is raised here. An
+            # exception that nobody expected arrives as RayTaskError. Any other RayError means that the job did not
+            # end: its worker or machine died, and the job is started again.
             try:
-                result, raised = self._ray.get(ready[0])
-            except self._ray.exceptions.RayTaskError as error:
-                refuse_missing_package(error)
-                raise  # a fault of ours: it keeps its traceback
-            except self._ray.exceptions.RayError as lost:
-                self._begin_again(flight, lost)
+                result, error = self._ray.get(ready[0])
+            except self._ray.exceptions.RayTaskError as unexpected:
+                refuse_missing_package(unexpected)
+                raise  # a bug: it keeps its traceback
+            except self._ray.exceptions.RayError as death:
+                self._restart(running, death)
                 continue
-            if raised is not None:
-                raise named(raised, flight.job)
-            return flight.job, result
+            if error is not None:
+                raise with_title(error, running.job)
+            return running.job, result
 
-    def _begin(self, flight: _Flight) -> None:
-        variables = {
-            "OMP_NUM_THREADS": str(flight.job.threads)
-        }  # of its own for each count: TensorFlow keeps its first
+    def _submit(self, running: _RunningJob) -> None:
+        # An environment variable, so that Ray starts a worker process of its own for each number of threads:
+        # TensorFlow keeps the number that a process had first.
+        variables = {"OMP_NUM_THREADS": str(running.job.threads)}
         if backend := os.environ.get("KERAS_BACKEND"):
             variables["KERAS_BACKEND"] = backend
         task = self._ray.remote(_attempt).options(
-            name=f"dogvscat {flight.job.folder.name}",
-            num_cpus=flight.job.threads,
-            num_gpus=self._gpus,
-            max_retries=0,  # Ray's own would be silent, and without end where memory runs out
+            name=f"dogvscat {running.job.folder.name}",
+            num_cpus=running.job.threads,
+            num_gpus=self._gpus_per_job,
+            max_retries=0,  # Ray's own retries would be silent, and endless where memory runs out
             runtime_env={"env_vars": variables},
         )
-        self._flights[task.remote(flight.job, installed())] = flight
+        self._running[task.remote(running.job, installed_versions())] = running
 
-    def _begin_again(self, flight: _Flight, lost: Exception) -> None:
-        if isinstance(lost, self._ray.exceptions.LocalRayletDiedError):
-            self._flights.clear()  # nobody is left to cancel them; a minute later Ray would end us without a word
+    def _restart(self, running: _RunningJob, death: Exception) -> None:
+        if isinstance(death, self._ray.exceptions.LocalRayletDiedError):
+            # The cluster is gone. Nothing is left to stop; a minute later Ray would end this process without a word.
+            self._running.clear()
             hint = "What is finished is kept. Start the cluster again, then give the same command again."
             raise ClusterError("the cluster has ended on this machine", hint=hint)
-        reason = str(lost).strip().splitlines()[0] if str(lost).strip() else type(lost).__name__
-        if flight.attempt == ATTEMPTS:
+        reason, title = first_line(death), running.job.title
+        if running.attempt == ATTEMPTS:
             hint = "What is finished is kept. Look at that machine's memory and logs, then give the same command again."
-            raise ClusterError(
-                f"{flight.job.title}: its worker died {ATTEMPTS} times, last because: {reason}", hint=hint
-            )
-        self._report(f"{flight.job.title}: its worker died, begun again ({flight.attempt + 1} of {ATTEMPTS}). {reason}")
-        self._begin(_Flight(flight.job, flight.attempt + 1))
+            raise ClusterError(f"{title}: its worker died {ATTEMPTS} times, the last time because: {reason}", hint=hint)
+        attempt = running.attempt + 1
+        self._report(f"{title}: its worker died, started again ({attempt} of {ATTEMPTS}). {reason}")
+        self._submit(_RunningJob(running.job, attempt))
 
-    def _places(self, machine: Machine, threads: int) -> int:
-        places = machine.cores // threads
-        return min(places, machine.gpus) if self._gpus else places
+    def _slots_of(self, machine: Machine, threads: int) -> int:
+        slots = machine.cores // threads
+        return min(slots, machine.gpus) if self._gpus_per_job else slots
 
-    def _refuse_waiting_for_ever(self) -> None:
-        """Raise if no machine has been left for some time that a job under way could run on."""
-        threads, alive = min(flight.job.threads for flight in self._flights.values()), machines()
-        if any(self._places(machine, threads) for machine in alive):
-            self._unfit_since = None
+    def _refuse_endless_waiting(self) -> None:
+        """Raise if for `_GRACE_SECONDS` there was no machine that a running job could run on.
+
+        Ray itself would wait for such a machine for ever.
+        """
+        threads, machines = min(running.job.threads for running in self._running.values()), alive_machines()
+        if any(self._slots_of(machine, threads) for machine in machines):
+            self._no_machine_since = None
             return
-        self._unfit_since = self._unfit_since or time.monotonic()
-        if time.monotonic() - self._unfit_since > _GRACE_SECONDS:
-            raise _no_machine(threads, alive)
+        self._no_machine_since = self._no_machine_since or time.monotonic()
+        if time.monotonic() - self._no_machine_since > _GRACE_SECONDS:
+            raise _no_machine(threads, machines)
 
-    def _cancel(self) -> None:
-        """Ask the jobs under way to stop, as Ctrl-C does: they write a checkpoint first."""
-        files = [flight.job.folder / _STOP for flight in self._flights.values()]
+    def _stop_jobs(self) -> None:
+        """Ask the running jobs to stop, as Ctrl-C would, and wait for them: they write a checkpoint first."""
+        files = [running.job.folder / _STOP_FILE for running in self._running.values()]
         for file in files:
             file.touch()
-        if self._flights:
-            self._ray.wait(list(self._flights), num_returns=len(self._flights), timeout=_GRACE_SECONDS)
-        self._flights.clear()
+        if self._running:
+            self._ray.wait(list(self._running), num_returns=len(self._running), timeout=_GRACE_SECONDS)
+        self._running.clear()
         for file in files:
             file.unlink(missing_ok=True)
 
@@ -163,13 +181,13 @@ class RayExecutor:
 
 
 def _attempt(job: Job, versions: dict[str, str]) -> tuple[Any, DogvscatError | None]:
-    """On the worker: the result of a job, or what it raised on purpose."""
+    """Runs on the worker: the result of a job, or the error that it raised on purpose."""
     try:
         refuse_other_versions(versions)
         if not job.folder.is_dir():
             hint = "Choose an --out on storage that all machines share, at the same path."
             raise ClusterError(f"{socket.gethostname()} does not see {job.folder}", hint=hint)
-        with _interrupted_by(job.folder / _STOP):
+        with _interrupted_by(job.folder / _STOP_FILE):
             return job.work(), None
     except DogvscatError as error:
         return None, error
@@ -178,26 +196,26 @@ def _attempt(job: Job, versions: dict[str, str]) -> tuple[Any, DogvscatError | N
 @contextmanager
 def _interrupted_by(file: Path) -> Iterator[None]:
     """Within the block, the main thread is interrupted as by Ctrl-C once the file exists."""
-    over = threading.Event()
+    finished = threading.Event()
 
     def watch() -> None:
-        while not over.is_set():
+        while not finished.is_set():
             if file.exists():
                 _thread.interrupt_main()
                 return
-            over.wait(_POLL_SECONDS)
+            finished.wait(_POLL_SECONDS)
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     try:
         yield
     finally:
-        over.set()
-        thread.join()
+        finished.set()
+        watcher.join()
 
 
-def _no_machine(threads: int, alive: list[Machine]) -> ClusterError:
-    largest = max((machine.cores for machine in alive), default=0)
+def _no_machine(threads: int, machines: list[Machine]) -> ClusterError:
+    largest = max((machine.cores for machine in machines), default=0)
     message = f"no machine of the cluster can run a training with {threads} threads, the largest has {largest} cores"
-    hint = 'Set fewer, which all trainings then have: "training.threads" = 1 in [base] of the --config file.'
+    hint = 'Set fewer for all trainings: "training.threads" = 1 in [base] of the --config file.'
     return ClusterError(message, hint=hint)

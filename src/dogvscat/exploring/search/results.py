@@ -1,4 +1,4 @@
-"""What `tune` writes: trials as a table and in pictures, the best settings as a recipe, and a study to test them."""
+"""What `tune` writes: trials as a table and in figures, the best settings as a recipe, and a study to test them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,21 +12,30 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from dogvscat import atomic
-from dogvscat.exploring.search.search import Search, best_config, best_settings, first_look
-from dogvscat.judging.figure_style import MUTED, TRAIN, VALIDATION, WRONG, add_title, drawing, label_text
-from dogvscat.judging.figures import percent_ticks
+from dogvscat.exploring.search.search import Search, best_config, best_settings, first_rung
+from dogvscat.judging.plotting import (
+    MUTED,
+    TRAIN,
+    VALIDATION,
+    WRONG,
+    add_title,
+    label_text,
+    new_figure,
+    percent_ticks,
+)
 from dogvscat.settings import to_toml, toml_value
-from dogvscat.text import counted
+from dogvscat.text import pluralize
 
 CONFIRM_FILE = "confirm.toml"
-_SEEDS = 5
-_LEAST_FOR_IMPORTANCE = 5
-_BEST_SHARE = 5
-"""One in so many trials is drawn as one of the best."""
+_NUM_SEEDS = 5
+_MIN_TRIALS = 5
+"""Fewer trials say nothing about the importance of settings."""
+_TRIALS_PER_BEST = 5
+"""One in this number of trials is drawn as one of the best."""
 
 
 def write_results(folder: Path, study: optuna.Study, search: Search) -> None:
-    """Write trials.csv, and once a trial is finished best.toml, confirm.toml and the pictures: history.png,
+    """Write trials.csv and, once a trial is finished, best.toml, confirm.toml and the figures: history.png,
     importance.png and parallel.png.
 
     Raises:
@@ -45,19 +54,19 @@ def write_results(folder: Path, study: optuna.Study, search: Search) -> None:
     note = finished[0].user_attrs.get("note")
     draw_history(folder / "history.png", trials, note)
     draw_parallel(folder / "parallel.png", finished, keys, note)
-    compared, explained = finished, f"fANOVA over {len(finished)} finished trials"
+    compared, subtitle = finished, f"fANOVA over {len(finished)} finished trials"
     if any(trial.state == TrialState.PRUNED for trial in trials):
-        compared = as_of_epoch(trials, first_look(search))
-        explained = f"fANOVA over {len(compared)} trials as they were after {counted(first_look(search), 'epoch')}"
+        compared = as_of_epoch(trials, first_rung(search))
+        subtitle = f"fANOVA over {len(compared)} trials as they were after {pluralize(first_rung(search), 'epoch')}"
     if (importance := importances(compared)) is not None:
-        draw_importance(folder / "importance.png", importance, explained, note)
+        draw_importance(folder / "importance.png", importance, subtitle, note)
 
 
 def confirmation(study: optuna.Study, search: Search) -> str:
-    """A study, as TOML, of the best settings against those the search began from, with seeds that chose nothing."""
-    seeds = [search.seed + number for number in range(1, 1 + _SEEDS)]
+    """A study, as TOML, of the best settings against those that the search started from, with seeds it did not use."""
+    seeds = [search.seed + number for number in range(1, 1 + _NUM_SEEDS)]
     lines = [
-        "# Is the best of a search better than what the search began from? With seeds that had no part in the choice:",
+        "# Is the best of a search better than the settings it started from? With seeds that had no part in it:",
         f"#     dogvscat study PHOTOS --config {CONFIRM_FILE} --out FOLDER",
         f"recipe = {toml_value(search.space.recipe)}",
         f"seeds = {seeds}",
@@ -72,8 +81,11 @@ def confirmation(study: optuna.Study, search: Search) -> str:
 
 
 def as_of_epoch(trials: Sequence[FrozenTrial], epoch: int) -> list[FrozenTrial]:
-    """The trials that came so far, with the accuracy each had then: those that were cut short count like the others.
-    What mattered most is often common to all that were not."""
+    """The trials that reached an epoch, with the accuracy that each had then, whether they were pruned later or not.
+
+    Pruning selects: what mattered most is often common to all trials that were not pruned, and among those it would
+    seem not to matter.
+    """
     return [
         optuna.trial.create_trial(
             value=trial.intermediate_values[epoch], params=trial.params, distributions=trial.distributions
@@ -84,11 +96,11 @@ def as_of_epoch(trials: Sequence[FrozenTrial], epoch: int) -> list[FrozenTrial]:
 
 
 def importances(trials: Sequence[FrozenTrial]) -> dict[str, float] | None:
-    """How much of the variance each setting explains, most first; None for too few or all equal trials.
+    """How much of the variance each setting explains, the most important first; None for too few or all equal trials.
 
     Source: Hutter et al., An efficient approach for assessing hyperparameter importance, ICML 2014 (fANOVA, Optuna's).
     """
-    if len(trials) < _LEAST_FOR_IMPORTANCE or len({trial.value for trial in trials}) < 2:
+    if len(trials) < _MIN_TRIALS or len({trial.value for trial in trials}) < 2:
         return None
     study = optuna.create_study(direction="maximize")
     study.add_trials(trials)
@@ -97,80 +109,81 @@ def importances(trials: Sequence[FrozenTrial]) -> dict[str, float] | None:
 
 
 def draw_history(path: Path, trials: Sequence[FrozenTrial], note: str | None) -> None:
-    """Every trial's accuracy, and the best so far."""
-    with drawing(path, 7.2, 4.6, note) as figure:
+    """Every trial's accuracy, and the best accuracy up to each trial."""
+    with new_figure(path, 7.2, 4.6, note) as figure:
         axes = figure.subplots()
         finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         numbers, values = [trial.number for trial in finished], [trial.value or 0.0 for trial in finished]
         best, last = np.maximum.accumulate(values), max(trial.number for trial in trials)
         axes.step([*numbers, last + 0.5], [*best, best[-1]], where="post", color=WRONG, label="best so far", zorder=1)
         axes.plot(numbers, values, "o", color=VALIDATION, label="finished")
-        cut = [trial for trial in trials if trial.state == TrialState.PRUNED and trial.intermediate_values]
-        if cut:
-            reached = [trial.intermediate_values[max(trial.intermediate_values)] for trial in cut]
-            axes.plot([trial.number for trial in cut], reached, "x", color=MUTED, label="cut short, as far as it came")
+        pruned = [trial for trial in trials if trial.state == TrialState.PRUNED and trial.intermediate_values]
+        if pruned:
+            reached = [trial.intermediate_values[max(trial.intermediate_values)] for trial in pruned]
+            axes.plot(
+                [trial.number for trial in pruned], reached, "x", color=MUTED, label="pruned, after its last epoch"
+            )
         axes.yaxis.set_major_formatter(percent_ticks())
         axes.set(xlabel="Trial", ylabel="Validation accuracy", xlim=(-0.5, last + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         figure.legend(loc="outside lower center", ncols=3)
-        add_title(axes, "The search, trial by trial", f"{len(finished)} finished, {len(cut)} cut short")
+        add_title(axes, "The search, trial by trial", f"{len(finished)} finished, {len(pruned)} pruned")
 
 
-def draw_importance(path: Path, importance: dict[str, float], explained: str, note: str | None) -> None:
+def draw_importance(path: Path, importance: dict[str, float], subtitle: str, note: str | None) -> None:
     """How much each setting mattered."""
-    with drawing(path, 7.2, 1.4 + 0.34 * len(importance), note) as figure:
+    with new_figure(path, 7.2, 1.4 + 0.34 * len(importance), note) as figure:
         axes = figure.subplots()
         axes.barh(range(len(importance)), list(importance.values()), color=VALIDATION, height=0.6)
         axes.set_yticks(range(len(importance)), [label_text(key, 50) for key in importance])
         axes.invert_yaxis()
         axes.xaxis.set_major_formatter(percent_ticks())
         axes.set_xlabel("Share of the variance of validation accuracy")
-        add_title(axes, "What mattered", explained)
+        add_title(axes, "What mattered", subtitle)
 
 
 def draw_parallel(path: Path, trials: Sequence[FrozenTrial], keys: Sequence[str], note: str | None) -> None:
-    """A line a finished trial through all its settings, each on a scale of its own, to its accuracy."""
-    num_best = -(-len(trials) // _BEST_SHARE)
-    # The best is drawn last, on top; of equals that is the first, which `best.toml` has too.
+    """One line per finished trial through its settings, each on its own scale, to its accuracy."""
+    num_best = -(-len(trials) // _TRIALS_PER_BEST)  # rounded up
+    # The best is drawn last, on top. Among equal trials that is the first one, as in best.toml.
     ranked = sorted(trials, key=lambda trial: (trial.value or 0.0, -trial.number))
     scales = [trials[0].distributions[key] for key in keys]
     accuracies = [trial.value or 0.0 for trial in ranked]
-    reached = FloatDistribution(accuracies[0], accuracies[-1])
-    with drawing(path, max(7.2, 1.5 * (len(keys) + 1)), 5.4, note) as figure:
+    accuracy_scale = FloatDistribution(accuracies[0], accuracies[-1])
+    with new_figure(path, max(7.2, 1.5 * (len(keys) + 1)), 5.4, note) as figure:
         axes: Axes = figure.subplots()
-        for place, trial in enumerate(ranked):
-            line = [_height(trial.params[key], scale) for key, scale in zip(keys, scales, strict=True)]
-            among_best = place >= len(ranked) - num_best
-            colour, width = (VALIDATION, 2.0) if among_best else (TRAIN, 1.0)
-            axes.plot([*line, _height(accuracies[place], reached)], "o-", color=colour, linewidth=width, markersize=4)
+        for rank, trial in enumerate(ranked):
+            heights = [_height(trial.params[key], scale) for key, scale in zip(keys, scales, strict=True)]
+            is_among_best = rank >= len(ranked) - num_best
+            color, width = (VALIDATION, 2.0) if is_among_best else (TRAIN, 1.0)
+            heights.append(_height(accuracies[rank], accuracy_scale))
+            axes.plot(heights, "o-", color=color, linewidth=width, markersize=4)
         for column, scale in enumerate(scales):
             for height, text in _marks(scale):
-                _write(axes, column, height, text)
+                _annotate(axes, column, height, text)
         for accuracy in sorted({accuracies[0], accuracies[-1]}):
-            _write(axes, len(keys), _height(accuracy, reached), f"{100 * accuracy:.1f}%")
+            _annotate(axes, len(keys), _height(accuracy, accuracy_scale), f"{100 * accuracy:.1f}%")
         axes.set_xticks(range(len(keys) + 1), [*(key.replace(".", ".\n") for key in keys), "validation\naccuracy"])
         axes.set(yticks=[], xlim=(-0.3, len(keys) + 0.6))
         axes.grid(axis="x", color=MUTED)
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(axis="x", labelsize=8, length=0)
-        which = (
-            "one finished trial" if len(trials) == 1 else f"{len(trials)} finished trials, the best {num_best} in blue"
-        )
-        add_title(axes, "Which settings go together", which)
+        subtitle = f"{len(trials)} finished trials, the best {num_best} in blue"
+        add_title(axes, "Which settings go together", "one finished trial" if len(trials) == 1 else subtitle)
 
 
 def _height(value: Any, scale: BaseDistribution) -> float:
-    """Where a value lies on its scale, between 0 and 1."""
+    """The position of a value on its scale, between 0 (the lower end or first choice) and 1."""
     if isinstance(scale, CategoricalDistribution):
         return scale.choices.index(value) / max(1, len(scale.choices) - 1)
     if not isinstance(scale, FloatDistribution | IntDistribution) or scale.low == scale.high:
-        return 0.5
-    low, high, at = (np.log(number) if scale.log else number for number in (scale.low, scale.high, value))
-    return float((at - low) / (high - low))
+        return 0.5  # one trial, or equal ones
+    low, high, position = (np.log(number) if scale.log else number for number in (scale.low, scale.high, value))
+    return float((position - low) / (high - low))
 
 
 def _marks(scale: BaseDistribution) -> list[tuple[float, str]]:
-    """What is written beside a scale: the choices, or both ends."""
+    """The heights and texts written next to a scale: all choices, or both ends."""
     if isinstance(scale, CategoricalDistribution):
         return [(_height(choice, scale), str(choice).strip('"')) for choice in scale.choices]
     if isinstance(scale, FloatDistribution | IntDistribution):
@@ -178,7 +191,8 @@ def _marks(scale: BaseDistribution) -> list[tuple[float, str]]:
     return []
 
 
-def _write(axes: Axes, column: int, height: float, text: str) -> None:
+def _annotate(axes: Axes, column: int, height: float, text: str) -> None:
+    """Write a text to the right of a point, readable on top of lines."""
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8}
     axes.annotate(
         label_text(text, 20), (column, height), (6, 0), textcoords="offset points", va="center", fontsize=8, bbox=box
@@ -186,8 +200,9 @@ def _write(axes: Axes, column: int, height: float, text: str) -> None:
 
 
 def _row(trial: FrozenTrial, keys: Sequence[str]) -> list[object]:
+    """A row of trials.csv. A pruned trial has the accuracy of its last epoch."""
     last = trial.intermediate_values.get(max(trial.intermediate_values, default=0))
     value = trial.value if trial.state == TrialState.COMPLETE else last
     attributes = trial.user_attrs
-    shown = ["" if value is None else value, attributes.get("epochs", ""), attributes.get("seconds", "")]
-    return [trial.number, trial.state.name.lower(), *shown, *(trial.params.get(key, "") for key in keys)]
+    results = ["" if value is None else value, attributes.get("epochs", ""), attributes.get("seconds", "")]
+    return [trial.number, trial.state.name.lower(), *results, *(trial.params.get(key, "") for key in keys)]

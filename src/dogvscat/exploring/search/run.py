@@ -1,4 +1,4 @@
-"""Run a search: trials proposed by Optuna, cut short where they fall behind, each told to its storage once."""
+"""Run a search: trials proposed by Optuna, pruned where they fall behind, each reported to its storage once."""
 
 import math
 import statistics
@@ -10,41 +10,39 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
 from dogvscat import atomic
-from dogvscat.durations import in_time
+from dogvscat.durations import format_duration
 from dogvscat.errors import ConfigError, DataError, DogvscatError, Interrupted, UsageError
 from dogvscat.exploring.execution.job import Executor, Job
 from dogvscat.exploring.search.results import write_results
-from dogvscat.exploring.search.search import Search, open_search, propose
-from dogvscat.exploring.search.storage import in_memory, shown, using_storage
+from dogvscat.exploring.search.search import Search, ended_trials, open_search, propose
+from dogvscat.exploring.search.storage import explaining_storage_errors, is_in_memory, printable_storage
 from dogvscat.exploring.search.trial import TrialWork
-from dogvscat.exploring.study.plan import config_name
 from dogvscat.exploring.training_job import (
     CellResult,
     cell_threads,
-    look_at,
-    note_of,
-    num_validation,
+    config_name,
+    count_validation,
+    read_note,
     refuse_other_photos,
+    refuse_too_few_photos,
+    split_photos,
 )
-from dogvscat.learning.engine import prepare_backend
-from dogvscat.learning.run.create import ComputeSettings
-from dogvscat.locks import working_alone
+from dogvscat.learning.engine import ComputeSettings, open_engine
+from dogvscat.locks import exclusive
 from dogvscat.photos.manifest import Manifest
-from dogvscat.photos.splits import TRAIN
 from dogvscat.stderr import Reporter
 
 TRIALS_FOLDER = "trials"
 _OWNER = "owner"
 _SUBSET = "data.train_subset"
-_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When to stop: after so many trials in all, or seconds from now."""
+    """When to stop: after a total number of trials, or some seconds from now."""
 
     trials: int
     seconds: float | None = None
@@ -53,48 +51,49 @@ class Limits:
 def tune(
     photos: Path, search: Search, folder: Path, limits: Limits, report: Reporter, executor: Executor
 ) -> optuna.Study:
-    """Run trials until a limit is reached; the same call goes on where another one stopped.
+    """Run trials until a limit is reached. The same call resumes a search that was stopped.
 
     Args:
         photos: A folder or zip with photos of two classes.
         search: How.
-        folder: Gets a folder a trial below `trials/`, and the journal unless a storage is named.
-        limits: When to stop. Trials under way then are waited for.
-        report: Told of every trial.
+        folder: Gets one folder per trial below `trials/`, and the journal unless a storage is named.
+        limits: When to stop. Trials that run then are waited for.
+        report: Gets a sentence for every trial.
         executor: Where the trials run.
 
     Raises:
         UsageError: if the storage cannot be reached or holds another search, or another command is at work here.
-        DataError: if the search was begun on other photos.
+        DataError: if the search was started on other photos.
         WriteError: if the storage is lost midway; finished trials are kept in it.
-        Interrupted: on Ctrl-C; finished trials are kept, the one under way goes on next time.
+        Interrupted: on Ctrl-C; finished trials are kept, the running one resumes next time.
         ClusterError: if machines of a cluster keep failing.
         DogvscatError: as `train` does.
     """
-    if executor.spread and in_memory(search.storage):
-        hint = "Leave --storage out for a file beside the results, or name a database."
-        raise UsageError(
-            f"the storage {shown(search.storage, folder)} is in the memory of one process alone", hint=hint
-        )
-    with working_alone(folder):
+    if executor.distributed and is_in_memory(search.storage):
+        storage = printable_storage(search.storage, folder)
+        hint = "Leave --storage out for a file in --out, or name a database."
+        raise UsageError(f"the storage {storage} is in the memory of one process only", hint=hint)
+    with exclusive(folder):
         study = open_search(search, folder)
-        with using_storage(search.storage, folder):
-            manifest = _looked_at(study, search, photos)
-            compute, owner = _computing(study, search), _owner(folder)
-            _take_up(study, None if search.storage is None else owner)
-            tuning = _Tuning(photos, search, folder, limits, report, executor, study, manifest, compute, owner)
+        with explaining_storage_errors(search.storage, folder):
+            manifest = _check_photos(study, search, photos)
+            compute, owner = _shared_compute(study, search), _owner_name(folder)
+            _requeue_stopped(study, None if search.storage is None else owner)
+            progress = _SearchInProgress(
+                photos, search, folder, limits, report, executor, study, manifest, compute, owner
+            )
             try:
-                tuning.run()
-            except (Interrupted, KeyboardInterrupt):  # what is finished can be looked at meanwhile
-                with suppress(DogvscatError), using_storage(search.storage, folder):
+                progress.run()
+            except (Interrupted, KeyboardInterrupt):  # the results so far can be read until the search resumes
+                with suppress(DogvscatError), explaining_storage_errors(search.storage, folder):
                     write_results(folder, study, search)
                 raise
     return study
 
 
 @dataclass
-class _Tuning:
-    """A search under way."""
+class _SearchInProgress:
+    """A search while its trials run."""
 
     photos: Path
     search: Search
@@ -106,148 +105,157 @@ class _Tuning:
     manifest: Manifest
     compute: ComputeSettings
     owner: str
-    under_way: dict[Path, Trial] = field(default_factory=dict)
+    running: dict[Path, Trial] = field(default_factory=dict)
     """By the folder of each trial's training."""
-    started: float = field(default_factory=time.monotonic)
+    start_time: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
-        """Trials, as many at once as there is room for, until a limit is reached."""
+        """Run trials, as many at once as there are slots, until a limit is reached."""
         while True:
-            while self.wants_another() and len(self.under_way) < self.executor.places(self.compute.threads):
-                self.begin_trial()
-            if not self.under_way:
+            while self.may_start_another() and len(self.running) < self.executor.slots(self.compute.threads):
+                self.start_trial()
+            if not self.running:
                 return
             self.finish_trial()
 
-    def wants_another(self) -> bool:
-        """Whether a trial more stays within the limits."""
-        done = len(_ended(self.study))
-        if done + len(self.under_way) >= self.limits.trials:
+    def may_start_another(self) -> bool:
+        """Whether one more trial is within the limits."""
+        num_ended = len(ended_trials(self.study))
+        if num_ended + len(self.running) >= self.limits.trials:
             return False
         if self._seconds_left() > 0:
             return True
-        if not self.under_way:
-            self.report(f"The time is used up after {done} of {self.limits.trials} trials; the same command goes on.")
+        if not self.running:
+            count = f"{num_ended} of {self.limits.trials} trials"
+            self.report(f"The time is used up after {count}; the same command resumes.")
         return False
 
-    def begin_trial(self) -> None:
-        """Ask for settings and have them trained."""
+    def start_trial(self) -> None:
+        """Ask Optuna for settings and start training with them."""
         trial = propose(self.study, self.search)
         trial.set_user_attr(_OWNER, self.owner)
         try:
             config = self.search.config(trial)
-        except ConfigError as error:  # these values do not go together; it counts as a trial, and no search is endless
+        except ConfigError as error:
+            # The values do not go together. It counts as a trial, or a search in an impossible space would never end.
             self.study.tell(trial, state=TrialState.PRUNED)
             self.report(f"trial {trial.number} is impossible: {error.message}")
             return
-        place = self.folder / TRIALS_FOLDER / config_name(config)  # by settings: a killed one goes on in a new trial
-        while place in self.under_way:  # proposed twice: two trainings in one folder would be in each other's way
+        # Named by its settings: a trial that was killed resumes there under its new number.
+        training_folder = self.folder / TRIALS_FOLDER / config_name(config)
+        while training_folder in self.running:  # proposed twice: two trainings cannot share a folder
             self.finish_trial()
-        refuse_other_photos(self.manifest, [place])
-        work = TrialWork(self.photos, self.search, self.folder, place, config, self.compute, trial)
-        self.executor.start(Job(f"trial {trial.number}", place, self.compute.threads, work))
-        self.under_way[place] = trial
+        refuse_other_photos(self.manifest, [training_folder])
+        work = TrialWork(self.photos, self.search, self.folder, training_folder, config, self.compute, trial)
+        self.executor.start(Job(f"trial {trial.number}", training_folder, self.compute.threads, work))
+        self.running[training_folder] = trial
 
     def finish_trial(self) -> None:
-        """Wait for a trial, tell the storage how it ended, and say so."""
+        """Wait for a trial, store how it ended, and report it."""
         try:
-            job, end = self.executor.wait()
+            job, outcome = self.executor.wait()
         except Interrupted as stop:
-            stop.hint = stop.hint or "Give the same command again: finished trials are kept, and the others go on."
+            stop.hint = stop.hint or "Give the same command again: finished trials are kept, and the others resume."
             raise
-        trial = self.under_way.pop(job.folder)
-        if end.result is None:
-            if end.failure is not None:
-                self.report(f"trial {trial.number} failed: {end.failure}")
+        trial = self.running.pop(job.folder)
+        if outcome.result is None:
+            if outcome.failure is not None:
+                self.report(f"trial {trial.number} failed: {outcome.failure}")
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
-            _keep(trial, end.result, job.folder)
-            self.study.tell(trial, end.result.validation_accuracy)
-        self._say_progress(trial.number)
+            _store_attributes(trial, outcome.result, job.folder)
+            self.study.tell(trial, outcome.result.validation_accuracy)
+        self._report_progress(trial.number)
 
-    def _say_progress(self, number: int) -> None:
-        last = self.study.get_trials(deepcopy=False)[number]
-        ended = _ended(self.study)
-        epochs = last.user_attrs.get("epochs", 0)
-        outcome = f"found {last.value:.2%}" if last.state == TrialState.COMPLETE else f"cut short in epoch {epochs}"
-        completed = any(trial.state == TrialState.COMPLETE for trial in ended)
-        best = f", best {self.study.best_value:.2%} (trial {self.study.best_trial.number})" if completed else ""
-        mean = statistics.mean(trial.user_attrs.get("seconds", 0.0) for trial in ended)
-        left = mean * (self.limits.trials - len(ended)) / (len(self.under_way) + 1)
-        left = min(left, max(0.0, self._seconds_left()))
-        settings = ", ".join(f"{key.partition('.')[2]} {_short(value)}" for key, value in last.params.items())
-        done = f"{len(ended)} of {self.limits.trials} done"  # numbers of trials are Optuna's, as in trials.csv, from 0
-        time_left = f", about {in_time(left)} left" if left else ""
-        self.report(f"{done}: trial {last.number} {outcome}{best}{time_left}  [{settings}]")
+    def _report_progress(self, number: int) -> None:
+        trial = self.study.get_trials(deepcopy=False)[number]
+        ended = ended_trials(self.study)
+        epochs = trial.user_attrs.get("epochs", 0)
+        is_complete = trial.state == TrialState.COMPLETE
+        outcome = f"reached {trial.value:.2%}" if is_complete else f"pruned after epoch {epochs}"
+        best = ""
+        if any(other.state == TrialState.COMPLETE for other in ended):
+            best = f", best {self.study.best_value:.2%} (trial {self.study.best_trial.number})"
+        mean_seconds = statistics.mean(other.user_attrs.get("seconds", 0.0) for other in ended)
+        # The running trials and the one that takes the free slot share the rest.
+        seconds_left = mean_seconds * (self.limits.trials - len(ended)) / (len(self.running) + 1)
+        seconds_left = min(seconds_left, max(0.0, self._seconds_left()))
+        time_left = f", about {format_duration(seconds_left)} left" if seconds_left else ""
+        settings = ", ".join(f"{key.partition('.')[2]} {_short_value(value)}" for key, value in trial.params.items())
+        # Trials are numbered by Optuna, from 0, as in trials.csv.
+        count = f"{len(ended)} of {self.limits.trials} done"
+        self.report(f"{count}: trial {trial.number} {outcome}{best}{time_left}  [{settings}]")
 
     def _seconds_left(self) -> float:
-        return math.inf if self.limits.seconds is None else self.limits.seconds - (time.monotonic() - self.started)
+        if self.limits.seconds is None:
+            return math.inf
+        return self.limits.seconds - (time.monotonic() - self.start_time)
 
 
-def _looked_at(study: optuna.Study, search: Search, photos: Path) -> Manifest:
-    """The photos of the search, whose digest is kept in the storage."""
-    manifest = look_at(photos, search.space.config({"data.train_subset": 0}, search.seed))
-    available, digest = len(manifest.of_split(TRAIN)), manifest.digest
-    base = search.space.config({}, search.seed).data.train_subset
-    most = max([base, *search.space.space[_SUBSET].examples] if _SUBSET in search.space.space else [base])
-    if most > available:
-        message = f"the search learns from up to {most:,} photos, there are {available:,} to learn from"
-        raise DataError(message, hint="Add --set data.train_subset=0 to learn from all there are.")
-    known = study.user_attrs.get("data_digest", digest)
-    if known != digest and study.get_trials(deepcopy=False):
-        message = f"the search was begun on other photos: their digest is {known[:16]}, that of {photos} {digest[:16]}"
-        raise DataError(message, hint="Give the photos it was begun with, or choose another --out.")
-    study.set_user_attr("data_digest", digest)
+def _check_photos(study: optuna.Study, search: Search, photos: Path) -> Manifest:
+    """The photos of the search. Their digest is kept in the storage.
+
+    Raises:
+        DataError: if the search was started on other photos, or asks for more than there are.
+    """
+    base = search.space.config({}, search.seed)
+    subset = search.space.space.get(_SUBSET)
+    most = max([base.data.train_subset, *(subset.examples if subset else ())])
+    refuse_too_few_photos(photos, base, most, "the search learns from up to")
+    manifest = split_photos(photos, search.space.config({_SUBSET: 0}, search.seed))
+    earlier = study.user_attrs.get("data_digest", manifest.digest)
+    if earlier != manifest.digest and study.get_trials(deepcopy=False):
+        digests = f"their digest is {earlier[:16]}, that of {photos} {manifest.digest[:16]}"
+        message = f"the search was started on other photos: {digests}"
+        raise DataError(message, hint="Give the photos it was started with, or choose another --out.")
+    study.set_user_attr("data_digest", manifest.digest)
     return manifest
 
 
-def _computing(study: optuna.Study, search: Search) -> ComputeSettings:
-    """The same for all trials, in the precision of those of earlier calls, which is kept in the storage."""
+def _shared_compute(study: optuna.Study, search: Search) -> ComputeSettings:
+    """Threads and arithmetic for all trials that leave the arithmetic open.
+
+    Were it measured for each trial, bfloat16 and float32 might be compared with each other; so a search that resumes,
+    on whatever machine, takes what the storage keeps from the first call.
+    """
     base = search.space.config({}, search.seed)
     threads = cell_threads(base)
     if base.training.precision != "auto" and "training.precision" not in search.space.space:
-        return ComputeSettings(threads)
-    prepare_backend(threads)
-
-    from dogvscat.learning.precision import faster_precision  # Keras, after the backend was prepared
-
-    compute = ComputeSettings(threads, study.user_attrs.get("precision") or faster_precision())
+        return ComputeSettings(threads, base.training.precision)
+    compute = open_engine(threads, study.user_attrs.get("precision") or "auto")
     study.set_user_attr("precision", compute.precision)
     return compute
 
 
-def _owner(folder: Path) -> str:
-    """Who begins trials here: a name that moves with the folder, and is another one for any other folder."""
+def _owner_name(folder: Path) -> str:
+    """Names who starts trials in a folder. The name moves with the folder, and no other folder has it."""
     file = folder / TRIALS_FOLDER / "owner"
     if not file.exists():
         atomic.write_text(file, uuid.uuid4().hex)
     return file.read_text(encoding="utf-8")
 
 
-def _take_up(study: optuna.Study, owner: str | None) -> None:
-    """Begin again what a process that was killed had under way.
+def _requeue_stopped(study: optuna.Study, owner: str | None) -> None:
+    """Queue the trials again that ran in a process that was killed.
 
     Args:
         study: The search.
-        owner: Whose trials, where others may use the storage as well; None for everybody's.
+        owner: Whose trials, where other machines may use the storage as well; None for everybody's.
     """
     for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
         if owner is None or trial.user_attrs.get(_OWNER, owner) == owner:
-            study.enqueue_trial(trial.params)  # first: killed in between, it is tried twice and not lost
+            # In this order: if the process is killed in between, the settings are tried twice and not lost.
+            study.enqueue_trial(trial.params)
             study.tell(trial.number, state=TrialState.FAIL)
 
 
-def _keep(trial: Trial, result: CellResult, place: Path) -> None:
+def _store_attributes(trial: Trial, result: CellResult, training_folder: Path) -> None:
     trial.set_user_attr("epochs", result.epochs)
     trial.set_user_attr("seconds", result.seconds)
     trial.set_user_attr("training_accuracy", result.training_accuracy)
-    trial.set_user_attr("num_validation", num_validation(place))
-    trial.set_user_attr("note", note_of(place))
+    trial.set_user_attr("num_validation", count_validation(training_folder))
+    trial.set_user_attr("note", read_note(training_folder))
 
 
-def _short(value: Any) -> str:
+def _short_value(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _ended(study: optuna.Study) -> list[FrozenTrial]:
-    return study.get_trials(deepcopy=False, states=_ENDED)

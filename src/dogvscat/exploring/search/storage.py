@@ -1,6 +1,6 @@
-"""Where a search keeps its trials: a journal beside the results, or a database by URL, with errors that name it.
+"""Where a search keeps its trials: a journal in the folder of the results, or a database by URL.
 
-A password in the URL appears in no message.
+Errors name the storage, and no message shows a password of the URL.
 """
 
 import logging
@@ -19,10 +19,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from dogvscat import atomic
 from dogvscat.errors import UsageError, WriteError
-from dogvscat.settings import nearest
+from dogvscat.settings import suggest
 
 JOURNAL_FILE = "trials.journal"
-_EXAMPLE = "postgresql+pg8000://user:password@host/database"
+_EXAMPLE_URL = "postgresql+pg8000://user:password@host/database"
 _DRIVERS = {
     "sqlite": "sqlite3",  # part of Python
     "postgresql+pg8000": "pg8000",
@@ -34,115 +34,122 @@ _DRIVERS = {
     "mysql+mysqldb": "mysqlclient",
     "mariadb+pymysql": "pymysql",
 }
-"""What stands before `://`, and the package that it needs."""
+"""The part of a URL before `://`, and the package that it needs."""
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:
-    """The database of a URL, or the journal in a folder; either is made if it is not there yet.
+    """The database of a URL, or the journal in a folder; either is created if it does not exist.
 
     Raises:
-        UsageError: if the URL is none, its driver is not installed, or the database cannot be used.
+        UsageError: if `url` is not a database URL, its driver is not installed, or the database cannot be used.
         WriteError: if the journal cannot be written.
     """
     if url is not None:
-        parsed = _parsed(url)
-        logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # it would show tracebacks of lost connections
+        parsed = _parse_url(url)
+        logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)  # it logs a traceback for each lost connection
         try:
-            with using_storage(url, folder, "cannot be used"):
-                # Optuna fills in its version where braces stand; and a trial may outlast an idle connection.
-                whole = _absolute(parsed).render_as_string(hide_password=False)
-                escaped = whole.replace("{", "{{").replace("}", "}}")
-                return RDBStorage(escaped, engine_kwargs={"pool_pre_ping": True})
+            with explaining_storage_errors(url, folder, "cannot be used"):
+                text = _with_absolute_path(parsed).render_as_string(hide_password=False)
+                template = text.replace("{", "{{").replace("}", "}}")  # Optuna formats the URL with its version
+                # pool_pre_ping: a training may take longer than the server keeps an idle connection.
+                return RDBStorage(template, engine_kwargs={"pool_pre_ping": True})
         except ImportError as error:
             raise _driver_missing(parsed, error) from None
-        except TypeError as error:  # a driver that misses a part of the address, or knows no such option
-            message = f"the storage {shown(url, folder)} cannot be used: its driver says {error}"
-            raise UsageError(message, hint=f"For example --storage {_EXAMPLE}") from None
+        except TypeError as error:  # the driver lacks a part of the address, or does not know an option in it
+            message = f"the storage {printable_storage(url, folder)} cannot be used: its driver says {error}"
+            raise UsageError(message, hint=f"For example --storage {_EXAMPLE_URL}") from None
     file = folder / JOURNAL_FILE
-    with atomic.writing(file):
+    with atomic.wrap_write_errors(file):
         folder.mkdir(parents=True, exist_ok=True)
-        _cut_torn_line(file)
+        _drop_torn_line(file)
         return JournalStorage(_Journal(file))
 
 
 @contextmanager
-def using_storage(url: str | None, folder: Path, what: str = "was lost") -> Iterator[None]:
-    """Name the storage in errors that it raises inside the block; all others pass.
+def explaining_storage_errors(url: str | None, folder: Path, failure: str = "was lost") -> Iterator[None]:
+    """Name the storage in the errors that it raises inside the block; other errors pass unchanged.
 
     Args:
         url: Of the database, or None for the journal.
         folder: Where the journal is.
-        what: What the message says of it: `cannot be used` before the search, `was lost` in the middle of it.
+        failure: For the message: `cannot be used` before the search, `was lost` in the middle of it.
 
     Raises:
-        UsageError: if it cannot be used, or if another machine took over a trial that is under way here.
-        WriteError: if it was lost; what was told to it before is kept.
+        UsageError: if it cannot be used, or if another machine took over a trial that runs here.
+        WriteError: if it was lost; what was reported to it before is kept.
     """
     try:
         yield
-    except UpdateFinishedTrialError:  # both were let in: the file system of --out has no locks
-        message = f"another machine is at work in {folder}, and took over a trial that was under way here"
-        hint = "Give each machine an --out of its own, and all of them the same --storage."
+    except UpdateFinishedTrialError:  # the file system of --out has no locks, so both machines were let in
+        message = f"another machine is working in {folder}, and took over a trial that was running here"
+        hint = "Give each machine its own --out, and all of them the same --storage."
         raise UsageError(message, hint=hint) from None
     except (StorageInternalError, SQLAlchemyError, OSError) as error:
-        if isinstance(error, OSError) and not _of_a_connection(error):
+        if isinstance(error, OSError) and not _is_from_connection(error):
             raise
-        message = f"the storage {shown(url, folder)} {what}: {_reason(error, url)}"
-        if what == "was lost":
+        message = f"the storage {printable_storage(url, folder)} {failure}: {_cause_in_words(error, url)}"
+        if failure == "was lost":
             hint = "Finished trials are kept in it: give the same command again once it can be reached."
             raise WriteError(message, hint=hint) from None
-        hint = "Check the address and the password, or leave --storage out for a file beside the results."
+        hint = "Check the address and the password, or leave --storage out for a file in --out."
         raise UsageError(message, hint=hint) from None
 
 
-def _of_a_connection(error: OSError) -> bool:
-    """Whether it came through SQLAlchemy: pg8000 passes on a connection that was reset as the system reports it."""
+def _is_from_connection(error: OSError) -> bool:
+    """Whether an error of the system came through SQLAlchemy and not, for example, from reading a photo.
+
+    pg8000 passes on the system's error if its connection is reset, so the class of the error does not tell.
+    """
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     return any(str(frame.f_globals.get("__name__")).startswith("sqlalchemy.") for frame in frames)
 
 
-def shown(url: str | None, folder: Path) -> str:
-    """A storage as it may be printed: without its password, and without options that may hold one."""
+def printable_storage(url: str | None, folder: Path) -> str:
+    """A storage as it may be printed: without its password, and without options, which may hold one."""
     if url is None:
         return str(folder / JOURNAL_FILE)
-    return _parsed(url).set(query={}).render_as_string(hide_password=True)
+    return _parse_url(url).set(query={}).render_as_string(hide_password=True)
 
 
-def in_memory(url: str | None) -> bool:
-    """Whether a storage lies in the memory of one process, where no other can see it."""
-    return url is not None and _parsed(url).get_backend_name() == "sqlite" and _file(_parsed(url)) is None
+def is_in_memory(url: str | None) -> bool:
+    """Whether a storage is in the memory of one process, where no other can see it."""
+    return url is not None and _parse_url(url).get_backend_name() == "sqlite" and _sqlite_file(_parse_url(url)) is None
 
 
 class _Journal(JournalFileBackend):
-    """Optuna's journal; if it cannot be written, the error names it."""
+    """Optuna's journal: a file to which every process appends one JSON line per change, under a lock.
+
+    If it cannot be written, the error names it.
+    """
 
     def __init__(self, file: Path) -> None:
-        # Optuna's lock is a link to this path: a relative one leads nowhere, and a lock that a killed process left
-        # behind would be waited for without end instead of half a minute.
+        # Optuna's lock is a symbolic link to this path, and its age is that of the file behind it. A relative path
+        # would lead nowhere: then the lock of a killed process would be waited for without end, not for half a minute.
         super().__init__(str(file.absolute()))
         self.file = file
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        with atomic.writing(self.file):
+        """Append the changes, as Optuna asks for it."""
+        with atomic.wrap_write_errors(self.file):
             super().append_logs(logs)
 
 
-def _parsed(url: str) -> URL:
+def _parse_url(url: str) -> URL:
     try:
         return make_url(url)
     except (ArgumentError, ValueError):
-        hint = f"For example --storage sqlite:///trials.db or --storage {_EXAMPLE}"
-        raise UsageError("--storage is no URL of a database", hint=hint) from None
+        hint = f"For example --storage sqlite:///trials.db or --storage {_EXAMPLE_URL}"
+        raise UsageError("--storage is not a database URL", hint=hint) from None
 
 
-def _file(url: URL) -> str | None:
-    """The file of an SQLite database."""
+def _sqlite_file(url: URL) -> str | None:
+    """The file of an SQLite database, None if it is in memory."""
     return None if url.database in (None, "", ":memory:") else url.database
 
 
-def _absolute(url: URL) -> URL:
-    """The same database for processes with another working directory, where trials may run."""
-    if url.get_backend_name() != "sqlite" or (file := _file(url)) is None or file.startswith("file:"):
+def _with_absolute_path(url: URL) -> URL:
+    """The same database for trials that run in processes with another working directory."""
+    if url.get_backend_name() != "sqlite" or (file := _sqlite_file(url)) is None or file.startswith("file:"):
         return url
     return url.set(database=str(Path(file).absolute()))
 
@@ -153,34 +160,37 @@ def _driver_missing(url: URL, error: ImportError) -> UsageError:
     package = _DRIVERS.get(name, cause.name or "its driver")
     hint = f"Install it with: pip install '{package}'"
     if url.get_backend_name() == "postgresql" and name != "postgresql+pg8000":
-        hint += "; or pip install pg8000 and begin the URL with postgresql+pg8000://"
+        hint += "; or pip install pg8000 and start the URL with postgresql+pg8000://"
     return UsageError(f"a storage of {name}:// needs the package {package}, which is not installed", hint=hint)
 
 
-def _reason(error: BaseException, url: str | None) -> str:
-    """What the server or the driver said, in one line."""
+def _cause_in_words(error: BaseException, url: str | None) -> str:
+    """What the server or the driver reported, in one line, without the password."""
     while isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, NoSuchModuleError):
         name = make_url(url or "").drivername
-        return f"there is no database {name!r}.{nearest(name, _DRIVERS)}"
+        return f"there is no database {name!r}.{suggest(name, _DRIVERS)}"
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    first = cause.args[0] if cause.args else ""
-    said = first.get("M", "") if isinstance(first, dict) else str(first)  # pg8000 hands over the fields of PostgreSQL
-    reason = re.sub(r"\s+", " ", said).strip() or type(cause).__name__
+    detail = cause.args[0] if cause.args else ""
+    # pg8000 passes on the fields of PostgreSQL's error message as a dictionary; M is the text for people.
+    text = detail.get("M", "") if isinstance(detail, dict) else str(detail)
+    line = re.sub(r"\s+", " ", text).strip() or type(cause).__name__
     password = None if url is None else make_url(url).password
-    return reason.replace(str(password), "***") if password else reason
+    return line.replace(str(password), "***") if password else line
 
 
-def _cut_torn_line(file: Path) -> None:
-    """Take away what a full disk or a power cut left of a last line: Optuna reads no journal with half a line in it,
-    and whoever wrote it was told that it failed, or never lived to hear."""
+def _drop_torn_line(file: Path) -> None:
+    """Cut off half a last line, which a full disk or a power cut has left: Optuna cannot read a journal with one.
+
+    Nothing is lost by that: the process that wrote the line was told that it failed, or ended before it could know.
+    """
     if not file.exists():
         return
     with file.open("r+b") as journal:
         content = journal.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            journal.truncate(whole)
+        end = content.rfind(b"\n") + 1
+        if end < len(content):
+            journal.truncate(end)

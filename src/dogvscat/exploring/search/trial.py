@@ -9,15 +9,15 @@ from optuna.trial import Trial
 
 from dogvscat.config import Config
 from dogvscat.exploring.search.search import Search
-from dogvscat.exploring.search.storage import using_storage
+from dogvscat.exploring.search.storage import explaining_storage_errors
 from dogvscat.exploring.training_job import CellResult, Diverged, run_cell
-from dogvscat.learning.loop.state import TrainingState
-from dogvscat.learning.run.create import ComputeSettings
+from dogvscat.learning.engine import ComputeSettings
+from dogvscat.learning.loop.checkpoint import TrainingState
 
 
 @dataclass(frozen=True)
-class TrialEnd:
-    """How a trial ended: with a result, with a failure in words, or with neither, cut short."""
+class TrialOutcome:
+    """How a trial ended: with a result, with the reason of a failure, or with neither if it was pruned."""
 
     result: CellResult | None = None
     failure: str | None = None
@@ -25,41 +25,45 @@ class TrialEnd:
 
 @dataclass(frozen=True)
 class TrialWork:
-    """One trial's training. It may run in another process than the one that proposed it, and reports every epoch to the
-    storage; who proposed it tells the storage how it ended."""
+    """One trial's training: the `work` of a job.
+
+    It may run in another process than the one that proposed the trial. It reports every epoch to the storage; how the
+    trial ended is reported by the process that proposed it.
+    """
 
     photos: Path
     search: Search
     folder: Path
     """Of the search."""
-    place: Path
-    """Of the training."""
+    training_folder: Path
     config: Config
     compute: ComputeSettings
     trial: Trial
 
-    def __call__(self) -> TrialEnd:
+    def __call__(self) -> TrialOutcome:
         """Train.
 
         Raises:
             WriteError: if the storage is lost.
             DogvscatError: as `run_cell`.
         """
-        with using_storage(self.search.storage, self.folder):
+        with explaining_storage_errors(self.search.storage, self.folder):
+            # Optuna accepts each epoch once. A training that is repeated after a worker died must not report it again.
             reported = set(self.trial.study.get_trials(deepcopy=False)[self.trial.number].intermediate_values)
             try:
                 after_epoch = partial(self._after_epoch, reported)
-                end = run_cell(self.photos, self.config, self.place, self.compute, after_epoch)
+                result = run_cell(self.photos, self.config, self.training_folder, self.compute, after_epoch)
             except optuna.TrialPruned:
-                return TrialEnd()
-            return TrialEnd(failure=end.diverged) if isinstance(end, Diverged) else TrialEnd(end)
+                return TrialOutcome()
+            return TrialOutcome(failure=result.diverged) if isinstance(result, Diverged) else TrialOutcome(result)
 
     def _after_epoch(self, reported: set[int], state: TrainingState) -> None:
         self.trial.set_user_attr("epochs", state.epoch)
         self.trial.set_user_attr("seconds", round(sum(row["seconds"] for row in state.history), 1))
-        for epoch, row in enumerate(state.history, 1):  # several where a training goes on that was stopped
+        for epoch, row in enumerate(state.history, 1):  # several at once if the training has resumed
             if epoch not in reported:
                 self.trial.report(row["val_accuracy"], epoch)
                 reported.add(epoch)
+        # After the last epoch nothing could be saved any more.
         if self.search.pruning and state.epoch < self.config.training.epochs and self.trial.should_prune():
             raise optuna.TrialPruned

@@ -1,24 +1,21 @@
-"""The cells of a study, finished or not, and the table of those that are."""
+"""The cells of a study, finished or not, and the effects that follow from those that are finished."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dogvscat import atomic
-from dogvscat.exploring.study.effects import Effect, Outcome, measure_effects
+from dogvscat.exploring.effects import Effect, Outcome, measure_effects
 from dogvscat.exploring.study.plan import BASE, PlannedCell, Treatment, treatment_name
 from dogvscat.exploring.training_job import CellResult, Diverged, read_result
 
 CELLS_FOLDER = "cells"
-STUDY_FILE = "study.csv"
-COLUMNS = ("setting", "value", "seed", "validation_accuracy", "training_accuracy", "seconds", "epochs", "cell")
 
 
 @dataclass(frozen=True)
 class FinishedCell:
-    """A planned cell with what it found."""
+    """A planned cell with its result."""
 
-    cell: PlannedCell
+    plan: PlannedCell
     result: CellResult
 
     @property
@@ -29,9 +26,9 @@ class FinishedCell:
 
 @dataclass(frozen=True)
 class DivergedCell:
-    """A planned cell whose loss became infinite; `reason` says when."""
+    """A planned cell whose loss became infinite or NaN; `reason` says when."""
 
-    cell: PlannedCell
+    plan: PlannedCell
     reason: str
 
 
@@ -44,38 +41,41 @@ class Study:
     diverged: Sequence[DivergedCell] = ()
 
     @property
-    def left(self) -> list[PlannedCell]:
-        """The cells that are still to be trained; none with a seed with which the base diverged."""
-        done = {done.cell.name for done in self.finished} | {done.cell.name for done in self.diverged}
-        baseless = {done.cell.seed for done in self.diverged if done.cell.treatment.setting == BASE}
-        return [cell for cell in self.planned if cell.name not in done and cell.seed not in baseless]
+    def remaining(self) -> list[PlannedCell]:
+        """The cells that are still to be trained, without the seeds with which the base diverged."""
+        ended = {cell.plan.name for cell in self.finished} | {cell.plan.name for cell in self.diverged}
+        # An effect is a difference to the base with the same seed: without that base, its cells would show nothing.
+        baseless = {cell.plan.seed for cell in self.diverged if cell.plan.treatment.setting == BASE}
+        return [cell for cell in self.planned if cell.name not in ended and cell.seed not in baseless]
 
     @property
     def base(self) -> list[FinishedCell]:
-        """The base's finished cells, a seed each."""
-        return [cell for cell in self.finished if cell.cell.treatment.setting == BASE]
+        """The base's finished cells, one per seed."""
+        return [cell for cell in self.finished if cell.plan.treatment.setting == BASE]
 
-    def of(self, treatment: Treatment) -> list[FinishedCell]:
-        """A treatment's finished cells, a seed each."""
-        return [cell for cell in self.finished if cell.cell.treatment == treatment]
+    def finished_with(self, treatment: Treatment) -> list[FinishedCell]:
+        """A treatment's finished cells, one per seed."""
+        return [cell for cell in self.finished if cell.plan.treatment == treatment]
 
     @property
     def treatments(self) -> list[Treatment]:
         """What is compared with the base, each once."""
-        found = dict.fromkeys(cell.treatment for cell in self.planned)
-        return [treatment for treatment in found if treatment.setting != BASE]
+        treatments = dict.fromkeys(cell.treatment for cell in self.planned)
+        return [treatment for treatment in treatments if treatment.setting != BASE]
 
     def effects(self) -> list[Effect]:
         """Of every treatment with at least one finished cell whose seed the base has as well."""
         outcomes = {
-            (treatment.setting, treatment.value): {cell.cell.seed: cell.outcome for cell in self.of(treatment)}
+            (treatment.setting, treatment.value): {
+                cell.plan.seed: cell.outcome for cell in self.finished_with(treatment)
+            }
             for treatment in self.treatments
         }
-        return measure_effects({cell.cell.seed: cell.outcome for cell in self.base}, outcomes)
+        return measure_effects({cell.plan.seed: cell.outcome for cell in self.base}, outcomes)
 
 
 def read_study(planned: Sequence[PlannedCell], folder: Path) -> Study:
-    """The cells that are finished already.
+    """The study as far as its cells are finished.
 
     Raises:
         ModelError: if a finished cell is damaged.
@@ -86,26 +86,8 @@ def read_study(planned: Sequence[PlannedCell], folder: Path) -> Study:
     return Study(planned, finished, diverged)
 
 
-def write_table(file: Path, study: Study) -> None:
-    """study.csv: a row a finished cell, in the order of the plan."""
-    rows = (
-        (
-            done.cell.treatment.setting,
-            done.cell.treatment.value,
-            done.cell.seed,
-            done.result.validation_accuracy,
-            done.result.training_accuracy,
-            done.result.seconds,
-            done.result.epochs,
-            done.cell.name,
-        )
-        for done in study.finished
-    )
-    atomic.write_csv(file, COLUMNS, rows)
-
-
-def in_words(cell: PlannedCell) -> str:
-    """What a cell is, for people."""
+def cell_title(cell: PlannedCell) -> str:
+    """What a cell trains, for people: `network.dropout = 0.0, seed 1`."""
     treatment = cell.treatment
-    what = "the base" if treatment.setting == BASE else treatment_name(treatment.setting, treatment.value)
-    return f"{what}, seed {cell.seed}"
+    changed = "the base" if treatment.setting == BASE else treatment_name(treatment.setting, treatment.value)
+    return f"{changed}, seed {cell.seed}"

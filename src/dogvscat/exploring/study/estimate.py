@@ -1,4 +1,4 @@
-"""How long will a study take? From a few timed steps of its base, and better with every cell that is finished."""
+"""How long will a study take? Estimated from a few timed steps of its base, and better with every finished training."""
 
 import statistics
 import time
@@ -9,15 +9,15 @@ from pathlib import Path
 from dogvscat.config import Config
 from dogvscat.exploring.study.cells import FinishedCell
 from dogvscat.exploring.study.plan import PlannedCell
-from dogvscat.exploring.training_job import cell_threads
+from dogvscat.exploring.training_job import cell_precision
 from dogvscat.learning.data.dataset import Dataset
-from dogvscat.learning.engine import prepare_backend
+from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engine
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest
 from dogvscat.photos.splits import LEFT_OUT, TRAIN
 
-_JUDGED = 1 / 3
-"""What judging a picture costs against learning from it, as in the estimate of `train`."""
+_VALIDATION_COST = 1 / 3
+"""What evaluating an image costs, relative to learning from it, as in the estimate of `train`."""
 
 
 @dataclass(frozen=True)
@@ -30,78 +30,80 @@ class BaseTiming:
     build_seconds: float
     """Of building and compiling its network."""
     num_train: int
-    """Pictures that it learns from."""
+    """Photos that it learns from."""
     num_usable: int
-    """Pictures that it could learn from without `data.train_subset`."""
+    """Photos that it could learn from without `data.train_subset`."""
 
     def seconds(self, config: Config) -> float:
-        """Of a training with other settings, as far as its epochs, its pictures and their area decide.
+        """Of a training with other settings, as far as its epochs, its number of photos and their area decide.
 
-        Other filters or layers count for nothing here: what they cost is known once one such cell is finished.
+        Other filters or layers do not count here: what they cost is known once a training with them is finished.
         """
         areas = [config.image_size_at(epoch) ** 2 for epoch in range(config.training.epochs)]
-        learned = sum(areas) / self.config.image_size_at(0) ** 2 * self._share(config)
-        return self.epoch_seconds * learned
+        base_area = self.config.image_size_at(0) ** 2
+        return self.epoch_seconds * sum(areas) / base_area * self._photos_ratio(config)
 
-    def around_seconds(self, config: Config) -> float:
-        """Of what comes before and after a training: building, and judging every picture once."""
-        area = config.data.image_size**2 / self.config.image_size_at(0) ** 2
-        return self.build_seconds + _JUDGED * self.epoch_seconds * area * self._share(config)
+    def overhead_seconds(self, config: Config) -> float:
+        """Of what comes before and after a training: building the network, and evaluating every photo once."""
+        area_ratio = config.data.image_size**2 / self.config.image_size_at(0) ** 2
+        return self.build_seconds + _VALIDATION_COST * self.epoch_seconds * area_ratio * self._photos_ratio(config)
 
-    def _share(self, config: Config) -> float:
-        wanted = config.data.train_subset or self.num_usable
-        return min(wanted, self.num_usable) / self.num_train
+    def _photos_ratio(self, config: Config) -> float:
+        """The number of photos that a training learns from, relative to the base."""
+        return min(config.data.train_subset or self.num_usable, self.num_usable) / self.num_train
 
 
-def time_base(dataset: Dataset, base: PlannedCell, folder: Path) -> BaseTiming:
-    """Time a few steps of a study's base; nothing is written.
+def time_base(dataset: Dataset, base: PlannedCell, folder: Path, compute: ComputeSettings) -> BaseTiming:
+    """Time a few steps of a study's base. Nothing is written.
 
     Args:
-        dataset: Its pictures.
+        dataset: Its images.
         base: One of its cells.
         folder: That cell's own.
+        compute: The same as for every cell.
 
     Raises:
         DogvscatError: as `train` does.
     """
-    config = base.config
-    prepare_backend(cell_threads(config))
+    config, run = base.config, Run(folder)
+    compute = open_engine(compute.threads, cell_precision(run, config, compute))
 
-    from dogvscat.learning.loop.setup import forget_networks, prepare_training  # Keras, after the backend was prepared
+    from dogvscat.learning.loop.training import set_up_training
 
     forget_networks()
-    started = time.monotonic()
-    training = prepare_training(Run(folder), config, dataset, lambda sentence: None)
+    start = time.monotonic()
+    training = set_up_training(run, config, dataset, compute, lambda sentence: None)
     seconds = training.epoch_seconds(0)
-    build = max(0.0, time.monotonic() - started - seconds / training.loader.steps_per_epoch)
-    return BaseTiming(config, seconds, build, len(training.loader.pictures), _num_usable(dataset.manifest))
+    # What was timed is the build, the first step, which compiles, and a few more steps: the share of one step is small.
+    build = max(0.0, time.monotonic() - start - seconds / training.loader.steps_per_epoch)
+    return BaseTiming(config, seconds, build, len(training.loader.images), _count_usable(dataset.manifest))
 
 
 @dataclass(frozen=True)
 class StudyTime:
     """Expected seconds of cells that are not finished yet.
 
-    A change that is finished with one seed is expected to take as long with the next. Any other cell is expected to
-    take what the timing of the base says, times how much longer or shorter the finished ones took than it said: some
-    stop early, and others may use the machine as well.
+    A treatment that is finished with one seed is expected to take as long with the next. Any other cell is expected to
+    take what the timing of the base predicts, corrected by how far that prediction was off for the finished cells: some
+    trainings stop early, and other programs may use the machine as well.
     """
 
     timing: BaseTiming
     finished: Sequence[FinishedCell]
 
-    def of(self, *cells: PlannedCell) -> float:
-        """Seconds of these cells, one after the other."""
-        return sum(self._training(cell) + self.timing.around_seconds(cell.config) for cell in cells)
+    def seconds(self, *cells: PlannedCell) -> float:
+        """Of these cells, one after the other."""
+        return sum(self._training_seconds(cell) + self.timing.overhead_seconds(cell.config) for cell in cells)
 
-    def _training(self, cell: PlannedCell) -> float:
-        alike = [done.result.seconds for done in self.finished if done.cell.treatment == cell.treatment]
-        if alike:
-            return statistics.mean(alike)
-        foreseen = sum(self.timing.seconds(done.cell.config) for done in self.finished)
-        factor = sum(done.result.seconds for done in self.finished) / foreseen if foreseen else 1.0
-        return factor * self.timing.seconds(cell.config)
+    def _training_seconds(self, planned: PlannedCell) -> float:
+        same_treatment = [cell.result.seconds for cell in self.finished if cell.plan.treatment == planned.treatment]
+        if same_treatment:
+            return statistics.mean(same_treatment)
+        predicted = sum(self.timing.seconds(cell.plan.config) for cell in self.finished)
+        correction = sum(cell.result.seconds for cell in self.finished) / predicted if predicted else 1.0
+        return correction * self.timing.seconds(planned.config)
 
 
-def _num_usable(manifest: Manifest) -> int:
+def _count_usable(manifest: Manifest) -> int:
     """About how many photos could be learned from, whatever `data.train_subset` says: a few of them are doubtful."""
     return sum(1 for row in manifest.rows if row.perceptual_hash and row.split in (TRAIN, LEFT_OUT))

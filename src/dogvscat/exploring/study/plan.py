@@ -1,22 +1,21 @@
-"""What a study tries: a base, and settings each changed alone against it, with several seeds.
+"""What a study tries: a base, and changes to it, each made separately and trained with several seeds.
 
 A study is a TOML file:
 
     recipe = "classic"
     seeds = [1, 2, 3]
 
-    [base]                              # fixed for every cell
+    [base]                              # the same for every training
     "training.epochs" = 20
 
-    [settings]                          # each value is tried alone against the base
+    [settings]                          # each value is tried separately against the base
     "network.dropout" = [0.0, 0.25]
 
-    [variants."SGD, rate 0.05"]         # settings that only make sense together count as one
+    [variants."SGD, rate 0.05"]         # settings that only make sense together count as one change
     "training.optimizer" = "sgd"
     "training.learning_rate" = 0.05
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,17 +25,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
-from dogvscat.exploring.fixed_settings import refuse_fixed
-from dogvscat.exploring.plan_files import shipped_file
+from dogvscat.exploring.plan_files import DEFAULT_RECIPE, builtin_file, refuse_fixed, refuse_neither_output
+from dogvscat.exploring.training_job import config_name
 from dogvscat.learning.inactive_settings import why_inactive, without_inactive
 from dogvscat.settings import (
-    flattened,
-    in_toml_words,
-    nearest,
+    describe_error,
+    flatten,
     parse_settings,
     read_toml,
     resolve_config,
-    to_toml,
+    suggest,
     toml_value,
 )
 from dogvscat.stderr import Reporter
@@ -47,17 +45,18 @@ VARIANT = "variant"
 
 
 class StudyPlan(BaseModel):
-    """A study as it is written down."""
+    """A study as it is written in its file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    recipe: str = "classic"
+    recipe: str = DEFAULT_RECIPE
     seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
     base: dict[str, Any] = {}
     settings: dict[str, tuple[Any, ...]] = {}
     variants: dict[str, dict[str, Any]] = {}
 
-    _flat = field_validator("base", "settings", mode="before")(flattened)
+    # Keys may be written as "network.dropout" or as a table [network] with a key dropout.
+    _flat = field_validator("base", "settings", mode="before")(flatten)
 
     @field_validator("seeds")
     @classmethod
@@ -69,12 +68,12 @@ class StudyPlan(BaseModel):
     @field_validator("variants", mode="before")
     @classmethod
     def _flat_variants(cls, table: Any) -> Any:
-        return {name: flattened(values) for name, values in table.items()} if isinstance(table, Mapping) else table
+        return {name: flatten(values) for name, values in table.items()} if isinstance(table, Mapping) else table
 
 
 @dataclass(frozen=True)
 class Treatment:
-    """What is changed against the base: a setting with its value, or a named variant. The base changes nothing."""
+    """A change to the base: a setting with its value, or a named variant. The base itself changes nothing."""
 
     setting: str
     value: str
@@ -102,30 +101,25 @@ def treatment_name(setting: str, value: str) -> str:
     return value if setting == VARIANT else f"{setting} = {value}"
 
 
-def config_name(config: Config) -> str:
-    """A short name for some settings: equal for equal ones, in whatever study or search."""
-    return hashlib.sha256(to_toml(config).encode()).hexdigest()[:16]
-
-
 def load_plan(file: Path | None, recipe: str | None = None, settings: Sequence[str] = ()) -> StudyPlan:
-    """A study from a file, or the one that ships for a recipe.
+    """A study from a file, or the built-in one for a recipe.
 
     Args:
         file: The study, or None.
-        recipe: Instead of the study's own, if given.
-        settings: Such as `training.threads=1`, for the base; they win over the study's own.
+        recipe: Replaces the study's own, if given.
+        settings: Such as `training.threads=1`, for the base; they override the study's own.
 
     Raises:
-        ConfigError: if there is none, or it says something that no study can do.
+        ConfigError: if there is none, or it contains something that no study can do.
     """
-    file = file or shipped_study(recipe)
+    file = file or builtin_study(recipe)
     document = read_toml(file)
     if recipe is not None:
         document["recipe"] = recipe
-    given = flattened(parse_settings(settings))
+    overrides = flatten(parse_settings(settings))
     try:
         plan = StudyPlan.model_validate(document)
-        return plan.model_copy(update={"base": {**plan.base, **given}})
+        return plan.model_copy(update={"base": {**plan.base, **overrides}})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
@@ -133,83 +127,86 @@ def load_plan(file: Path | None, recipe: str | None = None, settings: Sequence[s
             if key == "space":
                 hint = "For a study put [settings] in place of [space], with lists of values, and seeds = [1, 2, 3]."
                 raise ConfigError(f"{file} is a search space: it goes to `dogvscat tune --config`", hint=hint) from None
-            hint = f"A study has {', '.join(StudyPlan.model_fields)}.{nearest(key, StudyPlan.model_fields)}"
+            hint = f"A study has {', '.join(StudyPlan.model_fields)}.{suggest(key, StudyPlan.model_fields)}"
             raise ConfigError(f"{file}: there is nothing called {key!r} in a study", hint=hint) from None
-        raise ConfigError(f"{file}: {key}: {in_toml_words(first)}, received {toml_value(first['input'])}") from None
+        raise ConfigError(f"{file}: {key}: {describe_error(first)}, received {toml_value(first['input'])}") from None
 
 
-def shipped_study(recipe: str | None) -> Path:
-    """The study that ships for a recipe.
+def builtin_study(recipe: str | None) -> Path:
+    """The file of the built-in study for a recipe.
 
     Raises:
         ConfigError: if there is none.
     """
-    return shipped_file(STUDIES_FOLDER, recipe, "study")
+    return builtin_file(STUDIES_FOLDER, recipe, "study")
 
 
 def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
-    """Every cell, the base's first; none that trains as another or as the base does.
+    """Every cell, those of the base first. No cell trains in the same way as another one.
 
     Raises:
-        ConfigError: for an unknown setting or an impossible combination, naming the one that is at fault.
+        ConfigError: for an unknown setting or an impossible combination, naming the setting at fault.
     """
     refuse_fixed(plan.settings, "settings")
     for name, values in plan.variants.items():
         refuse_fixed(values, f"variants.{toml_value(name)}")
-    base = Treatment(BASE, "", ())
-    cells: list[PlannedCell] = []
-    known: set[str] = set()
     treatments = _treatments(plan)
     if not treatments:
         hint = 'For example: [settings] and below it "network.dropout" = [0.0, 0.25]'
         raise ConfigError("the study tries nothing: it has neither settings nor variants", hint=hint)
-    for treatment in [base, *treatments]:
+    cells: list[PlannedCell] = []
+    names: set[str] = set()
+    for treatment in [Treatment(BASE, "", ()), *treatments]:
         for seed in plan.seeds:
-            cell = PlannedCell(treatment, seed, _config(plan, treatment, seed))
-            trains_as = config_name(without_inactive(cell.config))
-            if trains_as not in known:
-                known.add(trains_as)
-                cells.append(cell)
+            config = _config(plan, treatment, seed)
+            refuse_neither_output(config)
+            name = config_name(without_inactive(config))
+            if name not in names:
+                names.add(name)
+                cells.append(PlannedCell(treatment, seed, config))
     return cells
 
 
-def say_untried(plan: StudyPlan, cells: Sequence[PlannedCell], report: Reporter) -> None:
-    """Tell what a study lists and does not train: values that the base has, that are listed twice or without effect."""
-    tried = {cell.treatment for cell in cells}
+def report_untried(plan: StudyPlan, cells: Sequence[PlannedCell], report: Reporter) -> None:
+    """Report what a study lists and does not train: values of the base, duplicates, and settings without effect."""
+    trained = {cell.treatment for cell in cells}
     for treatment in _treatments(plan):
         name = treatment_name(treatment.setting, treatment.value)
         config = _config(plan, treatment, plan.seeds[0])
-        idle = [why for setting in treatment.overrides if (why := why_inactive(config, setting.partition("=")[0]))]
-        if treatment in tried:
-            for why in idle:
-                report(f"{name}: {why}")
+        keys = [override.partition("=")[0] for override in treatment.overrides]
+        reasons = [reason for key in keys if (reason := why_inactive(config, key))]
+        if treatment in trained:
+            for reason in reasons:
+                report(f"{name}: {reason}")
         else:
-            report(f"{name} is not tried: {idle[0] if idle else 'the base has it, or it is listed twice'}")
+            report(f"{name} is not tried: {reasons[0] if reasons else 'the base has it, or it is listed twice'}")
 
 
-def _treatments(plan: StudyPlan) -> Sequence[Treatment]:
-    changed = [
+def _treatments(plan: StudyPlan) -> list[Treatment]:
+    single = [
         Treatment(key, toml_value(value), (f"{key}={toml_value(value)}",))
         for key, values in plan.settings.items()
-        for value in map(_plain, values)
+        for value in map(_lists_to_tuples, values)
     ]
-    return changed + [Treatment(VARIANT, name, tuple(_flags(values))) for name, values in plan.variants.items()]
+    return single + [Treatment(VARIANT, name, _overrides(values)) for name, values in plan.variants.items()]
 
 
 def _config(plan: StudyPlan, treatment: Treatment, seed: int) -> Config:
     try:
-        return resolve_config(plan.recipe, None, [*_flags(plan.base), *treatment.overrides, f"training.seed={seed}"])
+        settings = [*_overrides(plan.base), *treatment.overrides, f"training.seed={seed}"]
+        return resolve_config(plan.recipe, None, settings)
     except ConfigError as error:
-        if error.message.startswith(f"{treatment.setting}:"):  # it names setting and value by itself
+        if error.message.startswith(f"{treatment.setting}:"):  # the message names setting and value already
             raise
-        where = treatment_name(treatment.setting, treatment.value) if treatment.value else "the base of the study"
-        raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
+        name = treatment_name(treatment.setting, treatment.value) if treatment.value else "the base of the study"
+        raise ConfigError(f"{name}: {error.message}", hint=error.hint) from None
 
 
-def _flags(values: Mapping[str, Any]) -> list[str]:
-    return [f"{key}={toml_value(_plain(value))}" for key, value in values.items()]
+def _overrides(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Settings as `--set` takes them."""
+    return tuple(f"{key}={toml_value(_lists_to_tuples(value))}" for key, value in values.items())
 
 
-def _plain(value: Any) -> Any:
-    """Words stand for themselves in `--set`, and lists have no tuples."""
-    return tuple(map(_plain, value)) if isinstance(value, list) else value
+def _lists_to_tuples(value: Any) -> Any:
+    """The value with tuples in place of lists, nested ones too, as the configuration has them."""
+    return tuple(map(_lists_to_tuples, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Run a study: cell after cell, in the order that tells most, until all are finished or the time is used up."""
+"""Run a study: training after training, the most informative first, until all are finished or the time is used up."""
 
 import math
 import time
@@ -7,50 +7,45 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from dogvscat.durations import in_time
-from dogvscat.errors import DataError, DivergedError, Interrupted, UsageError
+from dogvscat.durations import format_duration
+from dogvscat.errors import DivergedError, Interrupted, UsageError
 from dogvscat.exploring.execution.job import Executor, Job
-from dogvscat.exploring.study.cells import CELLS_FOLDER, STUDY_FILE, Study, in_words, read_study, write_table
+from dogvscat.exploring.study.cells import CELLS_FOLDER, Study, cell_title, read_study
 from dogvscat.exploring.study.estimate import BaseTiming, StudyTime, time_base
 from dogvscat.exploring.study.plan import BASE, PlannedCell, treatment_name
-from dogvscat.exploring.study.schedule import most_telling
-from dogvscat.exploring.study.table import refuse_dropped_rows
+from dogvscat.exploring.study.schedule import most_informative
+from dogvscat.exploring.study.table import STUDY_FILE, refuse_dropped_rows, write_table
 from dogvscat.exploring.training_job import (
     CellResult,
     Diverged,
-    begun_precision,
     cell_threads,
-    look_at,
+    earlier_precision,
     open_dataset,
     refuse_other_photos,
+    refuse_too_few_photos,
     run_cell,
+    split_photos,
 )
-from dogvscat.learning.run.create import ComputeSettings
-from dogvscat.locks import working_alone
-from dogvscat.photos.splits import TRAIN
+from dogvscat.learning.engine import ComputeSettings, open_engine
+from dogvscat.locks import exclusive
 from dogvscat.stderr import Reporter
-from dogvscat.text import counted
+from dogvscat.text import pluralize
 
 
-def without_too_large(planned: Sequence[PlannedCell], photos: Path, report: Reporter) -> list[PlannedCell]:
+def without_oversized(planned: Sequence[PlannedCell], photos: Path, report: Reporter) -> list[PlannedCell]:
     """The cells that learn from no more photos than there are.
 
     Raises:
         DataError: if the base asks for more.
         DogvscatError: as `make_manifest`, if the photos cannot be used.
     """
-    unlimited = planned[0].config.data.model_copy(update={"train_subset": 0})
-    manifest = look_at(photos, planned[0].config.model_copy(update={"data": unlimited}))
-    available = len(manifest.of_split(TRAIN))
-    kept = [cell for cell in planned if cell.config.data.train_subset <= available]
-    if planned[0] not in kept:
-        asked = planned[0].config.data.train_subset
-        message = f"the base of the study learns from {asked:,} photos, there are {available:,} to learn from"
-        raise DataError(message, hint="Add --set data.train_subset=0 to learn from all there are.")
-    for treatment in dict.fromkeys(cell.treatment for cell in planned if cell not in kept):
+    base = planned[0].config
+    available = refuse_too_few_photos(photos, base, base.data.train_subset, "the base of the study learns from")
+    feasible = [cell for cell in planned if cell.config.data.train_subset <= available]
+    for treatment in dict.fromkeys(cell.treatment for cell in planned if cell not in feasible):
         name = treatment_name(treatment.setting, treatment.value)
         report(f"{name} is left out: there are {available:,} photos to learn from")
-    return kept
+    return feasible
 
 
 def run_study(
@@ -63,50 +58,51 @@ def run_study(
 ) -> Study:
     """Train what is not finished yet.
 
-    A change whose training diverges is finished with that: it has no accuracy, and the study says so.
+    A treatment whose training diverges is finished with that: it has no accuracy, and the study says so.
 
     Args:
         photos: A folder or zip with photos of two classes.
-        planned: As from `plan_cells`, without what `without_too_large` takes away.
-        folder: Gets study.csv, written anew after every cell, and a folder a cell below `cells/`.
-        budget: Seconds to spend now, or None for all it takes. Cells under way at its end are waited for.
-        report: Told what happens.
+        planned: As from `plan_cells` and `without_oversized`.
+        folder: Gets study.csv, which is written again after every training, and one folder per training below `cells/`.
+        budget: Seconds to spend now, or None for as long as it takes. Trainings that run at its end are waited for.
+        report: Gets a sentence for everything that happens.
         executor: Where the cells run.
 
     Raises:
-        UsageError: if the budget does not suffice for one cell, if study.csv has cells that this study has not, or if
-            another command is at work in the folder.
-        DataError: if cells that are finished learned from other photos.
+        UsageError: if the budget is too short for one training, if study.csv has trainings that this study does not
+            have, or if another command is at work in the folder.
+        DataError: if finished cells learned from other photos.
         DivergedError: if the base diverges with every seed: then there is nothing to compare with.
-        Interrupted: on Ctrl-C; finished cells are kept and the same call goes on.
+        Interrupted: on Ctrl-C; finished cells are kept and the same call resumes.
         ClusterError: if machines of a cluster keep failing.
-        DogvscatError: as `train` does, for the cell that is at fault.
+        DogvscatError: as `train` does, for the cell at fault.
     """
-    started = time.monotonic()
-    with working_alone(folder):
-        places = [folder / CELLS_FOLDER / cell.name for cell in planned]
-        refuse_other_photos(look_at(photos, planned[0].config), places)
+    start = time.monotonic()
+    with exclusive(folder):
+        folders = [folder / CELLS_FOLDER / cell.name for cell in planned]
+        refuse_other_photos(split_photos(photos, planned[0].config), folders)
         refuse_dropped_rows(planned, folder / STUDY_FILE, folder / CELLS_FOLDER)
         study = read_study(planned, folder)
         _refuse_diverged_base(study)
-        if study.left:
-            timing = time_base(open_dataset(photos, planned[0].config), planned[0], places[0])
-            compute = _computing(planned, places)
-            running = _Running(photos, folder, budget, report, executor, study, timing, compute, started)
+        if study.remaining:
+            dataset = open_dataset(photos, planned[0].config)
+            compute = _shared_compute(planned, folders)
+            timing = time_base(dataset, planned[0], folders[0], compute)
+            progress = _StudyInProgress(photos, folder, budget, report, executor, study, timing, compute, start)
             while True:
-                while running.begins_another():
+                while progress.start_next():
                     pass
-                if not running.under_way:
+                if not progress.running:
                     break
-                running.finish_one()
-            study = running.study
+                progress.finish_next()
+            study = progress.study
         write_table(folder / STUDY_FILE, study)
     return study
 
 
 @dataclass
-class _Running:
-    """A study under way."""
+class _StudyInProgress:
+    """A study while its cells run."""
 
     photos: Path
     folder: Path
@@ -114,110 +110,121 @@ class _Running:
     report: Reporter
     executor: Executor
     study: Study
+    """With what was finished when `finish_next` was last called."""
     timing: BaseTiming
     compute: ComputeSettings
-    started: float
-    under_way: dict[Path, PlannedCell] = field(default_factory=dict)
+    start_time: float
+    """time.monotonic()"""
+    running: dict[Path, PlannedCell] = field(default_factory=dict)
     """By the folder of each cell."""
-    begun: int = 0
-    out_of_time: bool = False
+    num_started: int = 0
+    is_out_of_time: bool = False
 
-    def begins_another(self) -> bool:
-        """Begin the cell that tells most, if there is one left, room for it and time; returns whether it was begun."""
-        cells = [] if self.out_of_time else most_telling(self.study, self.under_way.values())
+    def start_next(self) -> bool:
+        """Start the most informative cell for which there are time and a free slot; returns whether there was one."""
+        cells = [] if self.is_out_of_time else most_informative(self.study, self.running.values())
         if not cells:
             return False
-        places = self.executor.places(self.compute.threads)
-        if len(self.under_way) >= places:
+        slots = self.executor.slots(self.compute.threads)
+        if len(self.running) >= slots:
             return False
-        times = StudyTime(self.timing, self.study.finished)
-        whole = in_time(times.of(*self.study.left) / places)
-        if not self.begun:
-            num_left, num_planned = len(self.study.left), len(self.study.planned)
-            self.report(f"{num_left} of {num_planned} cells are to be trained, which takes about {whole}.")
-        affordable = [cell for cell in cells if self._spent + times.of(cell) <= self._budget]
+        expected = StudyTime(self.timing, self.study.finished)
+        time_left = format_duration(expected.seconds(*self.study.remaining) / slots)
+        if not self.num_started:
+            num_remaining, num_planned = len(self.study.remaining), len(self.study.planned)
+            self.report(f"{num_remaining} of {num_planned} trainings remain, which takes about {time_left}.")
+        budget = math.inf if self.budget is None else self.budget
+        affordable = [cell for cell in cells if self._spent_seconds() + expected.seconds(cell) <= budget]
         if not affordable:
-            self._out_of_time(min(map(times.of, cells)))
+            self._stop_starting(budget, shortest=min(map(expected.seconds, cells)))
             return False
-        self._begin(affordable[0], whole)
+        self._start(affordable[0], time_left)
         return True
 
-    def finish_one(self) -> None:
-        """Wait for a cell, tell of it and write it down."""
+    def finish_next(self) -> None:
+        """Wait for a cell, report its result and write it into the table."""
         table = self.folder / STUDY_FILE
         try:
             job, result = self.executor.wait()
         except Interrupted as stop:
-            stop.hint = "Give the same command again: finished cells are kept, and the one under way goes on."
+            stop.hint = (
+                "Give the same command again: finished trainings are kept, and the one that was running resumes."
+            )
             write_table(table, read_study(self.study.planned, self.folder))
             raise
-        cell = self.under_way.pop(job.folder)
-        which = f"{in_words(cell)}: " if self.executor.spread else ""  # else it is the one just named
-        self.report(f"  {which}{_result_in_words(result)}")
-        self.study = self._settled()
+        cell = self.running.pop(job.folder)
+        title = f"{cell_title(cell)}: " if self.executor.distributed else ""  # else it is the one just reported
+        self.report(f"  {title}{_result_in_words(result)}")
+        self.study = self._read_waited_for()
         write_table(table, self.study)
         _refuse_diverged_base(self.study)
 
-    def _settled(self) -> Study:
-        """What is finished, without cells whose result lies there already but is still waited for."""
-        under_way = {cell.name for cell in self.under_way.values()}
+    def _read_waited_for(self) -> Study:
+        """What is finished, without the cells that are still in `running`.
+
+        The result of such a cell may be in its folder already. Counting it now would number the next ones wrongly.
+        """
+        running = {cell.name for cell in self.running.values()}
         study = read_study(self.study.planned, self.folder)
         return Study(
             study.planned,
-            [done for done in study.finished if done.cell.name not in under_way],
-            [done for done in study.diverged if done.cell.name not in under_way],
+            [cell for cell in study.finished if cell.plan.name not in running],
+            [cell for cell in study.diverged if cell.plan.name not in running],
         )
 
-    @property
-    def _spent(self) -> float:
-        return time.monotonic() - self.started
+    def _spent_seconds(self) -> float:
+        return time.monotonic() - self.start_time
 
-    @property
-    def _budget(self) -> float:
-        return math.inf if self.budget is None else self.budget
+    def _stop_starting(self, budget: float, shortest: float) -> None:
+        """No cell fits into the budget, of which the shortest would take `shortest` seconds.
 
-    def _out_of_time(self, expected: float) -> None:
-        """No cell fits into the time that is left, of which the shortest takes so many seconds."""
-        if not self.begun:
-            raise _too_small(self._budget, self._spent, expected)
-        left = in_time(self._budget - self._spent)
-        self.report(f"The shortest cell left would take {in_time(expected)}, and there are {left}: stopped here.")
-        self.out_of_time = True
+        Raises:
+            UsageError: if the budget is too short for the first cell.
+        """
+        if not self.num_started:
+            raise _too_short(budget, self._spent_seconds() + shortest)
+        needed, remaining = format_duration(shortest), format_duration(budget - self._spent_seconds())
+        self.report(f"The shortest remaining training would take {needed}, and {remaining} are left: stopped.")
+        self.is_out_of_time = True
 
-    def _begin(self, cell: PlannedCell, whole: str) -> None:
-        self.begun += 1
-        number = len(self.study.planned) - len(self.study.left) + len(self.under_way) + 1
-        self.report(f"cell {number} of {len(self.study.planned)}: {in_words(cell)} (about {whole} left)")
-        place = self.folder / CELLS_FOLDER / cell.name
-        work = partial(run_cell, self.photos, cell.config, place, self.compute)
-        self.executor.start(Job(in_words(cell), place, self.compute.threads, work))
-        self.under_way[place] = cell
+    def _start(self, cell: PlannedCell, time_left: str) -> None:
+        self.num_started += 1
+        number = len(self.study.planned) - len(self.study.remaining) + len(self.running) + 1
+        self.report(f"training {number} of {len(self.study.planned)}: {cell_title(cell)} (about {time_left} left)")
+        cell_folder = self.folder / CELLS_FOLDER / cell.name
+        work = partial(run_cell, self.photos, cell.config, cell_folder, self.compute)
+        self.executor.start(Job(cell_title(cell), cell_folder, self.compute.threads, work))
+        self.running[cell_folder] = cell
 
 
-def _computing(planned: Sequence[PlannedCell], places: Sequence[Path]) -> ComputeSettings:
-    """The same for all cells, in the precision of those of earlier calls; the backend must be prepared."""
-    from dogvscat.learning.precision import faster_precision  # Keras, after the backend was prepared
+def _shared_compute(planned: Sequence[PlannedCell], folders: Sequence[Path]) -> ComputeSettings:
+    """Threads and arithmetic for all cells that leave the arithmetic open.
 
+    Were it measured for each cell, bfloat16 and float32 might be compared with each other; so a study that resumes, on
+    whatever machine, takes that of its earlier cells.
+    """
     threads = cell_threads(planned[0].config)
-    free = [place for cell, place in zip(planned, places, strict=True) if cell.config.training.precision == "auto"]
-    return ComputeSettings(threads, begun_precision(free) or faster_precision()) if free else ComputeSettings(threads)
+    undecided = [
+        folder for cell, folder in zip(planned, folders, strict=True) if cell.config.training.precision == "auto"
+    ]
+    return open_engine(threads, (earlier_precision(undecided) or "auto") if undecided else "float32")
 
 
 def _refuse_diverged_base(study: Study) -> None:
-    diverged = [done for done in study.diverged if done.cell.treatment.setting == BASE]
-    if diverged and not study.base and not study.left:
+    diverged = [cell for cell in study.diverged if cell.plan.treatment.setting == BASE]
+    if diverged and not study.base and not study.remaining:
         hint = "Nothing can be compared with it: lower training.learning_rate in [base], and choose another --out."
-        raise DivergedError(f"{in_words(diverged[0].cell)}: {diverged[0].reason}", hint=hint)
+        raise DivergedError(f"{cell_title(diverged[0].plan)}: {diverged[0].reason}", hint=hint)
 
 
 def _result_in_words(result: CellResult | Diverged) -> str:
     if isinstance(result, Diverged):
         return result.diverged
     accuracies = f"validation {result.validation_accuracy:.2%}, training {result.training_accuracy:.2%}"
-    return f"{accuracies}, {counted(result.epochs, 'epoch')}, {result.seconds:.0f} s"
+    return f"{accuracies}, {pluralize(result.epochs, 'epoch')}, {result.seconds:.0f} s"
 
 
-def _too_small(budget: float, spent: float, expected: float) -> UsageError:
-    needed = spent + expected
-    message = f"a budget of {in_time(budget)} does not suffice for one cell, which takes about {in_time(needed)}"
+def _too_short(budget: float, needed: float) -> UsageError:
+    cost = f"which takes about {format_duration(needed)}"
+    message = f"a budget of {format_duration(budget)} is too short for one training, {cost}"
     return UsageError(message, hint=f"Give --budget {math.ceil(needed / 60)}m or more.")

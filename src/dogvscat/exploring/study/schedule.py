@@ -1,4 +1,4 @@
-"""Which cell tells most? A study spends its time where the answer is least certain."""
+"""Which cell is most informative? A study spends its time where the answer is least certain."""
 
 import math
 from collections import Counter
@@ -8,31 +8,42 @@ from dogvscat.exploring.study.cells import Study
 from dogvscat.exploring.study.plan import BASE, PlannedCell
 
 
-def most_telling(study: Study, under_way: Collection[PlannedCell] = ()) -> list[PlannedCell]:
-    """The unfinished cells, that which tells most first: every treatment once before any twice, then the treatment
-    whose effect is least certain, in half widths of its interval from zero; one that diverged is last. The base with
-    the same seed always goes before.
+def most_informative(study: Study, running: Collection[PlannedCell] = ()) -> list[PlannedCell]:
+    """The cells to start next, the most informative first.
 
-    Cells under way count as begun, and as if they came out as expected: their treatment's interval will be narrower by
-    the square root of the seeds it then has; of a treatment that is tried for the first time nothing is expected.
+    Every treatment is trained once before any is trained twice. Then comes the treatment whose effect is least certain:
+    the one that is the fewest half widths of its interval away from zero. A treatment that diverged is last. The base
+    with the same seed always goes before.
+
+    Cells that run count as finished, and as if they confirmed the effect: the interval of their treatment is taken to
+    narrow with the square root of its number of seeds. Nothing is expected of a treatment that runs for the first time.
+
+    Args:
+        study: With what is finished so far.
+        running: Cells that were started and have not ended.
     """
-    begun = Counter(cell.treatment for cell in under_way)
-    names = {cell.name for cell in under_way}
-    left = [cell for cell in study.left if cell.name not in names]
-    bases = {cell.seed: cell for cell in left if cell.treatment.setting == BASE}
-    treated = [cell for cell in left if cell.treatment.setting != BASE]
-    diverged = {done.cell.treatment for done in study.diverged}
+    num_running = Counter(cell.treatment for cell in running)
+    running_names = {cell.name for cell in running}
+    waiting = [cell for cell in study.remaining if cell.name not in running_names]
+    bases = {cell.seed: cell for cell in waiting if cell.treatment.setting == BASE}
+    treated = [cell for cell in waiting if cell.treatment.setting != BASE]
+    diverged = {cell.plan.treatment for cell in study.diverged}
     effects = {(effect.setting, effect.value): effect for effect in study.effects()}
 
     def certainty(cell: PlannedCell) -> tuple[int, float]:
-        effect = effects.get((cell.treatment.setting, cell.treatment.value))
+        """The class (0 never tried, 1 tried, 2 diverged), then the distance from zero in half widths."""
         if cell.treatment in diverged:
             return (2, 0.0)
-        if effect is None:
-            return (1, math.inf) if begun[cell.treatment] or study.of(cell.treatment) else (0, 0.0)
-        half = (effect.high - effect.low) / 2 if effect.low is not None and effect.high is not None else 0.0
-        narrower = math.sqrt(1 + begun[cell.treatment] / effect.num_seeds)
-        return (1, abs(effect.difference) / half * narrower if half else 0.0)
+        effect = effects.get((cell.treatment.setting, cell.treatment.value))
+        if effect is None:  # no seed in common with the base yet
+            is_tried = num_running[cell.treatment] or study.finished_with(cell.treatment)
+            return (1, math.inf) if is_tried else (0, 0.0)
+        if effect.low is None or effect.high is None or effect.high == effect.low:
+            return (1, 0.0)
+        half_width = (effect.high - effect.low) / 2
+        narrowing = math.sqrt(1 + num_running[cell.treatment] / effect.num_seeds)
+        return (1, abs(effect.difference) / half_width * narrowing)
 
+    # sorted() is stable: cells of equal certainty keep the order of the plan.
     chosen = (bases.get(cell.seed, cell) for cell in sorted(treated, key=certainty))
     return list(dict.fromkeys([*chosen, *bases.values()]))

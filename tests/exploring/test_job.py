@@ -1,4 +1,4 @@
-"""The executor of one process: what its job raises comes back with the job's name."""
+"""The executor of one process: what its job raises comes back with the job's title."""
 
 from pathlib import Path
 from typing import NoReturn
@@ -6,15 +6,14 @@ from typing import NoReturn
 import pytest
 
 from dogvscat.errors import Interrupted, ModelError, WriteError
-from dogvscat.exploring.execution.job import Job
-from dogvscat.exploring.execution.local import LocalExecutor
+from dogvscat.exploring.execution.job import Job, LocalExecutor
 
 
 @pytest.mark.parametrize(
     ("raised", "expected", "message"),
     [
-        (KeyboardInterrupt(), Interrupted, "cell 3: stopped between two steps; nothing is lost"),
-        (ModelError("no network"), ModelError, "cell 3: no network"),
+        (KeyboardInterrupt(), Interrupted, "the base, seed 1: stopped between two steps; nothing is lost"),
+        (ModelError("no network"), ModelError, "the base, seed 1: no network"),
         (WriteError("disk full"), WriteError, "disk full"),
     ],
 )
@@ -23,7 +22,7 @@ def test_what_a_job_raises(tmp_path: Path, raised: BaseException, expected: type
         raise raised
 
     executor = LocalExecutor()
-    executor.start(Job("cell 3", tmp_path, 1, work))
+    executor.start(Job("the base, seed 1", tmp_path, 1, work))
     with pytest.raises(expected) as caught:
         executor.wait()
     assert str(caught.value) == message

@@ -18,9 +18,10 @@ from dogvscat.config import Config
 from dogvscat.errors import ConfigError, UsageError
 from dogvscat.exploring.search.search import Search, open_search, propose
 from dogvscat.exploring.search.space import SPACES_FOLDER, SearchSpace, load_space
-from dogvscat.exploring.study.plan import config_name, load_plan, plan_cells, treatment_name
-from dogvscat.locks import working_alone
-from dogvscat.settings import build_config, changed, read_toml, to_toml
+from dogvscat.exploring.study.plan import load_plan, plan_cells, treatment_name
+from dogvscat.exploring.training_job import config_name
+from dogvscat.locks import exclusive
+from dogvscat.settings import build_config, read_toml, to_toml, with_settings
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 CutShort = Callable[[list[str], str, signal.Signals], int]
@@ -121,13 +122,15 @@ def test_a_study_puts_the_best_to_the_test_with_other_seeds(search: Path) -> Non
     for cell in cells[:5]:
         assert cell.config == base.config({}, cell.seed)
     for cell in cells[5:]:
-        assert changed(cell.config, ["training.seed=0"]) == best
+        assert with_settings(cell.config, ["training.seed=0"]) == best
         assert treatment_name(cell.treatment.setting, cell.treatment.value).startswith("the best of the search, trial ")
 
 
-def test_trials_are_cut_short_after_a_sixth_and_a_half_of_the_epochs(tmp_path: Path) -> None:
+def test_trials_are_pruned_after_a_sixth_and_a_half_of_the_epochs(tmp_path: Path) -> None:
     """Nine trials, each worse than the one before: only the first has nobody to fall behind."""
-    space = SearchSpace(base={"training.epochs": 12}, space={"network.dropout": {"low": 0.0, "high": 0.5}})
+    space = SearchSpace(
+        recipe="classic", base={"training.epochs": 12}, space={"network.dropout": {"low": 0.0, "high": 0.5}}
+    )
     search = Search(space)
     study = open_search(search, tmp_path)
     ended = []
@@ -171,13 +174,13 @@ def test_a_recipe_that_changed_meanwhile_is_another_search(tmp_path: Path) -> No
     )
 
 
-def test_the_space_that_ships_is_shown(dogvscat: Dogvscat) -> None:
+def test_the_built_in_space_is_shown(dogvscat: Dogvscat) -> None:
     done = dogvscat("tune", "--show", "--recipe", "fast")
     assert (done.returncode, done.stdout) == (0, (SPACES_FOLDER / "fast.toml").read_text())
     assert (dogvscat("tune").returncode, "missing argument PHOTOS" in dogvscat("tune").stderr) == (2, True)
 
 
-def test_the_pictures_are_there(search: Path) -> None:
+def test_the_figures_are_there(search: Path) -> None:
     for picture in ("history", "parallel"):
         assert (search / "out" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
 
@@ -193,7 +196,7 @@ def test_the_pictures_are_there(search: Path) -> None:
         (["--set", "training.epochs=4"], "another search: training.epochs = 4 and not 3\n"),
         (["--sampler", "tpee"], "there is no sampler 'tpee'"),
         (["--storage", "postgresql+pg8000://127.0.0.1:1/none"], "cannot be used"),
-        (["--timeout", "soon"], "expected --timeout as a number with s, m or h"),
+        (["--timeout", "soon"], "expected --timeout as a number followed by s, m or h"),
     ],
 )
 def test_what_cannot_go_on_is_refused(
@@ -239,20 +242,31 @@ def test_sqlite_by_url(search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp
         ),
         ('[space]\n"network.dropout" = { low = 0.1, high = 0.5, step = 0.0 }', "a step that is a number above 0"),
         ('[space]\n"training.seed" = { choices = [1, 2] }', "training.seed cannot be in [space]"),
-        ('[space]\n"training.neither_share" = { low = 0.1, high = 0.5 }', "learn without photos of neither class"),
+        (
+            '[space]\n"training.neither_share" = { low = 0.1, high = 0.5 }',
+            "train without photos that show neither class",
+        ),
         ('[space]\n"network.stem_filters" = { low = 8, high = 32 }', 'no effect while network.name = "plain"'),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_named(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "space.toml").write_text(text)
+    (tmp_path / "space.toml").write_text(f'recipe = "classic"\n{text}')
     with pytest.raises(ConfigError, match=r"space\.toml") as caught:
         load_space(tmp_path / "space.toml", None)
     assert message in caught.value.message
     assert caught.value.message.count("received") <= 1
 
 
+def test_a_second_output_for_neither_class_is_refused(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    done = dogvscat("tune", drawn_photos, "--set", "network.neither_output=true", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert "error: network.neither_output is set, but only `train` takes photos that show neither class" in done.stderr
+    assert "hint: Add --set network.neither_output=false." in done.stderr
+    assert list((tmp_path / "out").glob("*")) == []
+
+
 @pytest.mark.parametrize("name", [path.stem for path in SPACES_FOLDER.glob("*.toml")])
-def test_the_spaces_that_ship_are_possible_at_their_corners(name: str) -> None:
+def test_the_built_in_spaces_are_possible_at_their_corners(name: str) -> None:
     space: SearchSpace = load_space(None, name)
     for corner in ("low", "high"):
         values = {
@@ -306,10 +320,10 @@ def test_other_photos_and_a_second_command_are_refused(
     shutil.copytree(drawn_photos, tmp_path / "photos")
     next((tmp_path / "photos").rglob("*.jpg")).unlink()
     done = dogvscat("tune", tmp_path / "photos", *flags)
-    assert (done.returncode, "the search was begun on other photos" in done.stderr) == (3, True), done.stderr
-    with working_alone(search / "out"):
+    assert (done.returncode, "the search was started on other photos" in done.stderr) == (3, True), done.stderr
+    with exclusive(search / "out"):
         done = dogvscat("tune", drawn_photos, *flags)
-    assert (done.returncode, "another command is at work in" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "another command is running in" in done.stderr) == (2, True), done.stderr
 
 
 def test_another_storage_does_not_take_up_trainings_on_other_photos(
@@ -325,7 +339,8 @@ def test_another_storage_does_not_take_up_trainings_on_other_photos(
 
 
 def test_more_photos_than_there_are_are_not_searched(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
-    done = dogvscat("tune", drawn_photos, "--out", tmp_path / "out", "--trials", "1")  # classic's learns from 5,000
+    # The base of the built-in space learns from 5,000.
+    done = dogvscat("tune", drawn_photos, "--out", tmp_path / "out", "--trials", "1")
     assert done.returncode == 3
     assert "the search learns from up to 5,000 photos, there are " in done.stderr
     assert "Add --set data.train_subset=0" in done.stderr
