@@ -1,4 +1,4 @@
-"""How easy is the house to read? Rooms, imports, the walk of one training, names and comments of checkouts side by side.
+"""How easy is the house to read? Rooms, imports, the walk of a training, names and comments, checkouts side by side.
 
     python benchmarks/structure.py ../dogvscat-before .
 
@@ -22,9 +22,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 VAGUE_NAMES = frozenset(
-    ["begun", "beside", "done", "everything", "found", "given", "here", "kept", "known", "left", "made", "nothing"]
-    + ["one", "other", "others", "place", "places", "said", "shown", "something", "taken", "there", "these", "told"]
-    + ["wanted"]
+    [
+        *(
+            "begun",
+            "beside",
+            "done",
+            "everything",
+            "found",
+            "given",
+            "here",
+            "kept",
+            "known",
+            "left",
+            "made",
+            "nothing",
+        ),
+        *("one", "other", "others", "place", "places", "said", "shown", "something", "taken", "there", "these", "told"),
+        "wanted",
+    ]
 )
 OPEN_ROOMS = frozenset({"photos", "judging", "service", "cli"})
 """Rooms that may stay flat with more than 14 files."""
