@@ -1,4 +1,4 @@
-"""Each change alone against NumPy or Pillow, and independence of the batch."""
+"""Each change by itself against NumPy or Pillow, and independence of the batch."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from dogvscat.learning.data.random import stateless_uniform
 NOTHING = {"flip": False, "shift": 0, "rotation": 0, "zoom": 0, "brightness": 0, "contrast": 0, "cutout": 0}
 SAMPLES = np.arange(16)
 SEED, EPOCH, SIZE = 11, 2, 32
-PLACE = (SEED, EPOCH)
+KEY = (SEED, EPOCH)
 
 
 def only(**settings: object) -> AugmentationConfig:
@@ -21,19 +21,19 @@ def only(**settings: object) -> AugmentationConfig:
 
 @pytest.fixture
 def images() -> np.ndarray:
-    """Smooth pictures, so that resampling changes little: uint8 (16, 32, 32, 3)."""
+    """Smooth images, so that resampling changes little: uint8 (16, 32, 32, 3)."""
     coarse = np.random.default_rng(0).integers(0, 256, (16, 5, 5, 3), dtype=np.uint8)
     return np.stack([np.asarray(Image.fromarray(i).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for i in coarse])
 
 
-def pictures_of(*sizes: np.ndarray) -> LabelledImages:
-    """The same pictures at one or several sizes."""
+def labelled_images(*sizes: np.ndarray) -> LabelledImages:
+    """The same images at one or several sizes."""
     numbers = np.arange(len(sizes[0]))
     return LabelledImages({len(images[0]): images for images in sizes}, numbers, numbers % 2)
 
 
 def changed(images: np.ndarray, config: AugmentationConfig) -> np.ndarray:
-    return augment(pictures_of(images), SAMPLES, SIZE, config, PLACE)
+    return augment(labelled_images(images), SAMPLES, SIZE, config, KEY)
 
 
 def test_nothing_switched_on_changes_nothing(images: np.ndarray) -> None:
@@ -89,7 +89,7 @@ def test_brightness_and_contrast_by_hand() -> None:
     np.testing.assert_array_equal(flatter, np.rint(128 - 28 * (1 + 0.5 * uniform[:, 6])))
 
 
-def test_a_colour_cast_moves_each_colour_alone_by_hand() -> None:
+def test_a_color_cast_moves_each_color_by_itself() -> None:
     grey = np.full((16, SIZE, SIZE, 3), 100, np.uint8)
     cast = 2 * stateless_uniform(SEED, EPOCH, SAMPLES, 13)[:, 9:12] - 1
     np.testing.assert_array_equal(changed(grey, only(color_cast=0.1))[:, 0, 0], np.rint(100 + 25.5 * cast))
@@ -114,15 +114,15 @@ def test_cutout_hides_one_square_inside(images: np.ndarray) -> None:
     assert len(corners) > 8
 
 
-def test_a_picture_changes_alike_in_any_batch_and_differently_in_each_epoch(images: np.ndarray) -> None:
+def test_an_image_changes_equally_in_any_batch_and_differently_in_each_epoch(images: np.ndarray) -> None:
     config = AugmentationConfig(cutout=0.2)
     whole = changed(images, config)
-    alone = augment(pictures_of(images), SAMPLES[5:6], SIZE, config, PLACE)
-    np.testing.assert_array_equal(whole[5], alone[0])
-    assert not np.array_equal(whole, augment(pictures_of(images), SAMPLES, SIZE, config, (SEED, EPOCH + 1)))
+    single = augment(labelled_images(images), SAMPLES[5:6], SIZE, config, KEY)
+    np.testing.assert_array_equal(whole[5], single[0])
+    assert not np.array_equal(whole, augment(labelled_images(images), SAMPLES, SIZE, config, (SEED, EPOCH + 1)))
 
 
-def test_the_given_pictures_are_left_as_they_are(images: np.ndarray) -> None:
+def test_the_input_images_are_not_changed(images: np.ndarray) -> None:
     before = images.copy()
     changed(images, AugmentationConfig(cutout=0.2))
     np.testing.assert_array_equal(images, before)
@@ -133,8 +133,8 @@ def test_a_crop_is_what_pillow_cuts_out_and_enlarges(images: np.ndarray) -> None
     uniform = stateless_uniform(SEED, EPOCH, SAMPLES, 16)
     sides = np.sqrt(0.25 + 0.75 * uniform[:, 13]) * SIZE
     assert sides.min() < 0.75 * SIZE < sides.max()
-    for new, old, side, place in zip(result, images, sides, uniform[:, 14:16], strict=True):
-        left, top = place * (SIZE - side)
+    for new, old, side, position in zip(result, images, sides, uniform[:, 14:16], strict=True):
+        left, top = position * (SIZE - side)
         window = (left, top, left + side, top + side)
         enlarged = Image.fromarray(old).resize((SIZE, SIZE), Image.Resampling.BILINEAR, window)
         assert np.abs(new.astype(int) - np.asarray(enlarged)).mean() < 1.0
@@ -142,8 +142,8 @@ def test_a_crop_is_what_pillow_cuts_out_and_enlarges(images: np.ndarray) -> None
 
 def test_crops_are_taken_from_the_smallest_size_that_has_a_pixel_for_each_of_theirs(images: np.ndarray) -> None:
     larger = [np.full((16, size, size, 3), size, np.uint8) for size in (48, 64)]
-    pictures = pictures_of(np.full_like(images, SIZE), *larger)
-    result = augment(pictures, SAMPLES, SIZE, only(smallest_crop=0.2), PLACE)
+    pictures = labelled_images(np.full_like(images, SIZE), *larger)
+    result = augment(pictures, SAMPLES, SIZE, only(smallest_crop=0.2), KEY)
     sides = SIZE * np.sqrt(0.2 + 0.8 * stateless_uniform(SEED, EPOCH, SAMPLES, 16)[:, 13])  # of the window, at SIZE
     expected = np.where(SIZE / sides < 1.5 * SIZE / (SIZE - 0.5), 48, 64)
     np.testing.assert_array_equal(result[:, 0, 0, 0], expected)
@@ -153,35 +153,35 @@ def test_crops_are_taken_from_the_smallest_size_that_has_a_pixel_for_each_of_the
 def test_a_crop_from_a_larger_size_shows_the_same_place(images: np.ndarray) -> None:
     config = only(flip=True, smallest_crop=0.2, rotation=20.0)
     twice = np.stack([np.asarray(Image.fromarray(i).resize((64, 64), Image.Resampling.BICUBIC)) for i in images])
-    small = augment(pictures_of(images), SAMPLES, SIZE, config, PLACE)
-    sharp = augment(pictures_of(images, twice), SAMPLES, SIZE, config, PLACE)
+    small = augment(labelled_images(images), SAMPLES, SIZE, config, KEY)
+    sharp = augment(labelled_images(images, twice), SAMPLES, SIZE, config, KEY)
     assert np.abs(small.astype(int) - sharp).mean() < 2.0
 
 
 def test_whole_pictures_are_not_taken_from_a_larger_size(images: np.ndarray) -> None:
-    pictures = pictures_of(images, np.zeros((16, 64, 64, 3), np.uint8))
-    turned = augment(pictures, SAMPLES, SIZE, only(flip=True, rotation=30.0, shift=0.1), PLACE)
+    pictures = labelled_images(images, np.zeros((16, 64, 64, 3), np.uint8))
+    turned = augment(pictures, SAMPLES, SIZE, only(flip=True, rotation=30.0, shift=0.1), KEY)
     assert turned.mean(axis=(1, 2, 3)).min() > 30
 
 
 def test_cutmix_mixes_labels_by_the_area_of_what_is_pasted(images: np.ndarray) -> None:
     plain = np.stack([np.full((SIZE, SIZE, 3), number, np.uint8) for number in SAMPLES])
-    y_true = SAMPLES % 2  # every picture's neighbour is of the other class
-    mixed, labels = cutmix(plain, y_true, SAMPLES, only(cutmix=1.0), PLACE)
+    y_true = SAMPLES % 2  # every image's neighbour is of the other class
+    mixed, labels = cutmix(plain, y_true, SAMPLES, only(cutmix=1.0), KEY)
     for index, (picture, label) in enumerate(zip(mixed, labels, strict=True)):
         pasted = np.mean(picture == (index + 1) % 16)
         assert label == pytest.approx(pasted if y_true[index] == 0 else 1 - pasted)
         assert set(np.unique(picture)) <= {index, (index + 1) % 16}
     assert labels.min() < 0.3 < 0.7 < labels.max()
-    np.testing.assert_array_equal(plain[:, 0, 0, 0], SAMPLES)  # the pictures given are unchanged
+    np.testing.assert_array_equal(plain[:, 0, 0, 0], SAMPLES)  # the input is unchanged
 
 
-def test_cutmix_leaves_the_others_alone(images: np.ndarray) -> None:
+def test_cutmix_changes_only_its_share_of_the_images(images: np.ndarray) -> None:
     y_true = SAMPLES % 2
-    mixed, labels = cutmix(images, y_true, SAMPLES, only(cutmix=0.4), PLACE)
-    changed_ones = [not np.array_equal(new, old) for new, old in zip(mixed, images, strict=True)]
-    assert 2 <= sum(changed_ones) <= 11
-    np.testing.assert_array_equal(labels[~np.array(changed_ones)], y_true[~np.array(changed_ones)])
-    same, untouched = cutmix(images, y_true, SAMPLES, only(), PLACE)
+    mixed, labels = cutmix(images, y_true, SAMPLES, only(cutmix=0.4), KEY)
+    is_changed = [not np.array_equal(new, old) for new, old in zip(mixed, images, strict=True)]
+    assert 2 <= sum(is_changed) <= 11
+    np.testing.assert_array_equal(labels[~np.array(is_changed)], y_true[~np.array(is_changed)])
+    same, untouched = cutmix(images, y_true, SAMPLES, only(), KEY)
     assert same is images
     np.testing.assert_array_equal(untouched, y_true)

@@ -1,4 +1,4 @@
-"""The fused batch normalisation against Keras' own: answers, gradients, moving statistics."""
+"""The fused batch normalisation against Keras' own: outputs, gradients, moving statistics."""
 
 import keras
 import numpy as np
@@ -9,11 +9,11 @@ from dogvscat.learning.model.batch_norm import BatchNormalization
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_one_step_and_inference_agree_with_keras(policy: str) -> None:
-    """Outputs and gradients near 1: with large ones of one sign, float32's rounding would pass for a difference."""
+    """Outputs and gradients near 1: with large ones of one sign, rounding in float32 would look like a difference."""
     rng = np.random.default_rng(0)
     kernel = keras.initializers.RandomNormal(stddev=0.1, seed=0)
     x = rng.normal(3, 2, (6, 8, 8, 5)).astype(np.float32)
-    answers, weights = [], []
+    outputs_of, weights = [], []
     for kind in (BatchNormalization, keras.layers.BatchNormalization):
         inputs = keras.Input((8, 8, 5))
         layer = kind(momentum=0.8, dtype=policy, beta_initializer="ones")
@@ -21,9 +21,9 @@ def test_one_step_and_inference_agree_with_keras(policy: str) -> None:
         model = keras.Model(inputs, outputs)
         model.compile(keras.optimizers.SGD(1.0), "mse", jit_compile=False)
         model.train_on_batch(x, np.linspace(-1, 1, 6, dtype=np.float32).reshape(6, 1, 1, 1))
-        answers.append(np.asarray(keras.Model(inputs, layer.output)(x), dtype=np.float32))
+        outputs_of.append(np.asarray(keras.Model(inputs, layer.output)(x), dtype=np.float32))
         weights.append([np.asarray(weight) for weight in model.weights])
     tolerance = 1e-5 if policy == "float32" else 3e-2
-    np.testing.assert_allclose(answers[0], answers[1], atol=tolerance, rtol=tolerance)
+    np.testing.assert_allclose(*outputs_of, atol=tolerance, rtol=tolerance)
     for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=tolerance, rtol=tolerance)

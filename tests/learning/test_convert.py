@@ -1,4 +1,4 @@
-"""Networks rebuilt from their bundles, and the formats that Keras writes, read by other libraries than it."""
+"""Networks rebuilt from their bundles, and the formats that Keras writes, read by other libraries."""
 
 import json
 import zipfile
@@ -49,7 +49,7 @@ Publish = Callable[..., Bundle]
 def publish(tmp_path: Path, no_provenance: Provenance) -> Publish:
     """Publishes a network whose weights are random throughout, statistics of batch normalisation included."""
 
-    def publish_network(network: dict[str, Any], told: dict[str, Any] | None = None) -> Bundle:
+    def publish_network(network: dict[str, Any], on_card: dict[str, Any] | None = None) -> Bundle:
         config = build_config({"data": {"image_size": SIZE}, "network": network})
         model = build_network(config.network, SIZE, seed=1)
         rng = np.random.default_rng(0)
@@ -59,9 +59,11 @@ def publish(tmp_path: Path, no_provenance: Provenance) -> Publish:
         if config.network.flip_averaging:
             model = average_over_flips(model)
         graph = export_onnx(model, 0.7)
-        on_card = config if told is None else build_config({"data": {"image_size": SIZE}, "network": told})
+        card_config = build_config({"data": {"image_size": SIZE}, "network": on_card or network})
         weights = read_variables(model.weights)
-        publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), on_card, Decision(0.7), no_provenance, {})
+        publish_bundle(
+            tmp_path / "bundle", graph, weights, ("cat", "dog"), card_config, Decision(0.7), no_provenance, {}
+        )
         return load_bundle(tmp_path / "bundle")
 
     return publish_network
@@ -77,7 +79,7 @@ def spread(bundle: Bundle, count: int = 5) -> ParityImages:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_rebuilt_network_answers_as_its_graph(publish: Publish, name: str) -> None:
+def test_a_rebuilt_network_gives_the_logits_of_its_graph(publish: Publish, name: str) -> None:
     bundle = publish(NETWORKS[name])
     pictures = spread(bundle)
     outputs = rebuild_network(bundle).predict_on_batch(pictures.pixels)
@@ -87,7 +89,7 @@ def test_a_rebuilt_network_answers_as_its_graph(publish: Publish, name: str) -> 
         np.testing.assert_allclose(outputs["neither"][:, 0], pictures.logits.neither, rtol=1e-4, atol=1e-4)
 
 
-def test_the_shipped_network_is_rebuilt_to_the_last_digits() -> None:
+def test_the_bundled_network_is_rebuilt_to_the_last_digits() -> None:
     bundle = load_bundle()
     pictures = parity_images(bundle, None)
     some = np.arange(12)
@@ -96,10 +98,10 @@ def test_the_shipped_network_is_rebuilt_to_the_last_digits() -> None:
     assert difference.max() < 1e-5  # its half-precision weights would be off by 1e-3
 
 
-@pytest.mark.parametrize("told", [{**PLAIN, "filters": [4, 16]}, {**PLAIN, "filters": [4]}, RESIDUAL])
-def test_a_graph_that_is_not_what_the_card_tells_is_refused(publish: Publish, told: dict[str, Any]) -> None:
+@pytest.mark.parametrize("on_card", [{**PLAIN, "filters": [4, 16]}, {**PLAIN, "filters": [4]}, RESIDUAL])
+def test_a_graph_that_is_not_what_the_card_describes_is_refused(publish: Publish, on_card: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="the graph is not the network that the card describes"):
-        rebuild_network(publish(PLAIN, told))
+        rebuild_network(publish(PLAIN, on_card))
 
 
 def export(bundle: Bundle, name: str, convert: Callable[..., Conversion], out: Path) -> tuple[ParityImages, Path]:
@@ -138,7 +140,7 @@ def test_tensorflow_reads_the_savedmodel(publish: Publish, tmp_path: Path) -> No
     np.testing.assert_allclose(outputs["logit"].numpy()[:, 0], pictures.logits.positive, atol=1e-4)
 
 
-def test_the_keras_file_holds_layers_of_keras_alone(publish: Publish, tmp_path: Path) -> None:
+def test_the_keras_file_holds_only_layers_of_keras(publish: Publish, tmp_path: Path) -> None:
     pictures, file = export(publish(NETWORKS["as best"]), "keras", convert_to_keras, tmp_path / "out")
     with zipfile.ZipFile(file) as archive:
         config = json.loads(archive.read("config.json"))
@@ -148,7 +150,7 @@ def test_the_keras_file_holds_layers_of_keras_alone(publish: Publish, tmp_path: 
     np.testing.assert_allclose(outputs["neither"][:, 0], pictures.logits.neither, atol=1e-4)
 
 
-def test_a_file_that_cannot_be_read_back_is_told_of(publish: Publish, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_back_is_reported(publish: Publish, tmp_path: Path) -> None:
     from dogvscat.learning.keras_export.convert import _read_in_a_fresh_process
 
     (tmp_path / "model.keras").write_bytes(b"nothing")

@@ -7,7 +7,7 @@ from dogvscat.config import Config
 from dogvscat.learning.inactive_settings import inactive_settings, why_inactive, without_inactive
 from dogvscat.learning.model.networks import build_network
 from dogvscat.learning.model.optimizers import learning_rate
-from dogvscat.settings import changed, resolve_config
+from dogvscat.settings import resolve_config, with_settings
 
 NETWORK = {
     "network.filters": "[4, 8]",
@@ -36,7 +36,7 @@ def tiny(*settings: str) -> Config:
 @pytest.mark.parametrize("key", NETWORK)
 def test_a_setting_is_inactive_exactly_if_the_network_stays_the_same(name: str, key: str) -> None:
     config = tiny(f"network.name={name}")
-    other = changed(config, [f"{key}={NETWORK[key]}"])
+    other = with_settings(config, [f"{key}={NETWORK[key]}"])
     same = shape(config) == shape(other)
     assert same == (key in inactive_settings(config))
     assert same == (without_inactive(config) == without_inactive(other))
@@ -46,7 +46,7 @@ def test_a_setting_is_inactive_exactly_if_the_network_stays_the_same(name: str, 
 @pytest.mark.parametrize("key", SCHEDULE)
 def test_a_setting_is_inactive_exactly_if_the_learning_rates_stay_the_same(schedule: str, key: str) -> None:
     config = tiny(f"training.schedule={schedule}")
-    other = changed(config, [f"{key}={SCHEDULE[key]}"])
+    other = with_settings(config, [f"{key}={SCHEDULE[key]}"])
     same = np.array_equal(rates(config), rates(other))
     assert same == (key in inactive_settings(config))
 

@@ -16,10 +16,10 @@ def random(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_every_direction_of_a_matrix_becomes_about_equally_long(shape: tuple[int, int], precision: str) -> None:
     matrix = random(*shape)
-    found = np.asarray(orthogonalize(keras.ops.convert_to_tensor(matrix), precision))
+    orthogonal = np.asarray(orthogonalize(keras.ops.convert_to_tensor(matrix), precision))
     exact = polar(matrix)[0]  # all singular values 1, the same singular vectors
-    assert np.sum(found * exact) / np.linalg.norm(found) / np.linalg.norm(exact) > 0.95
-    lengths = np.linalg.svd(found, compute_uv=False)
+    assert np.sum(orthogonal * exact) / np.linalg.norm(orthogonal) / np.linalg.norm(exact) > 0.95
+    lengths = np.linalg.svd(orthogonal, compute_uv=False)
     if shape != (48, 48):  # a square of noise has directions next to zero, which five iterations do not lift
         assert 0.6 < lengths.min() < lengths.max() < 1.3
 

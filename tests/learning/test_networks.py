@@ -38,9 +38,9 @@ def test_the_forward_pass_agrees_with_scipy() -> None:
 
 
 def test_equal_seeds_give_equal_weights_and_layers_differ() -> None:
-    first, again, other = (build_network(TINY, 32, seed=seed).get_weights() for seed in (1, 1, 2))
+    first, again, different = (build_network(TINY, 32, seed=seed).get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not np.array_equal(first[0], other[0])
+    assert not np.array_equal(first[0], different[0])
 
 
 def test_dropout_keeps_the_mean_and_rests_in_inference() -> None:
@@ -118,18 +118,18 @@ def test_a_fresh_residual_block_is_the_identity() -> None:
     network = build_network(RESIDUAL, 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     before, after = network.get_layer("stage2_relu").output, network.get_layer("stage2_block2_relu2").output
-    one, other = keras.Model(network.input, [before, after])(pixels)
-    np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    features_before, features_after = keras.Model(network.input, [before, after])(pixels)
+    np.testing.assert_array_equal(np.asarray(features_before), np.asarray(features_after))
 
 
-def test_residual_sees_the_whole_picture_alike() -> None:
-    """The mean over the picture does not care where something is, up to the borders."""
+def test_residual_does_not_depend_on_the_position() -> None:
+    """The mean over all positions is the same wherever something is, away from the borders."""
     network = build_network(RESIDUAL, 64, seed=1)
     pixels = np.full((2, 64, 64, 3), 90, np.uint8)
     spot = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     pixels[0, 24:32, 24:32] = pixels[1, 32:40, 24:32] = spot
-    one, other = np.asarray(network(pixels))
-    np.testing.assert_allclose(one, other, rtol=1e-4)
+    logits = np.asarray(network(pixels))
+    np.testing.assert_allclose(logits[0], logits[1], rtol=1e-4)
 
 
 def test_soft_colors_keep_brightness_and_average_the_rest() -> None:
@@ -146,7 +146,7 @@ def test_soft_colors_keep_brightness_and_average_the_rest() -> None:
     np.testing.assert_allclose((result - (pixels @ luma)[..., None])[inside], averaged[inside], atol=0.05)
 
 
-def test_photos_of_neither_leave_the_first_output_s_loss_alone() -> None:
+def test_images_that_show_neither_do_not_change_the_loss_of_the_class() -> None:
     config = resolve_config("fast", None, ["network.neither_output=true", "training.label_smoothing=0.0"])
     model = build_network(config.network, 32)
     compile_network(model, config.training)

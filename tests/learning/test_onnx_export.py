@@ -1,4 +1,4 @@
-"""The graph that ships answers as the network that was trained."""
+"""The published graph gives the logits of the trained network."""
 
 from pathlib import Path
 
@@ -19,11 +19,11 @@ from dogvscat.settings import resolve_config
 SMALL = NetworkConfig(filters=(4, 8), dense_units=8)
 
 
-def test_keras_and_onnx_agree_on_500_real_pictures(test_data: Path) -> None:
+def test_keras_and_onnx_agree_on_500_real_photos(test_data: Path) -> None:
     config = resolve_config("classic")
     size = config.data.image_size
     model = build_network(config.network, size, seed=3)
-    temperature = 0.05  # fresh weights say nearly nothing; this spreads their answers over all probabilities
+    temperature = 0.05  # fresh weights give logits near 0; this spreads them over all probabilities
     source = open_photos(test_data / "kagglecatsanddogs.zip")
     photos = [photo for photo in source.photos if source.read(photo.path)][:: len(source.photos) // 500][:500]
     pixels = np.stack([decode(source.read(photo.path), photo.path, size) for photo in photos])
@@ -37,7 +37,7 @@ def test_keras_and_onnx_agree_on_500_real_pictures(test_data: Path) -> None:
 
 
 @pytest.mark.parametrize("network", [SMALL, SMALL.model_copy(update={"batch_normalization": True})])
-def test_the_graph_is_as_promised(network: NetworkConfig) -> None:
+def test_the_graph_has_the_promised_inputs_and_outputs(network: NetworkConfig) -> None:
     graph = onnx.load_from_string(export_onnx(build_network(network, 32), temperature=2.0))
     onnx.checker.check_model(graph)
     (given,), (result,) = graph.graph.input, graph.graph.output
@@ -54,7 +54,7 @@ def test_temperature_divides_the_logit() -> None:
     np.testing.assert_allclose(cool, warm / 4.0, rtol=1e-5)
 
 
-def test_a_graph_that_answers_otherwise_is_refused() -> None:
+def test_a_graph_with_other_logits_is_refused() -> None:
     model = build_network(SMALL, 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     logits = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)[:, 0]
@@ -63,7 +63,7 @@ def test_a_graph_that_answers_otherwise_is_refused() -> None:
         check_parity(model, 1.0, pixels, Logits(logits + 0.01))
 
 
-def test_a_second_output_tells_of_neither_and_keeps_its_own_scale() -> None:
+def test_the_neither_output_keeps_its_own_scale() -> None:
     model = build_network(SMALL.model_copy(update={"neither_output": True}), 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     columns = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)  # (3, 2)
@@ -80,7 +80,7 @@ RESIDUAL = NetworkConfig(name="residual", stem_filters=4, filters=(4, 8), residu
 
 
 @pytest.mark.parametrize("averaged", [False, True])
-def test_the_mean_of_what_the_places_say_is_the_logit(averaged: bool) -> None:
+def test_the_mean_of_the_class_activation_map_is_the_logit(averaged: bool) -> None:
     """Zhou et al. 2016: the last layer is linear, and so is the mean."""
     model = build_network(RESIDUAL, 48, seed=1)
     for variable in model.weights:
@@ -101,17 +101,20 @@ def test_the_mean_of_what_the_places_say_is_the_logit(averaged: bool) -> None:
         check_parity(model, 1.7, pixels, logits, activation + 0.01)
 
 
-def test_places_of_averaged_mirror_images_are_mirrored() -> None:
+def test_the_activation_map_of_a_mirror_image_is_mirrored() -> None:
     model = average_over_flips(build_network(RESIDUAL, 48, seed=1))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
     session = open_graph(export_onnx(model, temperature=1.0), "test")
-    one, other = run_class_activation(session, pixels), run_class_activation(session, pixels[:, :, ::-1].copy())
-    assert one is not None
-    assert other is not None
-    np.testing.assert_allclose(other, one[:, :, ::-1], atol=1e-5)
-    assert np.abs(one - one[:, :, ::-1]).max() > 1e-3
+    activation, mirrored = (
+        run_class_activation(session, pixels),
+        run_class_activation(session, pixels[:, :, ::-1].copy()),
+    )
+    assert activation is not None
+    assert mirrored is not None
+    np.testing.assert_allclose(mirrored, activation[:, :, ::-1], atol=1e-5)
+    assert np.abs(activation - activation[:, :, ::-1]).max() > 1e-3
 
 
-def test_a_network_without_a_mean_over_places_does_not_tell() -> None:
+def test_a_network_without_a_mean_over_positions_has_no_activation_map() -> None:
     session = open_graph(export_onnx(build_network(SMALL, 32), temperature=1.0), "test")
     assert run_class_activation(session, np.zeros((1, 32, 32, 3), dtype=np.uint8)) is None

@@ -1,4 +1,4 @@
-"""Folds that leak nothing, networks that go on where they were stopped, and the command around them."""
+"""Folds without leakage, trainings that resume where they were stopped, and the command around them."""
 
 import csv
 import json
@@ -27,13 +27,13 @@ from dogvscat.learning.label_audit.out_of_fold import (
     predict_out_of_fold,
 )
 from dogvscat.learning.loop.inference import final_network, predict_logits
-from dogvscat.learning.loop.setup import set_up_training
+from dogvscat.learning.loop.training import set_up_training
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest, ManifestRow, make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.relabel import read_relabelling
 from dogvscat.photos.sources import open_photos
-from dogvscat.settings import build_config, changed, to_toml
+from dogvscat.settings import build_config, to_toml, with_settings
 
 FOLDS = 3
 TINY = {
@@ -64,7 +64,7 @@ def config() -> Config:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path) -> Path:
-    """The drawn photos, one cat and one dog filed wrongly, and copies of two others."""
+    """The drawn photos, one cat and one dog in the wrong folder, and copies of two more."""
     folder = Path(shutil.copytree(drawn_photos, tmp_path_factory.mktemp("filed") / "photos"))
     cats, dogs = (sorted((folder / kind).iterdir()) for kind in ("cat", "dog"))
     cats[0].rename(folder / "dog" / "a cat.jpg")
@@ -77,14 +77,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path) -> Path
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, photos: Path, config: Config) -> tuple[Path, OutOfFoldPredictions]:
-    """Folds that nothing stopped, and their answers."""
+    """Folds of an uninterrupted run, and their predictions."""
     folder = tmp_path_factory.mktemp("whole") / "folds"
     source = open_photos(photos)
     manifest = make_manifest(source, config.data)
     return folder, predict_out_of_fold(source, manifest, config, FOLDS, folder, silent)
 
 
-def answer_files(folder: Path) -> dict[str, bytes]:
+def prediction_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/out_of_fold.csv"))}
 
 
@@ -96,13 +96,13 @@ def rows_of(group_sizes: dict[str, list[int]], split: str = "train") -> Iterator
                 yield ManifestRow(name, label, name, "0" * 64, "9x9", "RGB", f"{label}{group}", split, "")
 
 
-def test_folds_split_no_group_and_judge_every_picture_once() -> None:
+def test_folds_split_no_group_and_hold_out_every_photo_once() -> None:
     rows = [*rows_of({"cat": [1] * 20 + [2] * 10 + [7], "dog": [1] * 17 + [4] * 5})]
     rows[3:6] = [replace(row, split=split) for row, split in zip(rows[3:6], ("validation", "test", ""), strict=True)]
     manifest = Manifest(("cat", "dog"), tuple(rows))
     parts = divide_into_folds(manifest, 5, seed=0)
-    judged = [row.sha256 for part in parts for row in part.of_split("validation")]
-    assert sorted(judged) == sorted(row.sha256 for row in rows if row.split)
+    held_out = [row.sha256 for part in parts for row in part.of_split("validation")]
+    assert sorted(held_out) == sorted(row.sha256 for row in rows if row.split)
     for part in parts:
         groups = [{row.group for row in part.of_split(split)} for split in ("train", "validation")]
         assert groups[0] & groups[1] == set()
@@ -114,7 +114,7 @@ def test_folds_split_no_group_and_judge_every_picture_once() -> None:
     assert divide_into_folds(manifest, 5, seed=0) == parts != divide_into_folds(manifest, 5, seed=1)
 
 
-def test_too_few_pictures_for_the_folds() -> None:
+def test_too_few_photos_for_the_folds() -> None:
     manifest = Manifest(("cat", "dog"), tuple(rows_of({"cat": [1] * 9, "dog": [5, 1, 1]})))
     assert len(divide_into_folds(manifest, 3, seed=0)) == 3
     with pytest.raises(DataError, match="4 folds need at least 4 different photos of each class, found 3"):
@@ -124,37 +124,37 @@ def test_too_few_pictures_for_the_folds() -> None:
 def test_nothing_is_chosen_on_the_held_out_fold() -> None:
     assert fold_config(build_config(TINY)).training.early_stopping_patience == 0
     with pytest.raises(UsageError, match="'tiny' lowers its learning rate when the validation loss stalls") as caught:
-        fold_config(changed(build_config(TINY), ["training.schedule=reduce_on_plateau"]))
+        fold_config(with_settings(build_config(TINY), ["training.schedule=reduce_on_plateau"]))
     assert "training.schedule=one_cycle" in str(caught.value.hint)
 
 
-def test_each_picture_is_judged_once_by_a_network_that_never_saw_its_group(
+def test_each_photo_is_predicted_once_by_a_network_that_never_saw_its_group(
     whole: tuple[Path, OutOfFoldPredictions], photos: Path, config: Config
 ) -> None:
-    folder, answers = whole
+    folder, predictions = whole
     source = open_photos(photos)
     manifest = make_manifest(source, config.data)
-    assert [row.sha256 for row in answers.rows] == [row.sha256 for row in manifest.rows if row.split]
-    assert answers.y_true.tolist() == [int(row.label == "dog") for row in answers.rows]
+    assert [row.sha256 for row in predictions.rows] == [row.sha256 for row in manifest.rows if row.split]
+    assert predictions.y_true.tolist() == [int(row.label == "dog") for row in predictions.rows]
     seen: dict[str, float] = {}
     for number in range(1, FOLDS + 1):
         run = Run(folder / str(number))
-        learned, judged = (run.load_manifest().of_split(split) for split in ("train", "validation"))
-        assert {row.group for row in learned} & {row.group for row in judged} == set()
-        assert {row.path for row in judged} & seen.keys() == set()
+        learned, held_out = (run.load_manifest().of_split(split) for split in ("train", "validation"))
+        assert {row.group for row in learned} & {row.group for row in held_out} == set()
+        assert {row.path for row in held_out} & seen.keys() == set()
         dataset = Dataset(run.load_manifest(), {32: cached_pixels(source, manifest, 32)})
         training = set_up_training(run, config, dataset, ComputeSettings(1, "float32"), silent)
         assert training.state.is_finished(config.training)
         training.fit()  # nothing is left but to choose the weights
         network = final_network(training.model, config, training.loader.images)
         logits = predict_logits(network, dataset.images("validation"), 32).positive
-        seen |= {row.path: 1 / (1 + np.exp(-logit)) for row, logit in zip(judged, logits, strict=True)}
-    np.testing.assert_allclose(answers.y_prob, [seen[row.path] for row in answers.rows], rtol=1e-12)
+        seen |= {row.path: 1 / (1 + np.exp(-logit)) for row, logit in zip(held_out, logits, strict=True)}
+    np.testing.assert_allclose(predictions.y_prob, [seen[row.path] for row in predictions.rows], rtol=1e-12)
     with (folder / "1" / "out_of_fold.csv").open(newline="") as file:
         assert next(csv.reader(file)) == list(COLUMNS)
 
 
-def test_a_stopped_fold_goes_on_and_finished_ones_stay(
+def test_a_stopped_fold_resumes_and_finished_ones_are_kept(
     whole: tuple[Path, OutOfFoldPredictions], photos: Path, config: Config, tmp_path: Path
 ) -> None:
     """Stopped before the second fold's first step, in the middle of its training, and before its predictions."""
@@ -169,27 +169,27 @@ def test_a_stopped_fold_goes_on_and_finished_ones_stay(
     with pytest.raises(Interrupted, match="fold 2 of 3: stopped") as caught:
         predict_out_of_fold(source, manifest, config, FOLDS, folds, stop_in_fold_2)
     assert "Give the same command again" in str(caught.value.hint)
-    assert list(answer_files(folds)) == ["1/out_of_fold.csv"]
+    assert list(prediction_files(folds)) == ["1/out_of_fold.csv"]
     written = (folds / "1" / "out_of_fold.csv").stat().st_mtime_ns
 
     spoken = stopped_after_an_epoch(photos, config, tmp_path)
     assert "error: fold 2 of 3: stopped in epoch" in spoken
     assert "hint: Give the same command again" in spoken
     assert "Traceback" not in spoken
-    assert list(answer_files(folds)) == ["1/out_of_fold.csv"]
+    assert list(prediction_files(folds)) == ["1/out_of_fold.csv"]
     assert (folds / "2" / "checkpoint" / "state.npz").exists()
 
-    heard: list[str] = []
-    answers = predict_out_of_fold(source, manifest, config, FOLDS, folds, heard.append)
-    assert [sentence[:11] for sentence in heard if sentence.startswith("fold")] == ["fold 2 of 3", "fold 3 of 3"]
-    assert any(sentence.startswith("Resuming after epoch") for sentence in heard)
+    messages: list[str] = []
+    predictions = predict_out_of_fold(source, manifest, config, FOLDS, folds, messages.append)
+    assert [sentence[:11] for sentence in messages if sentence.startswith("fold")] == ["fold 2 of 3", "fold 3 of 3"]
+    assert any(sentence.startswith("Resuming after epoch") for sentence in messages)
     assert (folds / "1" / "out_of_fold.csv").stat().st_mtime_ns == written
-    assert answer_files(folds) == answer_files(whole[0])
-    np.testing.assert_array_equal(answers.y_prob, whole[1].y_prob)
+    assert prediction_files(folds) == prediction_files(whole[0])
+    np.testing.assert_array_equal(predictions.y_prob, whole[1].y_prob)
 
     (folds / "2" / "out_of_fold.csv").unlink()  # as after a kill between the last epoch and the predictions
     predict_out_of_fold(source, manifest, config, FOLDS, folds, silent)
-    assert answer_files(folds) == answer_files(whole[0])
+    assert prediction_files(folds) == prediction_files(whole[0])
 
 
 def stopped_after_an_epoch(photos: Path, config: Config, out: Path) -> str:
@@ -219,12 +219,12 @@ def test_other_settings_photos_and_folds_are_refused(
 ) -> None:
     source = open_photos(photos)
     manifest = make_manifest(source, config.data)
-    other = changed(config, ["training.seed=4", "network.dropout=0.2"])
+    different_config = with_settings(config, ["training.seed=4", "network.dropout=0.2"])
     message = (
         r"was started with other settings: network.dropout was 0.1 and is now 0.2; training.seed was 0 and is now 4"
     )
     with pytest.raises(UsageError, match=message) as caught:
-        predict_out_of_fold(source, manifest, other, FOLDS, started_folds, silent)
+        predict_out_of_fold(source, manifest, different_config, FOLDS, started_folds, silent)
     assert "choose another --out, or delete" in str(caught.value.hint)
     with pytest.raises(UsageError, match="folds was started with a different number of folds"):
         predict_out_of_fold(source, manifest, config, FOLDS - 1, started_folds, silent)
@@ -235,15 +235,15 @@ def test_other_settings_photos_and_folds_are_refused(
         predict_out_of_fold(source, make_manifest(source, config.data), config, FOLDS, started_folds, silent)
 
 
-@pytest.mark.parametrize("damage", ["a row less", "a probability of 2", "no number", "empty"])
+@pytest.mark.parametrize("damage", ["a missing row", "a probability of 2", "not a number", "empty"])
 def test_damaged_predictions_are_named(started_folds: Path, photos: Path, config: Config, damage: str) -> None:
     path = started_folds / "2" / "out_of_fold.csv"
     lines = path.read_text().splitlines()
     last = lines[-1].rpartition(",")[0]
     damaged = {
-        "a row less": lines[:-1],
+        "a missing row": lines[:-1],
         "a probability of 2": [*lines[:-1], f"{last},2.0"],
-        "no number": [*lines[:-1], f"{last},many"],
+        "not a number": [*lines[:-1], f"{last},many"],
         "empty": [],
     }
     path.write_text("\n".join(damaged[damage]))
@@ -260,13 +260,13 @@ def test_evidence_keeps_an_edited_table(started_folds: Path, photos: Path, confi
     suggestions = read_relabelling(table, source.class_names).suggestions
     assert suggestions == {correction.sha256: correction.suggestion for correction in evidence.corrections}
     table.write_text("mine")
-    heard: list[str] = []
-    assert audit_labels(source, config, FOLDS, started_folds.parent, heard.append) == evidence
+    messages: list[str] = []
+    assert audit_labels(source, config, FOLDS, started_folds.parent, messages.append) == evidence
     assert table.read_text() == "mine"
-    assert "is kept" in heard[-1]
+    assert "is kept" in messages[-1]
 
 
-def test_the_command_tells_what_was_found(
+def test_the_command_reports_the_evidence(
     started_folds: Path, photos: Path, config: Config, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = started_folds.parent
@@ -284,16 +284,16 @@ def test_the_command_tells_what_was_found(
     assert document["label_agreement"]["n"] == 54
     assert 'id="label_suspect"' in (out / "audit.html").read_text()
     assert main(command) == 0
-    shown = capfd.readouterr()
-    assert f"  label_suspect     {document['issues']['label_suspect']:>7}   Networks that never saw" in shown.out
-    assert "Out of fold, the networks agree with" in shown.out
-    assert "learned next to nothing" in shown.err
-    assert "--relabel" not in shown.err
-    for answers in (out / "folds").glob("*/out_of_fold.csv"):
-        lines = [line.split(",") for line in answers.read_text().splitlines()]
+    output = capfd.readouterr()
+    assert f"  label_suspect     {document['issues']['label_suspect']:>7}   Networks that never saw" in output.out
+    assert "Out of fold, the networks agree with" in output.out
+    assert "learned next to nothing" in output.err
+    assert "--relabel" not in output.err
+    for predictions in (out / "folds").glob("*/out_of_fold.csv"):
+        lines = [line.split(",") for line in predictions.read_text().splitlines()]
         lines[1:] = [[*line[:3], "0.9" if line[2] == "1" else "0.1"] for line in lines[1:]]
-        answers.write_text("".join(f"{','.join(line)}\n" for line in lines))
+        predictions.write_text("".join(f"{','.join(line)}\n" for line in lines))
     assert main(command) == 0
-    shown = capfd.readouterr()
-    assert "the networks agree with 100.0%" in shown.out
-    assert f"dogvscat train PHOTOS --relabel {out}/relabel.csv" in shown.err
+    output = capfd.readouterr()
+    assert "the networks agree with 100.0%" in output.out
+    assert f"dogvscat train PHOTOS --relabel {out}/relabel.csv" in output.err

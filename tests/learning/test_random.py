@@ -10,8 +10,8 @@ from dogvscat.learning.data.random import stateless_permutation, stateless_unifo
 def test_a_sample_gets_the_same_numbers_in_any_batch() -> None:
     samples = np.arange(100)
     together = stateless_uniform(7, 3, samples, 5)
-    alone = np.concatenate([stateless_uniform(7, 3, samples[i : i + 1], 5) for i in samples])
-    np.testing.assert_array_equal(together, alone)
+    separately = np.concatenate([stateless_uniform(7, 3, samples[i : i + 1], 5) for i in samples])
+    np.testing.assert_array_equal(together, separately)
 
 
 @pytest.mark.parametrize(("seed", "epoch"), [(8, 3), (7, 4), (3, 7)])

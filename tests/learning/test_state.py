@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dogvscat.config import TrainingConfig
-from dogvscat.learning.loop.state import TrainingState
+from dogvscat.learning.loop.checkpoint import TrainingState
 
 
 def told(losses: list[float], **settings: object) -> tuple[TrainingState, TrainingConfig]:

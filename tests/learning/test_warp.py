@@ -1,4 +1,4 @@
-"""The compiled resampling against SciPy's."""
+"""The compiled resampling against SciPy and Pillow."""
 
 import numpy as np
 import pytest
@@ -20,9 +20,9 @@ def exact(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
     """Bilinear interpolation in float64, mirrored about the outermost pixels' centres."""
     rows, columns = np.mgrid[:SIZE, :SIZE] + 0.5
     a, b, c, d, e, f = affine
-    places = np.stack([d * columns + e * rows + f, a * columns + b * rows + c]) - 0.5
+    positions = np.stack([d * columns + e * rows + f, a * columns + b * rows + c]) - 0.5
     return np.stack(
-        [map_coordinates(image[..., k].astype(float), places, order=1, mode="mirror") for k in range(3)], -1
+        [map_coordinates(image[..., k].astype(float), positions, order=1, mode="mirror") for k in range(3)], -1
     )
 
 
@@ -33,7 +33,7 @@ def test_shifts_by_64ths_of_a_pixel_agree_with_scipy_even_far_outside(noise: np.
         assert np.abs(new - exact(old, affine)).max() <= 0.5 + 1e-9
 
 
-def test_any_affine_map_of_smooth_pictures_agrees_with_scipy(noise: np.ndarray) -> None:
+def test_any_affine_map_of_smooth_images_agrees_with_scipy(noise: np.ndarray) -> None:
     smooth = np.rint(gaussian_filter(noise.astype(float), (0, 3, 3, 0))).astype(np.uint8)
     maps = np.random.default_rng(5).uniform(-1, 1, (6, 6)) * [1.2, 1.2, 9, 1.2, 1.2, 9]
     for new, old, affine in zip(warp(smooth, maps, np.tile(KEEP, (6, 3, 1)), SIZE), smooth, maps, strict=True):
@@ -47,7 +47,7 @@ def test_every_value_is_looked_up_in_the_picture_s_own_table(noise: np.ndarray) 
         np.testing.assert_array_equal(new, np.stack([table[k][old[..., k]] for k in range(3)], axis=-1))
 
 
-def test_colourfulness_agrees_with_pillow(noise: np.ndarray) -> None:
+def test_saturation_agrees_with_pillow(noise: np.ndarray) -> None:
     factors = np.linspace(0.0, 2.0, len(noise))
     for new, old, factor in zip(saturate(noise, factors), noise, factors, strict=True):
         expected = np.asarray(ImageEnhance.Color(Image.fromarray(old)).enhance(factor)).astype(int)
@@ -65,7 +65,7 @@ def test_sharpening_moves_away_from_what_pillow_smooths(noise: np.ndarray) -> No
         assert np.abs(new.astype(float) - expected)[inside, inside].max() <= 1.0
 
 
-def test_no_sharpening_changes_nothing_and_one_colour_stays(noise: np.ndarray) -> None:
+def test_an_amount_of_zero_and_a_single_color_change_nothing(noise: np.ndarray) -> None:
     np.testing.assert_array_equal(sharpen(noise, np.zeros(len(noise))), noise)
     plain = np.full((2, 8, 8, 3), 77, np.uint8)
     np.testing.assert_array_equal(sharpen(plain, np.array([-1.0, 2.0])), plain)

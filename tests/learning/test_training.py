@@ -2,7 +2,7 @@
 
 import pytest
 
-from dogvscat.learning.loop.setup import cut_short_growth
+from dogvscat.learning.loop.training import cut_short_growth
 from dogvscat.settings import recipe_names, resolve_config
 
 
