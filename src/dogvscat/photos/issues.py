@@ -1,4 +1,4 @@
-"""What is wrong with the pictures: the kinds of issues, and how those are found that need no network."""
+"""What can be wrong with photos: all kinds of issues, and how to find those that need no trained network."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -23,19 +23,19 @@ ISSUE_KINDS = (
     "neither_suspect",
 )
 LABEL_KINDS = ("label_suspect", "neither_suspect")
-"""What only networks can find, trained on the other photos: see `learning/label_evidence.py`."""
+"""Kinds that only networks trained on the other photos can find: see `learning/label_audit`."""
 
 TINY_SIDE = 32
 """A shorter side below this, in pixels, leaves too little to see."""
 ODD_SIZE_FACTOR = 10.0
-"""A number of pixels this many times above or below the median is odd."""
+"""A photo with this many times more or fewer pixels than the median photo has an odd size."""
 ODD_ASPECT_RATIO = 3.0
-"""A longer side this many times the shorter one is odd: squashing it distorts the animal beyond recognition."""
+"""A longer side of more than this many times the shorter one is odd: squashing it distorts the animal badly."""
 
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing about one photo that a person may want to look at."""
+    """One reason why a person may want to look at a photo."""
 
     path: str
     kind: str
@@ -43,6 +43,7 @@ class Issue:
     group: str
     """Name of the photo's duplicate group."""
     detail: str
+    """For people: the sizes, the copies or the reason."""
 
 
 def find_issues(scanned: Sequence[ScannedPhoto], groups: Sequence[str], pairs: Iterable[Pair]) -> list[Issue]:
@@ -50,15 +51,15 @@ def find_issues(scanned: Sequence[ScannedPhoto], groups: Sequence[str], pairs: I
 
     Args:
         scanned: The photos.
-        groups: The duplicate group of each.
-        pairs: Near duplicates.
+        groups: The name of the duplicate group of each photo.
+        pairs: Near duplicates, as indices into `scanned`.
     """
     issues = [
         *_undecodable(scanned, groups),
         *_exact_duplicates(scanned, groups),
         *_near_duplicates(scanned, groups, pairs),
         *_label_conflicts(scanned, groups),
-        *_odd(scanned, groups),
+        *_unusual_content(scanned, groups),
     ]
     return sorted(issues, key=lambda issue: (ISSUE_KINDS.index(issue.kind), issue.group, issue.path))
 
@@ -76,38 +77,39 @@ def _exact_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) ->
             same_content[photo.sha256].append(index)
     for indices in same_content.values():
         for index in indices if len(indices) > 1 else []:
-            photo, group = scanned[index], groups[index]
-            others = [scanned[other] for other in indices if other != index]
-            yield Issue(photo.path, "exact_duplicate", group, f"same file as {_names(others)}")
+            copies = [scanned[copy] for copy in indices if copy != index]
+            detail = f"same file as {_listed_paths(copies)}"
+            yield Issue(scanned[index].path, "exact_duplicate", groups[index], detail)
 
 
 def _near_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str], pairs: Iterable[Pair]) -> Iterable[Issue]:
-    near = defaultdict(list)
+    neighbours = defaultdict(list)  # of each photo: distance in bits and index, so that min() is the closest
     for first, second, bits in pairs:
-        near[first].append((bits, second))
-        near[second].append((bits, first))
-    for index, neighbours in near.items():
-        bits, closest = min(neighbours)
+        neighbours[first].append((bits, second))
+        neighbours[second].append((bits, first))
+    for index, candidates in neighbours.items():
+        bits, closest = min(candidates)
         detail = f"{bits} of 256 bits from {scanned[closest].path}"
         yield Issue(scanned[index].path, "near_duplicate", groups[index], detail)
 
 
 def _label_conflicts(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iterable[Issue]:
-    """Every photo of a group that holds both labels: a copy of a copy shows the same animal as well."""
+    """Every photo of a group that has both labels: a copy of a copy shows the same animal as well."""
     by_group = defaultdict(list)
     for photo, group in zip(scanned, groups, strict=True):
         if photo.usable:
             by_group[group].append(photo)
     for group, photos in by_group.items():
         for photo in photos:
-            if contrary := [other for other in photos if other.label != photo.label]:
-                same_file = [other for other in contrary if other.sha256 == photo.sha256]
-                detail = "same file as" if same_file else "nearly the same picture as"
-                yield Issue(photo.path, "label_conflict", group, f"{detail} {_names(same_file or contrary)}")
+            if opposed := [copy for copy in photos if copy.label != photo.label]:
+                same_file = [copy for copy in opposed if copy.sha256 == photo.sha256]
+                relation = "same file as" if same_file else "nearly the same picture as"
+                yield Issue(photo.path, "label_conflict", group, f"{relation} {_listed_paths(same_file or opposed)}")
 
 
-def _odd(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iterable[Issue]:
+def _unusual_content(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iterable[Issue]:
     usable = [photo for photo in scanned if photo.usable]
+    # The median does not move when a few photos are huge, as the mean would.
     median = float(np.median([photo.width * photo.height for photo in usable])) if usable else 0.0
     for photo, group in zip(scanned, groups, strict=True):
         if not photo.usable:
@@ -118,12 +120,13 @@ def _odd(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iterable[Iss
             yield Issue(photo.path, "low_information", group, f"grey values vary by {photo.contrast:.1f} of 127")
         if shorter < TINY_SIDE:
             yield Issue(photo.path, "tiny", group, size)
+        # The number of pixels is compared, so 10 times more is about 3 times the side.
         if not 1 / ODD_SIZE_FACTOR <= photo.width * photo.height / median <= ODD_SIZE_FACTOR:
-            yield Issue(photo.path, "odd_size", group, f"{size}, the median photo has {median:,.0f} in all")
+            yield Issue(photo.path, "odd_size", group, f"{size}, the median photo has {median:,.0f} in total")
         if longer / shorter > ODD_ASPECT_RATIO:
             yield Issue(photo.path, "odd_aspect_ratio", group, size)
 
 
-def _names(photos: Sequence[ScannedPhoto]) -> str:
-    shown = ", ".join(photo.path for photo in photos[:3])
-    return shown if len(photos) <= 3 else f"{shown} and {len(photos) - 3} more"
+def _listed_paths(photos: Sequence[ScannedPhoto]) -> str:
+    first_three = ", ".join(photo.path for photo in photos[:3])
+    return first_three if len(photos) <= 3 else f"{first_three} and {len(photos) - 3} more"
