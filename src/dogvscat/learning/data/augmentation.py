@@ -16,9 +16,8 @@ from dogvscat.learning.data.warp import saturate, sharpen, warp
 
 _MID_GREY = 128
 
-# Which of a sample's uniform numbers decides what: 0 flip, 1 and 2 shift, 3 rotation, 4 zoom, 5 brightness, 6 contrast,
-# 7 and 8 cutout, 9 to 11 colour cast, 12 aspect, 13 area of the crop, 14 and 15 its position, 16 sharpness,
-# 17 saturation; cutmix has the next four. A new change gets new columns, so that the others keep their numbers.
+# Columns of a sample's uniform numbers: 0 flip, 1-2 shift, 3 rotation, 4 zoom, 5 brightness, 6 contrast, 7-8 cutout,
+# 9-11 colour cast, 12 aspect, 13 crop's area, 14-15 its position, 16 sharpness, 17 saturation; the next 4 are cutmix's.
 _NUM_VALUES = 18
 
 RandomKey = tuple[int, int]
@@ -66,8 +65,7 @@ def augment(
     source_sizes = _source_sizes(draws.maps, image_size, images.image_sizes)
     for source_size in np.unique(source_sizes):
         chosen = source_sizes == source_size
-        # The maps lead to input coordinates at `image_size`; at another cached size the same place scales with it.
-        maps = draws.maps[chosen] * (source_size / image_size)
+        maps = draws.maps[chosen] * (source_size / image_size)  # they lead to coordinates at `image_size`
         result[chosen] = warp(images.pixels(samples[chosen], source_size), maps, draws.tables[chosen], image_size)
     if config.saturation:
         result = saturate(result, draws.saturation)
@@ -106,7 +104,6 @@ def cutmix(
     corners = (uniform[:, 2:4] * (size - sides + 1)[:, None]).astype(np.int64)  # (num_images, 2)
     result = pixels.copy()
     for index in np.flatnonzero(uniform[:, 0] < config.cutmix):
-        # The square comes from `pixels` and not from `result`, so that no image passes on what was pasted into it.
         donor, side, (row, column) = (index + 1) % len(pixels), sides[index], corners[index]
         square = pixels[donor, row : row + side, column : column + side]
         result[index, row : row + side, column : column + side] = square
@@ -122,8 +119,7 @@ def _draw(config: AugmentationConfig, size: int, uniform: np.ndarray) -> _Draws:
     mirror = np.where(uniform[:, 0] < 0.5, -1.0, 1.0) if config.flip else np.ones(len(uniform))
     shift_x, shift_y = signed[:, 1] * config.shift * size, signed[:, 2] * config.shift * size
     angle = np.deg2rad(signed[:, 3] * config.rotation)
-    # The area of the crop is drawn, its side is the root. The crop may lie anywhere inside: at signed = -1 it touches
-    # the left or upper edge, at 1 the right or lower one.
+    # The crop's area is uniform, so its side is a root. At -1 it touches the left or upper edge, at 1 the opposite one.
     window = np.sqrt(config.smallest_crop + uniform[:, 13] * (1.0 - config.smallest_crop))  # share of the side
     shift_x = shift_x + signed[:, 14] * (1 - window) / 2 * size
     shift_y = shift_y + signed[:, 15] * (1 - window) / 2 * size
@@ -146,9 +142,8 @@ def _draw(config: AugmentationConfig, size: int, uniform: np.ndarray) -> _Draws:
 def _source_sizes(maps: np.ndarray, image_size: int, available_sizes: np.ndarray) -> np.ndarray:
     """From which of the available sizes each image is best resampled: int64 (num_images,)."""
     a, b, _, d, e, _ = maps.T
-    # The determinant is the area, in input pixels at `image_size`, that one output pixel covers; its root is the step
-    # from one output pixel to the next. A step of 1/2 needs an image twice as large, which has a pixel for each step.
-    # A step above 1 shrinks, for which `image_size` itself is large enough.
+    # The determinant is the area of input, at `image_size`, that one output pixel covers; its root is the step from one
+    # output pixel to the next. A step of 1/2 needs an image twice as large, which has a pixel for each step.
     step = np.sqrt(np.abs(a * e - b * d))
     needed = np.rint(image_size / np.minimum(step, 1.0))  # rounded, or 64.0000001 would need the next size after 64
     smallest = np.searchsorted(available_sizes, needed)
@@ -163,12 +158,10 @@ def _affine_maps(
     shift: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
     """Maps from output to input coordinates, in pixels, about the centre: float64 (num_images, 6)."""
-    # A map says where each output pixel reads. A scale below 1 thus reads from a smaller window, which enlarges.
     across, down = mirror * scale[0], scale[1]
     a, b = across * np.cos(angle), -across * np.sin(angle)
     d, e = down * np.sin(angle), down * np.cos(angle)
-    # c and f are such that the centre of the output reads from the centre of the input, plus the shift.
-    centre = size / 2
+    centre = size / 2  # the centre of the output reads from that of the input, plus the shift
     c = centre + shift[0] - (a + b) * centre
     f = centre + shift[1] - (d + e) * centre
     return np.stack([a, b, c, d, e, f], axis=1)

@@ -45,7 +45,7 @@ class BatchLoader:
     @property
     def steps_per_epoch(self) -> int:
         """Steps of one pass over the images; the last batch may be smaller."""
-        return -(-len(self.images) // self.config.training.batch_size)  # rounded up
+        return -(-len(self.images) // self.config.training.batch_size)
 
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch of one step, both counted from 0."""
@@ -63,7 +63,7 @@ class BatchLoader:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
-        finally:  # also where the caller stops in the middle of an epoch
+        finally:
             pool.shutdown(cancel_futures=True)
 
     def _order(self, epoch: int) -> np.ndarray:
@@ -75,7 +75,6 @@ class BatchLoader:
         size = self.config.image_size_at(epoch)
         pixels = augment(self.images, samples, size, self.config.augmentation, (settings.seed, epoch))
         y_true = self.images.y_true[samples]
-        # The weight follows the label as it is filed; a label that cutmix makes lies between the two classes.
         weights = np.asarray(self.class_weights, dtype=np.float32)[y_true]
         pixels, mixed_labels = cutmix(pixels, y_true, samples, self.config.augmentation, (settings.seed, epoch))
         batch = Batch(pixels, mixed_labels[:, None], weights[:, None])
@@ -85,18 +84,16 @@ class BatchLoader:
         """The batch, followed by some images that show neither class."""
         settings = self.config.training
         count = min(len(neither), max(1, round(settings.neither_share * settings.batch_size)))
-        # These images have passes of their own, since they are fewer or more than an epoch needs: a pass gives each
-        # step `count` images in a new order, and a remainder smaller than `count` waits for the next pass. Which pass
-        # and which part of it follow from the number of all steps so far, so that nothing has to be remembered.
+        # There are fewer or more of these images than an epoch needs, so they have their own passes: each goes through
+        # all of them in a new order, `count` per step. The number of steps so far gives the pass and the part of it.
         pass_number, part = divmod(epoch * self.steps_per_epoch + step, len(neither) // count)
-        # The seed is another one, else an image here and an image of a class would be changed in the same way.
-        seed = settings.seed + 1
+        seed = settings.seed + 1  # else these images and those of the classes would be changed in the same way
         order = stateless_permutation(seed, pass_number, len(neither))
         samples = order[part * count : (part + 1) * count]
         size = self.config.image_size_at(epoch)
         pixels = augment(neither, samples, size, self.config.augmentation, (seed, pass_number))
         is_neither = np.repeat(np.array([0, 1], dtype=np.float32), [len(batch.pixels), count])
-        y_true = np.concatenate([batch.y_true[:, 0], np.zeros(count, dtype=np.float32)])  # ignored by the loss for them
+        y_true = np.concatenate([batch.y_true[:, 0], np.zeros(count, dtype=np.float32)])
         return Batch(
             np.concatenate([batch.pixels, pixels]),
             np.stack([y_true, is_neither], axis=1),  # (num_images, 2)
@@ -110,9 +107,8 @@ def balanced_class_weights(y_true: np.ndarray) -> tuple[float, float]:
     Args:
         y_true: int64 (num_images,), 0 or 1, both present.
     """
-    # n / (2 n_class): the images of each class then weigh n / 2 together, and the mean weight of an image stays 1, so
-    # that the learning rate means the same. All images are still seen once per epoch: the classes are balanced by
-    # weighting the loss, not by drawing images of the smaller class more often.
+    # n / (2 n_class): together the images of each class weigh n / 2, and the mean weight is 1. The loss is weighted
+    # instead of drawing the smaller class more often, so that each image is still seen once per epoch.
     counts = np.bincount(y_true, minlength=2)
     negative, positive = len(y_true) / (2.0 * counts)
     return float(negative), float(positive)

@@ -7,9 +7,7 @@ import numpy as np
 
 from dogvscat.photos.manifest import Manifest
 from dogvscat.photos.pixels import PixelCache
-
-SYNTHETIC_NOTE = "drawn sample, not photographs"
-"""Shown with every figure of a run that was trained on images drawn by code."""
+from dogvscat.photos.sources import SYNTHETIC_NOTE
 
 
 def synthetic_note(manifest: Manifest) -> str | None:
@@ -38,8 +36,7 @@ class LabelledImages:
 
     def pixels(self, samples: np.ndarray, image_size: int) -> np.ndarray:
         """Copies of some of the images: uint8 (num_samples, image_size, image_size, 3)."""
-        # Two steps of indexing: a sample counts within these images, `indices` within the cache. Indexing by an array
-        # reads only the rows asked for from the memory-mapped file.
+        # A sample counts within these images, `indices` within the cache.
         return np.asarray(self.cached_images[image_size][self.indices[samples]])
 
 

@@ -6,9 +6,7 @@ Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 20
 
 import numpy as np
 
-# 2**64 divided by the golden ratio. Multiples of it lie far apart modulo 2**64, so that the neighbouring seeds, epochs
-# and samples that we count with become words that differ in many bits before they are mixed.
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: its multiples spread evenly modulo 2**64
 
 
 def stateless_uniform(seed: int, epoch: int, samples: np.ndarray, num_values: int) -> np.ndarray:
@@ -23,8 +21,8 @@ def stateless_uniform(seed: int, epoch: int, samples: np.ndarray, num_values: in
     Returns:
         float64 (num_samples, num_values) in [0, 1).
     """
-    # Each sample gets its own SplitMix64 stream: the start of the stream is a hash of (seed, epoch, sample), and its
-    # k-th output is the mixed sum of the start and k golden steps. No stream depends on which samples are asked for.
+    # Each sample has its own SplitMix64 stream: it starts at a hash of (seed, epoch, sample), and number k is the start
+    # plus k golden steps, mixed. So a sample gets the same numbers whichever samples it is drawn with.
     starts = _mix(_hash(seed, epoch) ^ samples.astype(np.uint64))[:, None]  # (num_samples, 1)
     bits = _mix(starts + np.arange(1, num_values + 1, dtype=np.uint64) * _GOLDEN)  # (num_samples, num_values)
     return np.asarray((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)  # the 53 bits that a float64 can hold
@@ -38,7 +36,6 @@ def stateless_words(seed: int, *counters: int) -> np.ndarray:
 
 def stateless_permutation(seed: int, epoch: int, num_samples: int) -> np.ndarray:
     """The order of the images in one epoch: a permutation, int64 (num_samples,)."""
-    # Philox is a counter-based generator: its key alone decides its numbers, and a new key costs nothing to set up.
     return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(num_samples)
 
 
@@ -46,7 +43,6 @@ def _hash(seed: int, *counters: int) -> np.ndarray:
     """One 64-bit word for a seed and counters, uint64 (1,): each counter is folded in and mixed before the next."""
     word = _mix(np.array([seed], dtype=np.uint64) + _GOLDEN)
     for counter in counters:
-        # One more than the counter, since a factor of 0 would let (seed, 0) and (seed,) share a word.
         word = _mix(word ^ (np.array([counter + 1], dtype=np.uint64) * _GOLDEN))
     return word
 

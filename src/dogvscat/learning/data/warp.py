@@ -11,14 +11,14 @@ from typing import TypeVar, cast
 import numba
 import numpy as np
 
-_FRACTION_BITS = 16  # of coordinates, which are in 65536ths of a pixel
-_WEIGHT_BITS = 6  # of interpolation weights, which are in 64ths of a pixel along each axis
-_ONE = np.uint64(1 << 2 * _WEIGHT_BITS)  # the sum of the four weights of a pixel: 64 * 64
+_FRACTION_BITS = 16  # coordinates are in 65536ths of a pixel
+_WEIGHT_BITS = 6  # interpolation weights are in 64ths along each axis
+_ONE = np.uint64(1 << 2 * _WEIGHT_BITS)  # the sum of a pixel's four weights
 
-# The three colours of a pixel travel in one 64-bit word, so that one multiplication weights all of them. A colour has
-# 8 bits and a weighted sum 8 + 12 = 20; each starts 21 bits after the one before, so none runs over into the next.
+# The three colours of a pixel are packed into one 64-bit word, so that one multiplication weights all of them. A colour
+# has 8 bits and a weighted sum 8 + 12 = 20; the colours start 21 bits apart, so none runs over into the next.
 _RED, _GREEN, _BLUE = np.uint64(0), np.uint64(21), np.uint64(42)
-_HALF = (_ONE >> np.uint64(1)) * np.uint64(1 | 1 << 21 | 1 << 42)  # added to all three sums, so that they are rounded
+_HALF = (_ONE >> np.uint64(1)) * np.uint64(1 | 1 << 21 | 1 << 42)  # rounds all three sums
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -43,9 +43,9 @@ def warp(images: np.ndarray, maps: np.ndarray, tables: np.ndarray, size: int) ->
         uint8 (num_images, size, size, 3). Positions are cut to 64ths of a pixel.
     """
     a, b, c, d, e, f = maps.T
-    # From here on the centre of the first pixel lies at 0, in the input and in the output, so that the whole part of an
-    # input coordinate is the index of a pixel and the fraction is the weight of its neighbour.
-    first_x, first_y = c + 0.5 * (a + b) - 0.5, f + 0.5 * (d + e) - 0.5  # where the first output pixel reads
+    # Where the first output pixel reads. The centre of the first input pixel now lies at 0, so that the whole part of a
+    # coordinate is the index of a pixel, and its fraction the weight of the neighbour.
+    first_x, first_y = c + 0.5 * (a + b) - 0.5, f + 0.5 * (d + e) - 0.5
     fixed = np.rint(np.stack([a, b, first_x, d, e, first_y], axis=1) * (1 << _FRACTION_BITS)).astype(np.int64)
     result = np.empty((len(images), size, size, 3), np.uint8)
     _warp_images(images, fixed, tables, result)
@@ -87,13 +87,13 @@ def saturate(images: np.ndarray, factors: np.ndarray) -> np.ndarray:
 def _saturate_images(images: np.ndarray, factors: np.ndarray, result: np.ndarray) -> None:
     size = images.shape[1]
     for number in range(len(images)):
-        image, factor = images[number], factors[number]  # the factor is in 256ths
+        image, factor = images[number], factors[number]
         for row in range(size):
             for column in range(size):
                 red, green, blue = image[row, column]
                 luma = 77 * np.int64(red) + 150 * np.int64(green) + 29 * np.int64(blue)  # in 256ths
                 for color in range(3):
-                    # luma + factor * (value - luma), in 65536ths; 32768 is a half, which rounds
+                    # luma + factor * (value - luma), in 65536ths, rounded by a half
                     changed = (256 * luma + factor * (256 * np.int64(image[row, column, color]) - luma) + 32768) >> 16
                     result[number, row, column, color] = min(max(changed, 0), 255)
 
@@ -102,7 +102,7 @@ def _saturate_images(images: np.ndarray, factors: np.ndarray, result: np.ndarray
 def _sharpen_images(images: np.ndarray, amounts: np.ndarray, result: np.ndarray) -> None:
     size = images.shape[1]
     for number in range(len(images)):
-        image, amount = images[number], amounts[number]  # the amount is in sixteenths
+        image, amount = images[number], amounts[number]
         for row in range(size):
             above, below = max(row - 1, 0), min(row + 1, size - 1)
             for column in range(size):
@@ -121,15 +121,15 @@ def _sharpen_images(images: np.ndarray, amounts: np.ndarray, result: np.ndarray)
                         + image[row, after, color]
                     )
                     middle = np.int64(image[row, column, color])
-                    smooth = corners + 2 * sides + 4 * middle  # in sixteenths: weights 1, 2, 1 times 1, 2, 1
-                    changed = (256 * middle + amount * (16 * middle - smooth) + 128) >> 8  # 128 of 256 rounds
+                    smooth = corners + 2 * sides + 4 * middle  # in sixteenths
+                    changed = (256 * middle + amount * (16 * middle - smooth) + 128) >> 8
                     result[number, row, column, color] = min(max(changed, 0), 255)
 
 
 @_compiled
 def _warp_images(images: np.ndarray, maps: np.ndarray, tables: np.ndarray, result: np.ndarray) -> None:
     side = images.shape[1]
-    words = np.empty((side, side), np.uint64)  # one image, packed
+    words = np.empty((side, side), np.uint64)
     for number in range(len(images)):
         _pack(images[number], words)
         _warp_packed(words, maps[number], tables[number], result[number])
@@ -149,8 +149,8 @@ def _warp_packed(words: np.ndarray, affine: np.ndarray, table: np.ndarray, resul
     side, size = len(words), len(result)
     x_by_column, x_by_row, first_x, y_by_column, y_by_row, first_y = affine
     for row in range(size):
-        # An affine map is linear along a row: the input position moves by the same step from pixel to pixel, so that
-        # two additions replace the matrix product. In integers the steps add up without any rounding error.
+        # Along a row the input position moves by the same step from pixel to pixel, so that two additions replace the
+        # matrix product. In integers the steps add up without rounding errors.
         x, y = first_x + row * x_by_row, first_y + row * y_by_row
         for column in range(size):
             left, top = x >> _FRACTION_BITS, y >> _FRACTION_BITS  # >> rounds down, below zero as well
@@ -158,8 +158,8 @@ def _warp_packed(words: np.ndarray, affine: np.ndarray, table: np.ndarray, resul
             if left < 0 or top < 0 or right >= side or bottom >= side:
                 left, right = _reflected(left, side), _reflected(right, side)
                 top, bottom = _reflected(top, side), _reflected(bottom, side)
-            # Bilinear weights u v, (1 - u) v, u (1 - v) and (1 - u)(1 - v), in 4096ths, by one multiplication; the
-            # last is what the other three leave of 1, so that they always add up to 1 exactly.
+            # Bilinear weights u v, (1 - u) v, u (1 - v) and, as what is left of 1, (1 - u)(1 - v): one multiplication,
+            # and they add up to 1 exactly.
             from_left, from_top = _weight(x), _weight(y)
             lower_right = from_left * from_top
             lower_left = (from_top << np.uint64(_WEIGHT_BITS)) - lower_right
@@ -171,7 +171,6 @@ def _warp_packed(words: np.ndarray, affine: np.ndarray, table: np.ndarray, resul
                 + words[np.uint64(bottom), np.uint64(right)] * lower_right
                 + _HALF
             ) >> np.uint64(2 * _WEIGHT_BITS)
-            # The shift left the fractions of green and blue above the colour before them; 255 masks them out.
             result[row, column, 0] = table[0, (word >> _RED) & np.uint64(255)]
             result[row, column, 1] = table[1, (word >> _GREEN) & np.uint64(255)]
             result[row, column, 2] = table[2, (word >> _BLUE) & np.uint64(255)]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from dogvscat.bundle.predict.heat_map import evidence_for
+from dogvscat.bundle.predict.heat_map import heat_maps_of_evidence
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import UsageError
 from dogvscat.learning.engine import keras
@@ -24,8 +24,7 @@ class GradCam:
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         network = load_bundled_network(predictor.bundle)
-        # The gradient is taken at the last feature maps, so the network is cut in two there: maps are what the lower
-        # part gives, and the gradient is that of the upper part.
+        # The network is cut in two at the last feature maps, where the gradient is taken.
         last_maps = _last_feature_maps(network)
         self._lower = keras.Model(network.input, last_maps)
         self._upper = keras.Model(last_maps, network.output)
@@ -34,10 +33,9 @@ class GradCam:
         """Heat maps of the predicted classes, as `dogvscat.bundle.predict.heat_map.heat_maps` gives them."""
         evidence = self.evidence(pixels)
         if self._predictor.card.config.network.flip_averaging:
-            # The logit is a mean over the image and its mirror image, so the evidence is too, mirrored back.
             evidence = (evidence + self.evidence(pixels[:, :, ::-1])[:, :, ::-1]) / 2
         y_pred = self._predictor.card.decision().predict(self._predictor.probabilities(pixels))
-        return evidence_for(y_pred, evidence, self._predictor.card.image_size)
+        return heat_maps_of_evidence(y_pred, evidence, self._predictor.card.image_size)
 
     def evidence(self, pixels: np.ndarray) -> np.ndarray:
         """How much each position speaks for the positive class.
@@ -74,7 +72,7 @@ def gradient_of_first_logit(upper: keras.Model, features: np.ndarray) -> np.ndar
 
             tensor = tf.convert_to_tensor(features)
             with tf.GradientTape() as tape:
-                tape.watch(tensor)  # a tape records variables by itself, but not constants
+                tape.watch(tensor)
                 logits = upper(tensor)[:, 0]  # (n,); the tape sums them
             gradient: Any = tape.gradient(logits, tensor)
         case "torch":

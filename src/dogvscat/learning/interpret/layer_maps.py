@@ -53,7 +53,6 @@ def layer_maps(network: keras.Model, pixels: np.ndarray) -> Iterator[LayerMaps]:
         pixels: uint8 (image_size, image_size, 3).
     """
     fields = _receptive_fields(network)
-    # A ReLU follows each convolution: what comes out of it is what the next layer reads.
     layers = [layer for layer in network.layers if isinstance(layer, keras.layers.ReLU) and layer.output.ndim == 4]
     outputs = keras.Model(network.input, [layer.output for layer in layers]).predict_on_batch(pixels[None])
     for layer, maps in zip(layers, outputs, strict=True):
@@ -110,8 +109,8 @@ def _enlarge(tiles: np.ndarray) -> np.ndarray:
 
 def _receptive_fields(network: keras.Model) -> dict[str, int]:
     """By layer, the side of what one of its positions depends on, in pixels of the image, along the longest path."""
-    # `step` is how far apart in the image two neighbours of the present layer lie: the product of all strides so far. A
-    # kernel of k positions thus reaches (k - 1) steps further than one position did.
+    # `step` is the distance in the image between two neighbours of a layer, the product of all strides so far; a kernel
+    # of k positions reaches (k - 1) steps further than one position does.
     field, step, fields = 1, 1, {}
     for layer in network.layers:
         kinds = (keras.layers.Conv2D, keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)

@@ -60,15 +60,14 @@ class _Transform:
 def _as_keras_layer(layer: layers.Layer) -> layers.Layer:
     """The same layer without code of this package."""
     if isinstance(layer, Brightness):
-        return layers.Conv2D(1, 1, use_bias=False, name=layer.name)  # its kernel comes from the graph, as any other
+        return layers.Conv2D(1, 1, use_bias=False, name=layer.name)
     if isinstance(layer, layers.BatchNormalization):
         return layers.BatchNormalization.from_config(layer.get_config())
     return layer.__class__.from_config(layer.get_config())
 
 
 def _set_weights(network: keras.Model, transforms: list[_Transform]) -> None:
-    # The graph's nodes and the network's layers are in the same order, so that the n-th transform belongs to the n-th
-    # convolution or dense layer. A different number, or shapes that do not fit, mean that this is another network.
+    # Nodes and layers are in the same order: the n-th transform belongs to the n-th convolution or dense layer.
     with_weights = [layer for layer in network.layers if layer.weights]
     normalizations = [layer for layer in with_weights if isinstance(layer, layers.BatchNormalization)]
     linear = [layer for layer in with_weights if layer not in normalizations]
@@ -82,7 +81,7 @@ def _set_weights(network: keras.Model, transforms: list[_Transform]) -> None:
             if layer in linear:
                 transform = transforms[linear.index(layer)]
                 layer.set_weights([transform.kernel, transform.shift] if layer.use_bias else [transform.kernel])
-            else:  # a normalisation follows the convolution whose output it normalises, and has its scale and shift
+            else:  # of the convolution before it
                 layer.set_weights(_normalization_weights(transform, layer.epsilon))
     except ValueError as error:
         raise ModelError(f"the graph is not the network that the card describes: {error}") from None
@@ -106,7 +105,7 @@ def _read_transforms(model: bytes) -> Iterator[_Transform]:
         seen.add(node.input[1])
         kernel = graph.constants[node.input[1]]
         if node.op_type == "Conv":
-            kernel = kernel.transpose(2, 3, 1, 0)  # ONNX: (out, in, height, width); Keras: (height, width, in, out)
+            kernel = kernel.transpose(2, 3, 1, 0)  # from (out, in, height, width)
         yield _Transform(kernel, *graph.scale_and_shift(node, kernel.shape[-1]))
 
 
@@ -116,8 +115,7 @@ class _Graph:
     def __init__(self, model: bytes) -> None:
         graph = onnx.load_from_string(model).graph
         self.constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
-        # From the outputs backwards: a node counts if a node after it, or an output, reads what it gives. Nodes are
-        # sorted, each after those it reads from, so that one pass finds all. The class activation map drops out.
+        # Backwards from the outputs: each node stands after those that it reads from, so that one pass finds all.
         needed = {"logit", "neither"}
         nodes = []
         for node in reversed(graph.node):

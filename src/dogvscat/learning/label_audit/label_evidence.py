@@ -75,8 +75,8 @@ def find_evidence(predictions: OutOfFoldPredictions) -> LabelEvidence:
     suspects = [(index, "label_suspect") for index in wrong] + [(index, "neither_suspect") for index in ambiguous]
     is_positive = predictions.y_true == 1
     agreement = wilson(int(np.sum((predictions.y_prob >= 0.5) == is_positive)), len(is_positive))
-    # Always naming the majority class reaches this share without looking at a photo. Networks whose interval contains
-    # it may have learned nothing; a label that contradicts them is then not suspicious.
+    # Always naming the majority class reaches this share. If the interval contains it, the networks may have learned
+    # nothing, and a label that contradicts them is not suspicious.
     majority_share = max(np.mean(is_positive), np.mean(~is_positive))
     return LabelEvidence(
         [_make_issue(predictions, index, kind) for index, kind in suspects],
@@ -116,7 +116,6 @@ def _make_issue(predictions: OutOfFoldPredictions, index: int, kind: str) -> Iss
 def _make_correction(predictions: OutOfFoldPredictions, index: int, kind: str) -> Correction:
     row = predictions.rows[index]
     name, probability = _opposite_class(predictions, index)
-    # A photo that networks cannot tell apart often shows neither class or both: no label would be right.
     if kind == "neither_suspect":
         return Correction(row.path, row.sha256, row.label, LEAVE_OUT, "")
     return Correction(row.path, row.sha256, row.label, name, f"{probability:.4f}")

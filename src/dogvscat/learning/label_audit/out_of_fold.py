@@ -25,9 +25,9 @@ from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.pixels import PixelCache, cached_pixels
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.photos.splits import LEFT_OUT, TRAIN, VALIDATION
-from dogvscat.settings import changed, differences
+from dogvscat.settings import differences, with_settings
 from dogvscat.stderr import Reporter
-from dogvscat.text import counted
+from dogvscat.text import pluralize
 
 COLUMNS = ("path", "sha256", "y_true", "y_prob")
 
@@ -68,12 +68,12 @@ def fold_config(config: Config) -> Config:
         UsageError: if the learning rate follows the validation loss, which here is that of the held-out fold.
     """
     # The labels of a fold are under suspicion, so they must influence nothing in its own network: neither the epoch
-    # whose weights are kept, nor the learning rate. Every training runs all its epochs and keeps the last weights.
+    # whose weights are kept, nor the learning rate.
     if config.training.schedule == "reduce_on_plateau":
         message = f"the recipe {config.recipe!r} lowers its learning rate when the validation loss stalls"
         hint = "Here validation photos must choose nothing. Use --recipe fast, or --set training.schedule=one_cycle."
         raise UsageError(f"{message} (training.schedule = reduce_on_plateau)", hint=hint)
-    return changed(config, ["training.early_stopping_patience=0", "network.neither_output=false"])
+    return with_settings(config, ["training.early_stopping_patience=0", "network.neither_output=false"])
 
 
 def divide_into_folds(manifest: Manifest, num_folds: int, seed: int) -> list[Manifest]:
@@ -97,7 +97,7 @@ def divide_into_folds(manifest: Manifest, num_folds: int, seed: int) -> list[Man
         raise DataError(message, hint="Ask for fewer --folds, or add photos.")
     # By group, since a copy of a held-out photo among the training photos would give its label away.
     splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
-    folds = splitter.split(y_true, y_true, groups)  # its first argument, the features, is only counted
+    folds = splitter.split(y_true, y_true, groups)  # of the first argument only the length counts
     return [_hold_out(manifest, set(groups[held_out].tolist())) for _, held_out in folds]
 
 
@@ -130,7 +130,6 @@ def predict_out_of_fold(
     for fold in folds:
         y_prob |= _read_predictions(fold)
     rows = [row for row in manifest.rows if row.split != LEFT_OUT]
-    # By content and not by path: exact duplicates are in one fold, and their predictions are equal.
     y_prob_of_rows = np.array([y_prob[row.sha256] for row in rows])
     return OutOfFoldPredictions(manifest.class_names, rows, manifest.labels(rows), y_prob_of_rows)
 
@@ -184,7 +183,7 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
     for num_following, fold in zip(reversed(range(len(unfinished))), unfinished, strict=True):
         num_train, num_held_out = (len(fold.manifest.of_split(split)) for split in (TRAIN, VALIDATION))
         name = f"fold {fold.number} of {len(folds)}"
-        report(f"{name}: training on {counted(num_train, 'photo')}, to predict the {num_held_out:,} held out")
+        report(f"{name}: training on {pluralize(num_train, 'photo')}, to predict the {num_held_out:,} held out")
         try:
             if not fold.run.environment_file.exists():
                 record_start(fold.run, config, Dataset(fold.manifest, pixels), InputPaths(source.location), compute)
@@ -205,7 +204,7 @@ def _train_fold(
 ) -> None:
     # These need Keras, which engine.py hands out only now that it is open.
     from dogvscat.learning.loop.inference import final_network, predict_logits
-    from dogvscat.learning.loop.setup import set_up_training
+    from dogvscat.learning.loop.training import set_up_training
 
     forget_networks()
     training = set_up_training(fold.run, config, Dataset(fold.manifest, pixels), compute, report, num_following)

@@ -14,7 +14,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
         self, inputs: keras.KerasTensor, training: bool | None = None, mask: keras.KerasTensor | None = None
     ) -> keras.KerasTensor:
         """Normalise (n, height, width, channels) by the batch's statistics in training, else by the moving ones."""
-        # Outside of training there is nothing to fuse: it is one factor and one offset per channel.
         if not training or not self.trainable or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf

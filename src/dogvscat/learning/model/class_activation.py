@@ -22,15 +22,13 @@ def with_class_activation(model: keras.Model) -> keras.Model | None:
     means = [layer for layer in network.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
     if not means:
         return None
-    # The network computes w . mean(f) + b, with the features f of all positions. That is linear, so it equals
-    # mean(w . f + b): the last layer, applied to each position before the mean, gives what each adds to the logit. The
-    # layer is called again on the features, so that both outputs share its weights.
+    # The logit is w . mean(f) + b over the features f of all positions. That is linear, so it equals mean(w . f + b):
+    # the last layer, applied to each position before the mean, gives what that position adds to the logit.
     features = means[-1].input  # (n, height, width, filters)
     position_logits = network.get_layer("logit")(features)  # (n, height, width, 1 or 2)
     with_activation = keras.Model(network.input, [network.output, position_logits[..., 0]])
     if network is model:
         return with_activation
-    # An average over flips is as linear: the map of the mirror image, mirrored back, is averaged with the first one.
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
     columns, activation = with_activation(with_mirror_images(pixels))  # (2n, 1 or 2), (2n, height, width)
     logits, mirrored_logits = keras.ops.split(columns, 2)

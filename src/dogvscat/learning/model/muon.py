@@ -4,8 +4,8 @@ from dogvscat.learning.engine import keras
 
 ops = keras.ops
 
-# Coefficients of a quintic polynomial a s + b s^3 + c s^5, chosen by Jordan to be as steep as possible at zero: a small
-# singular value s grows 3.4445-fold in each iteration, and large ones end up around 1 without settling there.
+# Of Jordan's polynomial a s + b s^3 + c s^5, as steep as possible at zero: a small singular value s grows 3.4-fold in
+# each iteration, and large ones end up around 1.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _MOMENTUM = 0.95
@@ -34,15 +34,15 @@ class Muon(keras.optimizers.Adam):
         self, gradient: keras.KerasTensor, variable: keras.Variable, learning_rate: keras.KerasTensor
     ) -> None:
         """One step of one weight."""
-        if len(variable.shape) != 4:  # only a kernel of a convolution has four axes
+        if len(variable.shape) != 4:  # not a kernel of a convolution
             super().update_step(gradient, variable, learning_rate)
             return
         momentum = self._momentums[self._get_variable_index(variable)]
         self.assign(momentum, ops.add(_MOMENTUM * momentum, gradient))
-        direction = ops.add(gradient, _MOMENTUM * momentum)  # Nesterov: the momentum as it will be one step ahead
+        direction = ops.add(gradient, _MOMENTUM * momentum)  # Nesterov's
         matrix = ops.reshape(direction, (-1, variable.shape[-1]))  # (height * width * filters_in, filters_out)
-        # The entries of an orthogonal (rows, columns) matrix have a root mean square of 1 / sqrt(max(rows, columns)).
-        # Multiplying by 0.2 sqrt(max) makes it 0.2, about that of a step of Adam, whatever the shape of the kernel.
+        # The entries of an orthogonal matrix have a root mean square of 1 / sqrt(max(rows, columns)). Times this factor
+        # it is 0.2, about that of a step of Adam, whatever the shape of the kernel.
         step = orthogonalize(matrix, self._precision) * (0.2 * max(matrix.shape) ** 0.5)
         self.assign_sub(variable, learning_rate * ops.reshape(step, variable.shape))
 
@@ -60,12 +60,10 @@ def orthogonalize(matrix: keras.KerasTensor, precision: str) -> keras.KerasTenso
     """
     is_wide = matrix.shape[0] <= matrix.shape[1]
     wide = matrix if is_wide else ops.transpose(matrix)
-    # The Frobenius norm is at least the largest singular value, so that none is above 1 now: the polynomial would send
-    # larger ones to infinity.
-    x = ops.cast(wide / (ops.norm(wide) + 1e-12), precision)  # (rows, columns), rows <= columns
+    x = ops.cast(wide / (ops.norm(wide) + 1e-12), precision)  # no singular value is above 1 now, else it would diverge
     a, b, c = _COEFFICIENTS
-    # With x = U S V^T, a x + (b x x^T + c (x x^T)^2) x = U (a S + b S^3 + c S^5) V^T: matrix products apply the
-    # polynomial to the singular values and leave the singular vectors as they are, without computing either.
+    # With x = U S V^T, a x + (b x x^T + c (x x^T)^2) x = U (a S + b S^3 + c S^5) V^T: these matrix products apply the
+    # polynomial to the singular values and keep the singular vectors, without computing either.
     for _ in range(_ITERATIONS):
         gram = ops.matmul(x, ops.transpose(x))  # (rows, rows), the smaller side
         x = a * x + ops.matmul(b * gram + c * ops.matmul(gram, gram), x)

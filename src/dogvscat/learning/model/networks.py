@@ -32,8 +32,7 @@ def build_network(
         class, float32 (num_images, 1); the sigmoid of the logit is the probability. With `neither_output` a second
         column is the logit that the image shows neither class, (num_images, 2).
     """
-    # bfloat16 has the range of float32 with 8 bits of precision, enough for activations; an update of a weight can be
-    # smaller than that, so Keras' mixed policy keeps the weights in float32.
+    # The mixed policy keeps weights in float32: an update is often too small for the 8 bits of precision of bfloat16.
     build = _Layers(config, l2, seed, "mixed_bfloat16" if precision == "bfloat16" else "float32")
     pixels = keras.Input((image_size, image_size, 3), dtype="uint8", name="pixels")
     x = build.rescaling()(pixels)  # (n, size, size, 3), 0..1
@@ -53,8 +52,7 @@ def average_over_flips(model: keras.Model) -> keras.Model:
 
 
 def with_mirror_images(pixels: keras.KerasTensor) -> keras.KerasTensor:
-    """The images followed by their mirror images: (n, height, width, 3) to (2n, height, width, 3)."""
-    # One batch of twice the size is faster than two calls of the network.
+    """The images followed by their mirror images, for one call: (n, height, width, 3) to (2n, height, width, 3)."""
     return keras.ops.concatenate([pixels, keras.ops.flip(pixels, axis=2)])
 
 
@@ -68,7 +66,6 @@ def _with_soft_colors(build: "_Layers", x: keras.KerasTensor) -> keras.KerasTens
 
 def _plain_features(build: "_Layers", config: NetworkConfig, x: keras.KerasTensor) -> keras.KerasTensor:
     for block, filters in enumerate(config.filters, start=1):
-        # The shift of a batch normalisation does what a bias would do.
         x = build.convolution(filters, f"conv{block}", padding="valid", use_bias=not config.batch_normalization)(x)
         if config.batch_normalization:
             x = build.normalization(f"norm{block}")(x)
@@ -89,11 +86,11 @@ def _residual_features(build: "_Layers", config: NetworkConfig, x: keras.KerasTe
         name = f"stage{stage}"
         x = build.convolution(filters, f"{name}_conv")(x)
         if stage > 1:
-            x = build.pooling(f"{name}_pool")(x)  # half of the side before
+            x = build.pooling(f"{name}_pool")(x)
         x = build.relu(f"{name}_relu")(build.normalization(f"{name}_norm")(x))
         for block in range(1, blocks + 1):
             x = _residual_block(build, filters, f"{name}_block{block}", x)
-    return build.layer(layers.GlobalAveragePooling2D, "mean")(x)  # (n, filters), whatever the size of the images
+    return build.layer(layers.GlobalAveragePooling2D, "mean")(x)  # (n, filters)
 
 
 def _residual_block(build: "_Layers", filters: int, name: str, x: keras.KerasTensor) -> keras.KerasTensor:
@@ -143,9 +140,8 @@ class _Layers:
 
     def _kernel(self) -> dict[str, object]:
         """Initializer and penalty of the next kernel."""
-        # The seed of a kernel follows from its number, so that the order in which layers are made decides the weights.
         self._num_kernels += 1
-        seed = int(stateless_words(self._seed, self._num_kernels)[0] >> 1)  # 31 bits, which every backend takes
+        seed = int(stateless_words(self._seed, self._num_kernels)[0] >> 1)  # 31 bits
         is_plain = self._config.name == "plain"
         initializer = keras.initializers.GlorotUniform if is_plain else keras.initializers.HeNormal
         return {
@@ -159,6 +155,6 @@ class Brightness(layers.Layer):
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """The weighted sum of the colours."""
-        # As a 1x1 convolution: the values of a single colour lie three apart in memory, which makes slices slow.
+        # As a convolution: single colours lie three values apart in memory, which makes slices slow.
         kernel = keras.ops.reshape(keras.ops.convert_to_tensor(LUMA, inputs.dtype), (1, 1, 3, 1))
         return keras.ops.conv(inputs, kernel, padding="same")

@@ -13,9 +13,7 @@ def compile_network(model: keras.Model, config: TrainingConfig) -> None:
     The accuracy metric compares the logit with zero, which is a probability of one half.
     """
     optimizer = _build_optimizer(config)
-    # Decay pulls weights towards zero. A bias, or the scale and shift of a normalisation, would be pulled away from
-    # what the data say, with no gain in smoothness; only kernels decay.
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])  # decay is for kernels
     model.compile(
         optimizer=optimizer,
         loss=_Loss(config.label_smoothing),
@@ -87,9 +85,8 @@ class _WarmedUpAverage(keras.optimizers.Optimizer):
     Source: `num_updates` of tf.train.ExponentialMovingAverage.
     """
 
-    # An average that keeps 0.998 of itself looks back about 500 steps; until then it would consist mostly of the
-    # untrained first weights. A young average therefore keeps less: (1 + t) / (10 + t) after t steps, which looks back
-    # over the last ninth of them, until that share reaches the setting. Keras reads `ema_momentum` in each step.
+    # An average that keeps 0.998 of itself looks back 500 steps; before that it would be mostly the untrained weights.
+    # So after t steps it keeps at most (1 + t) / (10 + t), which looks back over the last ninth of them.
     @property
     def ema_momentum(self) -> keras.KerasTensor:
         """The share of itself that the average keeps in this step."""
