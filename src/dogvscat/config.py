@@ -1,4 +1,7 @@
-"""Every setting of a training: what it means, its unit, its default. Where settings come from is in settings.py."""
+"""Every setting of a training: its meaning, unit, range and default. settings.py reads them from files and flags.
+
+The docstring below a setting is its documentation: `dogvscat train --show-settings` prints it.
+"""
 
 from typing import Literal
 
@@ -6,105 +9,106 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
-    """A frozen table of settings; unknown keys are refused."""
+    """A table of settings. It cannot be changed, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataConfig(Section):
-    """Which pictures, at which size, and who judges them."""
+    """Which photos, at which size, and how they are split."""
 
     image_size: int = Field(64, ge=32, le=512)
-    """Side of the square that the network judges, in pixels. Photos are squashed to it, whatever their aspect."""
+    """Side of the square images that the network sees, in pixels. Photos are squashed to it, whatever their aspect."""
     split_seed: int = Field(0, ge=0)
-    """Seed of the split alone, so that runs with different training seeds are judged on the same pictures."""
+    """Seed of the split only, so that runs with different training seeds are evaluated on the same photos."""
     validation_share: float = Field(1 / 9, gt=0.0, lt=0.9)
-    """Share of the usable pictures, after the test split, that choose epoch, threshold and temperature."""
+    """Share of the usable photos, without the test split, that selects epoch, threshold and temperature."""
     test_share: float = Field(0.0, ge=0.0, lt=0.9)
-    """Share of the usable pictures put aside and read once, by `evaluate`; 0 for none."""
+    """Share of the usable photos that is held out for `evaluate`; 0 for none."""
     train_count: int = Field(0, ge=0)
-    """Training pictures wanted, the rest being validation; 0 means by share. Ignored where the pictures are too few
-    to leave validation at least half of its share."""
+    """Number of training photos; all others are validation. 0: by `validation_share`. Ignored if it would leave
+    validation less than half of its share."""
     train_subset: int = Field(0, ge=0)
-    """Learn from so many of the training pictures only, both classes in proportion; 0 for all. A larger subset holds a
-    smaller one, and the pictures that judge stay the same: what would more pictures bring?"""
+    """Train on only this many of the training photos, with the classes in proportion; 0 for all. A larger subset
+    contains every smaller one, and validation stays the same, which shows what more photos would bring."""
     neither_test_share: float = Field(1 / 3, gt=0.0, lt=1.0)
-    """Share of the photos of neither, where there are any, that teach nothing and measure how many are noticed."""
+    """Share of the photos that show neither class, if there are any, that is held out to measure how many the network
+    recognises."""
 
 
 class AugmentationConfig(Section):
-    """Random changes to each training picture, drawn from (seed, epoch, sample). Zero or false switches one off."""
+    """Random changes to each training image, drawn from (seed, epoch, image). Zero or false switches a change off."""
 
     enabled: bool = True
-    """Switches all of these changes on or off at once."""
+    """Switches all of these changes on or off together."""
     flip: bool = True
-    """Mirror left to right in half of the cases."""
+    """Mirror an image left to right with probability 1/2."""
     shift: float = Field(0.1, ge=0.0, le=0.5)
-    """Largest shift in each direction, as a share of the side."""
+    """Largest shift in each direction, as a share of the side of the image."""
     rotation: float = Field(10.0, ge=0.0, le=180.0)
-    """Largest rotation either way, in degrees."""
+    """Largest rotation in either direction, in degrees."""
     zoom: float = Field(0.15, ge=0.0, lt=1.0)
     """Largest relative change of scale, in or out."""
     smallest_crop: float = Field(1.0, gt=0.0, le=1.0)
-    """Least share of the picture's area that is cut out and enlarged, drawn between this and 1; 1 cuts nothing
-    (Szegedy et al., Going deeper with convolutions, 2015)."""
+    """A random part of the image is cut out and enlarged; this is the smallest part, as a share of the area. 1: no
+    cropping (Szegedy et al., Going deeper with convolutions, 2015)."""
     brightness: float = Field(0.1, ge=0.0, le=1.0)
     """Largest change of brightness, as a share of full white."""
     contrast: float = Field(0.1, ge=0.0, lt=1.0)
     """Largest relative change of contrast."""
     color_cast: float = Field(0.0, ge=0.0, le=1.0)
-    """Largest change of brightness of each colour alone, as a share of full white."""
+    """Largest change of brightness of each color channel separately, as a share of full white."""
     saturation: float = Field(0.0, ge=0.0, le=1.0)
-    """Largest relative change of how colourful it is: at 1, from grey to twice as colourful."""
+    """Largest relative change of saturation: at 1, from grey to twice as colorful."""
     sharpness: float = Field(0.0, ge=0.0, le=2.0)
-    """Largest change of sharpness: at 1, from smoothed over three pixels to as much sharper than it is."""
+    """Largest change of sharpness: at 1, from smoothed over three pixels to sharpened by the same amount."""
     aspect: float = Field(0.0, ge=0.0, lt=1.0)
-    """Largest relative stretch of width against height: 0.25 for up to 5 : 4 either way."""
+    """Largest relative stretch of width against height: 0.25 allows up to 5 : 4 in either direction."""
     cutout: float = Field(0.0, ge=0.0, le=0.75)
-    """Side of a grey square hidden at a random place, as a share of the picture's side (DeVries and Taylor 2017)."""
-
+    """Side of a grey square that hides a random place, as a share of the image's side (DeVries and Taylor 2017)."""
     cutmix: float = Field(0.0, ge=0.0, le=1.0)
-    """Share of the pictures that get a piece of another one pasted over them, of any size, and a label mixed by area
-    (Yun et al. 2019). For long trainings."""
+    """Share of the images that get a piece of another image pasted over them, of any size, and a label mixed by area
+    (Yun et al. 2019). Helps long trainings."""
 
 
 class NetworkConfig(Section):
-    """The network's shape; it can be rebuilt from these allow-listed words and numbers alone."""
+    """The architecture of the network, which can be rebuilt from these checked words and numbers."""
 
     name: Literal["plain", "residual"] = "plain"
-    """`plain`: Conv2D + ReLU + MaxPool blocks, Flatten, Dense, Dropout, one logit. `residual`: a stem, then stages of a
-    convolution and residual blocks with batch normalisation, mean over the picture, Dropout, one logit."""
+    """`plain`: blocks of Conv2D, ReLU and MaxPool, then Flatten, Dense, Dropout and one logit. `residual`: a stem, then
+    stages of a convolution and residual blocks with batch normalisation, global average pooling, Dropout and one
+    logit."""
     filters: tuple[int, ...] = Field((32, 64, 128), min_length=1, max_length=6)
-    """Filters of each block (`plain`) or stage (`residual`), in order."""
+    """Number of filters of each block (`plain`) or stage (`residual`), in order."""
     kernel_size: int = Field(3, ge=1, le=7)
     """Side of each convolution kernel, in pixels."""
     dense_units: int = Field(128, ge=1, le=4096)
-    """Units of the hidden dense layer of `plain`."""
+    """Number of units of the hidden dense layer of `plain`."""
     dropout: float = Field(0.5, ge=0.0, lt=1.0)
-    """Share of the last units before the logit dropped at each training step (Srivastava et al. 2014)."""
+    """Share of the inputs of the last layer that is dropped at each training step (Srivastava et al. 2014)."""
     batch_normalization: bool = False
-    """Normalise after each convolution, before the ReLU (Ioffe and Szegedy 2015); `residual` does in any case."""
+    """Normalise after each convolution, before the ReLU (Ioffe and Szegedy 2015). `residual` always does."""
     stem_filters: int = Field(32, ge=1, le=256)
-    """Filters of the first convolution of `residual`, which has stride 2."""
+    """Number of filters of the first convolution of `residual`, which has stride 2."""
     residual_blocks: tuple[int, ...] = Field((1, 1, 1), min_length=1, max_length=6)
-    """Residual blocks of each stage of `residual`, of two convolutions each (He et al. 2016)."""
+    """Number of residual blocks in each stage of `residual`; a block has two convolutions (He et al. 2016)."""
     flip_averaging: bool = False
-    """Judge each picture and its mirror image, and average the two logits; twice the work of an answer."""
+    """Predict each image and its mirror image, and average the two logits. Doubles the work of a prediction."""
     soft_colors: bool = False
-    """Take colours less sharply than brightness, as most JPEG files store them: what was saved small and what was saved
-    large then look alike."""
+    """Smooth the color, but not the brightness, over three by three pixels. Most JPEG files store color more coarsely
+    than brightness; smoothed, photos that were saved small and photos that were saved large look alike."""
     neither_output: bool = False
-    """A second output, whether the picture shows neither class. Photos of neither (`train --neither`) switch it on."""
+    """A second output: whether the image shows neither class. Training with `--neither` switches it on."""
 
     @model_validator(mode="after")
-    def _possible(self) -> "NetworkConfig":
-        for name, counts, least, most in (
+    def _check(self) -> "NetworkConfig":
+        for name, counts, low, high in (
             ("filters", self.filters, 1, 1024),
             ("residual_blocks", self.residual_blocks, 0, 16),
         ):
-            if any(not least <= count <= most for count in counts):
+            if any(not low <= count <= high for count in counts):
                 raise ValueError(
-                    f"every entry of network.{name} must lie between {least} and {most}, received {list(counts)}"
+                    f"every entry of network.{name} must lie between {low} and {high}, received {list(counts)}"
                 )
         if self.name == "residual" and len(self.residual_blocks) != len(self.filters):
             raise ValueError(
@@ -115,75 +119,77 @@ class NetworkConfig(Section):
 
 
 class TrainingConfig(Section):
-    """How the weights are found and when to stop."""
+    """How the weights are optimised and when training stops."""
 
     epochs: int = Field(60, ge=1, le=10_000)
-    """Most passes over the training pictures."""
+    """Largest number of passes over the training photos."""
     progressive_resizing: tuple[tuple[int, int], ...] = ()
-    """Pairs of (epochs, image_size) to begin with, such as [[10, 64], [8, 96]]; the epochs after them have
-    `data.image_size`. Small pictures first cost less and lose little. Only for networks that take any size."""
+    """Pairs of (epochs, image_size) to start with, such as [[10, 64], [8, 96]]; later epochs have `data.image_size`.
+    Small images at the start save time and cost little accuracy. Only for `residual`, which takes any size."""
     batch_size: int = Field(64, ge=1, le=8192)
-    """Pictures a step."""
+    """Images per training step."""
     optimizer: Literal["adam", "sgd", "muon"] = "adam"
-    """`adam` (with `weight_decay` it is AdamW); `sgd` with Nesterov momentum 0.9; or `muon`, which takes steps of equal
-    length in every direction that a convolution's gradient has, and is `adam` for everything else."""
+    """`adam` (with `weight_decay` it is AdamW); `sgd`, with Nesterov momentum 0.9; or `muon`, which orthogonalises the
+    update of each convolution, so that all its directions get equally long steps, and is `adam` for other weights."""
     learning_rate: float = Field(1e-3, gt=0.0, le=10.0)
     """Largest learning rate."""
     schedule: Literal["constant", "one_cycle", "reduce_on_plateau"] = "reduce_on_plateau"
-    """`one_cycle`: linear warm-up, then linear to zero at the last epoch (Smith and Topin 2018).
-    `reduce_on_plateau`: multiplied by `plateau_factor` after `plateau_patience` epochs without a better one."""
+    """`one_cycle`: linear warm-up, then linear decay to zero at the last epoch (Smith and Topin 2018).
+    `reduce_on_plateau`: multiplied by `plateau_factor` after `plateau_patience` epochs without improvement."""
     warmup_share: float = Field(0.2, ge=0.0, lt=1.0)
-    """Share of all steps spent warming up, for `one_cycle`."""
+    """Share of all steps that are warm-up, for `one_cycle`."""
     plateau_patience: int = Field(3, ge=1)
     """Epochs without a better validation loss before the learning rate is reduced."""
     plateau_factor: float = Field(0.5, gt=0.0, lt=1.0)
-    """What the learning rate is then multiplied by."""
+    """Factor by which the learning rate is then multiplied."""
     l2: float = Field(0.0, ge=0.0, le=1.0)
-    """L2 penalty on kernels, added to the loss."""
+    """Weight of the L2 penalty on kernels, which is added to the loss."""
     weight_decay: float = Field(0.0, ge=0.0, le=1.0)
-    """Decoupled weight decay a step, times the learning rate, on kernels only (Loshchilov and Hutter 2019)."""
+    """Decoupled weight decay per step, times the learning rate, on kernels only (Loshchilov and Hutter 2019)."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=0.5)
-    """Targets become this / 2 and 1 - this / 2 (Szegedy et al. 2016)."""
+    """Targets 0 and 1 become s / 2 and 1 - s / 2, where s is this value (Szegedy et al. 2016)."""
     neither_share: float = Field(0.125, gt=0.0, le=1.0)
-    """Photos of neither added to each step, as a share of `batch_size`; only where there are such photos."""
+    """Number of photos that show neither class in each step, as a share of `batch_size`; only with `--neither`."""
     class_weights: Literal["none", "balanced"] = "none"
-    """`balanced` weighs each class by the inverse of its share of the training pictures."""
+    """`balanced` weights each class by the inverse of its share of the training photos."""
     early_stopping_patience: int = Field(8, ge=0)
-    """Epochs without a better validation loss before training stops; the best weights are restored. 0: never stop
-    early, and keep the last epoch's weights."""
+    """Epochs without a better validation loss before training stops; the best weights are then restored. 0: never stop
+    early, and keep the weights of the last epoch."""
     recalibrated_pictures: int = Field(0, ge=0)
-    """Training pictures shown again, unchanged, to measure the means and variances of batch normalisation anew before
-    the network is judged; 0: keep those gathered in training."""
+    """Number of training photos on which the means and variances of batch normalisation are measured again at the end,
+    without augmentation. 0: keep those gathered during training."""
     ema_momentum: float = Field(0.0, ge=0.0, lt=1.0)
-    """Judge and ship a moving average of the weights: each step keeps this share of the average so far (Polyak and
-    Juditsky 1992). 0.998 looks back some 500 steps, at most a ninth of all so far; 0: the weights themselves."""
+    """Evaluate and export an exponential moving average of the weights: each step keeps this share of the average so
+    far (Polyak and Juditsky 1992). 0.998 averages over about 500 steps, but at most over a ninth of the steps so far.
+    0: the weights themselves."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    """Arithmetic of the layers in training; weights, and the network that is judged and shipped, are float32. `auto`:
-    bfloat16 on machines that are faster with it, which is measured when a run starts; `environment.json` says which."""
+    """Arithmetic of the layers during training. The weights, and the network that is evaluated and exported, are always
+    float32. `auto`: bfloat16 on machines where it is faster, which is measured when a run starts; `environment.json`
+    has the result."""
     seed: int = Field(0, ge=0, lt=2**31)
-    """Seed of the first weights, the order of pictures, augmentation and dropout."""
+    """Seed of the initial weights, the order of the photos, augmentation and dropout."""
     threads: int = Field(0, ge=0, le=256)
-    """CPU threads of the network; 0 for all. Results are equal bit for bit only at equal counts."""
+    """CPU threads of the network; 0 for all cores. Results are equal bit for bit only with equal numbers of threads."""
     checkpoint_seconds: float = Field(60.0, gt=0.0)
-    """Longest time between two checkpoints, in seconds; one is also written after each epoch."""
+    """Longest time between two checkpoints, in seconds. One is also written after each epoch."""
 
 
 class Config(Section):
     """All settings of a run."""
 
     recipe: str = "classic"
-    """Name of the recipe these settings started from."""
+    """Name of the recipe that these settings are based on."""
     data: DataConfig = DataConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")
-    def _possible_together(self) -> "Config":
+    def _check_together(self) -> "Config":
         if self.data.validation_share + self.data.test_share >= 1.0:
             raise ValueError("data.validation_share and data.test_share together must stay below 1")
         if self.network.name == "plain":
-            self._plain_fits()
+            self._check_plain()
         for epochs, image_size in self.training.progressive_resizing:
             if epochs < 1 or not 32 <= image_size <= 512:
                 raise ValueError(
@@ -192,23 +198,24 @@ class Config(Section):
                 )
         return self
 
-    def _plain_fits(self) -> None:
+    def _check_plain(self) -> None:
+        """Refuse a `plain` network whose feature maps would shrink to nothing, or that would need several sizes."""
         if self.training.progressive_resizing:
             raise ValueError(
                 'training.progressive_resizing needs a network that takes any size: network.name = "residual"; '
-                'received network.name = "plain", which goes with training.progressive_resizing = [] alone'
+                'received network.name = "plain", which needs training.progressive_resizing = []'
             )
-        side = self.data.image_size
+        side = self.data.image_size  # of the maps: each block has a valid convolution and halves the rest
         for depth, _ in enumerate(self.network.filters, start=1):
             side = (side - self.network.kernel_size + 1) // 2
             if side < 1:
                 raise ValueError(
                     f"data.image_size {self.data.image_size} is used up by block {depth} of network.filters "
-                    f"{list(self.network.filters)}; use larger pictures or fewer blocks"
+                    f"{list(self.network.filters)}; use larger images or fewer blocks"
                 )
 
     def image_size_at(self, epoch: int) -> int:
-        """The side of the training pictures in an epoch, counted from 0, in pixels."""
+        """The side of the training images in an epoch, which is counted from 0, in pixels."""
         for epochs, image_size in self.training.progressive_resizing:
             if epoch < epochs:
                 return image_size
@@ -217,5 +224,5 @@ class Config(Section):
 
     @property
     def image_sizes(self) -> list[int]:
-        """Every side that pictures are needed at, smallest first."""
+        """Every image size of the training, smallest first: photos are decoded at each of them."""
         return sorted({self.data.image_size, *(self.image_size_at(epoch) for epoch in range(self.training.epochs))})

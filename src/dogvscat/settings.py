@@ -1,8 +1,8 @@
-"""Where settings come from: recipes, files and flags, checked as a whole, with the nearest known key for a wrong one.
+"""Reads settings from recipes, files and flags, and checks them as a whole.
 
-A recipe is a TOML file with the sections `data`, `augmentation`, `network` and `training`. Settings are resolved in the
-order default < recipe < file < flag (`--set training.epochs=40`) and saved with the run, so that the saved file can be
-fed back. Unknown keys are errors, with the nearest known key as a suggestion.
+A recipe is a TOML file with the sections `data`, `augmentation`, `network` and `training`. Later sources override
+earlier ones: default < recipe < file < flag (`--set training.epochs=40`). The result is saved with the run as TOML that
+`--config` reads back. An unknown key is an error that suggests the most similar key.
 """
 
 import ast
@@ -36,25 +36,24 @@ _EXPECTED = {
     "less_than_equal": "expected at most {le}",
     "missing": "expected a value",
 }
-"""By pydantic's kinds of errors, what a value should have been."""
+"""What a value should have been, by pydantic's types of errors (several types share a text)."""
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that ship, sorted."""
+    """Names of the bundled recipes, sorted."""
     return sorted(path.stem for path in RECIPES_FOLDER.glob("*.toml"))
 
 
 def load_recipe(name_or_file: str) -> dict[str, Any]:
-    """The settings of a shipped recipe by name, or of a TOML file by path.
+    """The settings of a bundled recipe by name, or of a TOML file by path.
 
     Raises:
         ConfigError: if there is neither, or the file is not TOML.
     """
-    shipped = RECIPES_FOLDER / f"{name_or_file}.toml"
     if name_or_file in recipe_names():
-        return {"recipe": name_or_file, **read_toml(shipped)}
+        return {"recipe": name_or_file, **read_toml(RECIPES_FOLDER / f"{name_or_file}.toml")}
     path = Path(name_or_file)
     if path.suffix == ".toml" or path.is_file():
         return {"recipe": path.stem, **read_toml(path)}
@@ -65,19 +64,24 @@ def load_recipe(name_or_file: str) -> dict[str, Any]:
 
 
 def resolve_config(recipe: str, file: Path | None = None, settings: Iterable[str] = ()) -> Config:
-    """The whole configuration: defaults, then the recipe, then a file, then `section.key=value` settings.
+    """The complete configuration from all sources.
+
+    Args:
+        recipe: Name of a bundled recipe, or path of a TOML file.
+        file: TOML file whose settings override those of the recipe.
+        settings: `section.key=value`, which override both.
 
     Raises:
-        ConfigError: naming the key and the nearest known one, or the value and what was expected.
+        ConfigError: if a setting is unknown or its value impossible.
     """
     document = load_recipe(recipe)
     if file is not None:
-        document = _merged(document, read_toml(file))
-    return build_config(_merged(document, parse_settings(settings)))
+        document = _merge(document, read_toml(file))
+    return build_config(_merge(document, parse_settings(settings)))
 
 
 def build_config(document: Mapping[str, Any]) -> Config:
-    """A checked configuration from nested tables.
+    """Check nested tables of settings and build the configuration from them.
 
     Raises:
         ConfigError: as for `resolve_config`.
@@ -85,28 +89,29 @@ def build_config(document: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(document)
     except ValidationError as error:
-        raise _explain(error) from None
+        raise _config_error(error) from None
 
 
 def refuse_impossible(key: str, value: Any) -> None:
-    """Make sure that a setting may have a value at all, whatever the other settings are.
+    """Make sure that a setting exists and may have this value, whatever the other settings are.
 
     Raises:
-        ConfigError: if it is unknown, or the value is of another type or out of range.
+        ConfigError: if the setting is unknown, or the value is of a wrong type or out of range.
     """
     section, _, name = key.partition(".")
     try:
         Config.model_validate({section: {name: value}})
     except ValidationError as error:
-        if error.errors()[0]["type"] != "value_error":  # those are about settings that do not go together
-            raise _explain(error) from None
+        # A `value_error` comes from a validator in config.py: it is about several settings, here with defaults.
+        if error.errors()[0]["type"] != "value_error":
+            raise _config_error(error) from None
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """Nested tables from settings such as `training.learning_rate=0.001`; values are TOML, else plain words.
+    """Nested tables from settings such as `training.learning_rate=0.001`. A value is TOML if it can be, else a string.
 
     Raises:
-        ConfigError: if one is not of the form `section.key=value`.
+        ConfigError: if a setting is not of the form `section.key=value`.
     """
     document: dict[str, Any] = {}
     for setting in settings:
@@ -120,16 +125,20 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 
 
 def with_settings(config: Config, settings: Iterable[str]) -> Config:
-    """The configuration with some settings replaced, checked again."""
-    return build_config(_merged(config.model_dump(), parse_settings(settings)))
+    """The configuration with some `section.key=value` settings replaced, checked again.
+
+    Raises:
+        ConfigError: as for `resolve_config`.
+    """
+    return build_config(_merge(config.model_dump(), parse_settings(settings)))
 
 
-def to_toml(config: Config, *, explained: bool = False) -> str:
+def to_toml(config: Config, *, commented: bool = False) -> str:
     """The configuration as TOML that `--config` reads back to an equal one.
 
     Args:
         config: The configuration.
-        explained: With the meaning of each setting as a comment above it.
+        commented: Whether the meaning of each setting stands above it as a comment.
     """
     lines = [f"recipe = {toml_value(config.recipe)}"]
     for name in Config.model_fields:
@@ -137,22 +146,22 @@ def to_toml(config: Config, *, explained: bool = False) -> str:
             continue
         lines += ["", f"[{name}]"]
         for key, value in section.model_dump().items():
-            meaning = setting_meanings(type(section))[key] if explained else ""
+            meaning = setting_meanings(type(section))[key] if commented else ""
             lines += [f"# {line}" for line in textwrap.wrap(meaning, 110)]
             lines += [f"{key} = {toml_value(value)}"]
     return "\n".join(lines) + "\n"
 
 
 def setting_meanings(section: type[Section]) -> dict[str, str]:
-    """What the settings of a section mean: the docstrings below them in config.py, on one line each.
+    """The meaning of each setting of a section, by key: the docstring below it in config.py, on one line.
 
-    Read from the source when somebody asks. pydantic could collect them, but would on every start of the program, and
-    that takes longer than importing pydantic does.
+    The source is parsed only when the meanings are needed. pydantic could collect them, but would do so at every start
+    of the program, which takes longer than importing pydantic.
     """
     source = ast.parse(inspect.getsource(section))
     body = next(node.body for node in source.body if isinstance(node, ast.ClassDef))
     meanings = {}
-    for setting, docstring in itertools.pairwise(body):
+    for setting, docstring in itertools.pairwise(body):  # `epochs: int = ...` and the string that follows it
         match setting, docstring:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                 meanings[name] = " ".join(text.split())
@@ -160,11 +169,12 @@ def setting_meanings(section: type[Section]) -> dict[str, str]:
 
 
 def toml_value(value: Any) -> str:
-    """A setting's value as TOML has it."""
+    """The value of a setting as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # a TOML basic string, which knows no surrogate pairs
+        # A JSON string is a TOML string, except for the surrogate pairs that JSON's ASCII escapes use.
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(toml_value, value))}]"
     return repr(value)
@@ -191,38 +201,45 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
 
 
-def _merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(lower)
+def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tables with the values of `upper` over those of `lower`, key by key."""
+    merged = dict(lower)
     for key, value in upper.items():
-        both_tables = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = _merged(result[key], value) if both_tables else value
-    return result
+        both_tables = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both_tables else value
+    return merged
 
 
-def _explain(error: ValidationError) -> ConfigError:
+def _config_error(error: ValidationError) -> ConfigError:
+    """The first of pydantic's errors, in the words of this project."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = list(setting_keys() if "." in key else Config.model_fields)
-        known = [other for other in known if other.endswith(f".{first['loc'][-1]}")] or known  # of another section
-        hint = f"{suggest(key, known)} `dogvscat train --show-settings` lists every one."
+        candidates = list(setting_keys() if "." in key else Config.model_fields)
+        # A key that exists in another section is the best suggestion.
+        candidates = [name for name in candidates if name.endswith(f".{first['loc'][-1]}")] or candidates
+        hint = f"{suggest(key, candidates)} `dogvscat train --show-settings` lists every setting."
         return ConfigError(f"there is no setting {key!r}", hint=hint.strip())
     message = describe_error(first)
-    if not key or first["type"] == "value_error":  # what was received is in the message
+    if not key or first["type"] == "value_error":  # the message of a validator names the keys and values itself
         return ConfigError(message)
     hint = suggest(str(first["input"]), re.findall("'(.+?)'", message)) if first["type"] == "literal_error" else ""
     return ConfigError(f"{key}: {message}, received {toml_value(first['input'])}", hint=hint.strip() or None)
 
 
 def describe_error(error: Mapping[str, Any]) -> str:
-    """What a value should have been, for whoever writes TOML or `--set`, who has lists and no tuples."""
+    """What a value should have been, in the words of TOML, which has lists and no tuples.
+
+    Args:
+        error: One of pydantic's errors.
+    """
     kind, limits = error["type"], error.get("ctx", {})
     if kind in ("too_short", "too_long"):
         least, most = limits.get("min_length"), limits.get("max_length")
         return f"expected a list of at {f'least {least}' if kind == 'too_short' else f'most {most}'}"
-    for kinds, words in _EXPECTED.items():
+    for kinds, text in _EXPECTED.items():
         if kind in kinds.split():
-            return words.format(**limits)
+            return text.format(**limits)
     return str(error["msg"]).removeprefix("Value error, ")
 
 
@@ -233,20 +250,25 @@ def setting_keys() -> list[str]:
 
 
 def setting_meaning(key: str) -> str:
-    """What a setting means, in the words of config.py."""
+    """The meaning of one setting, the docstring in config.py.
+
+    Args:
+        key: For example `network.dropout`.
+    """
     section, _, name = key.partition(".")
     table = Config.model_fields[section].annotation
     return setting_meanings(table)[name]  # type: ignore[arg-type]
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """A question that suggests the known word most like another one; empty if none is."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {found[0]!r}?" if found else ""
+def suggest(word: str, candidates: Iterable[str]) -> str:
+    """` Did you mean ...?` with the candidate most similar to the word; empty if none is similar."""
+    matches = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.6)
+    return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
 def flatten(table: Any) -> Any:
-    """A table with keys such as `network.dropout`, whether they were written so in quotes or as tables in tables."""
+    """A table with keys such as `network.dropout`, from keys in quotes or tables in tables. Other values pass through,
+    for pydantic to refuse."""
     if not isinstance(table, Mapping):
         return table
     flat: dict[str, Any] = {}
@@ -257,12 +279,12 @@ def flatten(table: Any) -> Any:
 
 
 def differences(first: Config, second: Config) -> list[tuple[str, Any, Any]]:
-    """The settings that are not equal: key, value of the first, value of the second, in the order of the sections."""
+    """The settings in which two configurations differ: key, first value and second value, in the order of config.py."""
     documents = [config.model_dump() for config in (first, second)]
     rows = []
     for key in setting_keys():
         section, _, name = key.partition(".")
-        one, other = (document[section][name] for document in documents)
-        if one != other:
-            rows.append((key, one, other))
+        first_value, second_value = (document[section][name] for document in documents)
+        if first_value != second_value:
+            rows.append((key, first_value, second_value))
     return rows

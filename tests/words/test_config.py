@@ -53,7 +53,7 @@ def test_classic_is_what_the_design_describes() -> None:
 
 def test_settings_are_explained_in_toml_that_reads_back(tmp_path: Path) -> None:
     config = resolve_config("classic", None, ["network.dropout=0.3"])
-    explained = to_toml(config, explained=True)
+    explained = to_toml(config, commented=True)
     assert resolve_config("classic", _toml(tmp_path / "explained.toml", explained)) == config
     for key in setting_keys():
         lines = explained.splitlines()
@@ -141,7 +141,7 @@ def test_what_is_wrong_is_named(setting: str, message: str, hint: str | None) ->
     with pytest.raises(ConfigError, match=message) as caught:
         resolve_config("classic", None, [setting])
     assert "Input should" not in caught.value.message
-    expected = f"Did you mean {hint}? `dogvscat train --show-settings` lists every one." if hint else None
+    expected = f"Did you mean {hint}? `dogvscat train --show-settings` lists every setting." if hint else None
     assert caught.value.hint == expected
 
 
@@ -204,4 +204,4 @@ def test_every_setting_says_what_it_means() -> None:
             described.update({f"{name}.{key}": meaning for key, meaning in setting_meanings(section).items()})
     assert list(described) == setting_keys()
     assert [key for key, meaning in described.items() if len(meaning) < 15] == []
-    assert described["data.split_seed"].startswith("Seed of the split alone, so that runs with different training")
+    assert described["data.split_seed"].startswith("Seed of the split only, so that runs with different training")

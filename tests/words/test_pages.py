@@ -8,9 +8,9 @@ from jinja2 import UndefinedError
 from dogvscat.pages import data_uri, open_templates, with_code
 
 
-def render(folder: Path, text: str, name: str = "page.html.jinja", **variables: object) -> str:
-    (folder / name).write_text(text)
-    return open_templates(folder).get_template(name).render(variables)
+def render(folder: Path, text: str, file: str = "page.html.jinja", **variables: object) -> str:
+    (folder / file).write_text(text)
+    return open_templates(folder).get_template(file).render(variables)
 
 
 def test_a_template_with_an_undefined_name_is_refused(tmp_path: Path) -> None:

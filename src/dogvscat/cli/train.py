@@ -71,7 +71,7 @@ def command(
     if show_settings:
         from dogvscat.settings import resolve_config, to_toml
 
-        for line in to_toml(resolve_config(recipe, config, overrides), explained=True).splitlines():
+        for line in to_toml(resolve_config(recipe, config, overrides), commented=True).splitlines():
             show(line)
         return
     if resume is not None:
