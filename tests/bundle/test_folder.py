@@ -39,7 +39,7 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('recipe = "fast"\n')
     with pytest.raises(ModelError, match="holds no bundle") as caught:
         find_bundle(tmp_path)
-    assert caught.value.hint == f"This training is not finished; go on with: dogvscat train --resume {tmp_path}"
+    assert caught.value.hint == f"This training is not finished; resume it with: dogvscat train --resume {tmp_path}"
 
 
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:

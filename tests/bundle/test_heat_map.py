@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat.bundle.predict.heat_map import explained_class, heat_maps, layer, painted
+from dogvscat.bundle.predict.heat_map import explained_class, heat_map_layer, heat_maps, overlay_heat_map
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
 
 LinearBundle = Callable[..., Path]
@@ -98,12 +98,12 @@ def middles(heat: np.ndarray) -> list[float]:
     return [float(heat[row, column]) for row in (2, SIZE - 3) for column in (2, SIZE - 3)]
 
 
-@pytest.mark.parametrize("by_hiding", [False, True])
-def test_each_class_has_evidence_of_its_own(telling_predictor: Predictor, by_hiding: bool) -> None:
+@pytest.mark.parametrize("by_occlusion", [False, True])
+def test_each_class_has_evidence_of_its_own(telling_predictor: Predictor, by_occlusion: bool) -> None:
     dog, cat = colours("red", "red", "black", "blue"), colours("blue", "black", "red", "blue")
-    answers = telling_predictor.answer(np.stack([dog, cat]), ["dog", "cat"])
+    answers = telling_predictor.predict_pixels(np.stack([dog, cat]), ["dog", "cat"])
     assert [answer.label for answer in answers] == ["dog", "cat"]
-    for_dog, for_cat = heat_maps(telling_predictor, np.stack([dog, cat]), by_hiding=by_hiding)
+    for_dog, for_cat = heat_maps(telling_predictor, np.stack([dog, cat]), by_occlusion=by_occlusion)
     assert np.argsort(middles(for_dog))[-2:].tolist() in ([0, 1], [1, 0])  # red
     assert np.argsort(middles(for_cat))[-2:].tolist() in ([0, 3], [3, 0])  # blue
     assert max(middles(for_dog)[3], middles(for_cat)[2]) < 0.25  # what speaks for the other class
@@ -112,7 +112,7 @@ def test_each_class_has_evidence_of_its_own(telling_predictor: Predictor, by_hid
 def test_unsure_is_explained_by_the_nearer_class(telling_predictor: Predictor) -> None:
     pixels = colours("red", "blue", "black", "black")
     pixels[0, 0] = (0, 0, 0)  # a little less red
-    (answer,) = telling_predictor.answer(pixels[None], ["both"])
+    (answer,) = telling_predictor.predict_pixels(pixels[None], ["both"])
     assert answer.label == "unsure"
     assert explained_class(telling_predictor, answer) == "cat"
     (heat,) = heat_maps(telling_predictor, pixels[None])
@@ -148,19 +148,19 @@ def test_paint_is_grey_where_nothing_speaks_and_yellow_where_most_does() -> None
     photo = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     heat = np.zeros((50, 70))
     heat[:, 40:] = 1.0
-    shown = painted(photo, heat)
+    shown = overlay_heat_map(photo, heat)
     assert shown.shape == photo.shape
     assert shown.dtype == np.uint8
     luma = photo[:, :30] @ [0.299, 0.587, 0.114]
     np.testing.assert_allclose(shown[:, :30], np.repeat(luma[..., None], 3, axis=-1), atol=1.0)
     hot = shown[:, 50:].astype(int)
     assert (hot[..., 0] > hot[..., 2] + 60).all()
-    assert painted(photo, np.full((3, 3), 0.5)).shape == photo.shape  # a coarse map is stretched
+    assert overlay_heat_map(photo, np.full((3, 3), 0.5)).shape == photo.shape  # a coarse map is stretched
 
 
 def test_brighter_means_hotter_to_every_eye() -> None:
     grey = np.full((1, 101, 3), 128, dtype=np.uint8)
-    shown = painted(grey, np.linspace(0, 1, 101)[None]).astype(np.float64)
+    shown = overlay_heat_map(grey, np.linspace(0, 1, 101)[None]).astype(np.float64)
     luma = (shown @ [0.299, 0.587, 0.114])[0]
     assert np.all(np.diff(luma[30:]) > -1.0)  # below a third it darkens from grey first
     assert luma[100] > 180
@@ -176,6 +176,6 @@ def test_a_layer_over_the_grey_photo_is_what_is_painted() -> None:
     rng = np.random.default_rng(0)
     photo, heat = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8), rng.random((24, 24))
     laid = Image.fromarray(photo).convert("L").convert("RGBA")
-    laid.alpha_composite(Image.fromarray(layer(heat)))
-    difference = np.asarray(laid)[..., :3].astype(int) - painted(photo, heat)
+    laid.alpha_composite(Image.fromarray(heat_map_layer(heat)))
+    difference = np.asarray(laid)[..., :3].astype(int) - overlay_heat_map(photo, heat)
     assert np.abs(difference).max() <= 1

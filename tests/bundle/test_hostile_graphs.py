@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from dogvscat.bundle.graph import open_graph, run_activation, run_graph
+from dogvscat.bundle.graph import open_graph, run_class_activation, run_graph
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import ModelError
 
@@ -126,7 +126,7 @@ def test_an_activation_that_is_not_one_of_ours_is_refused(nodes: list[Node], sha
     session = open_graph(telling(*nodes), "here")
     assert run_graph(session, pixels).positive == pytest.approx([0.0])  # nobody asked for it
     with pytest.raises(ModelError, match=rf"finite `activation` of shape \(1, height, width\).* it gives {shape}"):
-        run_activation(session, pixels)
+        run_class_activation(session, pixels)
 
 
 def test_an_output_of_another_name_is_refused() -> None:
@@ -137,7 +137,7 @@ def test_an_output_of_another_name_is_refused() -> None:
 
 def test_a_graph_for_another_size_is_refused(bundle: Path, change_card: ChangeCard) -> None:
     change_card(lambda card: card.update(image_size=64))
-    with pytest.raises(ModelError, match=r"cannot be run on pictures of shape \(64, 64, 3\)"):
+    with pytest.raises(ModelError, match=r"cannot be run on images of shape \(64, 64, 3\)"):
         Predictor.load(bundle)
 
 

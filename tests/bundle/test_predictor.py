@@ -152,15 +152,15 @@ def test_one_photo_instead_of_several_is_refused_not_taken_apart(predictor: Pred
 
 def test_decoded_pictures_are_answered_under_their_names(predictor: Predictor) -> None:
     pixels = np.stack([decode(png(colour), "", 32) for colour in COLOURS])
-    answers = predictor.answer(pixels, list("abcde"))
+    answers = predictor.predict_pixels(pixels, list("abcde"))
     assert [answer.path for answer in answers] == list("abcde")
     expected = predictor.predict([png(colour) for colour in COLOURS])
     assert [answer.probabilities for answer in answers] == [
         answer.probabilities for answer in expected if isinstance(answer, Prediction)
     ]
-    assert predictor.answer(pixels[:0], []) == []
+    assert predictor.predict_pixels(pixels[:0], []) == []
     with pytest.raises(ValueError, match="zip"):
-        predictor.answer(pixels, ["too", "few"])
+        predictor.predict_pixels(pixels, ["too", "few"])
 
 
 def test_many_photos_take_bounded_memory(predictor: Predictor) -> None:
@@ -191,7 +191,7 @@ def test_nothing_to_predict_is_no_error(predictor: Predictor) -> None:
 
 def test_golden_pictures_of_one_bundle_are_answered_once(bundle: Path) -> None:
     Predictor.load(bundle)
-    (marker,) = caches.area("verified").iterdir()
+    (marker,) = caches.folder("verified").iterdir()
     assert marker.name == hashlib.sha256((bundle / "card.json").read_bytes()).hexdigest()
     checked = []
 
@@ -211,7 +211,7 @@ def test_a_wrong_golden_answer_is_refused_and_the_picture_named(bundle: Path, ch
     change_card(lambda card: card["golden"][2].update(probability=abs(true_probability - 0.01)))
     with pytest.raises(ModelError, match=rf"golden/3\.png should come out as .*says {true_probability:.4f}"):
         Predictor.load(bundle)
-    assert not list(caches.area("verified").glob("*"))
+    assert not list(caches.folder("verified").glob("*"))
 
 
 def test_rounding_of_other_processors_passes(bundle: Path, change_card: ChangeCard) -> None:

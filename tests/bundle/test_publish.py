@@ -12,7 +12,7 @@ import pytest
 from dogvscat.bundle.card import parse_card
 from dogvscat.bundle.folder import load_bundle
 from dogvscat.bundle.predict.predictor import Predictor
-from dogvscat.bundle.publish import unpacked_weights
+from dogvscat.bundle.publish import unpack_weights
 from dogvscat.errors import ModelError, WriteError
 from dogvscat.photos.decoder import decode_photo
 
@@ -42,7 +42,7 @@ def test_others_may_read_a_bundle(untouched_bundle: Path) -> None:
 
 
 def test_weights_come_back_in_order_and_within_half_precision(untouched_bundle: Path) -> None:
-    weights = unpacked_weights((untouched_bundle / "weights.npz").read_bytes())
+    weights = unpack_weights((untouched_bundle / "weights.npz").read_bytes())
     assert [array.shape for array in weights] == [(2, 3), (1,)]
     assert {array.dtype for array in weights} == {np.dtype(np.float32)}
     np.testing.assert_allclose(weights[0], np.linspace(-1.0, 1.0, 6).reshape(2, 3), rtol=2**-11)  # float16: 11 bits
@@ -68,7 +68,7 @@ DAMAGED_WEIGHTS = {
 @pytest.mark.parametrize("data", DAMAGED_WEIGHTS.values(), ids=DAMAGED_WEIGHTS.keys())
 def test_damaged_weights_are_refused_and_nothing_is_unpickled(data: bytes) -> None:
     with pytest.raises(ModelError, match=r"weights\.npz is damaged"):
-        unpacked_weights(data)
+        unpack_weights(data)
 
 
 def test_a_newer_bundle_takes_the_place_of_an_older_one(bundle: Path, linear_bundle: LinearBundle) -> None:

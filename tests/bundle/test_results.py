@@ -42,7 +42,7 @@ def write(out: Path, answers: Iterable[Prediction | Failure] = ANSWERS, model: s
     """As `predict` does: pass over what is there, write the rest."""
     by_path = {answer.path: answer for answer in answers}
     with ResultsFile(out, ("cat", "dog"), model) as results:
-        for path in results.go_on(list(by_path)):
+        for path in results.resume(list(by_path)):
             results.write(by_path[path])
         results.finish()
     return results
@@ -80,7 +80,7 @@ def test_a_file_cut_off_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, endin
     kept = set()
     for length in range(len(whole) + 1):
         out.write_bytes(whole[:length])
-        kept.add(write(out).num_kept)
+        kept.add(write(out).num_existing)
         assert out.read_bytes() == whole, length
     assert kept == set(range(len(NAMES) + 1))
 
@@ -89,10 +89,10 @@ def test_a_parquet_that_was_not_finished_goes_on(tmp_path: Path) -> None:
     out, whole = tmp_path / "results.parquet", tmp_path / "whole.parquet"
     write(whole)
     with ResultsFile(out, ("cat", "dog"), MODEL) as results:
-        for path in list(results.go_on(NAMES))[:4]:
+        for path in list(results.resume(NAMES))[:4]:
             results.write(next(answer for answer in ANSWERS if answer.path == path))
     assert not out.exists()
-    assert write(out).num_kept == 4
+    assert write(out).num_existing == 4
     assert out.read_bytes() == whole.read_bytes()
 
 
@@ -102,7 +102,7 @@ def test_photos_that_were_added_are_answered_and_counted(tmp_path: Path, ending:
     write(out, ANSWERS[:3])
     results = write(out)
     write(whole)
-    assert results.num_kept == 3
+    assert results.num_existing == 3
     assert results.labels == {"unsure": 4, "dog": 2, "error": 1}
     assert out.read_bytes() == whole.read_bytes()
 
@@ -112,9 +112,9 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path, ending: str) -
     out = tmp_path / f"results.{ending}"
     write(out)
     before = out.read_bytes()
-    with pytest.raises(UsageError, match=r"holds answers of another model \(0123456789abcdef, this one is ffff"):
+    with pytest.raises(UsageError, match=r"holds predictions of another model \(0123456789abcdef, this one is ffff"):
         write(out, model="f" * 64)
-    with pytest.raises(UsageError, match=r"begun with other photos: number 1 was plain\.jpg, now it is last\.jpg"):
+    with pytest.raises(UsageError, match=r"started with other photos: number 1 was plain\.jpg, now it is last\.jpg"):
         write(out, ANSWERS[::-1])
     with pytest.raises(UsageError, match=r"number 3 was two\nlines\r\.jpg, now there is none"):
         write(out, ANSWERS[:2])
@@ -127,9 +127,9 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path, ending: str) -
 def test_anything_else_is_left_as_it_is(tmp_path: Path, ending: str, content: bytes) -> None:
     out = tmp_path / f"results.{ending}"
     out.write_bytes(content)
-    with pytest.raises(UsageError, match=r"holds a row|begins with b|is no table of results") as caught:
+    with pytest.raises(UsageError, match=r"holds a row|starts with b|is not a table of results") as caught:
         write(out)
-    assert caught.value.hint == "Choose another --out, or remove the file to begin anew."
+    assert caught.value.hint == "Choose another --out, or remove the file to start again."
     assert out.read_bytes() == content
 
 
@@ -170,7 +170,7 @@ def test_a_prediction_that_is_killed_goes_on(
             os.kill(process.pid, signal.SIGKILL)
     done = dogvscat(*arguments, out, input=paths)
     assert done.returncode == 3
-    assert "photos have their answers" in done.stderr
+    assert "already has the answers for" in done.stderr
     assert dogvscat(*arguments, whole, input=paths).returncode == 3
     assert out.read_bytes() == whole.read_bytes()
     assert f"{len(photos):,} answers" in done.stderr

@@ -4,7 +4,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
 from dogvscat.errors import ModelError
-from dogvscat.judging.calibration import UNSURE_SHARE, cross_fit, fit_decision
+from dogvscat.judging.calibration import UNSURE_BUDGET, cross_fit, fit_decision
 from dogvscat.judging.decision import Decision
 
 
@@ -46,7 +46,7 @@ def test_the_unsure_band_is_the_widest_that_holds_its_share(n):
     y_true, logits = overconfident(n)
     decision = fit_decision(y_true, logits)
     y_prob = decision.probabilities(logits)
-    allowed = int(UNSURE_SHARE * n)
+    allowed = int(UNSURE_BUDGET * n)
     assert decision.is_unsure(y_prob).sum() == allowed
     wider = (decision.unsure_high - decision.unsure_low) / 2 + 1e-9
     assert np.sum(np.abs(y_prob - decision.threshold) < wider) > allowed
@@ -81,7 +81,7 @@ def test_all_wrong_makes_the_network_humble_without_failing():
 
 
 def test_answers_that_are_no_numbers_name_the_cause():
-    with pytest.raises(ModelError, match="not a finite number for 1 of 2 pictures") as raised:
+    with pytest.raises(ModelError, match="not a finite number for 1 of 2 images") as raised:
         fit_decision(np.array([0, 1]), np.array([np.nan, 1.0]))
     assert "training.learning_rate" in str(raised.value.hint)
 

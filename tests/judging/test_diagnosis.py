@@ -4,11 +4,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from dogvscat.judging.answers import Answers
 from dogvscat.judging.diagnosis import Finding, diagnose, suspected_mislabelled
 from dogvscat.judging.history import History
-from dogvscat.judging.intervals import Figure, wilson
-from dogvscat.settings import changed, resolve_config
+from dogvscat.judging.intervals import MetricValue, wilson
+from dogvscat.judging.predictions import Predictions
+from dogvscat.settings import resolve_config, with_settings
 
 
 def history(
@@ -32,7 +32,7 @@ def history(
     return History(rows, int(np.argmin(finite)) + 1, stopped_early, 20_000, num_validation)
 
 
-def figures(right: int, n: int, baseline: float = 0.5) -> dict[str, Figure]:
+def figures(right: int, n: int, baseline: float = 0.5) -> dict[str, MetricValue]:
     return {"accuracy": wilson(right, n), "majority_baseline": wilson(int(baseline * n), n)}
 
 
@@ -56,7 +56,7 @@ def test_over_fitting_needs_a_gap_beyond_chance():
     assert "over_fitting" not in kinds(diagnose(history(CALM), figures(18_100, 20_000), GOOD_VALIDATION))
     few = diagnose(history(CALM), figures(97, 100), figures(18, 20))  # 7 points, but 20 pictures
     assert "over_fitting" not in kinds(few)
-    assert "few_pictures" in kinds(few)
+    assert "few_images" in kinds(few)
 
 
 def test_under_fitting_is_judged_against_the_commoner_class():
@@ -130,15 +130,15 @@ def test_every_setting_that_is_named_exists():
     settings = {match for f in found for match in re.findall(r"--set ([^\s`]+)", f.try_next)}
     assert len(settings) > 5
     for setting in settings:
-        changed(config, [setting])
+        with_settings(config, [setting])
 
 
 def test_suspects_are_confident_contradictions_worst_first():
     y_true = np.array([0, 0, 1, 1, 0])
     y_prob = np.array([0.95, 0.5, 0.001, 0.2, 0.1])
-    answers = Answers("all", ("cat", "dog"), list("abcde"), y_true, y_prob, np.zeros(5, int), np.zeros(5, bool))
+    answers = Predictions("all", ("cat", "dog"), list("abcde"), y_true, y_prob, np.zeros(5, int), np.zeros(5, bool))
     suspects = suspected_mislabelled(answers)
-    assert [(s.path, s.label, s.answer) for s in suspects] == [("c", "dog", "cat"), ("a", "cat", "dog")]
+    assert [(s.path, s.label, s.predicted) for s in suspects] == [("c", "dog", "cat"), ("a", "cat", "dog")]
     assert [s.probability for s in suspects] == pytest.approx([0.999, 0.95])
     assert [s.path for s in suspected_mislabelled(answers, limit=1)] == ["c"]
 

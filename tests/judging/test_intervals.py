@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from dogvscat.judging.intervals import Figure, as_decimal, as_percent, bootstrap, percentile_interval, wilson
+from dogvscat.judging.intervals import MetricValue, as_decimal, as_percent, bootstrap, percentile_interval, wilson
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_a_share_lies_in_its_interval_within_0_and_1(successes, n):
 
 
 def test_a_share_of_nothing_is_undefined():
-    assert wilson(0, 0) == Figure(None, None, None, 0, "none")
+    assert wilson(0, 0) == MetricValue(None, None, None, 0, "none")
     assert wilson(0, 0).to_dict() == {"value": None, "low": None, "high": None, "n": 0, "method": "none"}
 
 
@@ -65,11 +65,11 @@ def test_resamples_without_a_value_are_left_out():
     assert (figure.low, figure.high) == pytest.approx((0.205, 0.395))
     assert percentile_interval(None, resampled, 4).value is None
     assert percentile_interval(float("nan"), resampled, 4).value is None
-    assert percentile_interval(0.3, np.full(3, np.nan), 4) == Figure(0.3, None, None, 4, "none")
+    assert percentile_interval(0.3, np.full(3, np.nan), 4) == MetricValue(0.3, None, None, 4, "none")
 
 
 def test_words():
     assert as_percent(wilson(2214, 2500)) == "88.6% (87.3-89.7)"
-    assert as_decimal(Figure(0.9534, 0.9451, 0.9611, 10, "bootstrap")) == "0.953 (0.945-0.961)"
+    assert as_decimal(MetricValue(0.9534, 0.9451, 0.9611, 10, "bootstrap")) == "0.953 (0.945-0.961)"
     assert as_percent(wilson(0, 0)) == "undefined"
-    assert as_decimal(Figure(0.5, None, None, 1, "none")) == "0.500"
+    assert as_decimal(MetricValue(0.5, None, None, 1, "none")) == "0.500"

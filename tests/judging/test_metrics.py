@@ -5,13 +5,13 @@ import pytest
 from sklearn import metrics
 
 from dogvscat.judging.decision import Decision, Logits
-from dogvscat.judging.intervals import Figure
+from dogvscat.judging.intervals import MetricValue
 from dogvscat.judging.metrics import (
     _statistics,
+    compute_metrics,
+    compute_neither_metrics,
+    compute_unsure_metrics,
     expected_calibration_error,
-    measure,
-    measure_neither,
-    measure_unsure,
 )
 
 NAMES = ("cat", "dog")
@@ -29,7 +29,7 @@ def test_hand_table():
     # stored cat: 3 called cat, 1 called dog; stored dog: 2 called cat, 4 called dog
     y_true = np.array([0] * 4 + [1] * 6)
     y_pred = np.array([0, 0, 0, 1, 0, 0, 1, 1, 1, 1])
-    figures = measure(y_true, np.where(y_pred == 1, 0.8, 0.2), y_pred, NAMES, resamples=50)
+    figures = compute_metrics(y_true, np.where(y_pred == 1, 0.8, 0.2), y_pred, NAMES, resamples=50)
     values = {name: figure.value for name, figure in figures.items()}
     assert values["accuracy"] == pytest.approx(7 / 10)
     assert values["balanced_accuracy"] == pytest.approx((3 / 4 + 4 / 6) / 2)
@@ -67,7 +67,7 @@ def test_every_resample_gets_what_scikit_learn_gives_with_sample_weight():
         assert row.tolist() == pytest.approx(expected, rel=1e-9)
 
 
-def interval(figure: Figure) -> tuple[float, float]:
+def interval(figure: MetricValue) -> tuple[float, float]:
     assert figure.value is not None
     assert figure.low is not None
     assert figure.high is not None
@@ -76,7 +76,7 @@ def interval(figure: Figure) -> tuple[float, float]:
 
 
 def test_intervals_hold_their_value_and_shrink_with_n():
-    few, many = measure(*answers(200), NAMES), measure(*answers(3200), NAMES)
+    few, many = compute_metrics(*answers(200), NAMES), compute_metrics(*answers(3200), NAMES)
     widths = {name: (np.ptp(interval(few[name])), np.ptp(interval(many[name]))) for name in many}
     for name, (wide, narrow) in widths.items():
         assert narrow < wide, name
@@ -96,7 +96,7 @@ def test_a_well_calibrated_network_has_a_small_calibration_error_inside_its_inte
     rng = np.random.default_rng(0)
     y_prob = rng.uniform(0, 1, 4000)
     y_true = (rng.uniform(0, 1, 4000) < y_prob).astype(np.int64)
-    figure = measure(y_true, y_prob, (y_prob >= 0.5).astype(np.int64), NAMES)["expected_calibration_error"]
+    figure = compute_metrics(y_true, y_prob, (y_prob >= 0.5).astype(np.int64), NAMES)["expected_calibration_error"]
     low, high = interval(figure)
     assert low >= 0
     assert high < 0.04
@@ -107,7 +107,7 @@ def test_a_well_calibrated_network_has_a_small_calibration_error_inside_its_inte
 @pytest.mark.parametrize("y_prob", [0.0, 0.3, 1.0])
 def test_a_single_class_leaves_figures_undefined_and_never_nan(label, n, y_prob):
     y_true, prob = np.full(n, label), np.full(n, y_prob)
-    figures = measure(y_true, prob, (prob >= 0.5).astype(np.int64), NAMES, resamples=20)
+    figures = compute_metrics(y_true, prob, (prob >= 0.5).astype(np.int64), NAMES, resamples=20)
     assert figures["roc_auc"].value is None
     assert figures["balanced_accuracy"].value is None
     assert figures[f"recall_{NAMES[1 - label]}"].value is None
@@ -118,16 +118,16 @@ def test_a_single_class_leaves_figures_undefined_and_never_nan(label, n, y_prob)
 
 
 def test_class_names_of_any_kind_are_kept():
-    figures = measure(*answers(20), ("a b", "ü$"), resamples=10)
+    figures = compute_metrics(*answers(20), ("a b", "ü$"), resamples=10)
     assert {"precision_a b", "recall_ü$"} < set(figures)
 
 
 def test_unsure_answers_are_counted_and_left_out():
     y_true, y_pred = np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0])
-    figures = measure_unsure(y_true, y_pred, np.array([False, False, True, False]))
+    figures = compute_unsure_metrics(y_true, y_pred, np.array([False, False, True, False]))
     assert (figures["unsure_rate"].value, figures["unsure_rate"].n) == (0.25, 4)
     assert (figures["selective_accuracy"].value, figures["selective_accuracy"].n) == (1.0, 3)
-    assert measure_unsure(y_true, y_pred, np.ones(4, bool))["selective_accuracy"].value is None
+    assert compute_unsure_metrics(y_true, y_pred, np.ones(4, bool))["selective_accuracy"].value is None
 
 
 def test_photos_of_neither_by_hand():
@@ -135,9 +135,9 @@ def test_photos_of_neither_by_hand():
     neither = Logits(np.array([5.0, 5.0, 5.0, 0.0]), np.array([3.0, 4.0, 5.0, -2.0]))
     classes = Logits(np.array([5.0, -5.0]), np.array([-1.0, -3.0]))
     decision = Decision(1.0, 0.5, 0.4, 0.6, neither_limit=0.9)
-    figures = measure_neither(neither, classes, decision)
+    figures = compute_neither_metrics(neither, classes, decision)
     assert (figures["unsure_rate"].value, figures["unsure_rate"].n) == (1.0, 4)
-    narrow = measure_neither(neither, classes, Decision(neither_limit=0.9))
+    narrow = compute_neither_metrics(neither, classes, Decision(neither_limit=0.9))
     assert narrow["unsure_rate"].value == pytest.approx(3 / 4)
     auc = figures["neither_roc_auc"]
     assert auc.value == pytest.approx(7 / 8)

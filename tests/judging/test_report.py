@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from dogvscat.errors import WriteError
-from dogvscat.judging.answers import Answers
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import diagnose, suspected_mislabelled
+from dogvscat.judging.evaluate import SplitResult, evaluate_split, write_figures
 from dogvscat.judging.history import History
-from dogvscat.judging.judge import SplitResult, judge_split, write_pictures
+from dogvscat.judging.predictions import Predictions
 from dogvscat.judging.report import Report, render_report, write_report
 
 HOSTILE = "<script>alert('x')</script>\udcff&.jpg"
@@ -22,7 +22,7 @@ def result(n=40, split="validation", class_names=("cat", "dog")) -> SplitResult:
     y_prob = np.where(np.arange(n) % 10 == 0, 0.95, 0.1 + 0.8 * y_true)
     y_pred = (y_prob >= 0.5).astype(np.int64)
     paths = [f"{i}{HOSTILE}" for i in range(n)]
-    return judge_split(Answers(split, class_names, paths, y_true, y_prob, y_pred, np.zeros(n, bool)))
+    return evaluate_split(Predictions(split, class_names, paths, y_true, y_prob, y_pred, np.zeros(n, bool)))
 
 
 def history() -> History:
@@ -43,10 +43,10 @@ def full_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
         splits=[validation, train],
         decision=Decision(1.5, 0.5, 0.4, 0.6),
         folds=5,
-        pictures=write_pictures(folder, validation, Decision(), load_images, curves),
+        figures=write_figures(folder, validation, Decision(), load_images, curves),
         history=curves,
-        findings=diagnose(curves, train.figures, validation.figures),
-        suspects=suspected_mislabelled(validation.answers),
+        findings=diagnose(curves, train.metrics, validation.metrics),
+        suspects=suspected_mislabelled(validation.predictions),
         facts=[("Recipe", "classic")],
         settings=[("network.dropout", "0.5")],
         environment=[("Commit", "<none>")],
@@ -86,23 +86,23 @@ def test_the_page_is_whole_well_nested_and_fetches_nothing(tmp_path, full_report
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.open == []
     assert "script" not in page.tags
-    assert len(page.sources) == len(full_report.pictures) == 7
-    for source, path in zip(page.sources, full_report.pictures, strict=False):
+    assert len(page.sources) == len(full_report.figures) == 7
+    for source, path in zip(page.sources, full_report.figures, strict=False):
         assert source.startswith("data:image/png;base64,"), path
         assert base64.b64decode(source.split(",")[1]).startswith(b"\x89PNG")
 
 
 def test_the_verdict_and_every_section_are_there(full_report):
     text = re.sub(r"\s+", " ", Page(render_report(full_report)).text)
-    assert "Right on 36 of 40 validation pictures: 90.0% (76.9-96.0)" in text
+    assert "36 of 40 validation images correct: 90.0% (76.9-96.0)" in text
     for heading in (
-        "How the training went", "The figures", "Where it errs", "Labels worth checking",
-        "How sure it is", "How to go on", "What this was",
+        "How the training went", "The metrics", "Its mistakes", "Labels worth checking",
+        "How confident it is", "What to do next", "How it was made",
     ):  # fmt: skip
         assert heading in text
     assert "drawn sample, not photographs" in text
-    assert "cross-fitted: in 5 parts" in text
-    assert "dividing its raw answers by a temperature of 1.50" in text
+    assert "cross-fitted: the images are split into 5 parts" in text
+    assert "Dividing its logits by a temperature of 1.50" in text
     assert "n = 40" in text
     assert "n = 80" in text
 
@@ -116,15 +116,16 @@ def test_names_of_strangers_are_shown_and_never_obeyed(full_report):
 
 def test_sections_without_content_vanish():
     text = Page(render_report(Report("model.onnx", [result(4, "all")], Decision()))).text
-    for heading in ("How the training went", "Labels worth", "How to go on", "What this was", "cross-fitted"):
+    for heading in ("How the training went", "Labels worth", "What to do next", "How it was made", "cross-fitted"):
         assert heading not in text
-    assert re.search(r"Right on 3 of 4\s+pictures", text)
+    assert re.search(r"3 of 4\s+images correct", text)
 
 
 @pytest.mark.parametrize("label", [0, 1])
-def test_a_single_picture_of_a_single_class(label):
-    answers = Answers("all", ("cat", "dog"), ["a"], np.array([label]), np.array([1.0]), np.array([1]), np.array([True]))
-    text = Page(render_report(Report("m", [judge_split(answers)], Decision()))).text
+def test_a_single_image_of_a_single_class(label):
+    y_true, y_prob = np.array([label]), np.array([1.0])
+    predictions = Predictions("all", ("cat", "dog"), ["a"], y_true, y_prob, np.array([1]), np.array([True]))
+    text = Page(render_report(Report("m", [evaluate_split(predictions)], Decision()))).text
     assert "undefined" in text
 
 
@@ -137,8 +138,8 @@ def test_odd_class_names_reach_the_page_escaped(tmp_path):
     assert "Precision, \\xfe\\n" in page
 
 
-def test_too_few_pictures_to_choose_a_decision_are_mentioned():
-    assert "too few validation pictures to choose" in render_report(Report("m", [result(4)], Decision(), folds=0))
+def test_too_few_images_to_choose_a_decision_are_mentioned():
+    assert "too few validation images to choose" in render_report(Report("m", [result(4)], Decision(), folds=0))
 
 
 def test_a_report_needs_a_split(tmp_path):

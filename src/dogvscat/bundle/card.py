@@ -1,4 +1,4 @@
-"""`card.json`: everything a bundle says about itself, in allow-listed fields; nothing in it is ever executed."""
+"""`card.json`: the description of a bundle, in a fixed set of fields; nothing in it is ever executed."""
 
 import hashlib
 import json
@@ -21,13 +21,13 @@ _MOST_BYTES = 4 * 1024 * 1024
 
 
 class CardSection(BaseModel):
-    """Frozen; unknown fields are refused."""
+    """A part of the card: frozen, and unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class GoldenPicture(CardSection):
-    """A drawn picture and the answer that every copy of this bundle must give for it."""
+    """A synthetic picture and the answer that every copy of this bundle must give for it."""
 
     file: str = Field(pattern=r"^golden/[0-9]+\.png$")
     probability: float = Field(ge=0.0, le=1.0)
@@ -44,9 +44,9 @@ class Provenance(CardSection):
     num_train: int
     num_validation: int
     num_neither: int = 0
-    """Photos of neither class that it learned from."""
+    """Training photos that show neither class."""
     epoch: int
-    """Whose weights it has, from 1."""
+    """The epoch whose weights it has, counted from 1."""
     commit: str
     created: str
     """UTC, ISO 8601."""
@@ -62,22 +62,22 @@ class Card(CardSection):
     positive_class: str
     image_size: int = Field(ge=1, le=4096)
     resize: Literal["squash"] = "squash"
-    """How a photo of any aspect becomes a square."""
+    """How a photo of any aspect ratio becomes a square."""
     temperature: float = Field(gt=0.0)
-    """Already inside the graph: its logit is calibrated. Written here for the record."""
+    """For the record only: it is already applied inside the graph, whose logit is calibrated."""
     threshold: float = Field(ge=0.0, le=1.0)
     unsure_low: float = Field(ge=0.0, le=1.0)
     unsure_high: float = Field(ge=0.0, le=1.0)
     """The answer is `unsure` strictly between the two."""
     neither_limit: float = Field(1.0, ge=0.0, le=1.0)
-    """It is `unsure` as well where the probability of showing neither class lies above this."""
+    """The answer is also `unsure` where the probability of showing neither class is above this."""
     config: Config
-    """Every setting of the training, the network's shape among them."""
+    """Every setting of the training, including the shape of the network."""
     origin: Provenance
     metrics: dict[str, dict[str, dict[str, Any]]]
     """Split -> figure -> value, low, high, n, method."""
     known_failures: tuple[str, ...] = ()
-    """What somebody who looked at its mistakes wrote down, a sentence or two each."""
+    """Written by a person who looked at its mistakes, a sentence or two each."""
     golden: tuple[GoldenPicture, ...] = Field(min_length=1)
     files: dict[str, str]
     """sha256 of every other file of the bundle, by relative path."""
@@ -92,7 +92,7 @@ class Card(CardSection):
         return self
 
     def decision(self) -> Decision:
-        """How calibrated logits, as the graph gives them, become answers."""
+        """How the graph's logits become answers. The temperature is 1, because these logits are calibrated already."""
         return Decision(1.0, self.threshold, self.unsure_low, self.unsure_high, self.neither_limit)
 
 
@@ -103,25 +103,26 @@ def parse_card(folder: Path) -> tuple[Card, str]:
         The card and the sha256 of its bytes.
 
     Raises:
-        ModelError: if it is missing, too large, not JSON, or says something impossible.
+        ModelError: if it is missing, too large, not JSON, or has an impossible value.
     """
     path = folder / CARD_FILE
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise ModelError(f"{path} is larger than {_MOST_BYTES:,} bytes, which no card is")
+            raise ModelError(f"{path} is larger than {_MOST_BYTES:,} bytes; no card is that large")
         data = path.read_bytes()
-        return Card.model_validate(json.loads(data, parse_constant=_refuse)), hashlib.sha256(data).hexdigest()
+        # Python's JSON reader would take NaN and Infinity, which are not JSON.
+        return Card.model_validate(json.loads(data, parse_constant=_refuse_constant)), hashlib.sha256(data).hexdigest()
     except FileNotFoundError:
         raise ModelError(f"{folder} is not a bundle: it has no {CARD_FILE}") from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "card"
-        raise ModelError(f"{path} is not a valid card: {where}: {first['msg']}") from None
+        field = ".".join(map(str, first["loc"])) or "card"
+        raise ModelError(f"{path} is not a valid card: {field}: {first['msg']}") from None
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}") from None
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")

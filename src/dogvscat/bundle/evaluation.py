@@ -1,6 +1,6 @@
-"""Judge a finished model on any labelled photos. Heavy: it needs scikit-learn and matplotlib, but no Keras."""
+"""Evaluate a finished model on any labelled photos. Heavy: it needs scikit-learn and matplotlib, but not Keras."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -13,47 +13,55 @@ from dogvscat.bundle.card import CARD_FILE, Card
 from dogvscat.bundle.folder import RUN_BUNDLE
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, UsageError
-from dogvscat.judging.answers import Answers
 from dogvscat.judging.decision import Logits
 from dogvscat.judging.diagnosis import suspected_mislabelled
-from dogvscat.judging.judge import SplitResult, judge_split, write_pictures
-from dogvscat.judging.predictions import write_predictions
+from dogvscat.judging.evaluate import SplitResult, evaluate_split, write_figures
+from dogvscat.judging.predictions import Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.duplicates import find_copies
+from dogvscat.photos.layout import Photo
 from dogvscat.photos.manifest import load_manifest
 from dogvscat.photos.scan import scan
-from dogvscat.photos.sources import Photo, PhotoSource
+from dogvscat.photos.sources import SYNTHETIC_NOTE, SYNTHETIC_WARNING, PhotoSource
 from dogvscat.stderr import Reporter
 
 SPLIT_ORDER = ("test", "all", "validation", "train")
-"""The most honest figures first: photos put aside, photos never seen, photos that chose, photos that taught."""
+"""The most trustworthy metrics first: photos set aside, photos the run never had, photos that the choices were made on,
+photos it was trained on."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found, and which photos could not be judged."""
+    """The results by split, and the photos that could not be decoded."""
 
     results: Mapping[str, SplitResult]
     failures: tuple[ImageError, ...]
 
 
 def evaluate(model: Path | None, source: PhotoSource, out: Path, report: Reporter) -> Evaluation:
-    """Judge a model on labelled photos and write metrics, predictions, pictures and a report.
+    """Evaluate a model on labelled photos and write metrics, predictions, figures and a report.
 
-    Photos that the model's run knows, by content or as near copies, are judged apart under the split they had there,
-    so that pictures it learned from never pass for new ones. Those that the run left out, because the same picture is
-    filed under both classes, are not judged.
+    Photos that are in the model's run, as the same file or as a near copy, are evaluated separately, under the split
+    they had there, so that photos it learned from never count as new ones. Photos that the run left out, because the
+    same picture is filed under both classes, are not evaluated.
+
+    >>> from pathlib import Path
+    >>> from dogvscat.bundle.evaluation import evaluate
+    >>> from dogvscat.photos.sources import open_photos
+    >>> evaluation = evaluate(None, open_photos(Path("photos")), Path("evaluation"), print)  # doctest: +SKIP
+    >>> evaluation.results["all"].metrics["accuracy"]  # doctest: +SKIP
+    MetricValue(value=0.95, low=0.9, high=0.98, n=200, method='wilson')
 
     Args:
-        model: A run folder or a bundle, or None for the shipped one.
+        model: A run folder or a bundle, or None for the bundled model.
         source: Photos of the same two classes.
         out: Folder for the results; those of an earlier evaluation are replaced.
-        report: Told what happens.
+        report: Receives messages for the user.
 
     Raises:
         ModelError: if there is no usable model.
-        DataError: if the classes are others, or no photo can be read.
+        DataError: if the classes differ from the model's, or no photo can be evaluated.
         UsageError: if `out` is a run folder or a bundle, whose own results would be overwritten.
         WriteError: if the results cannot be written.
     """
@@ -69,18 +77,21 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, report: Reporte
     manifest_file = _run_manifest(predictor.bundle.folder)
     if manifest_file is None:
         report(
-            "This bundle lies outside of its run folder: photos it learned from cannot be told apart, and flatter it."
+            "This bundle is not inside its run folder, so photos it learned from cannot be recognised; they would make "
+            "it look better than it is."
         )
-    judged, failures = _answer(predictor, source, _known_splits(manifest_file, source) if manifest_file else {})
-    results = {split: judge_split(judged[split]) for split in SPLIT_ORDER if split in judged}
-    num_judged = sum(result.n for result in results.values())
-    if left_out := len(source.photos) - len(failures) - num_judged:
+    split_of_path = _splits_in_run(manifest_file, source) if manifest_file else {}
+    predictions, failures = _predict_splits(predictor, source, split_of_path)
+    results = {split: evaluate_split(predictions[split]) for split in SPLIT_ORDER if split in predictions}
+    num_evaluated = sum(result.n for result in results.values())
+    if num_left_out := len(source.photos) - len(failures) - num_evaluated:
         report(
-            f"{left_out:,} of these photos were left out of the model's run (manifest.csv says why); so they are here."
+            f"{num_left_out:,} of these photos were left out of the model's run (manifest.csv says why), so they are "
+            "left out here as well."
         )
     if not results:
         hint = "`dogvscat audit` says what is wrong with each."
-        raise DataError(f"none of {len(source.photos):,} photos can be judged", hint=hint)
+        raise DataError(f"none of {len(source.photos):,} photos can be evaluated", hint=hint)
     _warn(results, card, report)
     _write(out, results, predictor, source, model)
     return Evaluation(results, failures)
@@ -93,44 +104,52 @@ def _refuse_out(out: Path) -> None:
 
 
 def _run_manifest(bundle: Path) -> Path | None:
-    """The manifest of the run that a bundle lies in, if it lies in one."""
+    """The manifest of the run folder that a bundle lies in, if it lies in one."""
     file = bundle.parent / "manifest.csv"
     return file if bundle.name == RUN_BUNDLE and file.is_file() else None
 
 
-def _known_splits(manifest_file: Path, source: PhotoSource) -> dict[str, str]:
-    """Path -> split, empty where left out, of the photos that a run knows.
+def _splits_in_run(manifest_file: Path, source: PhotoSource) -> dict[str, str]:
+    """Path -> split of the photos that are in a run; the split is empty if the run left the photo out.
 
-    A photo is known by its content or by its picture: saved again at another size, it is still what was learned.
+    A photo is recognised by its bytes, or else by its perceptual hash: saved again at another size, it is still one
+    that the network learned from.
     """
     rows = load_manifest(manifest_file).rows
-    by_content = {row.sha256: row.split for row in rows}
+    split_of_content = {row.sha256: row.split for row in rows}
     scanned = scan(source)
-    known = {photo.path: by_content[photo.sha256] for photo in scanned if photo.sha256 in by_content}
-    others = [photo for photo in scanned if photo.path not in known and photo.usable]
-    copies = find_copies([photo.perceptual_hash for photo in others], [row.perceptual_hash for row in rows])
-    return known | {p.path: rows[copy].split for p, copy in zip(others, copies, strict=True) if copy is not None}
+    by_content = {photo.path: split_of_content[photo.sha256] for photo in scanned if photo.sha256 in split_of_content}
+    unmatched = [photo for photo in scanned if photo.path not in by_content and photo.usable]
+    copies = find_copies([photo.perceptual_hash for photo in unmatched], [row.perceptual_hash for row in rows])
+    by_picture = {
+        photo.path: rows[copy].split for photo, copy in zip(unmatched, copies, strict=True) if copy is not None
+    }
+    return by_content | by_picture
 
 
-def _answer(
-    predictor: Predictor, source: PhotoSource, known: Mapping[str, str]
-) -> tuple[dict[str, Answers], tuple[ImageError, ...]]:
+def _predict_splits(
+    predictor: Predictor, source: PhotoSource, split_of_path: Mapping[str, str]
+) -> tuple[dict[str, Predictions], tuple[ImageError, ...]]:
+    """The predictions by split, and why other photos could not be decoded. Photos of the empty split are left out."""
     photos: dict[str, list[Photo]] = {}
     logits: dict[str, list[tuple[float, ...]]] = {}
-    failures = []
-    for batch in _batches(source, predictor.card.image_size):
-        good = [(photo, pixels) for photo, pixels in batch if not isinstance(pixels, ImageError)]
-        failures += [pixels for _, pixels in batch if isinstance(pixels, ImageError)]
-        answers = predictor.logits(np.stack([pixels for _, pixels in good])) if good else Logits(np.zeros(0))
-        columns = zip(*(column for column in answers if column is not None), strict=True)
-        for (photo, _), numbers in zip(good, columns, strict=True):
-            if not (split := known.get(photo.path, "all")):
-                continue
-            photos.setdefault(split, []).append(photo)
-            logits.setdefault(split, []).append(numbers)
+    failures: list[ImageError] = []
+    for batch in _decoded_batches(source, predictor.card.image_size):
+        failures += [image for _, image in batch if isinstance(image, ImageError)]
+        decoded = [(photo, image) for photo, image in batch if not isinstance(image, ImageError)]
+        if not decoded:
+            continue
+        outputs = predictor.logits(np.stack([image for _, image in decoded]))
+        # One tuple per photo: the logit of the positive class and, if the network has that output, of neither.
+        photo_logits = zip(*(column for column in outputs if column is not None), strict=True)
+        for (photo, _), numbers in zip(decoded, photo_logits, strict=True):
+            split = split_of_path.get(photo.path, "all")
+            if split:
+                photos.setdefault(split, []).append(photo)
+                logits.setdefault(split, []).append(numbers)
     decision = predictor.card.decision()
-    judged = {
-        split: Answers.decided(
+    predictions = {
+        split: Predictions.from_logits(
             split,
             source.class_names,
             [photo.path for photo in members],
@@ -140,11 +159,13 @@ def _answer(
         )
         for split, members in photos.items()
     }
-    return judged, tuple(failures)
+    return predictions, tuple(failures)
 
 
-def _batches(source: PhotoSource, image_size: int) -> Iterator[list[tuple[Photo, np.ndarray | ImageError]]]:
-    def look(photo: Photo) -> tuple[Photo, np.ndarray | ImageError]:
+def _decoded_batches(source: PhotoSource, image_size: int) -> Iterator[list[tuple[Photo, np.ndarray | ImageError]]]:
+    """Every photo with its pixels, uint8 (image_size, image_size, 3), or with the reason why it has none."""
+
+    def decode_photo(photo: Photo) -> tuple[Photo, np.ndarray | ImageError]:
         try:
             return photo, decode(source.read(photo.path), photo.path, image_size)
         except ImageError as error:
@@ -152,8 +173,9 @@ def _batches(source: PhotoSource, image_size: int) -> Iterator[list[tuple[Photo,
 
     with ThreadPoolExecutor(cpu_count()) as pool:
         batch = []
-        for looked_at in stderr.track(pool.map(look, source.photos), "Judging photos", len(source.photos)):
-            batch.append(looked_at)
+        decoded_photos = pool.map(decode_photo, source.photos)
+        for decoded in stderr.track(decoded_photos, "Evaluating photos", len(source.photos)):
+            batch.append(decoded)
             if len(batch) == BATCH_SIZE:
                 yield batch
                 batch = []
@@ -162,15 +184,17 @@ def _batches(source: PhotoSource, image_size: int) -> Iterator[list[tuple[Photo,
 
 def _warn(results: Mapping[str, SplitResult], card: Card, report: Reporter) -> None:
     if "train" in results:
-        num_seen = results["train"].n
         report(
-            f"{num_seen:,} of these photos trained the model; they are judged apart and say nothing about new photos."
+            f"{results['train'].n:,} of these photos trained the model; they are evaluated separately and say nothing "
+            "about new photos."
         )
     if "validation" in results:
-        num_chose = results["validation"].n
-        report(f"{num_chose:,} of these photos chose its epoch, temperature and threshold, which flatters it a little.")
+        report(
+            f"The epoch, temperature and threshold were chosen on {results['validation'].n:,} of these photos, which "
+            "makes the model look slightly better on them than it is."
+        )
     if card.origin.drawn_sample:
-        report("This model learned from drawings, not photographs.")
+        report(SYNTHETIC_WARNING)
 
 
 def _write(
@@ -178,30 +202,30 @@ def _write(
 ) -> None:
     card, first = predictor.card, next(iter(results.values()))
     atomic.write_json(out / "metrics.json", {name: result.to_dict() for name, result in results.items()})
-    write_predictions(out / "predictions.csv", [result.answers for result in results.values()])
-    note = "drawn sample, not photographs" if source.is_synthetic or card.origin.drawn_sample else None
+    write_predictions(out / "predictions.csv", [result.predictions for result in results.values()])
+    note = SYNTHETIC_NOTE if source.is_synthetic or card.origin.drawn_sample else None
 
-    def load_images(indices) -> np.ndarray:  # type: ignore[no-untyped-def]
-        paths = [first.answers.paths[index] for index in indices]
+    def load_images(indices: Sequence[int]) -> np.ndarray:
+        paths = [first.predictions.paths[index] for index in indices]
         return np.stack([decode(source.read(path), path, card.image_size) for path in paths])
 
-    pictures = write_pictures(out, first, card.decision(), load_images, None, note)
-    report = Report(
+    figures = write_figures(out, first, card.decision(), load_images, None, note)
+    page = Report(
         title=f"{(model or predictor.bundle.folder).resolve().name} on {source.location.name}",
         splits=list(results.values()),
         decision=card.decision(),
-        pictures=pictures,
-        suspects=suspected_mislabelled(first.answers),
+        figures=figures,
+        suspects=suspected_mislabelled(first.predictions),
         facts=_facts(card),
         note=note,
     )
-    write_report(out / "report.html", report)
+    write_report(out / "report.html", page)
 
 
 def _facts(card: Card) -> list[tuple[str, str]]:
     return [
         ("recipe", card.config.recipe),
         ("input", f"{card.image_size} x {card.image_size} pixels; photos of any size are squashed to it"),
-        ("learned from", f"{card.origin.num_train:,} pictures, data digest {card.origin.data_digest[:16]}"),
+        ("learned from", f"{card.origin.num_train:,} images, data digest {card.origin.data_digest[:16]}"),
         ("made", f"{card.origin.created}, commit {card.origin.commit}, {card.origin.hardware}"),
     ]

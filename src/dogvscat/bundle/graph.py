@@ -1,4 +1,4 @@
-"""A bundle's ONNX graph: opened with suspicion, run, and its answers checked."""
+"""A bundle's ONNX graph: opened with suspicion, run, and its outputs checked."""
 
 import os
 from typing import TypeAlias
@@ -12,42 +12,52 @@ from dogvscat.judging.decision import Logits
 Session: TypeAlias = onnxruntime.InferenceSession
 
 ACTIVATION = "activation"
-"""The output that says what each place speaks for; graphs of networks that do not end in a mean have none."""
+"""The output with the class activation map; graphs of networks that do not end in a mean over places lack it."""
 _OUTPUTS = {"logit", "neither", ACTIVATION}
 
 
-def open_graph(graph: bytes, where: str, threads: int = 0) -> Session:
-    """Make an ONNX graph ready to run on CPU threads, 0 for all.
+def open_graph(graph: bytes, origin: str, threads: int = 0) -> Session:
+    """Make an ONNX graph ready to run.
+
+    Args:
+        graph: The contents of the ONNX file.
+        origin: Where it came from, for errors.
+        threads: CPU threads, 0 for all.
 
     Raises:
-        ModelError: if the graph cannot be run, or does not take pixels and give a logit; names `where` it came from.
+        ModelError: if the graph cannot be run, or does not take pixels and give a logit.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or os.cpu_count() or 1
-    options.log_severity_level = 4  # errors are raised, no need to print them as well
-    # Weights outside of the graph are in no card, so nobody has verified them: send ONNX Runtime where no file can be.
+    options.log_severity_level = 4  # only fatal errors: the others are raised, no need to print them too
+    # Weights in files outside of the graph are not in the card, so nobody has verified them. A folder that cannot exist
+    # keeps ONNX Runtime from reading any.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", f"{os.devnull}/none")
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a dozen kinds of its own, none of them public
-        raise ModelError(f"the graph in {where} cannot be run: {error}") from None
+    except Exception as error:  # ONNX Runtime raises a dozen types of its own, none of them public
+        raise ModelError(f"the graph in {origin} cannot be run: {error}") from None
     inputs = {value.name: value.type for value in session.get_inputs()}
     outputs = _outputs(session)
     if inputs != {"pixels": "tensor(uint8)"} or "logit" not in outputs or not outputs <= _OUTPUTS:
         raise ModelError(
-            f"the graph in {where} should take `pixels` as uint8 and give `logit`, "
+            f"the graph in {origin} should take `pixels` as uint8 and give `logit`, "
             f"it takes {inputs} and gives {sorted(outputs)}"
         )
     return session
 
 
 def run_graph(session: Session, pixels: np.ndarray) -> Logits:
-    """What a graph says about pixels uint8 (num_images, image_size, image_size, 3).
+    """The logits of a graph for some images.
+
+    Args:
+        session: From `open_graph`.
+        pixels: uint8 (num_images, image_size, image_size, 3).
 
     Raises:
-        ModelError: if the graph does not give one finite number a picture and output.
+        ModelError: if an output is not one finite number per image.
     """
-    names = sorted(_outputs(session) - {ACTIVATION})  # logit, neither
+    names = sorted(_outputs(session) - {ACTIVATION})  # logit, neither: the order of the fields of Logits
     outputs = _run(session, names, pixels)
     for name, logits in zip(names, outputs, strict=True):
         if logits.shape != (len(pixels), 1) or not np.isfinite(logits).all():
@@ -55,47 +65,47 @@ def run_graph(session: Session, pixels: np.ndarray) -> Logits:
                 f"the graph should give finite logits of shape {(len(pixels), 1)}, it gives {logits.shape} "
                 f"as `{name}`: {logits[:3]}"
             )
-    return Logits(*(logits[:, 0] for logits in outputs))
+    return Logits(*(logits[:, 0] for logits in outputs))  # each (num_images,)
 
 
-def run_activation(session: Session, pixels: np.ndarray) -> np.ndarray | None:
-    """The log-odds of the positive class that each place speaks for, whose mean over the places is the logit.
+def run_class_activation(session: Session, pixels: np.ndarray) -> np.ndarray | None:
+    """The class activation map: the log-odds each place adds for the positive class. Their mean is the logit.
 
     Args:
         session: From `open_graph`.
         pixels: uint8 (num_images, image_size, image_size, 3).
 
     Returns:
-        float64 (num_images, height, width) with a few places a side; None if the graph cannot tell.
+        float64 (num_images, height, width), with a few places per side; None if the graph has no such output.
 
     Raises:
-        ModelError: if the graph gives anything else.
+        ModelError: if the output has another shape or is not finite.
     """
     if ACTIVATION not in _outputs(session):
         return None
     (activation,) = _run(session, [ACTIVATION], pixels)
-    most = pixels.shape[1]
+    image_size = pixels.shape[1]
     if (
         activation.ndim != 3
         or len(activation) != len(pixels)
-        or not all(1 <= side <= most for side in activation.shape[1:])
+        or not all(1 <= side <= image_size for side in activation.shape[1:])
         or not np.isfinite(activation).all()
     ):
         raise ModelError(
             f"the graph should give a finite `{ACTIVATION}` of shape ({len(pixels)}, height, width) with at most "
-            f"{most} places a side, it gives {activation.shape}"
+            f"{image_size} places per side, it gives {activation.shape}"
         )
     return activation
 
 
 def _run(session: Session, names: list[str], pixels: np.ndarray) -> list[np.ndarray]:
     options = onnxruntime.RunOptions()
-    options.only_execute_path_to_fetches = True  # what nobody asked for costs nothing
+    options.only_execute_path_to_fetches = True  # outputs that are not asked for cost no time
     try:
         outputs = session.run(names, {"pixels": pixels}, options)
         return [np.asarray(output, dtype=np.float64) for output in outputs]
     except Exception as error:  # as in open_graph
-        raise ModelError(f"the graph cannot be run on pictures of shape {pixels.shape[1:]}: {error}") from None
+        raise ModelError(f"the graph cannot be run on images of shape {pixels.shape[1:]}: {error}") from None
 
 
 def _outputs(session: Session) -> set[str]:

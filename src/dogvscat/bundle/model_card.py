@@ -1,21 +1,24 @@
-"""The page a bundle carries for people: what it is, how good, how it was made, what it must not be used for.
+"""The page of a bundle for people: what it is, how good it is, how it was made, what it must not be used for.
 
 The form is that of the Hugging Face Hub (huggingface.co/docs/hub/model-cards): a front matter that programs read, with
-the figures as a `model-index`, then Markdown.
+the metrics as a `model-index`, then Markdown.
 """
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dogvscat.bundle.card import Card
 from dogvscat.labels import NEITHER
+from dogvscat.pages import open_templates
+from dogvscat.photos.sources import SYNTHETIC_WARNING
 from dogvscat.settings import to_toml
 from dogvscat.text import printable
 
 MODEL_CARD_FILE = "README.md"
 
-_FIGURES = {
+_TITLES = {
     "accuracy": "accuracy",
     "precision_{0}": "precision of {0}",
     "recall_{0}": "recall of {0}",
@@ -27,38 +30,42 @@ _FIGURES = {
     "unsure_rate": "share answered `unsure`",
     "selective_accuracy": "accuracy of the other answers",
 }
-_IN_THE_INDEX = ("accuracy", "roc_auc", "log_loss", "expected_calibration_error")
+"""Title by metric; {0} and {1} stand for the names of the classes."""
+_INDEXED = ("accuracy", "roc_auc", "log_loss", "expected_calibration_error")
+"""The metrics in the front matter."""
 
 
 def model_card(card: Card) -> str:
-    """A bundle's page in Markdown, made of nothing but what its card says.
+    """The page of a bundle in Markdown, made only from its card.
 
     Args:
-        card: Complete but for the sha256 of this page.
+        card: Complete except for the sha256 of this page.
     """
-    return "\n".join(
-        [
-            *_front_matter(card),
-            "",
-            *_what(card),
-            "",
-            *_figures(card),
-            "",
-            *_failures(card),
-            *_making(card),
-            "",
-            *_limits(card),
-        ]
+    negative, positive = map(printable, card.class_names)
+    validation, neither = card.metrics.get("validation", {}), card.metrics.get(NEITHER, {})
+    template = open_templates(Path(__file__).parent, json=_to_json, share=_as_share).get_template("model_card.md.jinja")
+    return template.render(
+        card=card,
+        origin=card.origin,
+        front_matter=_front_matter(card, validation),
+        negative=negative,
+        positive=positive,
+        photographs="drawings" if card.origin.drawn_sample else "photographs",
+        synthetic_warning=SYNTHETIC_WARNING,
+        has_neither=card.config.network.neither_output,
+        metrics=[*_titled(card, validation), *_titled_neither(neither)],
+        accuracy=validation.get("accuracy", {}).get("value"),
+        neither_unsure_rate=neither.get("unsure_rate", {}).get("value"),
+        settings=to_toml(card.config).rstrip(),
     )
 
 
-def _front_matter(card: Card) -> list[str]:
-    """Each value as JSON, which YAML includes."""
-    figures = _validation(card)
+def _front_matter(card: Card, validation: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields that programs read. The template writes each value as JSON, which is valid YAML."""
     metrics = [
-        {"type": name, "value": round(figures[name]["value"], 4), "name": _FIGURES[name]}
-        for name in _IN_THE_INDEX
-        if figures.get(name, {}).get("value") is not None
+        {"type": name, "value": round(validation[name]["value"], 4), "name": _TITLES[name]}
+        for name in _INDEXED
+        if validation.get(name, {}).get("value") is not None
     ]
     result = {
         "task": {"type": "image-classification"},
@@ -69,125 +76,34 @@ def _front_matter(card: Card) -> list[str]:
         },
         "metrics": metrics,
     }
-    fields: dict[str, Any] = {
+    return {
         "library_name": "dogvscat",
         "pipeline_tag": "image-classification",
         "tags": ["onnx", "trained-from-scratch", *map(printable, card.class_names)],
         "model-index": [{"name": f"dogvscat {printable(card.config.recipe)}", "results": [result]}],
     }
-    return ["---", *(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()), "---"]
 
 
-def _what(card: Card) -> list[str]:
-    first, second = map(printable, card.class_names)
-    size, neither = card.image_size, card.config.network.neither_output
-    return [
-        f"# {first} or {second}: recipe {printable(card.config.recipe)}",
-        "",
-        f"Tells {first} from {second} in {_pictures(card)}; learned from scratch, without pretrained weights."
-        + (" It learned from DRAWINGS: what it says of photographs means nothing." if card.origin.drawn_sample else ""),
-        "",
-        f"- In: `pixels`, uint8 (N, {size}, {size}, 3), RGB; photographs of any shape are squashed to that square.",
-        f"- Out: `logit`, float32 (N, 1), calibrated: its sigmoid is the probability of {second}."
-        + (" `neither`, likewise: its sigmoid tells how much the photograph seems to show neither." if neither else ""),
-        (
-            f"- Answer: {second} from {card.threshold:.1%} on, {first} below; `unsure` strictly between "
-            f"{card.unsure_low:.1%} and {card.unsure_high:.1%}"
-            + (f", and where the sigmoid of `neither` is above {card.neither_limit:.1%}." if neither else ".")
-        ),
-        "- Use: `dogvscat predict PHOTO --model FOLDER`, or `model.onnx` with any ONNX runtime.",
-    ]
+def _titled(card: Card, validation: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Title and value of each metric that is defined, in the order of `_TITLES`."""
+    shown_names = [printable(name) for name in card.class_names]
+    metrics = []
+    for key, title in _TITLES.items():
+        metric = validation.get(key.format(*card.class_names))
+        if metric and metric["value"] is not None:
+            metrics.append((title.format(*shown_names), metric))
+    return metrics
 
 
-def _figures(card: Card) -> list[str]:
-    rows = []
-    for name, title in _FIGURES.items():
-        figure = _validation(card).get(name.format(*card.class_names))
-        if figure and figure["value"] is not None:
-            between = "" if figure["low"] is None else f"{figure['low']:.4f} to {figure['high']:.4f}"
-            title = title.format(*map(printable, card.class_names))
-            rows.append(f"| {title} | {figure['value']:.4f} | {between} | {figure['n']:,} |")
-    return [
-        "## How good",
-        "",
-        (
-            f"On validation {_pictures(card)}, which the network did not learn from. Temperature, threshold and unsure "
-            "band were cross-fitted: none judged a choice it took part in."
-        ),
-        "",
-        "| figure | value | 95% interval | n |",
-        "|---|---|---|---|",
-        *rows,
-        *_noticed(card),
-    ]
+def _titled_neither(neither: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The row on photographs that show neither class, if the network was evaluated on such."""
+    metric = neither.get("unsure_rate")
+    return [("share answered `unsure` of photographs that show neither", metric)] if metric else []
 
 
-def _noticed(card: Card) -> list[str]:
-    """The row about photographs of neither, where the network was judged on such."""
-    figure = card.metrics.get(NEITHER, {}).get("unsure_rate")
-    if not figure:
-        return []
-    between = f"{figure['low']:.4f} to {figure['high']:.4f}"
-    title = "of other photographs, which show neither: share answered `unsure`"
-    return [f"| {title} | {figure['value']:.4f} | {between} | {figure['n']:,} |"]
+def _to_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
-def _failures(card: Card) -> list[str]:
-    if not card.known_failures:
-        return []
-    return ["## Where it errs", "", *(f"- {printable(failure)}" for failure in card.known_failures), ""]
-
-
-def _making(card: Card) -> list[str]:
-    origin = card.origin
-    return [
-        "## How it was made",
-        "",
-        (
-            f"- {origin.num_train:,} training and {origin.num_validation:,} validation {_pictures(card)}, no copy of "
-            f"one among the others. Data digest `{origin.data_digest}`."
-            + (f" And {origin.num_neither:,} photographs of neither." if origin.num_neither else "")
-        ),
-        (
-            f"- Weights of epoch {origin.epoch}, seed {card.config.training.seed}, commit `{printable(origin.commit)}`"
-            f", on {printable(origin.hardware)}, {printable(origin.created)}."
-        ),
-        f"- Temperature {card.temperature:.3f}, already inside the graph.",
-        "- The same again: put the settings below into a file and run `dogvscat train PHOTOS --config FILE"
-        + (" --neither OTHERS`." if origin.num_neither else "`."),
-        "",
-        "```toml",
-        to_toml(card.config).rstrip(),
-        "```",
-    ]
-
-
-def _limits(card: Card) -> list[str]:
-    first, second = map(printable, card.class_names)
-    wrong = (
-        f"- Where a wrong answer harms somebody. About {_share_wrong(card)} of its answers on {_pictures(card)} like "
-        f"those it learned from are wrong; on {_pictures(card)} from elsewhere expect more."
-    )
-    neither = (
-        f"- To find out whether there is a {first} or a {second} at all: it was taught these two and nothing else, and "
-        "names one of them for most photographs that show neither."
-    )
-    if figure := card.metrics.get(NEITHER, {}).get("unsure_rate"):
-        neither = (
-            f"- To find out whether there is a {first} or a {second} at all: it names one of them for "
-            f"{1 - figure['value']:.0%} of photographs that show neither."
-        )
-    return ["## What it must not be used for", "", wrong, neither, ""]
-
-
-def _pictures(card: Card) -> str:
-    return "drawings" if card.origin.drawn_sample else "photographs"
-
-
-def _share_wrong(card: Card) -> str:
-    accuracy = _validation(card).get("accuracy", {}).get("value")
-    return "an unknown share" if accuracy is None else f"{1 - accuracy:.1%}"
-
-
-def _validation(card: Card) -> Mapping[str, Mapping[str, Any]]:
-    return card.metrics.get("validation", {})
+def _as_share(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}%}"

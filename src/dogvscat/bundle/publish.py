@@ -1,4 +1,4 @@
-"""Write a bundle: graph, weights, golden pictures with their answers, and the card that vouches for all of them."""
+"""Write a bundle: graph, weights, golden pictures, and the card with the sha256 of them all."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ from dogvscat.labels import ClassNames
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.drawing import golden_pictures
 
-_GOLDEN_SIZE = 160
+_GOLDEN_SIZE = 160  # pixels per side
 
 
 def publish_bundle(
@@ -33,18 +33,18 @@ def publish_bundle(
     metrics: dict[str, dict[str, dict[str, Any]]],
     known_failures: Sequence[str] = (),
 ) -> Card:
-    """Write a bundle folder; it appears complete or not at all, and replaces an older one, which stays if that fails.
+    """Write a bundle folder, whole or not at all. An older bundle is replaced, and stays if writing fails.
 
     Args:
-        folder: Where.
-        graph: ONNX, from `pixels` to the calibrated `logit`, and to `neither` if the network tells.
-        weights: The network's, in its order; kept in half precision, which is enough to go on training from.
+        folder: The bundle folder.
+        graph: ONNX, from `pixels` to the calibrated `logit`, and to `neither` if the network has that output.
+        weights: The network's weights, in its order; stored in half precision, which is enough to continue training.
         class_names: In label order.
         config: Every setting of the training.
         decision: Temperature (already in the graph), threshold, and where answers are unsure.
-        origin: Where it comes from.
+        origin: The data and the code it was trained with.
         metrics: Split -> figure -> value with interval.
-        known_failures: What somebody who looked at its mistakes wrote down.
+        known_failures: Written by a person who looked at its mistakes.
 
     Raises:
         ModelError: if the graph cannot be run.
@@ -53,8 +53,9 @@ def publish_bundle(
     pictures = _golden_files()
     session = open_graph(graph, "the new bundle")
     pixels = np.stack([decode(data, name, config.data.image_size) for name, data in pictures.items()])
+    # The default decision has temperature 1: the logits of the graph are calibrated.
     y_prob = Decision().probabilities(run_graph(session, pixels).positive)  # (num_golden,)
-    files = {MODEL_FILE: graph, WEIGHTS_FILE: _packed(weights), **pictures}
+    files = {MODEL_FILE: graph, WEIGHTS_FILE: _pack_weights(weights), **pictures}
     card = Card(
         class_names=class_names,
         positive_class=class_names[1],
@@ -68,9 +69,10 @@ def publish_bundle(
         origin=origin,
         metrics=metrics,
         known_failures=tuple(known_failures),
-        golden=tuple(GoldenPicture(file=n, probability=float(p)) for n, p in zip(pictures, y_prob, strict=True)),
+        golden=tuple(GoldenPicture(file=name, probability=float(p)) for name, p in zip(pictures, y_prob, strict=True)),
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
+    # The page is made from the card, and the card then gets the sha256 of the page.
     page = model_card(card).encode()
     card = card.model_copy(update={"files": {**card.files, MODEL_CARD_FILE: hashlib.sha256(page).hexdigest()}})
     files |= {MODEL_CARD_FILE: page}
@@ -79,21 +81,22 @@ def publish_bundle(
     return card
 
 
-def unpacked_weights(data: bytes) -> list[np.ndarray]:
+def unpack_weights(data: bytes) -> list[np.ndarray]:
     """The weights of a bundle as float32, in the network's order.
 
     Raises:
-        ModelError: if these are no weights.
+        ModelError: if these are not the bytes of a weights file.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             return [file[name].astype(np.float32) for name in sorted(file.files)]
-    except Exception as error:  # NumPy and zipfile raise a dozen kinds on malformed files
+    except Exception as error:  # NumPy and zipfile raise a dozen types on malformed files
         raise ModelError(f"{WEIGHTS_FILE} is damaged: {error}") from None
 
 
-def _packed(weights: Sequence[np.ndarray]) -> bytes:
+def _pack_weights(weights: Sequence[np.ndarray]) -> bytes:
     buffer = io.BytesIO()
+    # Numbered names keep the order of the weights when they are sorted.
     arrays = {f"{index:04d}": weight.astype(np.float16) for index, weight in enumerate(weights)}
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

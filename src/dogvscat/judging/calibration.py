@@ -1,4 +1,4 @@
-"""Choosing temperature, threshold and unsure band, and judging that choice on pictures that took no part in it."""
+"""Choosing temperature, threshold and unsure band on validation images, and evaluating that choice fairly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,31 +8,32 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
-from dogvscat.judging.answers import check_finite
 from dogvscat.judging.decision import Decision, sigmoid
+from dogvscat.judging.predictions import check_finite
 
 TEMPERATURES = (0.05, 20.0)
-"""A network twenty times too sure or too timid is broken; beyond that the search only chases rounding."""
-UNSURE_SHARE = 0.045
-"""Most of the validation pictures that may be answered "unsure". One in twenty is still a useful classifier; a little
-less, so that other pictures stay below that as well."""
-NEITHER_SHARE = 0.03
-"""Most of them that may be so for seeming to show neither class; the rest is for answers that are close."""
-CLEAR_BIAS = 3.84
-"""The threshold leaves 0.5 only where a bias of the logits shows in a likelihood-ratio test at 5%: the quantile of
-chi-squared with one degree of freedom."""
+"""Bounds of the search. A network twenty times too confident or too timid is broken; beyond these bounds the search
+only follows rounding errors."""
+UNSURE_BUDGET = 0.045
+"""Largest share of the validation images that may be answered "unsure". A classifier that is unsure about one image in
+twenty is still useful; the budget is a little smaller, so that the share stays below that on other images as well."""
+NEITHER_UNSURE_BUDGET = 0.03
+"""The part of that share for images that seem to show neither class; the rest is for answers too close to call."""
+LIKELIHOOD_RATIO_THRESHOLD = 3.84
+"""The decision threshold leaves 0.5 only where a bias of the logits is significant at 5% in a likelihood-ratio test:
+this is the quantile of chi-squared with one degree of freedom."""
 
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """Answers for pictures that also served to choose the decision, each judged by a choice it took no part in.
+    """Predictions for the images that also served to choose the decision, each by a decision fitted without the image.
 
     Args:
-        y_prob: float64 [N], calibrated probability of the positive class.
-        y_pred: int64 [N] of 0 and 1.
-        unsure: bool [N].
-        folds: How many folds were used; 0 if there were too few pictures and the plain decision (temperature 1,
-            threshold 0.5, never unsure) judged them all.
+        y_prob: float64 (n,), calibrated probability of the positive class.
+        y_pred: int64 (n,) of 0 and 1.
+        unsure: bool (n,).
+        folds: Number of folds; 0 if there were too few images, so that all predictions are by the default decision
+            (temperature 1, threshold 0.5, never unsure).
     """
 
     y_prob: np.ndarray
@@ -42,12 +43,12 @@ class CrossFitted:
 
 
 def fit_decision(y_true: np.ndarray, logits: np.ndarray, neither_logits: np.ndarray | None = None) -> Decision:
-    """Choose temperature, then threshold, then where answers are unsure, on validation pictures.
+    """Choose temperature, then threshold, then where answers are unsure, on validation images.
 
     Args:
-        y_true: int64 [N] of 0 and 1.
-        logits: float64 [N], log-odds of the positive class as the network gives them.
-        neither_logits: float64 [N], log-odds of showing neither class, if the network tells.
+        y_true: int64 (n,) of 0 and 1.
+        logits: float64 (n,), log-odds of the positive class as the network gives them.
+        neither_logits: float64 (n,), log-odds of showing neither class, if the network has that output.
 
     Raises:
         ModelError: if a logit is not a finite number.
@@ -59,15 +60,18 @@ def fit_decision(y_true: np.ndarray, logits: np.ndarray, neither_logits: np.ndar
     temperature = _fit_temperature(y_true, logits)
     y_prob = Decision(temperature).probabilities(logits)
     threshold = _choose_threshold(y_true, y_prob)
-    allowed = int(UNSURE_SHARE * len(y_prob) + 1e-9)
-    limit = 1.0
+    # The budget as a number of images; the tiny step keeps 0.045 * 1000 at 45, whatever the rounding.
+    allowed = int(UNSURE_BUDGET * len(y_prob) + 1e-9)
+    neither_limit = 1.0
     if neither_logits is not None:
         check_finite(neither_logits)
-        limit = _neither_limit(sigmoid(neither_logits))
-        seeming = sigmoid(neither_logits) > limit
-        allowed, y_prob = allowed - int(seeming.sum()), y_prob[~seeming]
+        neither_limit = _choose_neither_limit(sigmoid(neither_logits))
+        seems_neither = sigmoid(neither_logits) > neither_limit
+        # These images are unsure already; the band may use what they leave of the budget.
+        allowed, y_prob = allowed - int(seems_neither.sum()), y_prob[~seems_neither]
     half_width = _unsure_half_width(y_prob, threshold, allowed)
-    return Decision(temperature, threshold, max(0.0, threshold - half_width), min(1.0, threshold + half_width), limit)
+    unsure_low, unsure_high = max(0.0, threshold - half_width), min(1.0, threshold + half_width)
+    return Decision(temperature, threshold, unsure_low, unsure_high, neither_limit)
 
 
 def cross_fit(
@@ -78,38 +82,47 @@ def cross_fit(
     folds: int = 5,
     seed: int = 0,
 ) -> CrossFitted:
-    """Judge each picture by a decision fitted on the other folds only; a group never crosses folds.
+    """Predict each image with a decision fitted on the other folds only; a group never crosses folds.
 
     Args:
-        y_true: int64 [N] of 0 and 1.
-        logits: float64 [N], log-odds of the positive class.
-        groups: One duplicate group a picture; equal values belong together.
-        neither_logits: float64 [N], log-odds of showing neither class, if the network tells.
-        folds: Folds wanted; fewer where a class has fewer groups.
+        y_true: int64 (n,) of 0 and 1.
+        logits: float64 (n,), log-odds of the positive class.
+        groups: The duplicate group of each image; equal values belong together.
+        neither_logits: float64 (n,), log-odds of showing neither class, if the network has that output.
+        folds: Number of folds; fewer are used where a class has fewer groups.
         seed: Seed of the folds.
+
+    Raises:
+        ModelError: if a logit is not a finite number.
     """
     check_finite(logits)
     y_true, logits = np.asarray(y_true), np.asarray(logits, dtype=np.float64)
-    group_ids = np.unique(np.asarray([str(group) for group in groups]), return_inverse=True)[1]
-    possible = min(folds, *(len(np.unique(group_ids[y_true == label])) for label in (0, 1)))
-    if possible < 2:
-        plain = Decision()
-        y_prob = plain.probabilities(logits)
-        return CrossFitted(y_prob, plain.predict(y_prob), plain.is_unsure(y_prob), 0)
+    group_ids = np.unique(np.asarray([str(group) for group in groups]), return_inverse=True)[1]  # (n,)
+    num_folds = min(folds, *(len(np.unique(group_ids[y_true == label])) for label in (0, 1)))
+    if num_folds < 2:
+        default = Decision()
+        y_prob = default.probabilities(logits)
+        return CrossFitted(y_prob, default.predict(y_prob), default.is_unsure(y_prob), 0)
     y_prob, y_pred, unsure = np.zeros(len(logits)), np.zeros(len(logits), np.int64), np.zeros(len(logits), bool)
-    splitter = StratifiedGroupKFold(possible, shuffle=True, random_state=seed)
-    for fitting, judged in splitter.split(logits, y_true, group_ids):
-        fitted, left_out = (None if neither_logits is None else neither_logits[part] for part in (fitting, judged))
-        decision = fit_decision(y_true[fitting], logits[fitting], fitted)
-        y_prob[judged] = decision.probabilities(logits[judged])
-        y_pred[judged] = decision.predict(y_prob[judged])
-        unsure[judged] = decision.is_unsure(y_prob[judged], left_out)
-    return CrossFitted(y_prob, y_pred, unsure, possible)
+    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
+    for fit, held_out in splitter.split(logits, y_true, group_ids):
+        neither_fit, neither_held_out = (
+            None if neither_logits is None else neither_logits[indices] for indices in (fit, held_out)
+        )
+        decision = fit_decision(y_true[fit], logits[fit], neither_fit)
+        y_prob[held_out] = decision.probabilities(logits[held_out])
+        y_pred[held_out] = decision.predict(y_prob[held_out])
+        unsure[held_out] = decision.is_unsure(y_prob[held_out], neither_held_out)
+    return CrossFitted(y_prob, y_pred, unsure, num_folds)
 
 
 def _fit_temperature(y_true: np.ndarray, logits: np.ndarray) -> float:
-    """The temperature of least log loss; 1 where there is none, that is for one class or without a single mistake."""
-    sign = np.where(y_true == 1, 1.0, -1.0)
+    """The temperature with the lowest log loss.
+
+    It is 1 where there is no such minimum, that is with a single class or without a single mistake: the colder, the
+    lower the loss.
+    """
+    sign = np.where(y_true == 1, 1.0, -1.0)  # a logit times its sign is positive if the answer is correct
     if len(np.unique(y_true)) < 2 or np.all(logits * sign > 0):
         return 1.0
 
@@ -117,15 +130,15 @@ def _fit_temperature(y_true: np.ndarray, logits: np.ndarray) -> float:
         return float(np.mean(np.logaddexp(0.0, -sign * logits / np.exp(log_temperature))))
 
     bounds = (float(np.log(TEMPERATURES[0])), float(np.log(TEMPERATURES[1])))
-    found = minimize_scalar(log_loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    minimum = minimize_scalar(log_loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(minimum.x))
 
 
 def _choose_threshold(y_true: np.ndarray, y_prob: np.ndarray) -> float:
     """The probability at which both classes are equally likely, by a logistic regression on the logits.
 
-    A network that leans to one class is put straight by it. The threshold of most right answers would follow every
-    single picture; this one has two parameters and is far steadier on other pictures.
+    It corrects a network that leans towards one class. The threshold with the most correct answers would follow every
+    single image; this one has two parameters and is far steadier on other images.
     Source: Platt, Probabilistic outputs for support vector machines, 1999.
     """
     inside = np.clip(y_prob, 1e-9, 1 - 1e-9)
@@ -133,25 +146,31 @@ def _choose_threshold(y_true: np.ndarray, y_prob: np.ndarray) -> float:
     sign = np.where(y_true == 1, 1.0, -1.0)
     if len(np.unique(y_true)) < 2 or np.all(logits * sign > 0) or np.ptp(logits) == 0:
         return 0.5
-    fitted = LogisticRegression(C=1e6, tol=1e-8, max_iter=1000).fit(logits[:, None], y_true)
-    slope, bias = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    regression = LogisticRegression(C=1e6, tol=1e-8, max_iter=1000).fit(logits[:, None], y_true)
+    slope, bias = float(regression.coef_[0, 0]), float(regression.intercept_[0])
+    # By how much the log-likelihood rises when slope and bias are free, compared with slope 1 and bias 0.
     gain = np.sum(np.logaddexp(0.0, -sign * logits) - np.logaddexp(0.0, -sign * (slope * logits + bias)))
-    if slope <= 0 or 2 * gain < CLEAR_BIAS:
+    if slope <= 0 or 2 * gain < LIKELIHOOD_RATIO_THRESHOLD:
         return 0.5
+    # The classes are equally likely where slope * logit + bias = 0, that is at the sigmoid of -bias / slope.
     return float(1 / (1 + np.exp(np.clip(bias / slope, -700, 700))))
 
 
-def _neither_limit(neither_prob: np.ndarray) -> float:
-    """The probability of neither that at most NEITHER_SHARE of the pictures, which all show a class, exceed."""
-    allowed = int(NEITHER_SHARE * len(neither_prob) + 1e-9)
+def _choose_neither_limit(neither_prob: np.ndarray) -> float:
+    """The limit above which at most NEITHER_UNSURE_BUDGET of the images lie, all of which do show a class.
+
+    Args:
+        neither_prob: float64 (n,), probability of showing neither class.
+    """
+    allowed = int(NEITHER_UNSURE_BUDGET * len(neither_prob) + 1e-9)
     return float(np.sort(neither_prob)[-1 - allowed])
 
 
 def _unsure_half_width(y_prob: np.ndarray, threshold: float, allowed: int) -> float:
-    """Half the widest band centred on the threshold that holds at most `allowed` of the pictures.
+    """Half the width of the widest band centred on the threshold that holds at most `allowed` images.
 
-    Where none are allowed, since the pictures are too few to tell where the band should end, it is empty.
+    The band is empty where no image is allowed, because so few images do not show where it should end.
     """
     if not allowed:
         return 0.0
-    return float(np.sort(np.abs(y_prob - threshold))[allowed])  # the first picture that must stay outside
+    return float(np.sort(np.abs(y_prob - threshold))[allowed])  # the nearest image that must stay outside

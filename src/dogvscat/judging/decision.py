@@ -1,6 +1,6 @@
-"""From a network's raw answer to a word: temperature, threshold, and where the answer is "unsure".
+"""From a network's logit to an answer: temperature, threshold, and where the answer is "unsure".
 
-Light on purpose (NumPy only): what `calibration.py` fits is applied by this code alone, in training and in prediction.
+It needs only NumPy, on purpose: training and prediction both apply with this code what `calibration.py` fits.
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ import numpy as np
 
 
 class Logits(NamedTuple):
-    """What a network says about some pictures."""
+    """The outputs of a network for some images."""
 
     positive: np.ndarray
-    """float64 [N], log-odds of the positive class."""
+    """float64 (n,), log-odds of the positive class."""
     neither: np.ndarray | None = None
-    """float64 [N], log-odds of showing neither class, or None where the network does not tell."""
+    """float64 (n,), log-odds of showing neither class, or None where the network has no such output."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,13 @@ class Decision:
 
     Args:
         temperature: Logits are divided by it; above 1 it makes the network less confident.
-        threshold: Probability of the positive class from which on (itself included) the answer is positive.
+        threshold: The answer is the positive class from this probability on, itself included.
         unsure_low: The answer is "unsure" strictly above this probability ...
-        unsure_high: ... and strictly below this one. Equal bounds: never unsure for being close.
-        neither_limit: The answer is "unsure" where the picture shows neither class with a probability above this one.
+        unsure_high: ... and strictly below this one. With equal bounds no answer is too close to call.
+        neither_limit: The answer is "unsure" where the probability of showing neither class is above this one.
+
+    Raises:
+        ValueError: if a number lies outside of its range.
     """
 
     temperature: float = 1.0
@@ -48,26 +51,27 @@ class Decision:
             raise ValueError(f"neither_limit must lie between 0 and 1, received {self.neither_limit}")
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Calibrated probability of the positive class, float64 [N], for log-odds [N]."""
+        """Calibrated probability of the positive class, float64 (n,), from log-odds (n,)."""
         return sigmoid(np.asarray(logits, dtype=np.float64) / self.temperature)
 
     def predict(self, y_prob: np.ndarray) -> np.ndarray:
-        """The class decided on, int64 [N] of 0 and 1, also where the answer is given as "unsure"."""
-        return (np.asarray(y_prob) >= self.threshold).astype(np.int64)
+        """The predicted class, int64 (n,) of 0 and 1, also where the answer is given as "unsure"."""
+        return np.asarray(np.asarray(y_prob) >= self.threshold, dtype=np.int64)
 
     def is_unsure(self, y_prob: np.ndarray, neither_logits: np.ndarray | None = None) -> np.ndarray:
-        """Whether the answer is too close to call or the picture seems to show neither class, bool [N].
+        """Whether the answer is too close to call or the image seems to show neither class: bool (n,).
 
         Args:
-            y_prob: float64 [N], calibrated probability of the positive class.
-            neither_logits: float64 [N], log-odds of showing neither, or None where the network does not tell.
+            y_prob: float64 (n,), calibrated probability of the positive class.
+            neither_logits: float64 (n,), log-odds of showing neither, or None where the network has no such output.
         """
         close = (np.asarray(y_prob) > self.unsure_low) & (np.asarray(y_prob) < self.unsure_high)
         return close if neither_logits is None else close | (sigmoid(neither_logits) > self.neither_limit)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Probabilities, float64 [N], of log-odds [N]."""
+    """Probabilities, float64 (n,), of log-odds (n,)."""
     logits = np.asarray(logits, dtype=np.float64)
-    small = np.exp(-np.abs(logits))  # never overflows
-    return np.where(logits >= 0, 1.0, small) / (1.0 + small)
+    # 1 / (1 + exp(-x)) for positive x, and exp(x) / (1 + exp(x)) for the others: equal, and neither overflows.
+    small = np.exp(-np.abs(logits))
+    return np.asarray(np.where(logits >= 0, 1.0, small) / (1.0 + small))

@@ -1,67 +1,68 @@
-"""Pictures of a training and of its answers, one PNG each. Every rate says how many pictures it was counted on."""
+"""Figures of a training and of its predictions, one PNG each. Every rate says how many images it was counted on."""
 
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from sklearn import metrics
 
-from dogvscat.judging.answers import Answers
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.display import split_words
-from dogvscat.judging.figure_style import (
+from dogvscat.judging.history import History
+from dogvscat.judging.intervals import MetricValue, as_decimal, wilson
+from dogvscat.judging.metrics import CALIBRATION_BINS, confidence_bins
+from dogvscat.judging.plotting import (
     INK,
     MUTED,
     TRAIN,
     VALIDATION,
     WRONG,
     add_title,
-    drawing,
     label_text,
-    say_instead,
+    new_figure,
+    percent_ticks,
+    show_message,
 )
-from dogvscat.judging.history import History
-from dogvscat.judging.intervals import Figure, as_decimal, wilson
-from dogvscat.judging.metrics import CALIBRATION_BINS, confidence_bins
+from dogvscat.judging.predictions import Predictions, split_words
 
 _HISTOGRAM_BINS = 40
 
 
 def learning_curves(path: Path, history: History, note: str | None = None) -> None:
     """Loss and accuracy of training and validation over the epochs, with the epoch whose weights were kept."""
-    with drawing(path, 7.2, 7.2, note) as figure:
-        above, below = figure.subplots(2, 1, sharex=True)
+    with new_figure(path, 7.2, 7.2, note) as figure:
+        loss_axes, accuracy_axes = figure.subplots(2, 1, sharex=True)
         ending = "stopped early" if history.stopped_early else "ended"
-        kept = f"weights of epoch {history.best_epoch} kept, {ending} after epoch {history.last_epoch}"
-        counted = f"{history.num_train:,} training and {history.num_validation:,} validation pictures"
-        _draw_curve(above, history, "loss", "Loss")
-        add_title(above, "Loss, lower is better", kept)
-        _draw_curve(below, history, "accuracy", "Accuracy")
-        add_title(below, "Accuracy, higher is better", counted)
-        below.yaxis.set_major_formatter(percent_ticks())
-        below.set_xlabel("Epoch")
-        below.set_xlim(history.column("epoch")[0] - 0.5, history.last_epoch + 0.5)
-        below.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        # One below the other: how training figures differ may fill a line by itself.
-        figure.legend(*above.get_legend_handles_labels(), loc="outside lower center")
+        kept_epoch = f"weights of epoch {history.best_epoch} kept, {ending} after epoch {history.last_epoch}"
+        sizes = f"{history.num_train:,} training and {history.num_validation:,} validation images"
+        _draw_curve(loss_axes, history, "loss", "Loss")
+        add_title(loss_axes, "Loss, lower is better", kept_epoch)
+        _draw_curve(accuracy_axes, history, "accuracy", "Accuracy")
+        add_title(accuracy_axes, "Accuracy, higher is better", sizes)
+        accuracy_axes.yaxis.set_major_formatter(percent_ticks())
+        accuracy_axes.set_xlabel("Epoch")
+        accuracy_axes.set_xlim(history.column("epoch")[0] - 0.5, history.last_epoch + 0.5)
+        accuracy_axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        # The entries stand below each other: the conditions of training may fill a line by themselves.
+        figure.legend(*loss_axes.get_legend_handles_labels(), loc="outside lower center")
 
 
-def confusion_matrix(path: Path, answers: Answers, normalized: bool, note: str | None = None) -> None:
-    """Stored labels in rows, answers in columns: counts, or shares of each row with 95% intervals."""
-    counts = metrics.confusion_matrix(answers.y_true, answers.y_pred, labels=[0, 1])  # [2, 2]
-    totals = counts.sum(axis=1, keepdims=True)
+def confusion_matrix(path: Path, predictions: Predictions, normalized: bool, note: str | None = None) -> None:
+    """Stored labels in rows, predicted classes in columns: counts, or shares of each row with 95% intervals."""
+    counts = metrics.confusion_matrix(predictions.y_true, predictions.y_pred, labels=[0, 1])  # (2, 2)
+    totals = counts.sum(axis=1, keepdims=True)  # (2, 1), images of each label
     shares = counts / np.maximum(totals, 1)
-    names = [label_text(name, 18) for name in answers.class_names]
-    with drawing(path, 5.6, 5.4, note) as figure:
+    names = [label_text(name, 18) for name in predictions.class_names]
+    with new_figure(path, 5.6, 5.4, note) as figure:
         axes = figure.subplots()
-        shown = shares if normalized else counts / max(1, counts.max())
-        axes.imshow(shown, cmap="Blues", vmin=0, vmax=1.25)  # the darkest blues would swallow the numbers
+        darkness = shares if normalized else counts / max(1, counts.max())
+        axes.imshow(darkness, cmap="Blues", vmin=0, vmax=1.25)  # on the darkest blues the numbers could not be read
         for row, column in np.ndindex(2, 2):
-            text = _share_text(counts[row, column], totals[row, 0]) if normalized else f"{counts[row, column]:,}"
-            colour = "white" if shown[row, column] > 0.7 else INK
+            count = counts[row, column]
+            text = _share_text(count, totals[row, 0]) if normalized else f"{count:,}"
+            color = "white" if darkness[row, column] > 0.7 else INK
             size = 13 if normalized else 20
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size, linespacing=1.5)
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=size, linespacing=1.5)
         axes.set_xticks([0, 1], names)
         axes.set_yticks([0, 1], names, rotation=90, va="center")
         axes.set(xlabel="Answer", ylabel="Stored label")
@@ -69,93 +70,96 @@ def confusion_matrix(path: Path, answers: Answers, normalized: bool, note: str |
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         title = "Confusion matrix: shares of each label" if normalized else "Confusion matrix: counts"
-        add_title(axes, title, _counted(answers))
+        add_title(axes, title, _split_and_n(predictions))
 
 
-def roc(path: Path, answers: Answers, area: Figure, note: str | None = None) -> None:
-    """The trade between finding the positive class and false alarms, over all thresholds.
+def roc(path: Path, predictions: Predictions, area: MetricValue, note: str | None = None) -> None:
+    """The trade-off between true and false positives, over all thresholds.
 
     Args:
         path: The file to write.
-        answers: The answers to draw.
-        area: The area under the curve, as `measure` found it.
-        note: Words that must be seen with the picture.
+        predictions: The predictions to draw.
+        area: The area under the curve, as `compute_metrics` computed it.
+        note: Words that must be seen with the figure.
     """
-    negative, positive = (label_text(name, 18) for name in answers.class_names)
-    with drawing(path, 5.6, 5.8, note) as figure:
-        if len(np.unique(answers.y_true)) < 2:
-            say_instead(figure, "ROC curve", "There is none: it needs pictures of both classes.")
+    negative, positive = (label_text(name, 18) for name in predictions.class_names)
+    y_true, y_pred = predictions.y_true, predictions.y_pred
+    with new_figure(path, 5.6, 5.8, note) as figure:
+        if len(np.unique(y_true)) < 2:
+            show_message(figure, "ROC curve", "No ROC curve: it needs images of both classes.")
             return
-        false_rate, true_rate, _ = metrics.roc_curve(answers.y_true, answers.y_prob)
+        false_positive_rates, true_positive_rates, _ = metrics.roc_curve(y_true, predictions.y_prob)
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--", label="guessing")
-        axes.plot(false_rate, true_rate, color=VALIDATION, label="this network")
-        decided = [np.mean(answers.y_pred[answers.y_true == label]) for label in (0, 1)]
-        axes.plot(*decided, "o", color=WRONG, markersize=8, label="threshold in use", clip_on=False)
+        axes.plot(false_positive_rates, true_positive_rates, color=VALIDATION, label="this network")
+        point = [np.mean(y_pred[y_true == label]) for label in (0, 1)]  # false and true positive rate
+        axes.plot(*point, "o", color=WRONG, markersize=8, label="threshold in use", clip_on=False)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-        axes.set_xlabel(f"Share of {negative} pictures called {positive}")
-        axes.set_ylabel(f"Share of {positive} pictures found")
+        axes.set_xlabel(f"False positive rate: {negative} predicted as {positive}")
+        axes.set_ylabel(f"True positive rate: {positive} predicted as {positive}")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(percent_ticks())
         axes.legend(loc="lower right")
-        add_title(axes, "ROC curve", f"area {as_decimal(area)}, {_counted(answers)}")
+        add_title(axes, "ROC curve", f"area {as_decimal(area)}, {_split_and_n(predictions)}")
 
 
-def reliability(path: Path, answers: Answers, error: Figure, note: str | None = None) -> None:
-    """How often the network is right, for each confidence it claims, over a histogram of those confidences.
+def reliability(path: Path, predictions: Predictions, error: MetricValue, note: str | None = None) -> None:
+    """How often the network is correct at each confidence it claims, above a histogram of those confidences.
 
     Args:
         path: The file to write.
-        answers: The answers to draw.
-        error: The expected calibration error, as `measure` found it; the bins are the same.
-        note: Words that must be seen with the picture.
+        predictions: The predictions to draw.
+        error: The expected calibration error, as `compute_metrics` computed it; the bins are the same.
+        note: Words that must be seen with the figure.
     """
-    confidence, bins = confidence_bins(answers.y_prob)
-    right = (answers.y_prob >= 0.5) == (answers.y_true == 1)
-    used = np.unique(bins)
-    shares = [wilson(int(right[bins == k].sum()), int(np.sum(bins == k))) for k in used]
-    value = np.array([share.value for share in shares], dtype=float)
-    reach = np.abs(np.array([[share.low, share.high] for share in shares], dtype=float).T - value)  # [2, bins used]
-    with drawing(path, 5.6, 7.0, note) as figure:
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        above.plot([0.5, 1], [0.5, 1], color=MUTED, linewidth=1, linestyle="--", label="perfectly calibrated")
-        means = [confidence[bins == k].mean() for k in used]
+    confidence, bins = confidence_bins(predictions.y_prob)
+    # As in the calibration error: the answer is the more probable class, whatever the threshold.
+    correct = (predictions.y_prob >= 0.5) == (predictions.y_true == 1)
+    used_bins = np.unique(bins)
+    shares = [wilson(int(correct[bins == k].sum()), int(np.sum(bins == k))) for k in used_bins]
+    value = np.array([share.value for share in shares], dtype=float)  # (num_used_bins,)
+    # matplotlib wants how far the ends of an interval lie from its value: (2, num_used_bins).
+    reach = np.abs(np.array([[share.low, share.high] for share in shares], dtype=float).T - value)
+    with new_figure(path, 5.6, 7.0, note) as figure:
+        diagram, histogram = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        diagram.plot([0.5, 1], [0.5, 1], color=MUTED, linewidth=1, linestyle="--", label="perfectly calibrated")
+        means = [confidence[bins == k].mean() for k in used_bins]
         style = {"color": VALIDATION, "marker": "o", "linewidth": 1.5, "capsize": 3}
-        above.errorbar(means, value, yerr=reach, label="this network, with 95% interval", **style)
-        above.set_ylim(min(0.45, float((value - reach[0]).min()) - 0.03), 1.02)
-        above.set_ylabel("Share of answers that were right")
-        above.legend(loc="lower right")
-        add_title(above, "Reliability", f"calibration error {as_decimal(error)}, {_counted(answers)}")
-        below.hist(confidence, bins=np.arange(CALIBRATION_BINS + 1) / CALIBRATION_BINS, color=TRAIN, rwidth=0.92)
-        below.set(ylabel="Pictures", xlabel="Confidence in the answer", xlim=(0.46, 1.01))
-        below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-        below.yaxis.set_major_formatter(_thousands())
-        for axis in (above.yaxis, below.xaxis):
+        diagram.errorbar(means, value, yerr=reach, label="this network, with 95% interval", **style)
+        diagram.set_ylim(min(0.45, float((value - reach[0]).min()) - 0.03), 1.02)
+        diagram.set_ylabel("Share of correct answers")
+        diagram.legend(loc="lower right")
+        add_title(diagram, "Reliability", f"calibration error {as_decimal(error)}, {_split_and_n(predictions)}")
+        histogram.hist(confidence, bins=np.arange(CALIBRATION_BINS + 1) / CALIBRATION_BINS, color=TRAIN, rwidth=0.92)
+        histogram.set(ylabel="Images", xlabel="Confidence in the answer", xlim=(0.46, 1.01))
+        histogram.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        histogram.yaxis.set_major_formatter(_thousands())
+        for axis in (diagram.yaxis, histogram.xaxis):
             axis.set_major_formatter(percent_ticks())
 
 
-def probability_histogram(path: Path, answers: Answers, decision: Decision, note: str | None = None) -> None:
-    """Probability of the positive class, for the pictures of each class: right and wrong answers, threshold, band."""
+def probability_histogram(path: Path, predictions: Predictions, decision: Decision, note: str | None = None) -> None:
+    """Probability of the positive class for the images of each class, correct and wrong, with threshold and band."""
     edges = np.linspace(0, 1, _HISTOGRAM_BINS + 1)
-    positive = label_text(answers.class_names[1], 24)
-    with drawing(path, 7.2, 6.4, note) as figure:
+    positive = label_text(predictions.class_names[1], 24)
+    with new_figure(path, 7.2, 6.4, note) as figure:
         rows = figure.subplots(2, 1, sharex=True, sharey=True)
         for label, axes in enumerate(rows):
-            of_class = answers.y_true == label
-            wrong = of_class & (answers.y_pred != label)
+            of_class = predictions.y_true == label
+            wrong = of_class & (predictions.y_pred != label)
             if decision.unsure_low < decision.unsure_high:
                 axes.axvspan(decision.unsure_low, decision.unsure_high, color="#f0e6c8", label="unsure", linewidth=0)
-            axes.hist(answers.y_prob[of_class & ~wrong], edges, color=VALIDATION, rwidth=0.9, label="right")
-            axes.hist(answers.y_prob[wrong], edges, color=WRONG, rwidth=0.9, label="wrong")
+            axes.hist(predictions.y_prob[of_class & ~wrong], edges, color=VALIDATION, rwidth=0.9, label="correct")
+            axes.hist(predictions.y_prob[wrong], edges, color=WRONG, rwidth=0.9, label="wrong")
             axes.axvline(decision.threshold, color=INK, linewidth=1, linestyle="--", label="threshold")
-            # Most probabilities lie at the ends; on a plain scale the mistakes between them would not be seen.
+            # Most probabilities lie at the ends; on a linear scale the mistakes between them could not be seen.
             axes.set_yscale("symlog", linthresh=1)
             axes.set_ylim(bottom=0)
             axes.yaxis.set_major_formatter(_thousands())
-            axes.set_ylabel("Pictures (log scale)")
-            counted = f"{wrong.sum():,} of {of_class.sum():,} answered wrongly"
-            title = f"Pictures labelled {label_text(answers.class_names[label], 24)}"
-            add_title(axes, title, f"{_named(answers)}{counted}")
+            axes.set_ylabel("Images (log scale)")
+            num_wrong = f"{wrong.sum():,} of {of_class.sum():,} answers wrong"
+            title = f"Images labelled {label_text(predictions.class_names[label], 24)}"
+            add_title(axes, title, f"{_split_prefix(predictions)}{num_wrong}")
         figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         rows[1].set(xlabel=f"Probability of {positive}", xlim=(0, 1))
         rows[1].xaxis.set_major_formatter(percent_ticks())
@@ -164,8 +168,8 @@ def probability_histogram(path: Path, answers: Answers, decision: Decision, note
 def _draw_curve(axes: Axes, history: History, name: str, label: str) -> None:
     epochs, validation = history.column("epoch"), history.column(f"val_{name}")
     marker = "o" if len(epochs) < 3 else None
-    learned_on = f" ({history.learned_on})" if history.learned_on else ""
-    axes.plot(epochs, history.column(name), color=TRAIN, label=f"training{learned_on}", marker=marker)
+    conditions = f" ({history.train_conditions})" if history.train_conditions else ""
+    axes.plot(epochs, history.column(name), color=TRAIN, label=f"training{conditions}", marker=marker)
     axes.plot(epochs, validation, color=VALIDATION, label="validation", marker=marker)
     axes.axvline(history.best_epoch, color=WRONG, linewidth=1, linestyle="--")
     best = validation[history.best_index]
@@ -174,24 +178,21 @@ def _draw_curve(axes: Axes, history: History, name: str, label: str) -> None:
 
 
 def _share_text(count: int, total: int) -> str:
+    """A share with its interval and its count, on three lines."""
     share = wilson(int(count), int(total))
     if share.value is None or share.low is None or share.high is None:
-        return "no pictures"
-    return f"{100 * share.value:.1f} %\n({100 * share.low:.1f}-{100 * share.high:.1f})\n{count:,} of {total:,}"
+        return "no images"
+    return f"{100 * share.value:.1f}%\n({100 * share.low:.1f}-{100 * share.high:.1f})\n{count:,} of {total:,}"
 
 
-def _counted(answers: Answers) -> str:
-    return f"{_named(answers)}n = {answers.n:,}"
+def _split_and_n(predictions: Predictions) -> str:
+    """For example `validation, n = 2,500`."""
+    return f"{_split_prefix(predictions)}n = {predictions.n:,}"
 
 
-def _named(answers: Answers) -> str:
-    words = split_words(answers.split)
+def _split_prefix(predictions: Predictions) -> str:
+    words = split_words(predictions.split)
     return f"{label_text(words, 18)}, " if words else ""
-
-
-def percent_ticks() -> FuncFormatter:
-    """With as many decimals as a tick needs, so that neighbours never read alike."""
-    return FuncFormatter(lambda share, _: f"{round(100 * share, 2):g}%")
 
 
 def _thousands() -> StrMethodFormatter:

@@ -11,14 +11,14 @@ class History:
     """The epochs of one training.
 
     Args:
-        rows: One mapping an epoch, in order, with the keys epoch, loss, accuracy, val_loss, val_accuracy,
-            learning_rate and seconds. `loss` and `accuracy` are of the training pictures as the network saw them:
+        rows: One mapping per epoch, in order, with the keys epoch, loss, accuracy, val_loss, val_accuracy,
+            learning_rate and seconds. `loss` and `accuracy` are of the training images as the network saw them:
             augmented, with dropout on. None stands for a value that was not a finite number.
         best_epoch: The epoch, as numbered in the rows, whose weights were kept.
         stopped_early: Whether early stopping ended the training before its last planned epoch.
-        num_train: Training pictures.
-        num_validation: Validation pictures.
-        learned_on: How the training figures differ from those of validation, such as `augmented, with dropout`.
+        num_train: Number of training images.
+        num_validation: Number of validation images.
+        train_conditions: How the training metrics differ from those of validation, such as `augmented, with dropout`.
 
     Raises:
         ValueError: if there is no row, or the best epoch is not among them.
@@ -29,14 +29,14 @@ class History:
     stopped_early: bool
     num_train: int
     num_validation: int
-    learned_on: str = ""
+    train_conditions: str = ""
 
     def __post_init__(self) -> None:
         if self.best_epoch not in [row["epoch"] for row in self.rows]:
             raise ValueError(f"expected best_epoch among {len(self.rows)} rows of epochs, received {self.best_epoch}")
 
     def column(self, name: str) -> np.ndarray:
-        """One column, float64 [epochs], NaN where the value was not a finite number."""
+        """One column, float64 (epochs,), NaN where the value was not a finite number."""
         return np.array([np.nan if row[name] is None else row[name] for row in self.rows], dtype=np.float64)
 
     @property

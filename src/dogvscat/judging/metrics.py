@@ -1,6 +1,6 @@
-"""Every figure about a split's answers, each with n and a 95% interval.
+"""Every metric of a split's predictions, each with n and a 95% interval.
 
-`*_score`-like figures (accuracy to ROC AUC) are better when higher; losses and errors when lower.
+From accuracy to ROC AUC, higher is better; for losses and errors, lower is.
 """
 
 from collections.abc import Callable
@@ -9,61 +9,64 @@ import numpy as np
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, log_loss, roc_auc_score
 
 from dogvscat.judging.decision import Decision, Logits, sigmoid
-from dogvscat.judging.intervals import RESAMPLES, Figure, bootstrap, percentile_interval, wilson
+from dogvscat.judging.intervals import RESAMPLES, MetricValue, bootstrap, percentile_interval, wilson
 from dogvscat.labels import ClassNames
 
 CALIBRATION_BINS = 15
 """As in Guo et al. 2017."""
 
+# The columns of the bootstrap; the calibration error is one more, at the end.
+_BOOTSTRAPPED = ("balanced_accuracy", "f1_0", "f1_1", "roc_auc", "log_loss", "brier_score")
 
-def measure(
+
+def compute_metrics(
     y_true: np.ndarray,
     y_prob: np.ndarray,
     y_pred: np.ndarray,
     class_names: ClassNames,
     seed: int = 0,
     resamples: int = RESAMPLES,
-) -> dict[str, Figure]:
-    """Judge answers about labelled pictures.
+) -> dict[str, MetricValue]:
+    """The metrics of predictions for labelled images.
 
     Args:
-        y_true: int64 [N] of 0 and 1, N >= 1.
-        y_prob: float64 [N], probability of class 1, the positive one.
-        y_pred: int64 [N] of 0 and 1, the class decided on.
+        y_true: int64 (n,) of 0 and 1, n >= 1.
+        y_prob: float64 (n,), probability of class 1, the positive one.
+        y_pred: int64 (n,) of 0 and 1, the predicted class.
         class_names: Names of class 0 and 1, used in the keys `precision_<name>`, `recall_<name>`, `f1_<name>`.
         seed: Seed of the bootstrap.
         resamples: Bootstrap samples.
 
     Returns:
         accuracy, balanced_accuracy, precision_*, recall_*, f1_*, roc_auc, log_loss, brier_score,
-        expected_calibration_error and majority_baseline (accuracy of always naming the commoner class). Shares of
-        pictures have Wilson intervals, the others bootstrap intervals.
+        expected_calibration_error and majority_baseline (accuracy of always predicting the majority class).
+        Proportions of images have Wilson intervals, the others bootstrap intervals.
     """
     n = len(y_true)
-    right = y_true == y_pred
-    figures = {"accuracy": wilson(int(right.sum()), n)}
-    resampled = bootstrap(_statistics(y_true, y_prob, y_pred), n, seed, resamples)  # [resamples, 7]
+    correct = y_true == y_pred
+    metrics = {"accuracy": wilson(int(correct.sum()), n)}
+    resampled = bootstrap(_statistics(y_true, y_prob, y_pred), n, seed, resamples)  # (resamples, 7)
     values = _values(y_true, y_prob, y_pred)
-    spread = {
+    bootstrapped = {
         name: percentile_interval(values[name], resampled[:, column], n) for column, name in enumerate(_BOOTSTRAPPED)
     }
-    figures["balanced_accuracy"] = spread["balanced_accuracy"]
+    metrics["balanced_accuracy"] = bootstrapped["balanced_accuracy"]
     for label, name in enumerate(class_names):
-        hits = int(np.sum(right & (y_true == label)))
-        figures[f"precision_{name}"] = wilson(hits, int(np.sum(y_pred == label)))
-        figures[f"recall_{name}"] = wilson(hits, int(np.sum(y_true == label)))
-        figures[f"f1_{name}"] = spread[f"f1_{label}"]
+        true_count = int(np.sum(correct & (y_true == label)))
+        metrics[f"precision_{name}"] = wilson(true_count, int(np.sum(y_pred == label)))
+        metrics[f"recall_{name}"] = wilson(true_count, int(np.sum(y_true == label)))
+        metrics[f"f1_{name}"] = bootstrapped[f"f1_{label}"]
     for name in ("roc_auc", "log_loss", "brier_score"):
-        figures[name] = spread[name]
-    figures["expected_calibration_error"] = _around_value(
+        metrics[name] = bootstrapped[name]
+    metrics["expected_calibration_error"] = _centered_interval(
         expected_calibration_error(y_true, y_prob), resampled[:, -1], n
     )
-    commoner = int(max(np.sum(y_true == 0), np.sum(y_true == 1)))
-    figures["majority_baseline"] = wilson(commoner, n)
-    return figures
+    majority_count = int(max(np.sum(y_true == 0), np.sum(y_true == 1)))
+    metrics["majority_baseline"] = wilson(majority_count, n)
+    return metrics
 
 
-def measure_unsure(y_true: np.ndarray, y_pred: np.ndarray, unsure: np.ndarray) -> dict[str, Figure]:
+def compute_unsure_metrics(y_true: np.ndarray, y_pred: np.ndarray, unsure: np.ndarray) -> dict[str, MetricValue]:
     """How often the answer is "unsure", and how good the other answers are.
 
     Returns:
@@ -76,25 +79,29 @@ def measure_unsure(y_true: np.ndarray, y_pred: np.ndarray, unsure: np.ndarray) -
     }
 
 
-def measure_neither(neither: Logits, classes: Logits, decision: Decision, seed: int = 0) -> dict[str, Figure]:
-    """How well photos of neither class are noticed.
+def compute_neither_metrics(
+    neither: Logits, classes: Logits, decision: Decision, seed: int = 0
+) -> dict[str, MetricValue]:
+    """How well photos that show neither class are detected.
 
     Args:
-        neither: About photos that show neither class.
-        classes: About photos that show one.
-        decision: What is unsure.
-        seed: Of the bootstrap.
+        neither: Logits of photos that show neither class.
+        classes: Logits of photos that show one of the classes.
+        decision: Defines which answers are "unsure".
+        seed: Seed of the bootstrap.
 
     Returns:
-        unsure_rate: the share of the former answered "unsure"; neither_roc_auc: the chance that one of the former gets
-        a higher probability of neither than one of the latter.
+        unsure_rate, the share of the former answered "unsure"; and neither_roc_auc, the chance that one of the former
+        gets a higher probability of showing neither than one of the latter.
     """
     unsure = decision.is_unsure(decision.probabilities(neither.positive), neither.neither)
     scores = np.concatenate([logits.neither for logits in (neither, classes) if logits.neither is not None])
     is_neither = np.repeat([1, 0], [len(neither.positive), len(classes.positive)])
     n = len(is_neither)
     auc = float(roc_auc_score(is_neither, scores))
-    resampled = bootstrap(_statistics(is_neither, sigmoid(scores), is_neither), n, seed, RESAMPLES)[:, 3]
+    # Only the column of the AUC is of use here; the predicted classes, which it ignores, may be anything.
+    column = _BOOTSTRAPPED.index("roc_auc")
+    resampled = bootstrap(_statistics(is_neither, sigmoid(scores), is_neither), n, seed, RESAMPLES)[:, column]
     return {
         "unsure_rate": wilson(int(np.sum(unsure)), len(unsure)),
         "neither_roc_auc": percentile_interval(auc, resampled, n),
@@ -105,9 +112,9 @@ def expected_calibration_error(y_true: np.ndarray, y_prob: np.ndarray) -> float:
     """How far confidence and accuracy lie apart, from 0 (best) to 1.
 
     The more probable class is taken as the answer and its probability, max(p, 1 - p), as the confidence. Over
-    CALIBRATION_BINS equal bins of confidence from 0 to 1 (those below one half stay empty with two classes):
-    sum of (share of pictures in the bin) * |mean confidence - accuracy in the bin|. It looks at the probabilities
-    only, not at the threshold.
+    CALIBRATION_BINS equal bins of confidence from 0 to 1 (with two classes, those below one half stay empty):
+    sum of (share of images in the bin) * |mean confidence - accuracy in the bin|. It depends on the probabilities
+    only, not on the threshold.
 
     Source: Guo et al., On calibration of modern neural networks, ICML 2017; Naeini et al., AAAI 2015.
     """
@@ -115,18 +122,15 @@ def expected_calibration_error(y_true: np.ndarray, y_prob: np.ndarray) -> float:
 
 
 def confidence_bins(y_prob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence of the more probable class, float64 [N], and the calibration bin it falls in, int64 [N]."""
+    """Confidence of the more probable class, float64 (n,), and the calibration bin it falls in, int64 (n,)."""
     confidence = np.maximum(y_prob, 1 - y_prob)
     # Bins are open below and closed above, as in the paper; the tiny step keeps an exact edge in its bin.
     bins = np.ceil(confidence * CALIBRATION_BINS - 1e-9).astype(np.int64) - 1
     return confidence, np.clip(bins, 0, CALIBRATION_BINS - 1)
 
 
-_BOOTSTRAPPED = ("balanced_accuracy", "f1_0", "f1_1", "roc_auc", "log_loss", "brier_score")
-
-
 def _values(y_true: np.ndarray, y_prob: np.ndarray, y_pred: np.ndarray) -> dict[str, float | None]:
-    """The bootstrapped figures on the pictures themselves."""
+    """The bootstrapped metrics on the images themselves; None where a class is missing that the metric needs."""
     both = len(np.unique(y_true)) == 2
     seen = set(np.unique(y_true)) | set(np.unique(y_pred))
     return {
@@ -140,34 +144,39 @@ def _values(y_true: np.ndarray, y_prob: np.ndarray, y_pred: np.ndarray) -> dict[
 
 
 def _statistics(y_true: np.ndarray, y_prob: np.ndarray, y_pred: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """The same figures for many resamples at once, given how often each picture was drawn.
+    """A function that computes the same metrics for many resamples at once, as `bootstrap` wants it.
 
-    Equal to scikit-learn's with `sample_weight` (tested), whose checks at each of 2,000 calls would cost half a minute.
+    Its results equal scikit-learn's with `sample_weight` (tested), whose checks at each of 2,000 calls would take half
+    a minute. Nearly every metric is a function of sums over images, so that one matrix product, counts (rows, n) times
+    what each image adds (n, columns), covers all resamples.
     """
     order = np.argsort(y_prob, kind="stable")
     y_true, y_prob, y_pred = y_true[order], y_prob[order], y_pred[order]
     positive = np.flatnonzero(y_true == 1)
+    # Images are sorted by probability now: before ties_start lie those with a lower probability than a positive image,
+    # from there to ties_end those with the same.
     ties_start = np.searchsorted(y_prob, y_prob[positive], side="left")
     ties_end = np.searchsorted(y_prob, y_prob[positive], side="right")
-    cells = np.stack([(y_true == true) & (y_pred == pred) for true in (0, 1) for pred in (0, 1)], axis=1)  # [N, 4]
-    tiny = np.finfo(np.float64).eps  # what scikit-learn keeps probabilities away from 0 and 1 by
+    cells = np.stack([(y_true == true) & (y_pred == pred) for true in (0, 1) for pred in (0, 1)], axis=1)  # (n, 4)
+    tiny = np.finfo(np.float64).eps  # scikit-learn keeps probabilities this far away from 0 and 1
     loss = -np.log(np.clip(np.where(y_true == 1, y_prob, 1 - y_prob), tiny, 1 - tiny))
     squared_error = (y_prob - y_true) ** 2
-    columns = np.column_stack([cells, loss, squared_error, _calibration_gaps(y_true, y_prob)])  # [N, 6 + bins]
+    columns = np.column_stack([cells, loss, squared_error, _calibration_gaps(y_true, y_prob)])  # (n, 6 + bins)
 
     def statistic(counts: np.ndarray) -> np.ndarray:
         n = counts.shape[1]
-        sums = counts @ columns  # [rows, 6 + bins]
+        sums = counts @ columns  # (rows, 6 + bins)
+        # With class 0 as the negative one: predicted correctly or falsely as class 0 or class 1.
         true_0, false_1, false_0, true_1 = sums[:, :4].T
         below = np.cumsum(counts * (y_true == 0), axis=1)
-        below = np.concatenate([np.zeros((len(counts), 1)), below], axis=1)  # [rows, n + 1]
-        # A positive beats the negatives below it, and half of those with the same probability.
-        beaten = (counts[:, positive] * (below[:, ties_start] + below[:, ties_end])).sum(axis=1) / 2
-        with np.errstate(divide="ignore", invalid="ignore"):
+        below = np.concatenate([np.zeros((len(counts), 1)), below], axis=1)  # (rows, n + 1)
+        # ROC AUC as the Mann-Whitney statistic: a positive outranks the negatives below it, and half of its ties.
+        outranked = (counts[:, positive] * (below[:, ties_start] + below[:, ties_end])).sum(axis=1) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):  # NaN where a resample lacks a class
             recall_0, recall_1 = true_0 / (true_0 + false_1), true_1 / (true_1 + false_0)
             f1_0 = 2 * true_0 / (2 * true_0 + false_0 + false_1)
             f1_1 = 2 * true_1 / (2 * true_1 + false_0 + false_1)
-            auc = beaten / ((true_0 + false_1) * (true_1 + false_0))
+            auc = outranked / ((true_0 + false_1) * (true_1 + false_0))
         calibration = np.abs(sums[:, 6:]).sum(axis=1) / n
         balanced = (recall_0 + recall_1) / 2
         return np.column_stack([balanced, f1_0, f1_1, auc, sums[:, 4] / n, sums[:, 5] / n, calibration])
@@ -176,21 +185,21 @@ def _statistics(y_true: np.ndarray, y_prob: np.ndarray, y_pred: np.ndarray) -> C
 
 
 def _calibration_gaps(y_true: np.ndarray, y_prob: np.ndarray) -> np.ndarray:
-    """Confidence minus rightness of each picture, in the column of its bin, float64 [N, CALIBRATION_BINS]."""
+    """Confidence minus correctness (0 or 1) of each image, in the column of its bin: float64 (n, CALIBRATION_BINS)."""
     confidence, bins = confidence_bins(y_prob)
-    right = (y_prob >= 0.5) == (y_true == 1)
+    correct = (y_prob >= 0.5) == (y_true == 1)
     gaps = np.zeros((len(y_true), CALIBRATION_BINS))
-    gaps[np.arange(len(y_true)), bins] = confidence - right
+    gaps[np.arange(len(y_true)), bins] = confidence - correct
     return gaps
 
 
-def _around_value(value: float, resampled: np.ndarray, n: int) -> Figure:
+def _centered_interval(value: float, resampled: np.ndarray, n: int) -> MetricValue:
     """The bootstrap interval, moved so that it is centred on the value.
 
     Noise can only raise a sum of absolute gaps, so that every resample of a well calibrated network has a larger
-    calibration error than the pictures themselves and the plain interval would exclude the value it is about.
+    calibration error than the images themselves, and the plain interval would exclude the very value it is for.
     Source: Kumar, Liang and Ma, Verified uncertainty calibration, NeurIPS 2019 (the bias of this estimate).
     """
-    figure = percentile_interval(value, resampled - (resampled.mean() - value), n)
-    low = max(0.0, min(value, figure.low or 0.0))
-    return Figure(figure.value, low, max(value, figure.high or 0.0), n, figure.method)
+    metric = percentile_interval(value, resampled - (resampled.mean() - value), n)
+    low = max(0.0, min(value, metric.low or 0.0))
+    return MetricValue(metric.value, low, max(value, metric.high or 0.0), n, metric.method)

@@ -1,51 +1,157 @@
-"""`predictions.csv`: every label and answer of a run, so that two runs can be compared picture by picture later."""
+"""Labels and predictions of one split, image by image, and the table `predictions.csv` that holds them.
+
+Everything else in this room reads `Predictions`. The table lets two runs be compared image by image later.
+"""
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from dogvscat.atomic import write_csv
-from dogvscat.errors import ModelError
-from dogvscat.judging.answers import Answers
+from dogvscat.errors import DataError, ModelError
+from dogvscat.judging.decision import Decision, Logits
 from dogvscat.labels import ClassNames
+from dogvscat.text import pluralize, printable
 
 _PROBABILITY = "probability_"
 
 
-def write_predictions(path: Path, splits: Iterable[Answers]) -> None:
-    """Write one row a picture: path, label, split, both probabilities, prediction, unsure.
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Labels and predictions, image by image.
 
-    The columns of the probabilities are named after the classes. `prediction` is the class decided on, also where
-    `unsure` is yes. Probabilities are written in full, so that reading gives the same numbers back.
+    Args:
+        split: `train`, `validation`, `test`, or another word for the images, such as `all`.
+        class_names: Names of the classes 0 and 1; class 1 is the positive one.
+        paths: The photos, as their source knows them, in the order of the arrays.
+        y_true: int64 (n,) of 0 and 1, the stored labels.
+        y_prob: float64 (n,), probability of the positive class.
+        y_pred: int64 (n,) of 0 and 1, the predicted class.
+        unsure: bool (n,), whether the answer is given as "unsure".
+
+    Raises:
+        DataError: if there is no image.
+        ModelError: if a probability is not a number from 0 to 1.
+        ValueError: if the arrays do not fit together.
+    """
+
+    split: str
+    class_names: ClassNames
+    paths: Sequence[str]
+    y_true: np.ndarray
+    y_prob: np.ndarray
+    y_pred: np.ndarray
+    unsure: np.ndarray
+
+    def __post_init__(self) -> None:
+        shapes = [np.shape(array) for array in (self.y_true, self.y_prob, self.y_pred, self.unsure)]
+        if shapes != [(len(self.paths),)] * 4:
+            raise ValueError(f"expected four arrays of shape {(len(self.paths),)}, received {shapes}")
+        if not len(self.paths):
+            raise DataError(
+                f"there is no labelled photo to evaluate on in {self.split!r}, expected at least one",
+                hint="Check the folder, or see `dogvscat audit` for what was left out.",
+            )
+        for name, labels in (("y_true", self.y_true), ("y_pred", self.y_pred)):
+            if not np.isin(labels, (0, 1)).all():
+                raise ValueError(f"expected only 0 and 1 in {name}, received {np.unique(labels).tolist()}")
+        check_finite(self.y_prob)
+        if np.min(self.y_prob) < 0 or np.max(self.y_prob) > 1:
+            raise ModelError(
+                f"expected probabilities from 0 to 1, received {np.min(self.y_prob):.3g} to {np.max(self.y_prob):.3g}"
+            )
+
+    @classmethod
+    def from_logits(
+        cls,
+        split: str,
+        class_names: ClassNames,
+        paths: Sequence[str],
+        y_true: np.ndarray,
+        logits: Logits,
+        decision: Decision,
+    ) -> Self:
+        """The predictions that a decision makes from a network's logits.
+
+        Raises:
+            DataError: if there is no image.
+            ModelError: if a logit is not a finite number.
+        """
+        check_finite(logits.positive)
+        y_prob = decision.probabilities(logits.positive)
+        unsure = decision.is_unsure(y_prob, logits.neither)
+        return cls(split, class_names, paths, y_true, y_prob, decision.predict(y_prob), unsure)
+
+    @property
+    def n(self) -> int:
+        """Number of images."""
+        return len(self.paths)
+
+    def mistakes(self) -> np.ndarray:
+        """Indices of the wrong predictions, the most confident first: int64 (num_mistakes,)."""
+        wrong = np.flatnonzero(self.y_pred != self.y_true)
+        # A mistake is the more confident the further its probability lies from the label.
+        return np.asarray(wrong[np.argsort(-np.abs(self.y_prob - self.y_true)[wrong], kind="stable")])
+
+
+def check_finite(outputs: np.ndarray) -> None:
+    """Refuse the outputs of a network that diverged.
+
+    Raises:
+        ModelError: if any is not a finite number.
+    """
+    if num_bad := int(np.sum(~np.isfinite(outputs))):
+        raise ModelError(
+            f"the network's output is not a finite number for {num_bad:,} of {np.size(outputs):,} images",
+            hint="Its training diverged; train again with a smaller training.learning_rate.",
+        )
+
+
+def num_images(n: int, split: str) -> str:
+    """A number of images in words: `1 training image`, `2,500 validation images`, `7 images` for the split `all`."""
+    return pluralize(n, " ".join(word for word in (split_words(split), "image") if word))
+
+
+def split_words(split: str) -> str:
+    """The adjective for the images of a split: `training` for `train`, nothing for `all`."""
+    return {"train": "training", "all": ""}.get(split, printable(split))
+
+
+def write_predictions(path: Path, splits: Iterable[Predictions]) -> None:
+    """Write one row per image: path, label, split, both probabilities, prediction, unsure.
+
+    The columns of the probabilities are named after the classes. `prediction` is the predicted class, also where
+    `unsure` is yes. Probabilities are written with all their digits, so that reading gives the same numbers back.
 
     Raises:
         ValueError: if the splits are not of the same classes, or there is none.
         WriteError: if the file could not be written.
     """
     splits = list(splits)
-    class_names = {answers.class_names for answers in splits}
+    class_names = {predictions.class_names for predictions in splits}
     if len(class_names) != 1:
-        raise ValueError(f"expected answers about one pair of classes, received {sorted(class_names)}")
+        raise ValueError(f"expected predictions of one pair of classes, received {sorted(class_names)}")
     (names,) = class_names
-    header = ["path", "label", "split", *(f"{_PROBABILITY}{name}" for name in names), "prediction", "unsure"]
-    write_csv(path, header, (row for answers in splits for row in _rows(answers)))
+    write_csv(path, _header(names), (row for predictions in splits for row in _rows(predictions)))
 
 
-def read_predictions(path: Path) -> dict[str, Answers]:
-    """The answers that `write_predictions` wrote, by split, in the order of the file.
+def read_predictions(path: Path) -> dict[str, Predictions]:
+    """The predictions that `write_predictions` wrote, by split, in the order of the file.
 
     Raises:
-        ModelError: if there is no such file or it is not one of these.
+        ModelError: if there is no such file, or it is not a table of predictions.
     """
     try:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         class_names = _class_names(header)
-        splits = list(dict.fromkeys(row[2] for row in rows))
-        return {split: _answers(split, class_names, [row for row in rows if row[2] == split]) for split in splits}
+        splits = list(dict.fromkeys(row[2] for row in rows))  # unique, in the order of the file
+        return {split: _from_rows(split, class_names, [row for row in rows if row[2] == split]) for split in splits}
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}") from None
     except (csv.Error, ValueError, IndexError) as error:
@@ -53,23 +159,28 @@ def read_predictions(path: Path) -> dict[str, Answers]:
         raise ModelError(f"{path} is not a table of predictions: {error}", hint=hint) from None
 
 
-def _rows(answers: Answers) -> Iterable[list[object]]:
-    for i, path in enumerate(answers.paths):
-        label, prediction = answers.class_names[answers.y_true[i]], answers.class_names[answers.y_pred[i]]
-        positive = float(answers.y_prob[i])
-        yield [path, label, answers.split, 1 - positive, positive, prediction, "yes" if answers.unsure[i] else "no"]
+def _header(names: Sequence[str]) -> list[str]:
+    return ["path", "label", "split", *(f"{_PROBABILITY}{name}" for name in names), "prediction", "unsure"]
+
+
+def _rows(predictions: Predictions) -> Iterable[list[object]]:
+    names, split = predictions.class_names, predictions.split
+    for i, path in enumerate(predictions.paths):
+        label, prediction = names[predictions.y_true[i]], names[predictions.y_pred[i]]
+        positive = float(predictions.y_prob[i])
+        yield [path, label, split, 1 - positive, positive, prediction, "yes" if predictions.unsure[i] else "no"]
 
 
 def _class_names(header: list[str]) -> ClassNames:
     names = [column.removeprefix(_PROBABILITY) for column in header if column.startswith(_PROBABILITY)]
-    expected = ["path", "label", "split", *(f"{_PROBABILITY}{name}" for name in names), "prediction", "unsure"]
-    if len(names) != 2 or header != expected:
+    if len(names) != 2 or header != _header(names):
         raise ValueError(f"expected the columns of a predictions table, received {header}")
     return names[0], names[1]
 
 
-def _answers(split: str, class_names: ClassNames, rows: list[list[str]]) -> Answers:
-    return Answers(
+def _from_rows(split: str, class_names: ClassNames, rows: list[list[str]]) -> Predictions:
+    # Columns as in `_header`; the probability of the positive class is column 4.
+    return Predictions(
         split,
         class_names,
         tuple(row[0] for row in rows),

@@ -1,4 +1,4 @@
-"""`report.html`: one self-contained page that tells a newcomer how good a network is and what to do next."""
+"""`report.html`: one self-contained page that shows a newcomer how good a network is and what to do next."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,47 +8,48 @@ from typing import Any
 from dogvscat.atomic import write_bytes
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import CONFIDENT_CONTRADICTION, CURVES_NOTE, Finding, Suspect
-from dogvscat.judging.display import num_pictures, split_words
+from dogvscat.judging.evaluate import SplitResult
 from dogvscat.judging.history import History
-from dogvscat.judging.intervals import RESAMPLES, Figure, as_decimal, as_percent
-from dogvscat.judging.judge import SplitResult
+from dogvscat.judging.intervals import RESAMPLES, MetricValue, as_decimal, as_percent
+from dogvscat.judging.predictions import num_images, split_words
 from dogvscat.labels import ClassNames
 from dogvscat.pages import data_uri, open_templates
 from dogvscat.text import printable
 
 Rows = Sequence[tuple[str, str]]
 
-_SHARES = ("accuracy", "precision_", "recall_", "f1_", "majority_", "unsure_", "selective_", "balanced_")
+_PERCENTAGES = ("accuracy", "precision_", "recall_", "f1_", "majority_", "unsure_", "selective_", "balanced_")
+"""The metrics shown as percent, by the start of their names."""
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Everything a report shows. What is empty or None leaves its section out.
+    """Everything a report shows. A section whose content is empty or None is left out.
 
     Args:
         title: Heading of the page, for example `classic-3`.
-        splits: What was found, the split of the headline first.
+        splits: The evaluated splits, that of the headline first.
         decision: Temperature, threshold and unsure band of the model.
-        neither: Figures about photos of neither class, as from `measure_neither`.
-        folds: Folds in which the decision was judged crosswise on the validation split; 0 if that had too few pictures
-            to choose one; None if no split shown took part in choosing it.
-        pictures: PNG files by name, as from `write_pictures`; `augmentation` may be added.
-        history: The training, or None where a finished model is judged.
-        findings: What the curves show, in the order they are shown.
-        suspects: Pictures whose label may be wrong, the most suspicious first.
+        neither: Metrics of photos that show neither class, as from `compute_neither_metrics`.
+        folds: Number of folds in which the decision was cross-fitted on the validation split; 0 if that had too few
+            images to choose one; None if no split shown took part in choosing it.
+        figures: PNG files by name, as from `write_figures`; `augmentation` may be added.
+        history: The training, or None where a finished model is evaluated.
+        findings: What the learning curves show, in the order they are shown.
+        suspects: Photos whose label may be wrong, the most suspicious first.
         facts: What the model is: (name, value).
         settings: Every setting of the training: (name, value).
         environment: Versions, hardware, commit, digests: (name, value).
-        commands: How to go on: (command, what it is for).
+        commands: What to do next: (command, its purpose).
         note: Words that must be seen first, such as "drawn sample, not photographs".
     """
 
     title: str
     splits: Sequence[SplitResult]
     decision: Decision
-    neither: Mapping[str, Figure] = field(default_factory=dict)
+    neither: Mapping[str, MetricValue] = field(default_factory=dict)
     folds: int | None = None
-    pictures: Mapping[str, Path] = field(default_factory=dict)
+    figures: Mapping[str, Path] = field(default_factory=dict)
     history: History | None = None
     findings: Sequence[Finding] = ()
     suspects: Sequence[Suspect] = ()
@@ -60,22 +61,22 @@ class Report:
 
 
 @dataclass(frozen=True)
-class FigureRow:
-    """One line of the table of figures: its name, what it means, and its value on each split."""
+class MetricRow:
+    """One row of the table of metrics: its name, its definition, and its value on each split."""
 
     label: str
-    meaning: str
+    definition: str
     cells: list[tuple[str, str, int]]  # split, value with interval, n
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write the page: inline styles and pictures, no scripts, nothing fetched from anywhere.
+    """Write the page: styles and figures inline, no scripts, nothing fetched from anywhere.
 
     Raises:
         ValueError: if there is no split to report on.
         WriteError: if the file could not be written.
     """
-    # A path that is not UTF-8 has been made printable; whatever else cannot be encoded is escaped the same way.
+    # Paths that are not UTF-8 have been made printable; any other text that cannot be encoded is escaped here.
     write_bytes(path, render_report(report).encode("utf-8", "backslashreplace"))
 
 
@@ -92,55 +93,66 @@ def _variables(report: Report) -> dict[str, Any]:
     return {
         "report": report,
         "first": first,
-        "judged": num_pictures(first.n, first.answers.split),
-        "class_names": first.answers.class_names,
-        "figures": figure_rows(report.splits, report.decision),
-        "images": {name: data_uri(path.read_bytes()) for name, path in report.pictures.items() if path.is_file()},
+        "evaluated": num_images(first.n, first.predictions.split),
+        "class_names": first.predictions.class_names,
+        "metrics": metric_rows(report.splits, report.decision),
+        "images": {name: data_uri(path.read_bytes()) for name, path in report.figures.items() if path.is_file()},
         "curves_note": CURVES_NOTE,
         "resamples": f"{RESAMPLES:,}",
         "contradiction": f"{100 * CONFIDENT_CONTRADICTION:.0f}%",
     }
 
 
-def figure_rows(splits: Sequence[SplitResult], decision: Decision) -> list[FigureRow]:
-    """The table of figures: every figure of the first split, in its order, beside those of the others."""
-    meanings = _meanings(splits[0].answers.class_names, decision)
+def metric_rows(splits: Sequence[SplitResult], decision: Decision) -> list[MetricRow]:
+    """The table of metrics: every metric of the first split, in its order, with its values on all splits."""
+    definitions = _definitions(splits[0].predictions.class_names, decision)
     rows = []
-    for name in splits[0].figures:
-        label, meaning = meanings[name]
-        of_splits = [(split_words(split.answers.split), split.figures[name]) for split in splits]
-        rows.append(FigureRow(label, meaning, [(words, _value(name, figure), figure.n) for words, figure in of_splits]))
+    for name in splits[0].metrics:
+        label, definition = definitions[name]
+        values = [(split_words(split.predictions.split), split.metrics[name]) for split in splits]
+        rows.append(
+            MetricRow(label, definition, [(words, _value_text(name, value), value.n) for words, value in values])
+        )
     return rows
 
 
-def _value(name: str, figure: Figure) -> str:
-    return as_percent(figure) if name.startswith(_SHARES) else as_decimal(figure)
+def _value_text(name: str, value: MetricValue) -> str:
+    return as_percent(value) if name.startswith(_PERCENTAGES) else as_decimal(value)
 
 
-def _meanings(class_names: ClassNames, decision: Decision) -> dict[str, tuple[str, str]]:
-    """Label and one-line definition of every figure."""
+def _definitions(class_names: ClassNames, decision: Decision) -> dict[str, tuple[str, str]]:
+    """Label and one-line definition of every metric."""
     negative, positive = map(printable, class_names)
     band = f"between {100 * decision.unsure_low:.0f}% and {100 * decision.unsure_high:.0f}%"
     if decision.unsure_low == decision.unsure_high:
         band = "in the band, which is empty here"
     if decision.neither_limit < 1:
         band += ", or the photo seems to show neither"
-    meanings = {
-        "accuracy": ("Accuracy", "Share of the pictures answered rightly."),
-        "balanced_accuracy": ("Balanced accuracy", "Mean of both recalls; a commoner class does not flatter it."),
-        "roc_auc": ("ROC AUC", f"Chance that a {positive} picture outranks a {negative} picture; guessing has 0.5."),
-        "log_loss": ("Log loss", "Punishes confident mistakes. 0 is perfect; always saying 50% costs 0.693."),
-        "brier_score": ("Brier score", "Mean squared error of the probability. 0 is perfect; always 50% costs 0.25."),
+    definitions = {
+        "accuracy": ("Accuracy", "Share of correct answers."),
+        "balanced_accuracy": ("Balanced accuracy", "Mean of both recalls; unequal class sizes do not inflate it."),
+        "roc_auc": (
+            "ROC AUC",
+            f"Chance that a {positive} image gets a higher probability than a {negative} one; guessing: 0.5.",
+        ),
+        "log_loss": ("Log loss", "Penalises confident mistakes. 0 is perfect; always answering 50% gives 0.693."),
+        "brier_score": ("Brier score", "Mean squared error of the probability. 0 is perfect; always 50% gives 0.25."),
         "expected_calibration_error": (
             "Calibration error",
-            "How far the claimed confidence and the accuracy lie apart on average. 0 is perfect.",
+            "The average distance between the claimed confidence and the accuracy. 0 is perfect.",
         ),
-        "majority_baseline": ("Baseline", "Accuracy of always naming the commoner class: what must be beaten."),
+        "majority_baseline": (
+            "Baseline",
+            "Accuracy of always predicting the majority class: any useful network is better.",
+        ),
         "unsure_rate": ("Unsure", f"Share answered “unsure”: a probability of {positive} {band}."),
         "selective_accuracy": ("Accuracy when sure", "Accuracy of the answers that are not “unsure”."),
     }
-    for name, shown in zip(class_names, (negative, positive), strict=True):
-        meanings[f"precision_{name}"] = (f"Precision, {shown}", f"Of the pictures called {shown}, the share that are.")
-        meanings[f"recall_{name}"] = (f"Recall, {shown}", f"Of the {shown} pictures, the share that were called so.")
-        meanings[f"f1_{name}"] = (f"F1, {shown}", "Precision and recall in one number, their harmonic mean.")
-    return meanings
+    for name, text in zip(class_names, (negative, positive), strict=True):
+        definitions[f"precision_{name}"] = (
+            f"Precision, {text}",
+            f"Of the images predicted as {text}, the share that are.",
+        )
+        definitions[f"recall_{name}"] = (f"Recall, {text}", f"Of the {text} images, the share predicted as {text}.")
+        definitions[f"f1_{name}"] = (f"F1, {text}", "The harmonic mean of precision and recall.")
+    return definitions

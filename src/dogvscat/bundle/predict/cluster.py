@@ -1,6 +1,6 @@
-"""Answers about many photos from a Ray cluster: paths go out, answers come back in order (Ray Data).
+"""Predictions for many photos on a Ray cluster: paths are sent out, predictions come back in order (Ray Data).
 
-The bundle travels with the work, so only the photos must be seen from every machine.
+The bundle is sent along with the work, so that only the photos must be visible from every machine.
 """
 
 import itertools
@@ -12,64 +12,67 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from dogvscat._version import installed_versions
 from dogvscat.bundle.folder import Bundle
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Failure, Prediction, Predictor
-from dogvscat.cluster import installed, machines, refuse_missing_package, refuse_other_versions
+from dogvscat.cluster import alive_machines, first_line, refuse_missing_package, refuse_other_versions
 from dogvscat.errors import ClusterError, DogvscatError, ImageError
 from dogvscat.photos.object_store import is_url, read_object
 
 _BLOCK = 8 * BATCH_SIZE
-"""Photos handed out at a time; whole batches, so that answers are those of one machine alone."""
+"""Photos sent out at a time: whole batches, so that predictions equal those of a single machine."""
 _READERS = 8
 _RETRIES = 3
-"""How often work is begun again whose worker died; a photo that kills it must not do so for ever."""
+"""How often work is repeated whose worker died. The limit is for a photo that kills every worker."""
 
 
-def answers_of_cluster(bundle: Bundle, paths: Iterable[str]) -> Iterator[Prediction | Failure]:
-    """The answers about some photos, in order. Use it within `cluster.joined`.
+def predict_on_cluster(bundle: Bundle, paths: Iterable[str]) -> Iterator[Prediction | Failure]:
+    """The predictions for some photos, in order. Call it within `cluster.ray_cluster`.
 
     Args:
         bundle: A verified bundle.
         paths: Files as seen from every machine, or URLs for fsspec.
 
     Raises:
-        ClusterError: if machines differ in what is installed or keep failing.
+        ClusterError: if machines have other versions installed, or workers keep dying.
     """
-    known, names = list(paths), bundle.card.class_names
-    if not known:
+    photo_paths, class_names = list(paths), bundle.card.class_names
+    if not photo_paths:
         return
-    with _named():
-        blocks = _dataset(bundle, known).iter_batches(batch_size=None, batch_format="pyarrow")
+    with _translated_ray_errors():
+        blocks = _prediction_dataset(bundle, photo_paths).iter_batches(batch_size=None, batch_format="pyarrow")
         rows = itertools.chain.from_iterable(block.to_pylist() for block in blocks)
-        for path, row in zip(known, rows, strict=True):
+        for path, row in zip(photo_paths, rows, strict=True):
             if row["error"] is not None:
                 yield Failure(path, row["error"], row["message"], row["hint"])
             else:
-                yield Prediction(path, row["label"], {name: row[name] for name in names}, row["neither"])
+                yield Prediction(path, row["label"], {name: row[name] for name in class_names}, row["neither"])
 
 
 @contextmanager
-def _named() -> Iterator[None]:
-    """Turn Ray's errors inside the block into ours: what a worker raised on purpose, or that workers died."""
+def _translated_ray_errors() -> Iterator[None]:
+    """Raise what a worker raised on purpose as it was, and dead workers as a ClusterError."""
     from ray.exceptions import RayActorError, RayError, RayTaskError
 
     try:
         yield
     except RayError as error:
+        # Ray wraps what a worker raised, sometimes more than once.
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, DogvscatError):
             cause = getattr(cause, "cause", None) or cause.__cause__
         if cause is not None:
             raise cause from None
         refuse_missing_package(error)
-        if isinstance(error, RayTaskError) and not isinstance(error, RayActorError):  # a fault of ours
+        if isinstance(error, RayTaskError) and not isinstance(error, RayActorError):  # a bug: show its traceback
             raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         hint = "Look at the memory and the logs of the machines, then give the same command again."
-        raise ClusterError(f"workers died {_RETRIES + 1} times, last because: {reason}", hint=hint) from None
+        message = f"workers died {_RETRIES + 1} times, last because: {first_line(error)}"
+        raise ClusterError(message, hint=hint) from None
 
 
-def _dataset(bundle: Bundle, paths: list[str]) -> Any:
+def _prediction_dataset(bundle: Bundle, paths: list[str]) -> Any:
+    """A Ray dataset with one row per photo, as from `_Worker`; Ray computes it while it is read."""
     import logging
 
     import pyarrow
@@ -78,41 +81,43 @@ def _dataset(bundle: Bundle, paths: list[str]) -> Any:
 
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
-    context.enable_progress_bars = False  # ours is on stderr already
+    context.enable_progress_bars = False  # ours is already on stderr
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # A file name may hold any bytes, and Arrow's strings are UTF-8: hence a readable column, and one of bytes.
     names = [os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths]
-    whole = pyarrow.table({"path": names, "place": pyarrow.array(map(_place, paths), pyarrow.binary())})
-    tables = [whole.slice(start, _BLOCK) for start in range(0, len(paths), _BLOCK)]
-    cores = max(1, sum(machine.cores for machine in machines()))
+    locations = pyarrow.array(map(_encode_location, paths), pyarrow.binary())
+    table = pyarrow.table({"path": names, "location": locations})
+    blocks = [table.slice(start, _BLOCK) for start in range(0, len(paths), _BLOCK)]
+    cores = max(1, sum(machine.cores for machine in alive_machines()))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RayDeprecationWarning)  # there is no other way yet to bound what is begun again
-        return ray.data.from_arrow(tables).map_batches(
+        warnings.simplefilter("ignore", RayDeprecationWarning)  # there is no other way yet to limit the retries
+        return ray.data.from_arrow(blocks).map_batches(
             _Worker,
-            fn_constructor_args=(bundle, installed()),
+            fn_constructor_args=(bundle, installed_versions()),
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=1,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(cores, len(tables))),
-            ray_remote_args_fn=_bounded,
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(cores, len(blocks))),
+            ray_remote_args_fn=_limited_retries,
         )
 
 
-def _bounded() -> dict[str, int]:
+def _limited_retries() -> dict[str, int]:
     return {"max_restarts": _RETRIES, "max_task_retries": _RETRIES}
 
 
-def _place(path: str) -> bytes:
-    """What a worker is told, whatever bytes a name has and wherever the worker runs."""
+def _encode_location(path: str) -> bytes:
+    """A URL or an absolute path as bytes, independent of the worker's working directory and of the name's encoding."""
     return os.fsencode(path if is_url(path) else Path(path).absolute())
 
 
 class _Worker:
-    """On a machine of the cluster: one network on one core.
+    """On a machine of the cluster: one predictor on one core.
 
     Args:
         bundle: Verified where the command was given.
-        versions: `installed` there.
+        versions: `installed_versions` there.
     """
 
     def __init__(self, bundle: Bundle, versions: dict[str, str]) -> None:
@@ -120,23 +125,25 @@ class _Worker:
         self._predictor = Predictor(bundle, threads=1)
 
     def __call__(self, table: Any) -> Any:
-        """The answers for a table with the columns `path` and `place`, in order; a bad photo's row has its error."""
+        """The predictions for a table with the columns `path` and `location`, in order.
+
+        The row of a photo that cannot be used has its error instead.
+        """
         import pyarrow
 
-        refuse_other_versions(self._versions)  # not in __init__: what is raised there reaches nobody as it was
-        places = [os.fsdecode(place) for place in table["place"].to_pylist()]
-        with ThreadPoolExecutor(_READERS) as pool:  # a store takes its time to answer
-            opened = list(pool.map(_opened, places))
-        answers = self._predictor.predict([photo for photo in opened if not isinstance(photo, Failure)])
-        photos = iter(answers)
-        found = [photo if isinstance(photo, Failure) else next(photos) for photo in opened]
-        rows = [self._row(path, answer) for path, answer in zip(table["path"].to_pylist(), found, strict=True)]
+        refuse_other_versions(self._versions)  # not in __init__: Ray does not pass on errors raised there
+        locations = [os.fsdecode(location) for location in table["location"].to_pylist()]
+        with ThreadPoolExecutor(_READERS) as pool:  # an object store takes its time to answer
+            photos = list(pool.map(_open_location, locations))
+        predictions = iter(self._predictor.predict([photo for photo in photos if not isinstance(photo, Failure)]))
+        results = [photo if isinstance(photo, Failure) else next(predictions) for photo in photos]
+        rows = [self._row(path, result) for path, result in zip(table["path"].to_pylist(), results, strict=True)]
         return pyarrow.Table.from_pylist(rows, schema=self._schema())
 
-    def _row(self, path: str, answer: Prediction | Failure) -> dict[str, Any]:
-        if isinstance(answer, Failure):
-            return {"path": path, "error": answer.code, "message": answer.message, "hint": answer.hint}
-        return {"path": path, "label": answer.label, **answer.probabilities, "neither": answer.neither}
+    def _row(self, path: str, result: Prediction | Failure) -> dict[str, Any]:
+        if isinstance(result, Failure):
+            return {"path": path, "error": result.code, "message": result.message, "hint": result.hint}
+        return {"path": path, "label": result.label, **result.probabilities, "neither": result.neither}
 
     def _schema(self) -> Any:
         import pyarrow
@@ -146,13 +153,13 @@ class _Worker:
         return pyarrow.schema([("path", pyarrow.string()), ("label", pyarrow.string()), *numbers, *words])
 
 
-def _opened(place: str) -> bytes | Path | Failure:
-    """A path for the predictor to read, the bytes of an object, or why there are none."""
-    if not is_url(place):
-        return Path(place)
+def _open_location(location: str) -> bytes | Path | Failure:
+    """A path for the predictor to read, the bytes of an object, or why they cannot be read."""
+    if not is_url(location):
+        return Path(location)
     try:
-        return read_object(place)
+        return read_object(location)
     except ImageError as error:
-        return Failure(place, error.code, error.reason, error.hint)
-    except DogvscatError as error:  # this machine cannot reach the store
-        return Failure(place, "unreadable", error.message, error.hint)
+        return Failure(location, error.code, error.reason, error.hint)
+    except DogvscatError as error:  # this machine cannot reach the object store
+        return Failure(location, "unreadable", error.message, error.hint)

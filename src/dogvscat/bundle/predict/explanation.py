@@ -1,4 +1,4 @@
-"""A photo, the same photo with a heat-map over it, and the answer in words and bars: one picture, drawn with Pillow."""
+"""The picture that `explain` writes: a photo, the photo under its heat-map, and the prediction in words and bars."""
 
 import io
 from functools import cache
@@ -6,47 +6,49 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dogvscat.bundle.predict.heat_map import painted
+from dogvscat.bundle.predict.heat_map import overlay_heat_map
 from dogvscat.bundle.predict.predictor import Prediction
 from dogvscat.labels import NEITHER, UNSURE
 
 LONGEST_SIDE = 720
-"""Of the photo in the picture, in pixels."""
+"""Length of the photo's longer side in the picture, in pixels."""
 
 _INK, _MUTED, _TRACK, _BAR = (34, 48, 60), (102, 114, 125), (227, 231, 234), (0, 114, 178)
+# In pixels.
 _MARGIN = 16
 _ROW = 26
 _LEAST_WIDTH = 480
-_QUALITY = 90
+_QUALITY = 90  # of the JPEG, in percent
 
 
-def draw_explanation(photo: np.ndarray, heat: np.ndarray, answer: Prediction, towards: str) -> bytes:
-    """A JPEG of both pictures with the answer below.
+def draw_explanation(photo: np.ndarray, heat: np.ndarray, prediction: Prediction, class_name: str) -> bytes:
+    """A JPEG of the photo and its heat-map side by side, with the prediction below.
 
     Args:
         photo: uint8 (height, width, 3), RGB.
         heat: float64 (h, w) in 0..1, of any size.
-        answer: For the photo.
-        towards: The class that the heat-map speaks for.
+        prediction: The prediction for the photo.
+        class_name: The class that the heat-map is the evidence for.
     """
     height, width = photo.shape[:2]
-    rows = [*answer.probabilities.items(), *([] if answer.neither is None else [(NEITHER, answer.neither)])]
+    rows = [*prediction.probabilities.items(), *([] if prediction.neither is None else [(NEITHER, prediction.neither)])]
     total_width = max(2 * width + 3 * _MARGIN, _LEAST_WIDTH)
     total_height = height + 3 * _MARGIN + 32 + _ROW * len(rows) + 20
     sheet = Image.new("RGB", (total_width, total_height), "white")
     sheet.paste(Image.fromarray(photo), (_MARGIN, _MARGIN))
-    sheet.paste(Image.fromarray(painted(photo, heat)), (2 * _MARGIN + width, _MARGIN))
+    sheet.paste(Image.fromarray(overlay_heat_map(photo, heat)), (2 * _MARGIN + width, _MARGIN))
     draw = ImageDraw.Draw(sheet)
     top = height + 2 * _MARGIN
-    draw.text(
-        (_MARGIN, top), f"{UNSURE}, rather {towards}" if answer.label == UNSURE else answer.label, _INK, _font(20)
-    )
+    headline = f"{UNSURE}, rather {class_name}" if prediction.label == UNSURE else prediction.label
+    draw.text((_MARGIN, top), headline, _INK, _font(20))
     top += 32
     for name, probability in rows:
         _draw_bar(draw, top, total_width, name, probability)
         top += _ROW
-    meaning = f"yellow speaks most for {towards}, grey does not" if heat.any() else f"no place speaks for {towards}"
-    draw.text((_MARGIN, top + 2), meaning, _MUTED, _font(13))
+    legend = f"yellow: strongest evidence for {class_name}; grey: none"
+    if not heat.any():
+        legend = f"no evidence for {class_name} anywhere"
+    draw.text((_MARGIN, top + 2), legend, _MUTED, _font(13))
     buffer = io.BytesIO()
     sheet.save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()
@@ -56,7 +58,7 @@ def _draw_bar(draw: ImageDraw.ImageDraw, top: int, total_width: int, name: str, 
     left, right = _MARGIN + 110, total_width - _MARGIN - 70
     draw.text((_MARGIN, top), name, _INK, _font(15))
     draw.rounded_rectangle((left, top + 4, right, top + 15), 4, _TRACK)
-    if (end := left + round((right - left) * probability)) > left + 8:
+    if (end := left + round((right - left) * probability)) > left + 8:  # shorter bars cannot have round corners
         draw.rounded_rectangle((left, top + 4, end, top + 15), 4, _MUTED if name == NEITHER else _BAR)
     draw.text((total_width - _MARGIN, top), f"{probability:.1%}", _INK, _font(15), anchor="ra")
 

@@ -1,4 +1,4 @@
-"""A table of results as Parquet. The one file that knows pyarrow."""
+"""A table of results as Parquet. The only file that imports pyarrow."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -8,14 +8,14 @@ import pyarrow
 from pyarrow import parquet
 
 from dogvscat.atomic import atomic_file
-from dogvscat.bundle.predict.result_rows import Row, flat, result_columns
+from dogvscat.bundle.predict.result_rows import Row, flatten, result_columns
 from dogvscat.labels import NEITHER, ClassNames
 
 _ROWS_AT_ONCE = 50_000
 
 
 def write_parquet(path: Path, rows: Iterable[Row], class_names: ClassNames) -> None:
-    """Write rows as a table, atomically and in bounded memory.
+    """Write rows as a table, whole or not at all, in bounded memory.
 
     Raises:
         WriteError: if the disk is full.
@@ -23,12 +23,12 @@ def write_parquet(path: Path, rows: Iterable[Row], class_names: ClassNames) -> N
     rows, schema = iter(rows), _schema(class_names)
     with atomic_file(path) as file, parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         while part := list(itertools.islice(rows, _ROWS_AT_ONCE)):
-            cells = [flat(row.document, class_names) for row in part]
+            cells = [flatten(row.document, class_names) for row in part]
             writer.write_table(pyarrow.Table.from_pylist(cells, schema=schema))
 
 
 def read_parquet(path: Path, class_names: ClassNames) -> Iterator[Row] | None:
-    """The rows of a table, or None if this is no table of results about these classes."""
+    """The rows of a table, or None if it is not a table of results for these classes."""
     try:
         table = parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError):
@@ -40,7 +40,7 @@ def read_parquet(path: Path, class_names: ClassNames) -> Iterator[Row] | None:
 
 def _row(cells: dict[str, object], class_names: ClassNames) -> Row:
     path, label, model = str(cells["path"]), str(cells["label"]), str(cells["model"])
-    if cells["error"] is not None:
+    if cells["error"] is not None:  # a failure: it has no label and no probabilities
         error = {"code": cells["error"], "message": cells["message"]}
         return Row(path, "error", model, {"path": path, "error": error, "model": model})
     probabilities = {name: cells[f"probability_{name}"] for name in class_names}

@@ -1,4 +1,4 @@
-"""From photos to answers, with NumPy, Pillow and ONNX Runtime alone."""
+"""From photos to predictions, with only NumPy, Pillow and ONNX Runtime."""
 
 import itertools
 import os
@@ -17,24 +17,24 @@ from PIL import Image
 from dogvscat import atomic, caches
 from dogvscat.bundle.card import Card
 from dogvscat.bundle.folder import Bundle, load_bundle
-from dogvscat.bundle.graph import Session, open_graph, run_activation, run_graph
+from dogvscat.bundle.graph import Session, open_graph, run_class_activation, run_graph
 from dogvscat.errors import DogvscatError, ImageError, ModelError
 from dogvscat.judging.decision import Logits, sigmoid
 from dogvscat.labels import NEITHER, UNSURE
 from dogvscat.photos.decoder import decode, decode_array, decode_image, decode_photo
 
 BATCH_SIZE = 4
-"""Photos at once: more are no faster, and take more memory."""
+"""Images per run of the graph: larger batches are no faster, and take more memory."""
 GOLDEN_TOLERANCE = 1e-3
 """How far the probability of a golden picture may lie from the card's: other processors round differently."""
 
-Photo: TypeAlias = os.PathLike[str] | str | bytes | Image.Image | np.ndarray
+PhotoInput: TypeAlias = os.PathLike[str] | str | bytes | Image.Image | np.ndarray
 """A path, the contents of a file, a Pillow image, or pixels uint8 (height, width, 3), RGB."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one photo."""
+    """The prediction for one photo."""
 
     path: str
     """As given, or `picture 3` for the fourth of some photos that have no path."""
@@ -43,8 +43,8 @@ class Prediction:
     probabilities: dict[str, float]
     """By class name; they add up to 1."""
     neither: float | None = None
-    """How probable it is that the photo shows neither class, or None where the network does not tell. Not calibrated:
-    it depends on how common such photos are."""
+    """Probability that the photo shows neither class, or None where the network has no such output. It is not
+    calibrated: it depends on how common such photos are."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -54,7 +54,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why one photo has no answer."""
+    """Why one photo has no prediction."""
 
     path: str
     code: str
@@ -68,14 +68,24 @@ class Failure:
 
 
 class Predictor:
-    """A loaded bundle, ready to answer. Load it with `Predictor.load`.
+    """A loaded bundle, ready to predict. Load it with `Predictor.load`.
+
+    >>> import numpy as np
+    >>> from dogvscat import Predictor
+    >>> predictor = Predictor.load()  # the bundled model
+    >>> photo = np.zeros((120, 160, 3), dtype=np.uint8)  # or a path, the bytes of a file, a Pillow image
+    >>> (prediction,) = predictor.predict([photo])
+    >>> sorted(prediction.probabilities)
+    ['cat', 'dog']
+    >>> print(predictor.predict(["missing.jpg"])[0].code)
+    unreadable
 
     Args:
         bundle: A verified bundle.
         threads: CPU threads, 0 for all.
 
     Raises:
-        ModelError: if the graph cannot be run, or is not one of ours.
+        ModelError: if the graph cannot be run, or does not have the inputs and outputs of a dogvscat graph.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
@@ -85,34 +95,35 @@ class Predictor:
         self.card: Card = bundle.card
 
     @cached_property
-    def _narrow_session(self) -> Session:
-        """The same graph on one thread: many photos are answered sooner by a graph a thread than by all together."""
+    def _one_thread_session(self) -> Session:
+        """The same graph on one thread. For many photos, one such run per thread is faster than all threads per run."""
         return self._session if self.threads == 1 else open_graph(self.bundle.model, str(self.bundle.folder), 1)
 
     @classmethod
     def load(cls, model: Path | str | None = None, threads: int = 0) -> Self:
-        """Load and verify a bundle; the first time, its golden pictures must come out as the card says.
+        """Load and verify a bundle. On first use, its golden pictures must give the probabilities in its card.
 
         Args:
-            model: A run folder or a bundle folder, or None for the shipped bundle.
+            model: A run folder or a bundle folder, or None for the bundled model.
             threads: CPU threads, 0 for all.
 
         Raises:
             ModelError: if there is no bundle, or it is damaged.
         """
         predictor = cls(load_bundle(Path(model) if model is not None else None), threads)
-        verified = caches.area("verified") / predictor.bundle.digest
+        # A file named after the digest of the bundle remembers that the golden pictures came out correctly here.
+        verified = caches.folder("verified") / predictor.bundle.digest
         if not os.path.exists(verified):  # noqa: PTH110 - unlike Path.exists, never raises
             predictor.check_golden()
-            with suppress(DogvscatError):  # a cache that cannot be written only means checking again
+            with suppress(DogvscatError):  # if the cache cannot be written, the check is simply repeated next time
                 atomic.write_text(verified, f"{predictor.bundle.folder}\n")
         return predictor
 
     def check_golden(self) -> None:
-        """Answer the golden pictures and compare with the card.
+        """Predict the golden pictures and compare with the card.
 
         Raises:
-            ModelError: naming the picture that comes out differently.
+            ModelError: naming the picture whose probability differs.
         """
         for golden in self.card.golden:
             file = self.bundle.folder / golden.file
@@ -128,10 +139,13 @@ class Predictor:
                 )
 
     def logits(self, pixels: np.ndarray) -> Logits:
-        """Calibrated log-odds of the positive class, and of showing neither where the network tells.
+        """Calibrated log-odds of the positive class, and of showing neither where the network has that output.
 
         Args:
             pixels: uint8 (num_images, image_size, image_size, 3), as the decoder gives them.
+
+        Raises:
+            ModelError: if the graph fails, or its outputs are not finite numbers of the expected shape.
         """
         return run_graph(self._session, pixels)
 
@@ -139,107 +153,114 @@ class Predictor:
         """Calibrated probability of the positive class, float64 (num_images,); `pixels` as for `logits`."""
         return self.card.decision().probabilities(self.logits(pixels).positive)
 
-    def activation(self, pixels: np.ndarray) -> np.ndarray | None:
-        """The log-odds of the positive class that each place speaks for; their mean over the places is the logit.
+    def class_activation(self, pixels: np.ndarray) -> np.ndarray | None:
+        """The class activation map: the log-odds each place adds for the positive class. Their mean is the logit.
 
         Args:
             pixels: As for `logits`.
 
         Returns:
-            float64 (num_images, height, width), with fewer places than pixels; None if the network cannot tell.
-        """
-        return run_activation(self._session, pixels)
+            float64 (num_images, height, width), with fewer places than pixels; None if the network has no such output.
 
-    def predict(self, photos: Iterable[Photo]) -> list[Prediction | Failure]:
-        """The answers for some photos, in order; a photo that cannot be used has a `Failure` in its place.
+        Raises:
+            ModelError: as for `logits`.
+        """
+        return run_class_activation(self._session, pixels)
+
+    def predict(self, photos: Iterable[PhotoInput]) -> list[Prediction | Failure]:
+        """The predictions for some photos, in order; a photo that cannot be used has a `Failure` in its place.
 
         Raises:
             TypeError: if it is given one photo instead of several.
         """
         return list(self.stream(photos))
 
-    def stream(self, photos: Iterable[Photo]) -> Iterator[Prediction | Failure]:
-        """As `predict`, one answer at a time and in bounded memory.
+    def stream(self, photos: Iterable[PhotoInput]) -> Iterator[Prediction | Failure]:
+        """Like `predict`, but one prediction at a time and in bounded memory.
 
-        Photos are taken ahead of the answers, a few batches for each thread.
+        Photos are read ahead of the predictions, a few batches for each thread.
+
+        Raises:
+            TypeError: if it is given one photo instead of several.
         """
         if isinstance(photos, str | bytes | os.PathLike | Image.Image):
             raise TypeError(f"expected several photos, received one {type(photos).__name__}: give a list, [photo]")
         numbered = enumerate(photos)
-        batches = iter(lambda: list(itertools.islice(numbered, BATCH_SIZE)), [])
+        batches = iter(lambda: list(itertools.islice(numbered, BATCH_SIZE)), [])  # until a batch is empty
         pool = ThreadPoolExecutor(self.threads)
         try:
             first = next(batches, [])
-            if len(first) < BATCH_SIZE:  # all there is: every thread helps with each step
-                yield from self._answered(self._session, list(pool.map(self._decoded, first)))
+            if len(first) < BATCH_SIZE:  # a few photos in all: every thread helps with each step
+                yield from self._predict_decoded(self._session, list(pool.map(self._decode, first)))
                 return
-            waiting: deque[Future[list[Prediction | Failure]]] = deque()
-            for batch in itertools.chain([first], batches):  # each thread takes a batch from file to answer
-                waiting.append(pool.submit(self._answer_batch, batch))
-                if len(waiting) > 2 * self.threads:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
+            pending: deque[Future[list[Prediction | Failure]]] = deque()
+            for batch in itertools.chain([first], batches):  # many photos: each thread takes whole batches
+                pending.append(pool.submit(self._predict_batch, batch))
+                if len(pending) > 2 * self.threads:  # this bounds the memory
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def answer(self, pixels: np.ndarray, names: Sequence[str]) -> list[Prediction]:
-        """The answers for decoded pictures, in order.
+    def predict_pixels(self, pixels: np.ndarray, names: Sequence[str]) -> list[Prediction]:
+        """The predictions for decoded images, in order.
 
         Args:
             pixels: uint8 (num_images, image_size, image_size, 3), as the decoder gives them.
-            names: What to call each picture.
+            names: The `path` of each prediction.
 
         Raises:
-            ModelError: if the graph does not answer as it should.
+            ModelError: if the graph fails, or its outputs are not finite numbers of the expected shape.
         """
-        return self._answer(self._session, pixels, names)
+        return self._predict_pixels(self._session, pixels, names)
 
-    def _answer(self, session: Session, pixels: np.ndarray, names: Sequence[str]) -> list[Prediction]:
+    def _predict_pixels(self, session: Session, pixels: np.ndarray, names: Sequence[str]) -> list[Prediction]:
         if not len(pixels):
             return []
         decision, (negative, positive) = self.card.decision(), self.card.class_names
         logits = run_graph(session, pixels)
         y_prob = decision.probabilities(logits.positive)
-        unsure = decision.is_unsure(y_prob, logits.neither)
-        neither = [None] * len(pixels) if logits.neither is None else sigmoid(logits.neither).tolist()
-        columns = zip(names, decision.predict(y_prob), unsure, y_prob.tolist(), neither, strict=True)
+        y_pred, unsure = decision.predict(y_prob), decision.is_unsure(y_prob, logits.neither)
+        neither_probs = [None] * len(pixels) if logits.neither is None else sigmoid(logits.neither).tolist()
+        columns = zip(names, y_pred, unsure, y_prob.tolist(), neither_probs, strict=True)
         return [
             Prediction(
                 name,
-                UNSURE if is_unsure else self.card.class_names[y_pred],
+                UNSURE if is_unsure else self.card.class_names[label],
                 {negative: 1.0 - probability, positive: probability},
-                missing,
+                neither,
             )
-            for name, y_pred, is_unsure, probability, missing in columns
+            for name, label, is_unsure, probability, neither in columns
         ]
 
-    def _answer_batch(self, batch: Sequence[tuple[int, Photo]]) -> list[Prediction | Failure]:
-        return self._answered(self._narrow_session, [self._decoded(photo) for photo in batch])
+    def _predict_batch(self, batch: Sequence[tuple[int, PhotoInput]]) -> list[Prediction | Failure]:
+        """Decode a batch of numbered photos and predict them, all on the calling thread."""
+        return self._predict_decoded(self._one_thread_session, [self._decode(photo) for photo in batch])
 
-    def _answered(
+    def _predict_decoded(
         self, session: Session, decoded: Sequence[tuple[str, np.ndarray | ImageError]]
     ) -> list[Prediction | Failure]:
-        good = [(name, picture) for name, picture in decoded if isinstance(picture, np.ndarray)]
-        pixels = np.array([picture for _, picture in good])  # (num_good, image_size, image_size, 3)
-        answers = iter(self._answer(session, pixels, [name for name, _ in good]))
+        """Predict the images among some results of `_decode`; the errors become failures, in place."""
+        images = [(name, image) for name, image in decoded if isinstance(image, np.ndarray)]
+        pixels = np.array([image for _, image in images])  # (num_decodable, image_size, image_size, 3)
+        predictions = iter(self._predict_pixels(session, pixels, [name for name, _ in images]))
         return [
-            Failure(name, picture.code, picture.reason, picture.hint)
-            if isinstance(picture, ImageError)
-            else next(answers)
-            for name, picture in decoded
+            Failure(name, image.code, image.reason, image.hint) if isinstance(image, ImageError) else next(predictions)
+            for name, image in decoded
         ]
 
-    def _decoded(self, numbered: tuple[int, Photo]) -> tuple[str, np.ndarray | ImageError]:
-        number, photo = numbered
+    def _decode(self, numbered_photo: tuple[int, PhotoInput]) -> tuple[str, np.ndarray | ImageError]:
+        """The name of a photo and its pixels, uint8 (image_size, image_size, 3), or why it cannot be decoded."""
+        number, photo = numbered_photo
         name = str(photo) if isinstance(photo, str | os.PathLike) else f"picture {number}"
         try:
-            return name, _pixels(photo, name, self.card.image_size)
+            return name, _decode_any(photo, name, self.card.image_size)
         except ImageError as error:
             return name, error
 
 
-def _pixels(photo: Photo, name: str, image_size: int) -> np.ndarray:
+def _decode_any(photo: PhotoInput, name: str, image_size: int) -> np.ndarray:
     match photo:
         case bytes():
             return decode(photo, name, image_size)

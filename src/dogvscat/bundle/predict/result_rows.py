@@ -1,4 +1,4 @@
-"""One answer as a row of CSV or as a JSON line, and back."""
+"""One prediction or failure as a row of CSV or as a JSON line, and back."""
 
 import csv
 import io
@@ -8,14 +8,14 @@ from typing import Any, Protocol
 
 from dogvscat.bundle.predict.predictor import Failure, Prediction
 from dogvscat.labels import NEITHER, ClassNames
-from dogvscat.text import as_utf8, json_line
+from dogvscat.text import escape_undecodable, json_line
 
 RESULT_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a row says."""
+    """The content of a row."""
 
     path: str
     label: str
@@ -23,11 +23,11 @@ class Row:
     model: str
     """The first 16 digits of the bundle's digest."""
     document: dict[str, Any]
-    """All of it, as the JSON line has it."""
+    """The whole row in the form of the JSON line."""
 
 
 class RowFormat(Protocol):
-    """How rows are written and read."""
+    """A format in which rows are written and read."""
 
     class_names: ClassNames
     model: str
@@ -35,30 +35,30 @@ class RowFormat(Protocol):
 
     def __init__(self, class_names: ClassNames, model: str) -> None: ...
 
-    def write(self, answer: Prediction | Failure) -> bytes:
-        """The row of an answer, with its line end."""
+    def write(self, result: Prediction | Failure) -> bytes:
+        """A result as bytes, with the line end."""
 
     def read(self, record: bytes) -> Row | None:
-        """The row that these bytes say, or None if they say none."""
+        """Bytes as a row, or None if they are not a row of this format."""
 
     def is_whole(self, record: bytes) -> bool:
-        """Whether a line end at the end of these bytes ends the row."""
+        """Whether the line end at the end of these bytes is the end of a row."""
 
 
 class JsonRows:
-    """A JSON object a line, as `predict --json` shows it, with the model."""
+    """One JSON object per line, as from `predict --json`, with the model added."""
 
     def __init__(self, class_names: ClassNames, model: str) -> None:
         self.class_names = class_names
         self.model = model
         self.header = b""
 
-    def write(self, answer: Prediction | Failure) -> bytes:
-        """The row of an answer, with its line end."""
-        return f"{json_line({**answer.to_dict(), 'model': self.model})}\n".encode()
+    def write(self, result: Prediction | Failure) -> bytes:
+        """A result as bytes, with the line end."""
+        return f"{json_line({**result.to_dict(), 'model': self.model})}\n".encode()
 
     def read(self, record: bytes) -> Row | None:
-        """The row that these bytes say, or None if they say none."""
+        """Bytes as a row, or None if they are not a row of this format."""
         try:
             document = json.loads(record)
             label = "error" if "error" in document else document["label"]
@@ -67,12 +67,12 @@ class JsonRows:
             return None
 
     def is_whole(self, record: bytes) -> bool:
-        """Always: JSON escapes line ends."""
+        """Always, because JSON escapes line ends inside texts."""
         return True
 
 
 class CsvRows:
-    """Columns path, label, a probability a class, neither, error, message, model."""
+    """Columns path, label, one probability per class, neither, error, message, model."""
 
     def __init__(self, class_names: ClassNames, model: str) -> None:
         self.class_names = class_names
@@ -80,13 +80,13 @@ class CsvRows:
         self.columns = result_columns(class_names)
         self.header = _csv_line(self.columns)
 
-    def write(self, answer: Prediction | Failure) -> bytes:
-        """The row of an answer, with its line end."""
-        cells = flat({**answer.to_dict(), "model": self.model}, self.class_names)
+    def write(self, result: Prediction | Failure) -> bytes:
+        """A result as bytes, with the line end."""
+        cells = flatten({**result.to_dict(), "model": self.model}, self.class_names)
         return _csv_line(["" if cell is None else cell for cell in cells.values()])
 
     def read(self, record: bytes) -> Row | None:
-        """The row that these bytes say, or None if they say none."""
+        """Bytes as a row, or None if they are not a row of this format."""
         try:
             (cells,) = csv.reader(io.StringIO(record.decode(), newline=""), strict=True)
             row = dict(zip(self.columns, cells, strict=True))
@@ -95,18 +95,18 @@ class CsvRows:
             return None
 
     def is_whole(self, record: bytes) -> bool:
-        """Unless the line end belongs to a file name, which is then in quotes."""
+        """False while the line end belongs to a file name: that is in quotes, and the closing quote is missing."""
         return record.count(b'"') % 2 == 0
 
 
 def result_columns(class_names: ClassNames) -> list[str]:
-    """The columns of a table of results."""
+    """The columns of a CSV or Parquet file of results."""
     probabilities = [f"probability_{name}" for name in class_names]
     return ["path", "label", *probabilities, NEITHER, "error", "message", "model"]
 
 
-def flat(document: dict[str, Any], class_names: ClassNames) -> dict[str, Any]:
-    """A JSON row as cells by column; None where there is nothing to say."""
+def flatten(document: dict[str, Any], class_names: ClassNames) -> dict[str, Any]:
+    """A JSON row as cells by column; None where the cell is empty."""
     probabilities, error = document.get("probabilities", {}), document.get("error", {})
     cells = [document["path"], document.get("label"), *(probabilities.get(name) for name in class_names)]
     cells += [document.get(NEITHER), error.get("code"), error.get("message"), document["model"]]
@@ -115,5 +115,6 @@ def flat(document: dict[str, Any], class_names: ClassNames) -> dict[str, Any]:
 
 def _csv_line(cells: list[Any]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(cells)  # so that it quotes a bare \r in a file name as well
-    return (as_utf8(text.getvalue().removesuffix("\r\n")) + "\n").encode()
+    # The writer quotes the characters of its line end; \r\n makes it quote a single \r in a file name as well.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return (escape_undecodable(text.getvalue().removesuffix("\r\n")) + "\n").encode()

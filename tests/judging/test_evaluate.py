@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat.judging.answers import Answers
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.figure_style import WRONG
+from dogvscat.judging.evaluate import evaluate_split, write_figures
 from dogvscat.judging.history import History
-from dogvscat.judging.image_grid import image_grid
-from dogvscat.judging.judge import judge_split, write_pictures
+from dogvscat.judging.plotting import WRONG
+from dogvscat.judging.predictions import Predictions
 
 NAMES = ("cat", "dog")
 HOSTILE = ["$\\frac{1}{0}$.jpg", "a\nb.jpg", "\udcff\u732b\U0001f431.jpg", "x" * 300, "<script>", "$", ""]
@@ -18,11 +17,11 @@ FILES = [
 ]  # fmt: skip
 
 
-def answers(y_true, y_prob, split="validation", class_names=NAMES) -> Answers:
+def predictions(y_true, y_prob, split="validation", class_names=NAMES) -> Predictions:
     y_true, y_prob = np.array(y_true, np.int64), np.array(y_prob, float)
     paths = [HOSTILE[i % len(HOSTILE)] for i in range(len(y_true))]
     decision = Decision(1.0, 0.5, 0.4, 0.6)
-    return Answers(split, class_names, paths, y_true, y_prob, decision.predict(y_prob), decision.is_unsure(y_prob))
+    return Predictions(split, class_names, paths, y_true, y_prob, decision.predict(y_prob), decision.is_unsure(y_prob))
 
 
 def load_images(indices) -> np.ndarray:
@@ -35,14 +34,14 @@ def history(n=3) -> History:
 
 
 def test_a_split_becomes_json_without_nan():
-    result = judge_split(answers([0, 0, 1, 1], [0.1, 0.7, 0.8, 0.55]))
+    result = evaluate_split(predictions([0, 0, 1, 1], [0.1, 0.7, 0.8, 0.55]))
     document = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert document["n"] == 4
     assert document["class_names"] == ["cat", "dog"]
     assert document["confusion_matrix"] == [[1, 1], [0, 2]]
     assert document["figures"]["accuracy"]["value"] == 0.75
     assert document["figures"]["unsure_rate"] == {**document["figures"]["unsure_rate"], "value": 0.25, "n": 4}
-    assert result.num_right == 3
+    assert result.num_correct == 3
 
 
 @pytest.mark.parametrize(
@@ -55,11 +54,11 @@ def test_a_split_becomes_json_without_nan():
         ([0, 1, 0, 1], [1.0, 0.0, 1.0, 0.0]),
         ([0, 1] * 40, np.linspace(0, 1, 80)),
     ],
-    ids=["one picture", "one mistake", "one class", "no mistake", "all wrong and certain", "many mistakes"],
+    ids=["one image", "one mistake", "one class", "no mistake", "all wrong and certain", "many mistakes"],
 )
-def test_every_picture_is_drawn_whatever_the_answers(tmp_path, y_true, y_prob):
-    result = judge_split(answers(y_true, y_prob))
-    written = write_pictures(tmp_path / "run", result, Decision(1.0, 0.5, 0.4, 0.6), load_images, history())
+def test_every_figure_is_drawn_whatever_the_predictions(tmp_path, y_true, y_prob):
+    result = evaluate_split(predictions(y_true, y_prob))
+    written = write_figures(tmp_path / "run", result, Decision(1.0, 0.5, 0.4, 0.6), load_images, history())
     assert list(written) == ["learning_curves", *FILES]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(f"{name}.png" for name in written)
     for path in written.values():
@@ -71,36 +70,36 @@ def test_every_picture_is_drawn_whatever_the_answers(tmp_path, y_true, y_prob):
 
 
 def test_without_a_history_there_are_no_curves(tmp_path):
-    written = write_pictures(tmp_path, judge_split(answers([0, 1], [0.2, 0.9])), Decision(), load_images)
+    written = write_figures(tmp_path, evaluate_split(predictions([0, 1], [0.2, 0.9])), Decision(), load_images)
     assert list(written) == FILES
 
 
-def test_the_worst_mistakes_are_asked_for_once_most_confident_first(tmp_path):
+def test_mistakes_are_loaded_once_most_confident_first(tmp_path):
     asked: list[list[int]] = []
 
     def load(indices):
         asked.append(list(indices))
         return load_images(indices)
 
-    write_pictures(tmp_path, judge_split(answers([0, 0, 1, 1], [0.6, 0.99, 0.9, 0.2])), Decision(), load)
+    write_figures(tmp_path, evaluate_split(predictions([0, 0, 1, 1], [0.6, 0.99, 0.9, 0.2])), Decision(), load)
     assert asked == [[1, 3, 0]]
-    write_pictures(tmp_path, judge_split(answers([0] * 60, np.linspace(0.51, 0.99, 60))), Decision(), load)
+    write_figures(tmp_path, evaluate_split(predictions([0] * 60, np.linspace(0.51, 0.99, 60))), Decision(), load)
     assert asked[1] == list(range(59, 35, -1))
-    write_pictures(tmp_path, judge_split(answers([0], [0.1])), Decision(), load)
+    write_figures(tmp_path, evaluate_split(predictions([0], [0.1])), Decision(), load)
     assert len(asked) == 2
 
 
-def test_a_note_is_seen_on_every_picture(tmp_path):
-    colour = tuple(int(WRONG[i : i + 2], 16) for i in (1, 3, 5))
+def test_a_note_is_seen_on_every_figure(tmp_path):
+    color = tuple(int(WRONG[i : i + 2], 16) for i in (1, 3, 5))
 
     def header_pixels(path) -> int:
         with Image.open(path) as image:
             top = np.asarray(image.convert("RGB"))[:50].reshape(-1, 3)
-        return int(np.sum(np.all(top == colour, axis=1)))
+        return int(np.sum(np.all(top == color, axis=1)))
 
-    result = judge_split(answers([0, 1, 1, 0], [0.9, 0.8, 0.1, 0.2]))
-    plain = write_pictures(tmp_path / "plain", result, Decision(), load_images, history())
-    marked = write_pictures(
+    result = evaluate_split(predictions([0, 1, 1, 0], [0.9, 0.8, 0.1, 0.2]))
+    plain = write_figures(tmp_path / "plain", result, Decision(), load_images, history())
+    marked = write_figures(
         tmp_path / "marked", result, Decision(), load_images, history(), "drawn sample, not photographs"
     )
     for name in plain:
@@ -109,9 +108,9 @@ def test_a_note_is_seen_on_every_picture(tmp_path):
 
 
 def test_equal_input_gives_equal_files(tmp_path):
-    result = judge_split(answers([0, 1, 1, 0], [0.9, 0.8, 0.1, 0.2]))
-    first = write_pictures(tmp_path / "a", result, Decision(), load_images, history())
-    again = write_pictures(tmp_path / "b", result, Decision(), load_images, history())
+    result = evaluate_split(predictions([0, 1, 1, 0], [0.9, 0.8, 0.1, 0.2]))
+    first = write_figures(tmp_path / "a", result, Decision(), load_images, history())
+    again = write_figures(tmp_path / "b", result, Decision(), load_images, history())
     assert all(first[name].read_bytes() == again[name].read_bytes() for name in first)
 
 
@@ -121,29 +120,13 @@ def test_curves_survive_epochs_without_numbers(tmp_path):
         {"epoch": 2, "loss": None, "accuracy": float("nan"), "val_loss": None, "val_accuracy": None},
     ]
     diverged = History(rows, 1, False, 4, 4)
-    written = write_pictures(tmp_path, judge_split(answers([0, 1], [0.2, 0.9])), Decision(), load_images, diverged)
+    written = write_figures(
+        tmp_path, evaluate_split(predictions([0, 1], [0.2, 0.9])), Decision(), load_images, diverged
+    )
     assert written["learning_curves"].stat().st_size > 1000
 
 
 def test_odd_class_names_are_drawn(tmp_path):
-    result = judge_split(answers([0, 1, 1], [0.7, 0.9, 0.1], "a long split \u732b" * 9, ("$a$ \udcff" * 9, "\u732b\n")))
-    assert list(write_pictures(tmp_path, result, Decision(), load_images, note="$x$\n")) == FILES
-
-
-def test_a_grid_shows_its_images_in_order(tmp_path):
-    colours = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0), (0, 250, 250)]
-    images = np.stack([np.full((16, 16, 3), colour, np.uint8) for colour in colours])
-    image_grid(tmp_path / "grid.png", images, ["one\ntwo"] * 5, columns=2)
-    with Image.open(tmp_path / "grid.png") as image:
-        pixels = np.asarray(image.convert("RGB"))
-    centres = [np.argwhere(np.all(pixels == colour, axis=2)).mean(axis=0) for colour in colours]
-    rows, columns = zip(*centres, strict=True)
-    assert rows[0] == pytest.approx(rows[1])
-    assert rows[1] < rows[2] < rows[4]
-    assert columns[0] == pytest.approx(columns[2])
-    assert columns[0] < columns[1]
-
-
-def test_a_grid_needs_a_caption_an_image(tmp_path):
-    with pytest.raises(ValueError, match="expected 2 captions or none, received 1"):
-        image_grid(tmp_path / "grid.png", np.zeros((2, 4, 4, 3), np.uint8), ["only one"], 2)
+    names = ("$a$ \udcff" * 9, "\u732b\n")
+    result = evaluate_split(predictions([0, 1, 1], [0.7, 0.9, 0.1], "a long split \u732b" * 9, names))
+    assert list(write_figures(tmp_path, result, Decision(), load_images, note="$x$\n")) == FILES
