@@ -57,7 +57,7 @@ class _Transform:
     """(channels out,), zeros where the graph shifts nothing."""
 
 
-def _as_keras_layer(layer: layers.Layer) -> layers.Layer:
+def _as_keras_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
     """The same layer without code of this package."""
     if isinstance(layer, Brightness):
         return layers.Conv2D(1, 1, use_bias=False, name=layer.name)

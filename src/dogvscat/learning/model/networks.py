@@ -110,32 +110,32 @@ class _Layers:
         self._config, self._l2, self._seed, self._policy = config, l2, seed, policy
         self._num_kernels = 0
 
-    def layer(self, kind: type[layers.Layer], name: str, **settings: object) -> layers.Layer:
+    def layer(self, kind: type[keras.layers.Layer], name: str, **settings: object) -> keras.layers.Layer:
         return kind(name=name, dtype=self._policy, **settings)
 
-    def rescaling(self) -> layers.Layer:
+    def rescaling(self) -> keras.layers.Layer:
         return self.layer(layers.Rescaling, "rescaling", scale=1 / 255)
 
     def convolution(
         self, filters: int, name: str, *, strides: int = 1, padding: str = "same", use_bias: bool = False
-    ) -> layers.Layer:
+    ) -> keras.layers.Layer:
         size = self._config.kernel_size
         settings = {"strides": strides, "padding": padding, "use_bias": use_bias, **self._kernel()}
         return self.layer(layers.Conv2D, name, filters=filters, kernel_size=size, **settings)
 
-    def normalization(self, name: str, **settings: object) -> layers.Layer:
+    def normalization(self, name: str, **settings: object) -> keras.layers.Layer:
         return self.layer(BatchNormalization, name, momentum=0.9, epsilon=1e-3, **settings)
 
-    def relu(self, name: str) -> layers.Layer:
+    def relu(self, name: str) -> keras.layers.Layer:
         return self.layer(layers.ReLU, name)
 
-    def pooling(self, name: str) -> layers.Layer:
+    def pooling(self, name: str) -> keras.layers.Layer:
         return self.layer(layers.MaxPooling2D, name, pool_size=2)
 
-    def dense(self, units: int, name: str) -> layers.Layer:
+    def dense(self, units: int, name: str) -> keras.layers.Layer:
         return self.layer(layers.Dense, name, units=units, **self._kernel())
 
-    def logits(self, units: int) -> layers.Layer:
+    def logits(self, units: int) -> keras.layers.Layer:
         return layers.Dense(units, name="logit", dtype="float32", **self._kernel())
 
     def _kernel(self) -> dict[str, object]:
@@ -150,7 +150,7 @@ class _Layers:
         }
 
 
-class Brightness(layers.Layer):
+class Brightness(keras.layers.Layer):
     """Luma of red, green and blue, as JPEG has it: (n, height, width, 3) to (n, height, width, 1)."""
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
