@@ -1,4 +1,4 @@
-"""The in-browser build in a real Chromium, with the network off: it answers as the bundle does and asks nobody."""
+"""The in-browser build in a real Chromium, with the network off: it answers as the bundle does, without any request."""
 
 import base64
 import functools
@@ -20,7 +20,7 @@ from dogvscat import caches
 from dogvscat.bundle.export import onnxruntime_web as ort_web
 from dogvscat.bundle.export.browser import convert_for_browser
 from dogvscat.bundle.export.folder import write_export
-from dogvscat.bundle.export.parity import ParityPictures
+from dogvscat.bundle.export.parity import ParityImages
 from dogvscat.bundle.folder import load_bundle
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
 from dogvscat.photos.decoder import decode, decode_photo
@@ -41,8 +41,8 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def end_headers(self) -> None:
         if self.isolated:
-            self.send_header("Cross-Provenance-Opener-Policy", "same-origin")
-            self.send_header("Cross-Provenance-Embedder-Policy", "require-corp")
+            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         super().end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -65,16 +65,16 @@ class Server:
 
 @pytest.fixture(scope="module")
 def page(_onnxruntime_web_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped bundle's build, checked on its golden pictures alone, which is what takes the time."""
+    """The shipped bundle's build, checked on its golden pictures only, which saves time."""
     out = tmp_path_factory.mktemp("page") / "page"
     bundle = load_bundle()
     size = bundle.card.image_size
     pixels = np.stack([decode_photo(bundle.folder / golden.file, size) for golden in bundle.card.golden])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOGVSCAT_HOME", str(tmp_path_factory.mktemp("home")))
-        caches.area("archives").mkdir(parents=True)
-        ort_web.kept_archive().symlink_to(_onnxruntime_web_archive)
-        pictures = ParityPictures(pixels, Predictor(bundle).logits(pixels), len(pixels), 0, 0)
+        caches.folder("archives").mkdir(parents=True)
+        ort_web.archive_path().symlink_to(_onnxruntime_web_archive)
+        pictures = ParityImages(pixels, Predictor(bundle).logits(pixels), len(pixels), 0, 0)
         write_export(out, bundle, "browser", pictures, convert_for_browser(bundle, pixels))
     return out
 
@@ -108,8 +108,8 @@ def opened(driver: Driver, page: Path) -> Iterator[tuple[Driver, Server]]:
 
 
 @pytest.fixture
-def beside(driver: Driver, page: Path) -> Iterator[Driver]:
-    """Another file of the folder: whoever tests a script alone need not wait for the network."""
+def other_file(driver: Driver, page: Path) -> Iterator[Driver]:
+    """Another file of the folder: tests of a script need not wait for the network to load."""
     server = Server(page)
     driver.get(server.url.replace("index.html", "style.css"))
     yield driver
@@ -147,7 +147,7 @@ def _cards(driver: Driver, count: int) -> list[dict[str, Any]]:
             """return [...document.querySelectorAll('.card')].map(card => ({
                  label: card.dataset.label, probability: Number(card.dataset.probability),
                  name: card.querySelector('.name').textContent, verdict: card.querySelector('.verdict').textContent,
-                 why: card.querySelector('.why').textContent, text: card.innerText }))"""
+                 reason: card.querySelector('.reason').textContent, text: card.innerText }))"""
         )
     )
 
@@ -155,11 +155,11 @@ def _cards(driver: Driver, count: int) -> list[dict[str, Any]]:
 def _pixels(driver: Driver, data: bytes, name: str, size: int) -> np.ndarray:
     """What picture.js makes of a file, uint8 (size, size, 3)."""
     script = """
-        const [base64, name, size, done] = arguments;
+        const [base64, name, size, finish] = arguments;
         const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-        import(new URL("picture.js", location.href))
-          .then(({ readPicture }) => readPicture(new File([bytes], name), size))
-          .then(({ pixels }) => done(Array.from(pixels)), (error) => done(String(error)));"""
+        import(new URL("decode.js", location.href))
+          .then(({ readPhoto }) => readPhoto(new File([bytes], name), size))
+          .then(({ pixels }) => finish(Array.from(pixels)), (error) => finish(String(error)));"""
     answer = driver.execute_async_script(script, base64.b64encode(data).decode(), name, size)
     assert isinstance(answer, list), answer
     return np.array(answer, dtype=np.uint8).reshape(size, size, 3)
@@ -173,16 +173,16 @@ def _saved(image: Image.Image, kind: str, **settings: Any) -> bytes:
 
 def test_it_answers_as_the_bundle_does_with_no_server_left(opened: tuple[Driver, Server], page: Path) -> None:
     driver, server = opened
-    server.stop()  # from here on there is nobody to ask
+    server.stop()  # from here on there is no server
     card = load_bundle().card
-    shown = _choose(driver, *(page / golden.file for golden in card.golden))
-    for golden, answer in zip(card.golden, shown, strict=True):
+    answers = _choose(driver, *(page / golden.file for golden in card.golden))
+    for golden, answer in zip(card.golden, answers, strict=True):
         assert answer["probability"] == pytest.approx(golden.probability, abs=1e-3)
     expected = Predictor.load().predict([page / golden.file for golden in card.golden])
-    assert [answer["label"] for answer in shown] == [row.label for row in expected if isinstance(row, Prediction)]
-    unsure = [answer for answer in shown if answer["label"] == "unsure"]
+    assert [answer["label"] for answer in answers] == [row.label for row in expected if isinstance(row, Prediction)]
+    unsure = [answer for answer in answers if answer["label"] == "unsure"]
     assert unsure
-    assert all(answer["verdict"] == "Unsure" and "the answer is unsure" in answer["why"] for answer in unsure)
+    assert all(answer["verdict"] == "Unsure" and "the answer is unsure" in answer["reason"] for answer in unsure)
     requests = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     urls = [row["params"]["request"]["url"] for row in requests if row["method"] == "Network.requestWillBeSent"]
     assert any(url.endswith("model.onnx") for url in urls)
@@ -193,46 +193,46 @@ def test_it_answers_as_the_bundle_does_with_no_server_left(opened: tuple[Driver,
 def test_real_photographs_get_the_bundles_answers(opened: tuple[Driver, Server], test_data: Path) -> None:
     driver, _ = opened
     photos = sorted((test_data / "photos").glob("*/*.jpg"))[::20]
-    shown = _choose(driver, *photos)
+    answers = _choose(driver, *photos)
     expected = Predictor.load().predict(photos)
     rows = [row for row in expected if isinstance(row, Prediction)]
-    differences = [abs(a["probability"] - row.probabilities["dog"]) for a, row in zip(shown, rows, strict=True)]
+    differences = [abs(a["probability"] - row.probabilities["dog"]) for a, row in zip(answers, rows, strict=True)]
     assert len(rows) == 10
     assert max(differences) < 0.1  # a last bit here and there, of JPEGs that Pillow reduces while it decodes them
     assert np.median(differences) < 1e-3
 
 
 @pytest.mark.parametrize(("width", "height", "size"), SHAPES)
-def test_pixels_are_pillows_to_the_last_bit(beside: Driver, width: int, height: int, size: int) -> None:
+def test_pixels_are_pillows_to_the_last_bit(other_file: Driver, width: int, height: int, size: int) -> None:
     noise = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
     data = _saved(Image.fromarray(noise), "PNG")
-    np.testing.assert_array_equal(_pixels(beside, data, "noise.png", size), decode(data, "noise.png", size))
+    np.testing.assert_array_equal(_pixels(other_file, data, "noise.png", size), decode(data, "noise.png", size))
 
 
 @pytest.mark.parametrize("size", [(640, 480), (333, 500), (1301, 977)])
-def test_a_large_jpeg_is_reduced_as_by_the_decoder(beside: Driver, size: tuple[int, int]) -> None:
+def test_a_large_jpeg_is_reduced_as_by_the_decoder(other_file: Driver, size: tuple[int, int]) -> None:
     data = _saved(draw("dog", 3, 500).resize(size), "JPEG", quality=92, subsampling=0)
-    ours, theirs = _pixels(beside, data, "dog.jpg", 160).astype(int), decode(data, "dog.jpg", 160).astype(int)
+    ours, theirs = _pixels(other_file, data, "dog.jpg", 160).astype(int), decode(data, "dog.jpg", 160).astype(int)
     assert np.abs(ours - theirs).max() <= 2  # roundings on the way from a JPEG's colours
     assert np.abs(ours - theirs).mean() < 0.5
 
 
-def test_orientation_transparency_and_profiles_are_treated_as_by_the_decoder(beside: Driver) -> None:
+def test_orientation_transparency_and_profiles_are_treated_as_by_the_decoder(other_file: Driver) -> None:
     picture = draw("cat", 1, 90).resize((150, 90))
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = _saved(picture, "JPEG", quality=95, exif=exif)
     clear = picture.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
-    # A profile that takes red for blue: whoever heeds it sees another picture.
+    # A profile that swaps red and blue: a decoder that applies it gives other pixels.
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     swapped = profile.replace(b"rXYZ", b"?XYZ").replace(b"bXYZ", b"rXYZ").replace(b"?XYZ", b"bXYZ")
     for data in (turned, _saved(clear, "PNG"), _saved(picture, "PNG", icc_profile=swapped)):
-        ours, theirs = _pixels(beside, data, "picture", 64).astype(int), decode(data, "picture", 64).astype(int)
+        ours, theirs = _pixels(other_file, data, "picture", 64).astype(int), decode(data, "picture", 64).astype(int)
         assert np.abs(ours - theirs).max() <= 2
 
 
-def test_names_are_text_and_bad_files_are_told_of(opened: tuple[Driver, Server], page: Path, tmp_path: Path) -> None:
+def test_names_are_text_and_bad_files_are_reported(opened: tuple[Driver, Server], page: Path, tmp_path: Path) -> None:
     driver, _ = opened
     hostile = tmp_path / "<img src=x onerror=document.title='taken'>.png"
     shutil.copy(page / "golden/4.png", hostile)
@@ -245,28 +245,28 @@ def test_names_are_text_and_bad_files_are_told_of(opened: tuple[Driver, Server],
     assert good["label"] == "dog"
     assert driver.execute_script("return document.querySelectorAll('#answers img').length") == 0
     assert driver.title == "Cat or dog?"
-    assert empty["why"] == "The file is empty."
-    assert text["why"] == "This browser cannot read the file as a picture."
-    assert "convert it to JPEG" in heic["why"]
+    assert empty["reason"] == "The file is empty."
+    assert text["reason"] == "This browser cannot read the file as a photo."
+    assert "convert it to JPEG" in heic["reason"]
     assert [row["verdict"] for row in (empty, text, heic)] == ["No answer"] * 3
 
 
 def test_pictures_can_be_dropped_and_pasted(opened: tuple[Driver, Server]) -> None:
     driver, _ = opened
     script = """
-        const [kind, done] = arguments;
+        const [kind, finish] = arguments;
         fetch("golden/4.png").then((response) => response.blob()).then((blob) => {
           const data = new DataTransfer();
           data.items.add(new File([blob], `${kind}.png`, { type: "image/png" }));
           const settings = { bubbles: true, cancelable: true };
           document.body.dispatchEvent(kind === "drop" ? new DragEvent("drop", { dataTransfer: data, ...settings })
             : new ClipboardEvent("paste", { clipboardData: data, ...settings }));
-          done();
+          finish();
         });"""
     for kind in ("drop", "paste"):
         driver.execute_async_script(script, kind)
-    shown = _cards(driver, 2)
-    assert [(row["name"], row["label"]) for row in shown] == [("drop.png", "dog"), ("paste.png", "dog")]
+    answers = _cards(driver, 2)
+    assert [(row["name"], row["label"]) for row in answers] == [("drop.png", "dog"), ("paste.png", "dog")]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -279,7 +279,7 @@ def test_everybody_can_use_it(opened: tuple[Driver, Server], page: Path, scheme:
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     _choose(driver, page / "golden/1.png", page / "golden/4.png", page / "README.md")
     driver.find_element("tag name", "summary").click()
-    assert "photographs it had not learned from" in _text(driver, "#about-text")
+    assert "photos that it was not trained on" in _text(driver, "#about-text")
     assert [(row["id"], row["nodes"][0]["html"]) for row in Axe().run(driver)["violations"]] == []
     focused = []
     driver.execute_script(

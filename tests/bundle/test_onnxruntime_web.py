@@ -1,4 +1,4 @@
-"""ONNX Runtime Web through npm: only the pinned bytes are used, and what keeps them from coming is said."""
+"""ONNX Runtime Web through npm: only the pinned bytes are used, and errors say why they could not be fetched."""
 
 import base64
 import hashlib
@@ -55,7 +55,7 @@ def test_the_files_that_a_page_needs_come_out_of_the_archive(onnxruntime_web: Pa
     assert f"ONNX Runtime Web v{ort_web.VERSION}".encode() in files["ort/ort.js"][:200]
 
 
-def test_without_npm_the_way_to_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_npm_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="needs npm, which is not installed") as caught:
         ort_web.runtime_files()
@@ -63,13 +63,13 @@ def test_without_npm_the_way_to_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @needs_npm
-def test_without_a_network_the_way_around_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_network_the_error_says_which_file_to_bring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")  # where nobody listens
     monkeypatch.setenv("npm_config_cache", str(tmp_path))
     with pytest.raises(FetchError, match=r"npm could not fetch onnxruntime-web .* \(30 MB\): .*ECONNREFUSED") as caught:
         ort_web.runtime_files()
     assert f"`npm pack onnxruntime-web@{ort_web.VERSION}`" in str(caught.value.hint)
-    assert str(ort_web.kept_archive().parent) in str(caught.value.hint)
+    assert str(ort_web.archive_path().parent) in str(caught.value.hint)
 
 
 @needs_npm
@@ -78,6 +78,6 @@ def test_other_bytes_are_not_used_and_not_kept(
 ) -> None:
     monkeypatch.setenv("npm_config_registry", wrong_registry)
     monkeypatch.setenv("npm_config_cache", str(tmp_path))
-    with pytest.raises(FetchError, match=r"npm gave another onnxruntime-web .* \(its sha512 differs\)"):
+    with pytest.raises(FetchError, match=r"npm delivered another onnxruntime-web .* \(its sha512 differs\)"):
         ort_web.runtime_files()
-    assert not ort_web.kept_archive().exists()
+    assert not ort_web.archive_path().exists()

@@ -1,4 +1,4 @@
-"""The pictures an export is compared on, and the comparison."""
+"""The images on which an export is compared with its bundle, and the comparison."""
 
 import shutil
 from pathlib import Path
@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dogvscat.bundle.export.parity import ParityPictures, check_parity, parity_pictures
+from dogvscat.bundle.export.parity import ParityImages, check_parity, parity_images
 from dogvscat.bundle.folder import load_bundle
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import DataError, LayoutError, ModelError
 from dogvscat.judging.decision import Logits
 
 
-def pictures(positive: list[float], neither: list[float] | None = None) -> ParityPictures:
+def pictures(positive: list[float], neither: list[float] | None = None) -> ParityImages:
     pixels = np.zeros((len(positive), 4, 4, 3), dtype=np.uint8)
     logits = Logits(np.array(positive), None if neither is None else np.array(neither))
-    return ParityPictures(pixels, logits, len(positive), 0, 0)
+    return ParityImages(pixels, logits, len(positive), 0, 0)
 
 
 def test_the_largest_difference_of_probabilities_counts() -> None:
@@ -41,34 +41,36 @@ def test_no_number_is_no_agreement() -> None:
 
 
 def test_without_photos_drawn_pictures_are_taken_and_counted(untouched_bundle: Path) -> None:
-    found = parity_pictures(load_bundle(untouched_bundle), None)
-    assert (found.golden, found.photographs, found.synthetic) == (6, 0, 58)
-    assert found.pixels.shape == (64, 32, 32, 3)
-    np.testing.assert_array_equal(found.logits.positive, Predictor.load(untouched_bundle).logits(found.pixels).positive)
-    assert "6 golden and 58 other drawn pictures" in check_parity(found, found.logits, "onnx").in_words()
+    images = parity_images(load_bundle(untouched_bundle), None)
+    assert (images.num_golden, images.num_photos, images.num_drawings) == (6, 0, 58)
+    assert images.pixels.shape == (64, 32, 32, 3)
+    np.testing.assert_array_equal(
+        images.logits.positive, Predictor.load(untouched_bundle).logits(images.pixels).positive
+    )
+    assert "on 6 golden pictures and 58 other drawings." in check_parity(images, images.logits, "onnx").summary()
 
 
 def test_photos_that_cannot_be_read_are_passed_over(untouched_bundle: Path, drawn_photos: Path, tmp_path: Path) -> None:
     shutil.copytree(drawn_photos / "cat", tmp_path / "any" / "folder")
     (tmp_path / "any" / "broken.jpg").write_bytes(b"\xff\xd8 no more")
-    found = parity_pictures(load_bundle(untouched_bundle), tmp_path / "any")
-    assert (found.photographs, found.synthetic) == (24, 0)
-    marked = parity_pictures(load_bundle(untouched_bundle), drawn_photos)
-    assert (marked.photographs, marked.synthetic) == (0, 48)  # a note beside them says that they are drawn
+    images = parity_images(load_bundle(untouched_bundle), tmp_path / "any")
+    assert (images.num_photos, images.num_drawings) == (24, 0)
+    marked = parity_images(load_bundle(untouched_bundle), drawn_photos)
+    assert (marked.num_photos, marked.num_drawings) == (0, 48)  # a note next to them says that they are drawn
 
 
 def test_two_hundred_real_photographs_are_taken(untouched_bundle: Path, test_data: Path) -> None:
-    found = parity_pictures(load_bundle(untouched_bundle), test_data / "kagglecatsanddogs.zip")
-    assert (found.golden, found.photographs, found.synthetic) == (6, 200, 0)
+    images = parity_images(load_bundle(untouched_bundle), test_data / "kagglecatsanddogs.zip")
+    assert (images.num_golden, images.num_photos, images.num_drawings) == (6, 200, 0)
 
 
-def test_what_is_wrong_with_photos_is_said(untouched_bundle: Path, tmp_path: Path) -> None:
+def test_what_is_wrong_with_photos_is_reported(untouched_bundle: Path, tmp_path: Path) -> None:
     bundle = load_bundle(untouched_bundle)
     with pytest.raises(LayoutError, match="cannot open"):
-        parity_pictures(bundle, tmp_path / "nothing")
+        parity_images(bundle, tmp_path / "nothing")
     (tmp_path / "broken").mkdir()
     with pytest.raises(LayoutError, match="holds no photos"):
-        parity_pictures(bundle, tmp_path / "broken")
+        parity_images(bundle, tmp_path / "broken")
     (tmp_path / "broken" / "a.jpg").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"none of the photos in .*broken can be read"):
-        parity_pictures(bundle, tmp_path / "broken")
+        parity_images(bundle, tmp_path / "broken")

@@ -1,10 +1,11 @@
 """Real servers in processes of their own, spoken to over loopback."""
 
 import json
-import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -17,33 +18,42 @@ from PIL import Image
 
 from dogvscat.photos.drawing import draw
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 class Server:
-    """A running `dogvscat serve`."""
+    """A running `dogvscat serve`. A thread reads its stderr, so that tests can wait for a line instead of sleeping."""
 
-    def __init__(self, folder: Path, *arguments: object) -> None:
-        self._log = folder / "stderr"
-        with self._log.open("wb") as log:
-            # Later options win; a busy machine may take longer than people are made to wait.
-            command = [sys.executable, "-m", "dogvscat", "serve", "--port", "0", "--deadline", "60"]
-            command += map(str, arguments)
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+    def __init__(self, *arguments: object) -> None:
+        # Later options win; a busy machine may take longer than people are made to wait.
+        command = [sys.executable, "-m", "dogvscat", "serve", "--port", "0", "--deadline", "60", *map(str, arguments)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._lines: list[str] = []
+        self._line_added = threading.Condition()
+        self._reader = threading.Thread(target=self._read_stderr, daemon=True)
+        self._reader.start()
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().decode().strip()
-        assert self.url, self._log.read_text()
+        assert self.url, self.stderr()
         self.client = httpx.Client(base_url=self.url, timeout=60.0)
+
+    def _read_stderr(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stderr:
+            for line in stderr:
+                with self._line_added:
+                    self._lines.append(line.decode())
+                    self._line_added.notify_all()
 
     @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
-    def predict(self, *pictures: bytes, **query: Any) -> httpx.Response:
-        """One picture as the body, several as a form."""
-        if len(pictures) == 1:
-            return self.client.post("/api/v1/predict", content=pictures[0], params=query)
-        files = [("files", (f"{number}.jpg", data)) for number, data in enumerate(pictures)]
+    def predict(self, *photos: bytes, **query: Any) -> httpx.Response:
+        """One photo as the body, several as a form."""
+        if len(photos) == 1:
+            return self.client.post("/api/v1/predict", content=photos[0], params=query)
+        files = [("files", (f"{number}.jpg", data)) for number, data in enumerate(photos)]
         return self.client.post("/api/v1/predict", files=files, params=query)
 
     def metrics(self) -> dict[str, float]:
@@ -52,32 +62,76 @@ class Server:
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
 
     def log(self) -> list[dict[str, Any]]:
-        """The lines of JSON on stderr."""
-        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
+        """The lines of JSON on stderr so far; all of them after `wait`."""
+        with self._line_added:
+            return [json.loads(line) for line in self._lines if line.startswith("{")]
+
+    def wait_for_log(self, condition: Callable[[list[dict[str, Any]]], Any], seconds: float = 60.0) -> bool:
+        """Whether the log fulfils a condition, now or after one of the lines that arrive in the next seconds."""
+        with self._line_added:
+            return self._line_added.wait_for(lambda: bool(condition(self.log())), seconds)
 
     def stderr(self) -> str:
-        return self._log.read_text()
+        """Everything on stderr so far; all of it after `wait`."""
+        if self.process.poll() is not None:
+            self._reader.join(60)
+        with self._line_added:
+            return "".join(self._lines)
+
+    def wait(self, seconds: float = 60.0) -> int:
+        """Its exit code, once it has ended and its last line is read."""
+        code = self.process.wait(seconds)
+        self._reader.join(60)  # its workers, if it has any, end with it
+        return code
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop; its exit code."""
         self.client.close()
         if self.process.poll() is None:
             self.process.send_signal(number)
-        code = self.process.wait(60)
+        code = self.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
+
+
+class HeldRequest:
+    """A request that the server has admitted, but whose body is not sent yet: 100 Continue is its word for that."""
+
+    def __init__(self, server: Server, body: bytes, target: str = "/api/v1/predict", kind: str = "image/jpeg") -> None:
+        head = f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+        self._body = body
+        self._connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+        self._connection.sendall(f"{head}Expect: 100-continue\r\nConnection: close\r\n\r\n".encode())
+        received = b""
+        while not received.endswith(b"\r\n\r\n"):
+            received += self._connection.recv(1)
+        assert received.startswith(b"HTTP/1.1 100 ")
+
+    def send_body(self) -> None:
+        self._connection.sendall(self._body)
+
+    def response(self) -> httpx.Response:
+        """The answer, once it is complete."""
+        received = b""
+        with self._connection as connection:
+            while chunk := connection.recv(65536):
+                received += chunk
+        head, _, content = received.partition(b"\r\n\r\n")
+        status, *lines = head.decode().split("\r\n")
+        headers = [tuple(line.split(": ", 1)) for line in lines]
+        return httpx.Response(int(status.split()[1]), headers=headers, content=content)  # type: ignore[arg-type]
 
 
 ServeFixture = Callable[..., Server]
 
 
 @contextmanager
-def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeFixture]:
+def _servers() -> Iterator[ServeFixture]:
     running: list[Server] = []
 
     def start(*arguments: object) -> Server:
-        running.append(Server(tmp_path_factory.mktemp("server"), *arguments))
+        running.append(Server(*arguments))
         return running[-1]
 
     try:
@@ -88,30 +142,36 @@ def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeFixture]
 
 
 @pytest.fixture
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeFixture]:
+def serve() -> Iterator[ServeFixture]:
     """Starts a server with these arguments, on a port of its own; it ends with the test."""
-    with _servers(tmp_path_factory) as start:
+    with _servers() as start:
         yield start
 
 
 @pytest.fixture(scope="module")
-def serve_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeFixture]:
+def serve_for_module() -> Iterator[ServeFixture]:
     """As `serve`, for servers that the tests of a file share."""
-    with _servers(tmp_path_factory) as start:
+    with _servers() as start:
         yield start
 
 
+@pytest.fixture
+def hold_request() -> Callable[..., HeldRequest]:
+    """Sends the head of a request to a server and waits until it is admitted."""
+    return HeldRequest
+
+
 @pytest.fixture(scope="session")
-def linear(tmp_path_factory: pytest.TempPathFactory, untouched_bundle: Path) -> Iterator[Server]:
+def linear(untouched_bundle: Path) -> Iterator[Server]:
     """A server whose answers one works out by hand; bodies may have a megabyte."""
-    with _servers(tmp_path_factory) as start:
+    with _servers() as start:
         yield start("--model", untouched_bundle, "--max-megabytes", 1)
 
 
 @pytest.fixture(scope="session")
-def best(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the bundle that ships."""
-    with _servers(tmp_path_factory) as start:
+def best() -> Iterator[Server]:
+    """A server with the bundled model."""
+    with _servers() as start:
         yield start()
 
 
@@ -122,9 +182,9 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def plain() -> Callable[[Colour], bytes]:
+def plain() -> Callable[[Color], bytes]:
     """A PNG of one colour."""
-    return lambda colour: encoded(Image.new("RGB", (40, 30), colour))
+    return lambda color: encoded(Image.new("RGB", (40, 30), color))
 
 
 @pytest.fixture(scope="session")
@@ -135,10 +195,5 @@ def drawn() -> list[bytes]:
 
 @pytest.fixture(scope="session")
 def photographs(test_data: Path) -> list[Path]:
-    """Twenty photographs, ten a class."""
+    """Twenty photographs, ten of each class."""
     return [path for kind in ("cat", "dog") for path in sorted((test_data / "photos" / kind).iterdir())[:10]]
-
-
-@pytest.fixture(scope="session")
-def cores() -> int:
-    return os.cpu_count() or 1

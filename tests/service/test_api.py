@@ -1,4 +1,4 @@
-"""What is asked and what is answered: the shape of requests, and that answers are those of the predictor."""
+"""Requests and answers of `/api/v1`: their form, and that the answers are those of the predictor."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat.bundle.folder import SHIPPED
+from dogvscat.bundle.folder import DEFAULT_BUNDLE
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
 
 FORM = "multipart/form-data; boundary=edge"
@@ -166,7 +166,7 @@ def test_wrong_queries_paths_and_methods(linear) -> None:
 
 
 def test_the_model_says_what_its_card_says(best) -> None:
-    document, card = best.client.get("/api/v1/model").json(), json.loads((SHIPPED / "card.json").read_text())
+    document, card = best.client.get("/api/v1/model").json(), json.loads((DEFAULT_BUNDLE / "card.json").read_text())
     assert document["name"] == "best"
     for name in ("class_names", "threshold", "unsure_low", "neither_limit", "metrics", "known_failures", "image_size"):
         assert document[name] == card[name]
@@ -190,7 +190,7 @@ def test_the_description_for_programs_holds(linear, plain: Callable[..., bytes])
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/api/v1/model", "/metrics", "/nothing", "/v2/health/live"])
 def test_every_answer_has_safe_headers(linear, path: str) -> None:
-    headers = linear.client.get(path, headers={"Provenance": "http://elsewhere.example"}).headers
+    headers = linear.client.get(path, headers={"Origin": "http://elsewhere.example"}).headers
     assert headers["content-security-policy"].startswith("default-src 'none'; ")
     assert "unsafe" not in headers["content-security-policy"]
     assert "frame-ancestors 'none'" in headers["content-security-policy"]

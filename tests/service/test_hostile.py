@@ -20,14 +20,14 @@ STATUS = {"empty": 400, "unreadable": 400, "too_large": 413, "unsupported_format
 
 def samples() -> Iterator[tuple[str, bytes]]:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    colour, exif = Image.fromarray(pixels), Image.Exif()
+    photo, exif = Image.fromarray(pixels), Image.Exif()
     exif[0x0112] = 6
-    pictures = {"grey": colour.convert("L"), "cmyk": colour.convert("CMYK"), "rgba": colour.convert("RGBA")}
+    pictures = {"grey": photo.convert("L"), "cmyk": photo.convert("CMYK"), "rgba": photo.convert("RGBA")}
     kinds: list[tuple[str, Image.Image, dict[str, Any]]]
-    kinds = [("JPEG", colour, {"exif": exif}), ("JPEG", pictures["cmyk"], {}), ("JPEG", colour, {"progressive": True})]
-    kinds += [("PNG", picture, {}) for picture in (colour, pictures["rgba"], colour.quantize(16), colour.convert("1"))]
-    kinds += [(kind, colour, {}) for kind in ("WEBP", "GIF", "BMP", "TIFF")]
-    kinds += [("JPEG", pictures["grey"].resize((1, 900)), {}), ("PNG", colour.resize((1, 1)), {})]
+    kinds = [("JPEG", photo, {"exif": exif}), ("JPEG", pictures["cmyk"], {}), ("JPEG", photo, {"progressive": True})]
+    kinds += [("PNG", picture, {}) for picture in (photo, pictures["rgba"], photo.quantize(16), photo.convert("1"))]
+    kinds += [(kind, photo, {}) for kind in ("WEBP", "GIF", "BMP", "TIFF")]
+    kinds += [("JPEG", pictures["grey"].resize((1, 900)), {}), ("PNG", photo.resize((1, 1)), {})]
     for number, (kind, picture, options) in enumerate(kinds):
         data = BytesIO()
         picture.save(data, kind, **options)
@@ -42,9 +42,9 @@ def damaged() -> Iterator[bytes]:
         yield data[: len(data) - 3]
         for share in (0.001, 0.02, 0.2):
             broken = np.frombuffer(data, np.uint8).copy()
-            places = rng.random(len(broken)) < share
-            places[: min(16, len(broken) // 8)] = False  # so that it is still taken for what it was
-            broken[places] = rng.integers(0, 256, places.sum(), dtype=np.uint8)
+            damaged_bytes = rng.random(len(broken)) < share
+            damaged_bytes[: min(16, len(broken) // 8)] = False  # so that its format is still recognised
+            broken[damaged_bytes] = rng.integers(0, 256, damaged_bytes.sum(), dtype=np.uint8)
             yield broken.tobytes()
     yield b"\0" * 1000
     yield b"GIF89a"
@@ -67,7 +67,7 @@ def black_png(side: int) -> bytes:
 
 
 def outcome(data: bytes) -> int:
-    """What the decoder that everybody uses makes of it, as a status."""
+    """What the decoder makes of it, as a status."""
     try:
         decode(data, "picture", 32)
     except ImageError as error:

@@ -75,8 +75,8 @@ def request(pixels: np.ndarray, **more: object) -> dict[str, Any]:
     return {"inputs": [tensor], **more}
 
 
-def one_colour(*colours: tuple[int, int, int]) -> np.ndarray:
-    return np.stack([np.full((SIZE, SIZE, 3), colour, np.uint8) for colour in colours])  # (num, SIZE, SIZE, 3)
+def uniform(*colors: tuple[int, int, int]) -> np.ndarray:
+    return np.stack([np.full((SIZE, SIZE, 3), color, np.uint8) for color in colors])  # (num, SIZE, SIZE, 3)
 
 
 @pytest.fixture
@@ -106,9 +106,9 @@ def test_what_it_says_about_the_model(linear) -> None:
 
 
 def test_answers_for_tensors(infer: Callable[..., Any]) -> None:
-    pixels = one_colour((255, 0, 0), (0, 0, 255))
-    asked = check(request(pixels, id="42"), "inference_request")
-    flat = check(infer(asked).json(), "inference_response")
+    pixels = uniform((255, 0, 0), (0, 0, 255))
+    infer_request = check(request(pixels, id="42"), "inference_request")
+    flat = check(infer(infer_request).json(), "inference_response")
     nested = request(pixels)
     nested["inputs"][0]["data"] = pixels.tolist()
     check(nested, "inference_request")
@@ -123,18 +123,18 @@ def test_answers_for_tensors(infer: Callable[..., Any]) -> None:
     assert only == outputs["label"]
 
 
-def test_a_network_that_tells_neither_says_so(best, drawn: list[bytes]) -> None:
+def test_a_network_with_the_output_neither_returns_it(best, drawn: list[bytes]) -> None:
     predictor = Predictor.load()
     pixels = np.stack([decode(picture, "drawn", predictor.card.image_size) for picture in drawn])
     response = best.client.post("/v2/models/best/infer", json=request(pixels))
     outputs = {output["name"]: output["data"] for output in check(response.json(), "inference_response")["outputs"]}
-    expected = predictor.answer(pixels, ["", "", "", ""])
+    expected = predictor.predict_pixels(pixels, ["", "", "", ""])
     assert outputs["label"] == [prediction.label for prediction in expected]
     assert outputs["neither"] == pytest.approx([prediction.neither for prediction in expected], abs=1e-4)
 
 
 def _changed(**changes: object) -> dict[str, Any]:
-    document = request(one_colour((1, 2, 3)))
+    document = request(uniform((1, 2, 3)))
     document["inputs"][0].update(changes)
     return document
 
@@ -161,7 +161,7 @@ NUM = SIZE * SIZE * 3
         (_changed(data=[10**30] * NUM), "should be whole numbers"),
         (_changed(data=[[1, 2], [3]]), "ragged"),
         (_changed(data=[None] * NUM), "should be whole numbers"),
-        (request(one_colour((1, 2, 3)), outputs=[{"name": "logit"}]), "there is no output 'logit'"),
+        (request(uniform((1, 2, 3)), outputs=[{"name": "logit"}]), "there is no output 'logit'"),
     ],
 )
 def test_requests_that_ask_for_the_impossible(infer: Callable[..., Any], document: object, reason: str) -> None:
@@ -170,7 +170,7 @@ def test_requests_that_ask_for_the_impossible(infer: Callable[..., Any], documen
     assert reason in check(response.json(), "inference_error_response")["error"]
 
 
-def test_what_is_no_json(linear) -> None:
+def test_what_is_not_json(linear) -> None:
     for body in (b"", b"{", b"[" * 100_000, b"\xff\xfe", b'{"inputs": NaN}'):
         response = linear.client.post("/v2/models/untouched/infer", content=body)
         assert response.status_code == 400

@@ -1,4 +1,4 @@
-"""Nobody gets another's answer: many at once, good and bad, some of which go away in the middle."""
+"""No client gets another one's answer: many at once, good and bad, some of which leave in the middle."""
 
 import math
 import socket
@@ -12,13 +12,13 @@ import httpx
 import numpy as np
 import pytest
 
-Colour = tuple[int, int, int]
-Plain = Callable[[Colour], bytes]
+Color = tuple[int, int, int]
+Plain = Callable[[Color], bytes]
 
 
 def test_each_gets_the_answer_for_its_own_picture(linear, plain: Plain) -> None:
     rng = np.random.default_rng(0)
-    colours: list[Colour] = [tuple(map(int, colour)) for colour in rng.integers(0, 256, (300, 3))]  # type: ignore[misc]
+    colors: list[Color] = [tuple(map(int, color)) for color in rng.integers(0, 256, (300, 3))]  # type: ignore[misc]
 
     def ask(number: int) -> str:
         name = f"{number}.png"
@@ -26,18 +26,18 @@ def test_each_gets_the_answer_for_its_own_picture(linear, plain: Plain) -> None:
             assert linear.predict(b"no picture", name=name).json()["name"] == name
             return "bad"
         if number % 10 == 7:
-            leave(linear.port, plain(colours[number]))
+            leave(linear.port, plain(colors[number]))
             return "left"
-        files = [("files", (name, plain(colours[number]))), ("files", (f"bad {number}", b"x"))]
+        files = [("files", (name, plain(colors[number]))), ("files", (f"bad {number}", b"x"))]
         answer, bad = patient(linear, files).json()["predictions"]
-        red, _, blue = colours[number]
+        red, _, blue = colors[number]
         assert answer["name"] == name
         assert answer["probabilities"]["dog"] == pytest.approx(1 / (1 + math.exp(-8 * (red - blue) / 255)), abs=1e-4)
         assert bad["name"] == f"bad {number}"
         return "good"
 
     with ThreadPoolExecutor(24) as pool:
-        kinds = Counter(pool.map(ask, range(len(colours))))
+        kinds = Counter(pool.map(ask, range(len(colors))))
     assert kinds == {"good": 240, "bad": 30, "left": 30}
 
 
@@ -84,10 +84,10 @@ def test_a_picture_that_breaks_the_network_breaks_its_own_answer_only(
 ) -> None:
     graph = nan_for_black((untouched_bundle / "model.onnx").read_bytes())
     server = serve("--model", linear_bundle(tmp_path / "breaks", graph=graph))
-    colours: list[Colour] = [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
+    colors: list[Color] = [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
 
     def ask(number: int) -> tuple[int, str | None]:
-        response = server.predict(plain(colours[number % 3]))
+        response = server.predict(plain(colors[number % 3]))
         return response.status_code, response.json().get("predictions", [{}])[0].get("label")
 
     with ThreadPoolExecutor(16) as pool:

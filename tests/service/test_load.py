@@ -1,4 +1,4 @@
-"""More than it can take: what does not fit is refused at once, what was let in is answered, and all is counted."""
+"""Overload: what does not fit into the queue is refused at once, what is accepted is answered, and all is counted."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -79,7 +79,7 @@ def test_bodies_together_are_bounded() -> None:
     from dogvscat.service.limits import Limits
     from dogvscat.service.problem_details import RequestError
 
-    admission = Admission(Limits(body_bytes_together=100))
+    admission = Admission(Limits(total_body_bytes=100))
     admission.hold(60)
     with pytest.raises(RequestError, match="too many large requests") as caught:
         admission.hold(60)

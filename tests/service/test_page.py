@@ -46,7 +46,7 @@ class Page:
 
     def open(self, url: str) -> None:
         self.browser.get(f"{url}/")
-        self.wait(lambda: self.find("#how-content section") or self.find("#how-error:not([hidden])"))
+        self.wait(lambda: self.find("#about-content section") or self.find("#about-error:not([hidden])"))
 
     def bring(self, picture: bytes, name: str = "photo.jpg", event: str = "drop", kind: str = "image/jpeg") -> None:
         self.browser.execute_script(BRING, name, kind, base64.b64encode(picture).decode(), event)
@@ -62,10 +62,10 @@ class Page:
         return WebDriverWait(self.browser, seconds, poll_frequency=0.05).until(lambda _: condition())
 
     def cards(self, number: int) -> list[WebElement]:
-        """So many cards, once each has an answer or an error."""
-        done = ".card:is([data-state=answered], [data-state=failed])"
-        self.wait(lambda: len(self.find(done)) == number)
-        return self.find(done)
+        """That many cards, once each has an answer or an error."""
+        finished = ".card:is([data-state=answered], [data-state=failed])"
+        self.wait(lambda: len(self.find(finished)) == number)
+        return self.find(finished)
 
     def text(self, selector: str) -> str:
         return self.one(selector).text
@@ -114,47 +114,47 @@ def test_a_dropped_photograph_is_answered_and_explained(page: Page, best, photog
     expected, card = best.predict(photo).json()["predictions"][0], Predictor.load().card
     words = {"cat": "a cat", "dog": "a dog", "unsure": "Not sure"}[expected["label"]]
     assert words in page.text(".verdict")
-    shares = f"cat {100 * expected['probabilities']['cat']:.1f} %\ndog {100 * expected['probabilities']['dog']:.1f} %"
-    assert page.text(".shares") == shares.replace("0.0%", "under 0.1%").replace("100.0%", "over 99.9%")
+    labels = f"cat {100 * expected['probabilities']['cat']:.1f}%\ndog {100 * expected['probabilities']['dog']:.1f}%"
+    assert page.text(".bar-labels") == labels.replace("0.0%", "under 0.1%").replace("100.0%", "over 99.9%")
     assert page.text(".name") == "rex.jpg"
-    assert page.text("#summary").startswith("1 picture: ")
-    toggle, heat = page.one(".toggle"), page.one(".heat")
-    assert not heat.is_displayed()
+    assert page.text("#summary").startswith("1 photo: ")
+    toggle, heat_map = page.one(".heat-map-toggle"), page.one(".heat-map")
+    assert not heat_map.is_displayed()
     toggle.click()
     page.wait(lambda: toggle.get_attribute("aria-pressed") == "true")
-    page.wait(lambda: page.browser.execute_script("return arguments[0].naturalWidth", heat) == card.image_size)
-    assert heat.is_displayed()
-    assert heat.rect == page.one(".picture").rect  # it lies exactly over the photo
+    page.wait(lambda: page.browser.execute_script("return arguments[0].naturalWidth", heat_map) == card.image_size)
+    assert heat_map.is_displayed()
+    assert heat_map.rect == page.one(".photo-image").rect  # it lies exactly over the photo
     nearer = "a dog" if expected["probabilities"]["dog"] >= card.threshold else "a cat"
-    assert page.text(".legend") == f"Bright places spoke most for {nearer}."
+    assert page.text(".legend") == f"Bright areas are the strongest evidence for {nearer}."
     toggle.click()
-    assert not heat.is_displayed()
+    assert not heat_map.is_displayed()
     assert answer.get_attribute("data-answer") in ("negative", "positive", "unsure")
 
 
 def test_the_panel_has_the_model_cards_figures(page: Page, best) -> None:
     page.open(best.url)
-    page.one("#how summary").click()
+    page.one("#about summary").click()
     model = best.client.get("/api/v1/model").json()
     accuracy = model["metrics"]["validation"]["accuracy"]
-    shown = page.text("#how-content")
-    assert f"{100 * accuracy['value']:.1f} %" in shown
-    assert f"{100 * accuracy['low']:.1f} % to {100 * accuracy['high']:.1f} %" in shown
-    assert model["known_failures"][0] in shown
-    assert "20,000 labelled pictures" in shown
+    text = page.text("#about-content")
+    assert f"{100 * accuracy['value']:.1f}%" in text
+    assert f"{100 * accuracy['low']:.1f}% to {100 * accuracy['high']:.1f}%" in text
+    assert model["known_failures"][0] in text
+    assert "20,000 labelled photos" in text
 
 
 def test_pasting_choosing_and_photographing(page: Page, linear, plain: Callable[..., bytes], tmp_path: Path) -> None:
     page.open(linear.url)
     page.bring(plain((255, 0, 0)), "image.png", event="paste")
     assert "a dog" in page.cards(1)[0].text
-    for number, field in enumerate(("#picked", "#shot")):
+    for number, field in enumerate(("#chosen-files", "#taken-photo")):
         file = tmp_path / f"{number}.png"
         file.write_bytes(plain((0, 0, 255)))
         page.one(field).send_keys(str(file))
     assert [card.get_attribute("data-label") for card in page.cards(3)] == ["dog", "cat", "cat"]
-    assert page.one("#shot").get_attribute("capture") == "environment"
-    assert page.text("#summary") == "3 pictures: cat 2, dog 1"
+    assert page.one("#taken-photo").get_attribute("capture") == "environment"
+    assert page.text("#summary") == "3 photos: cat 2, dog 1"
     page.one("#clear").click()
     assert not page.find(".card")
     page.browser.execute_script(BRING.replace("carried.items.add(new File", "void (new File"), "", "", "", "paste")
@@ -163,17 +163,17 @@ def test_pasting_choosing_and_photographing(page: Page, linear, plain: Callable[
 
 def test_twenty_at_once(page: Page, linear, plain: Callable[..., bytes], tmp_path: Path) -> None:
     page.open(linear.url)
-    colours = [(255, 0, 0), (0, 0, 255)]
+    colors = [(255, 0, 0), (0, 0, 255)]
     files = [tmp_path / f"{number:02d}.png" for number in range(20)]
     for number, file in enumerate(files):
-        file.write_bytes(b"no picture" if number % 10 == 9 else plain(colours[number % 2]))
-    page.one("#picked").send_keys("\n".join(map(str, files)))
+        file.write_bytes(b"no picture" if number % 10 == 9 else plain(colors[number % 2]))
+    page.one("#chosen-files").send_keys("\n".join(map(str, files)))
     cards = page.cards(20)
     assert [card.get_attribute("data-label") or "failed" for card in cards] == (
         ["dog", "cat"] * 4 + ["dog", "failed"]
     ) * 2
     assert [card.find_element(By.CLASS_NAME, "name").text for card in cards] == [file.name for file in files]
-    assert page.text("#summary") == "20 pictures: cat 8, dog 10, no answer 2"
+    assert page.text("#summary") == "20 photos: cat 8, dog 10, no answer 2"
     assert "This file is not a picture of a known format. Photos may be JPEG" in cards[9].text
 
 
@@ -184,9 +184,9 @@ def test_a_hostile_name_is_only_ever_text(page: Page, linear, plain: Callable[..
     page.bring(b"<script>document.title = 'taken over'</script>", name, kind="text/html")
     good, bad = page.cards(2)
     for card in (good, bad):
-        shown = card.find_element(By.CLASS_NAME, "name")
-        assert page.browser.execute_script("return arguments[0].textContent", shown) == name
-        assert shown.find_elements(By.CSS_SELECTOR, "*") == []
+        element = card.find_element(By.CLASS_NAME, "name")
+        assert page.browser.execute_script("return arguments[0].textContent", element) == name
+        assert element.find_elements(By.CSS_SELECTOR, "*") == []
     assert page.browser.title == "Dog or cat?"
     assert not page.find("main script, main svg")
 
@@ -207,10 +207,10 @@ def test_unsure_is_explained(page: Page, serve, linear_bundle: Callable[..., Pat
     page.bring(plain((90, 7, 90)))
     (card,) = page.cards(1)
     assert "Not sure" in card.text
-    assert "too close to call. Between 10.0% and 90.0% dog the network says so rather than guess." in card.text
+    assert "Too close to call: between 10.0% and 90.0% dog the answer is “unsure”." in card.text
 
 
-def test_a_photograph_of_neither_is_explained(page: Page, best, test_data: Path) -> None:
+def test_a_photograph_that_shows_neither_is_explained(page: Page, best, test_data: Path) -> None:
     from zipfile import ZipFile
 
     with ZipFile(test_data / "neither.zip") as archive:
@@ -220,7 +220,7 @@ def test_a_photograph_of_neither_is_explained(page: Page, best, test_data: Path)
         photo = next(photo for photo in photos if best.predict(photo).json()["predictions"][0]["neither"] > limit)
     page.open(best.url)
     page.bring(photo)
-    assert "It seems to show neither a cat nor a dog" in page.cards(1)[0].text
+    assert "The photo seems to show neither a cat nor a dog" in page.cards(1)[0].text
 
 
 def test_without_the_server_each_picture_says_so(page: Page, serve, untouched_bundle: Path, plain) -> None:
@@ -230,7 +230,7 @@ def test_without_the_server_each_picture_says_so(page: Page, serve, untouched_bu
     page.bring(plain((255, 0, 0)))
     (card,) = page.cards(1)
     assert "The server cannot be reached. Is it still running?" in card.text
-    assert page.one(".again").is_displayed()
+    assert page.one(".retry").is_displayed()
     assert page.errors()  # the browser's own words about the connection; nothing else is left for the fixture
 
 
@@ -240,7 +240,7 @@ def test_a_busy_server_is_asked_again(page: Page, serve, drawn: list[bytes], tmp
     files = [tmp_path / f"{number}.jpg" for number in range(6)]
     for number, file in enumerate(files):
         file.write_bytes(drawn[number % 4])
-    page.one("#picked").send_keys("\n".join(map(str, files)))
+    page.one("#chosen-files").send_keys("\n".join(map(str, files)))
     assert {card.get_attribute("data-state") for card in page.cards(6)} == {"answered"}
     assert server.metrics()['requests_total{code="429",outcome="shed"}'] > 0  # three are in flight, one may wait
 
@@ -249,17 +249,17 @@ def test_by_keyboard_alone(page: Page, linear, plain: Callable[..., bytes]) -> N
     page.open(linear.url)
     active = lambda: page.browser.switch_to.active_element  # noqa: E731
     page.one("body").send_keys(Keys.TAB)
-    assert active().get_attribute("id") == "pick"
+    assert active().get_attribute("id") == "choose-photos"
     page.bring(plain((255, 0, 0)))
     page.cards(1)
     reached = []
     for _ in range(4):
         active().send_keys(Keys.TAB)
         reached.append(active().text)
-    assert reached == ["Clear", "Heat-map", "How it works, and how far to trust it", "openapi.json"]
+    assert reached == ["Clear", "Heat-map", "How it works and how accurate it is", "openapi.json"]
     active().send_keys(Keys.SHIFT, Keys.TAB)
-    page.one(".toggle").send_keys(Keys.ENTER)
-    page.wait(lambda: page.one(".toggle").get_attribute("aria-pressed") == "true")
+    page.one(".heat-map-toggle").send_keys(Keys.ENTER)
+    page.wait(lambda: page.one(".heat-map-toggle").get_attribute("aria-pressed") == "true")
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -271,12 +271,12 @@ def test_accessible_and_whole_at_any_width(page: Page, best, drawn: list[bytes],
     for number, picture in enumerate([*drawn[:2], b"no picture"]):
         page.bring(picture, "a very long name without any place to break it" * 3 + f"{number}.jpg")
     page.cards(3)
-    page.find(".toggle")[0].click()
-    page.wait(lambda: page.find(".heat:not([hidden])"))
-    page.one("#how summary").click()
+    page.find(".heat-map-toggle")[0].click()
+    page.wait(lambda: page.find(".heat-map:not([hidden])"))
+    page.one("#about summary").click()
     assert Axe().run(page.browser)["violations"] == []
     assert page.browser.execute_script("return document.documentElement.scrollWidth") <= width
-    assert page.one("#shoot").is_displayed() == (width == 390)
+    assert page.one("#take-photo").is_displayed() == (width == 390)
 
 
 def test_the_policy_holds(page: Page, linear) -> None:

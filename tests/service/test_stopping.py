@@ -1,6 +1,7 @@
-"""Stopping and starting: what was accepted is answered, several workers are one service, and errors are plain."""
+"""Stopping and starting: accepted requests are answered, several workers are one service, and errors are plain."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -9,28 +10,38 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Event
+from threading import Event, Semaphore
 from typing import Any
 
 import httpx
 import pytest
 
 Serve = Callable[..., Any]
+HoldRequest = Callable[..., Any]
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return bool(condition())
+def form(photos: list[bytes]) -> dict[str, Any]:
+    """Body and Content-Type of a form."""
+    request = httpx.Request("POST", "http://x/", files=[("files", (str(n), photo)) for n, photo in enumerate(photos)])
+    return {"body": request.read(), "kind": request.headers["content-type"]}
 
 
-def ask_until_stopped(url: str, picture: bytes, stopped: Event, counts: Counter[str]) -> None:
-    """Each request on a connection of its own: whoever is let in must be answered."""
+def ask_until_not_ready(client: httpx.Client) -> bool:
+    """Ask for readiness, one request after the other, until the server has noticed the signal to stop."""
+    deadline = time.monotonic() + 30
+    while client.get("/v2/health/ready").status_code == 200:
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
+def ask_until_stopped(url: str, photo: bytes, stopped: Event, counts: Counter[str], answered: Semaphore) -> None:
+    """Each request on a connection of its own: every request that is let in must be answered."""
     while not stopped.is_set():
         try:
-            response = httpx.post(f"{url}/api/v1/predict", content=picture, timeout=60.0)
+            response = httpx.post(f"{url}/api/v1/predict", content=photo, timeout=60.0)
         except httpx.ConnectError:
             counts["refused"] += 1
             return
@@ -38,6 +49,8 @@ def ask_until_stopped(url: str, picture: bytes, stopped: Event, counts: Counter[
             counts[f"unheard after {stopped.is_set()} {type(error).__name__}"] += 1
             return
         counts[str(response.status_code)] += 1
+        if response.status_code == 200:
+            answered.release()
         if response.status_code == 503:
             assert response.json()["code"] == "stopping"
             assert response.headers["retry-after"]
@@ -46,17 +59,20 @@ def ask_until_stopped(url: str, picture: bytes, stopped: Event, counts: Counter[
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_stop_under_load_answers_what_was_accepted(serve: Serve, drawn: list[bytes], workers: int) -> None:
     server = serve("--workers", workers)
-    stopped, counts = Event(), Counter[str]()
+    stopped, counts, answered = Event(), Counter[str](), Semaphore(0)
     with ThreadPoolExecutor(12) as pool:
-        for number in range(12):
-            pool.submit(ask_until_stopped, server.url, drawn[number % 4], stopped, counts)
-        assert wait_for(lambda: counts["200"] > 30)
+        asked = [
+            pool.submit(ask_until_stopped, server.url, drawn[number % 4], stopped, counts, answered)
+            for number in range(12)
+        ]
+        assert all(answered.acquire(timeout=60) for _ in range(31))
         server.process.send_signal(signal.SIGTERM)
         server.process.send_signal(signal.SIGTERM)  # a second one changes nothing
         started = time.monotonic()
-        code = server.process.wait(60)
+        code = server.wait()
         seconds = time.monotonic() - started
         stopped.set()
+    assert [future.result() for future in asked] == [None] * 12
     assert code == 0
     assert seconds < 30
     logged = Counter(line["status"] for line in server.log() if line.get("path") == "/api/v1/predict")
@@ -66,34 +82,41 @@ def test_a_stop_under_load_answers_what_was_accepted(serve: Serve, drawn: list[b
     assert "Traceback" not in server.stderr()
 
 
-def test_readiness_ends_at_once_and_what_is_inside_is_finished(serve: Serve, drawn: list[bytes]) -> None:
+def test_readiness_ends_at_once_and_accepted_requests_are_finished(
+    serve: Serve, hold_request: HoldRequest, drawn: list[bytes]
+) -> None:
+    """One request is being computed at the signal to stop; another was admitted, and its body comes later."""
     server = serve()
-    with ThreadPoolExecutor(1) as pool, httpx.Client(base_url=server.url) as other:
+    with httpx.Client(base_url=server.url) as other:
         assert other.get("/v2/health/ready").json()["ready"] is True
-        inside = pool.submit(server.predict, *drawn * 8)  # 32 pictures
-        assert wait_for(lambda: server.metrics()["in_progress"] >= 2)
+        computing = hold_request(server, **form(drawn * 8))  # 32 photos
+        held = hold_request(server, drawn[0])
+        computing.send_body()
         server.process.send_signal(signal.SIGTERM)
-        assert wait_for(lambda: other.get("/v2/health/ready").status_code == 503)
+        assert ask_until_not_ready(other)
+        assert other.get("/v2/health/ready").status_code == 503
         assert other.get("/v2/health/live").status_code == 200
         refused = other.post("/api/v1/predict", content=drawn[0])
         assert (refused.status_code, refused.json()["code"]) == (503, "stopping")
-        assert len(inside.result().json()["predictions"]) == 32
-    assert server.process.wait(30) == 0
+    held.send_body()
+    assert len(held.response().json()["predictions"]) == 1
+    assert len(computing.response().json()["predictions"]) == 32
+    assert server.wait() == 0
 
 
-def test_what_cannot_be_finished_in_time_is_told_so(serve: Serve, drawn: list[bytes]) -> None:
+def test_what_cannot_be_finished_in_time_gets_503(serve: Serve, hold_request: HoldRequest, drawn: list[bytes]) -> None:
     """A second Ctrl-C does not wait, as does the end of the time for stopping."""
     server = serve()
-    with ThreadPoolExecutor(1) as pool:
-        inside = pool.submit(server.predict, *drawn * 16, explain="true")  # 64 heat-maps, one after the other
-        assert wait_for(lambda: server.metrics()["in_progress"] >= 2)
-        for _ in range(2):
-            server.process.send_signal(signal.SIGINT)
-            time.sleep(0.2)  # signals of one kind that come together are one signal
-        response = inside.result()
+    request = hold_request(server, target="/api/v1/predict?explain=true", **form(drawn * 16))  # 64 heat-maps in a row
+    request.send_body()
+    with httpx.Client(base_url=server.url) as other:
+        server.process.send_signal(signal.SIGINT)
+        assert ask_until_not_ready(other)  # signals of one kind that come together are one signal
+        server.process.send_signal(signal.SIGINT)
+    response = request.response()
     assert (response.status_code, response.json()["code"]) == (503, "stopping")
     assert response.headers["retry-after"]
-    assert server.process.wait(30) == 130
+    assert server.wait() == 130
     assert "Traceback" not in server.stderr()
 
 
@@ -126,21 +149,21 @@ def test_workers_are_one_service(serve: Serve, untouched_bundle: Path, plain: Ca
         assert set(pool.map(ask, range(40))) == {200}
     assert server.metrics()['prediction_total{label="dog"}'] == 40  # whichever of them is asked
     os.kill(first[0], signal.SIGKILL)
-    assert wait_for(lambda: len(set(workers_of(server)) - set(first)) == 1)
+    message = "a worker ended with -9; a new one has replaced it"
+    assert server.wait_for_log(lambda log: message in [line.get("message") for line in log])
+    both = workers_of(server)
+    assert len(both) == 2
+    assert len(set(both) - set(first)) == 1
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(10))) == {200}
     assert server.metrics()['prediction_total{label="dog"}'] == 50
-    assert wait_for(lambda: "a worker ended with -9; another takes its place" in server.stderr())
-    both = workers_of(server)
-    server.process.kill()  # nobody is left to stop them
-    assert wait_for(lambda: not [pid for pid in both if running(pid)])
-
-
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    with ExitStack() as stack:
+        descriptors = [os.pidfd_open(pid) for pid in both]
+        for descriptor in descriptors:
+            stack.callback(os.close, descriptor)
+        server.process.kill()  # nobody is left to stop them
+        for descriptor in descriptors:  # a pidfd becomes readable when its process ends
+            assert select.select([descriptor], [], [], 60)[0]
 
 
 def test_the_address_is_the_only_thing_on_stdout(serve: Serve, untouched_bundle: Path) -> None:
@@ -151,12 +174,13 @@ def test_the_address_is_the_only_thing_on_stdout(serve: Serve, untouched_bundle:
     assert server.process.stdout.read() == b""
 
 
-def test_the_log_is_json_and_tells_nothing_of_the_pictures(linear, plain: Callable[..., bytes]) -> None:
+def test_the_log_is_json_and_contains_nothing_of_the_photos(linear, plain: Callable[..., bytes]) -> None:
+    num_bytes = len(plain((1, 2, 3)))
     linear.predict(plain((1, 2, 3)), name="secret.jpg")
-    assert wait_for(lambda: linear.log()[-1].get("path") == "/api/v1/predict")
+    assert linear.wait_for_log(lambda log: [line for line in log[-1:] if line.get("bytes") == num_bytes])
     line = linear.log()[-1]
     assert set(line) == {"time", "method", "path", "status", "seconds", "bytes"}
-    assert (line["method"], line["status"], line["bytes"]) == ("POST", 200, len(plain((1, 2, 3))))
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/api/v1/predict", 200)
     assert "secret" not in linear.stderr()
 
 
@@ -168,18 +192,18 @@ def start_and_fail(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bundle_that_cannot_be_used_ends_it(bundle: Path, change_card: Callable[..., None], workers: int) -> None:
     change_card(lambda card: card["golden"][0].update(probability=0.123))
-    done = start_and_fail("--model", bundle, "--port", 0, "--workers", workers)
-    assert done.returncode == 4
-    assert "should come out as 0.1230" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    process = start_and_fail("--model", bundle, "--port", 0, "--workers", workers)
+    assert process.returncode == 4
+    assert "should come out as 0.1230" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert process.stdout == ""
 
 
 def test_an_address_that_is_taken(untouched_bundle: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = start_and_fail("--model", untouched_bundle, "--port", port)
-    assert done.returncode == 2
-    assert f"cannot listen at 127.0.0.1 port {port}: Address already in use" in done.stderr
-    assert "Choose another --port" in done.stderr
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        process = start_and_fail("--model", untouched_bundle, "--port", port)
+    assert process.returncode == 2
+    assert f"cannot listen at 127.0.0.1 port {port}: Address already in use" in process.stderr
+    assert "Choose another --port" in process.stderr
     assert start_and_fail("--host", "no such host").returncode == 2

@@ -1,4 +1,4 @@
-"""One JSON object a line on stderr: a line a request, and whatever the server has to say. Never what is in a file."""
+"""The log on stderr: one JSON object per line, for each request and each server message. Photos are never logged."""
 
 import json
 import logging
@@ -9,51 +9,51 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-_MOST_WAITING = 10_000
+_MAX_QUEUED_LINES = 10_000
 
 
 class LogWriter:
-    """Writes lines from a thread of its own: whoever reads stderr slowly must not slow down the answers.
+    """Writes lines from its own thread, so that a slow reader of stderr does not slow down the answers.
 
-    Lines that find too many others waiting are dropped, and their number is told once there is room.
+    If too many lines are waiting, new lines are dropped; the next line that fits has their number in `lines_dropped`.
     """
 
     def __init__(self) -> None:
-        self._lines: queue.Queue[str | None] = queue.Queue(_MOST_WAITING)
-        self._dropped = 0
-        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._lines: queue.Queue[str | None] = queue.Queue(_MAX_QUEUED_LINES)  # None ends the thread
+        self._num_dropped = 0
+        self._thread = threading.Thread(target=self._write_lines, name="log", daemon=True)
         self._thread.start()
 
     def write(self, **entry: Any) -> None:
-        """Add a line; it gets the time, UTC."""
+        """Add a line with these members and the time in UTC."""
         entry = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **entry}
-        if self._dropped:
-            entry["lines_dropped"] = self._dropped
+        if self._num_dropped:
+            entry["lines_dropped"] = self._num_dropped
         try:
             self._lines.put_nowait(json.dumps(entry))
-            self._dropped = 0
+            self._num_dropped = 0
         except queue.Full:
-            self._dropped += 1
+            self._num_dropped += 1
 
     def close(self) -> None:
-        """Write what is waiting, for a few seconds at most."""
+        """Write the waiting lines, for a few seconds at most."""
         try:
             self._lines.put(None, timeout=1.0)
         except queue.Full:
             return
         self._thread.join(5.0)
 
-    def _write(self) -> None:
+    def _write_lines(self) -> None:
         while (line := self._lines.get()) is not None:
             try:
                 sys.stderr.buffer.write(f"{line}\n".encode())
                 sys.stderr.flush()
-            except OSError:  # nobody reads; that is no reason to stop answering
+            except OSError:  # nobody reads stderr any more: no reason to stop answering
                 continue
 
 
-class ServerMessages(logging.Handler):
-    """Brings what uvicorn and asyncio log into the same form, with the traceback of errors."""
+class JsonLogHandler(logging.Handler):
+    """Writes warnings and errors of uvicorn and asyncio in the same form, errors with their traceback."""
 
     def __init__(self, writer: LogWriter) -> None:
         super().__init__(logging.WARNING)
@@ -61,12 +61,13 @@ class ServerMessages(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        trace = {"traceback": "".join(traceback.format_exception(error))} if error else {}
-        self._writer.write(level=record.levelname.lower(), message=record.getMessage(), **trace)
+        members = {"traceback": "".join(traceback.format_exception(error))} if error else {}
+        self._writer.write(level=record.levelname.lower(), message=record.getMessage(), **members)
 
 
 def install(writer: LogWriter) -> None:
-    """Send every log of this process through the writer."""
+    """Send all log messages of this process through the writer."""
     root = logging.getLogger()
-    root.handlers = [ServerMessages(writer)]
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # warns about what its callers refuse anyway
+    root.handlers = [JsonLogHandler(writer)]
+    # It warns about malformed forms, which are answered with a 422 and need no second line in the log.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)

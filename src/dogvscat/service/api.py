@@ -1,5 +1,6 @@
-"""`/api/v1`: pictures in, answers out, and what the model says about itself."""
+"""`/api/v1`: predictions for photos, and the description of the model."""
 
+import base64
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -9,133 +10,138 @@ from starlette.responses import Response
 
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import FORMATS, MAX_PIXELS
-from dogvscat.service.inference import Answer, Answering, data_url
+from dogvscat.service.inference import Answer, Inference
 from dogvscat.service.problem_details import problem_response
-from dogvscat.service.uploads import Upload, form_boundary, form_pictures, read_body
+from dogvscat.service.uploads import Upload, form_boundary, form_photos, read_body
 
 
 class PictureError(BaseModel):
-    """Why a picture has no answer."""
+    """Why a photo has no prediction."""
 
-    code: str
-    """`empty`, `unreadable`, `unsupported_format` or `too_large`."""
+    code: str = Field(description="`empty`, `unreadable`, `unsupported_format` or `too_large`.")
     message: str
     hint: str | None = None
 
 
 class PictureAnswer(BaseModel):
-    """The answer for one picture, or why it has none."""
+    """The prediction for one photo, or the reason why it has none."""
 
-    name: str
-    """As it was sent."""
-    label: str | None = None
-    """A class name, or `unsure`."""
-    probabilities: dict[str, float] | None = None
-    """By class name; they add up to 1."""
-    neither: float | None = None
-    """How much the picture seems to show neither class, or null where the network does not tell."""
-    heat_map: str | None = None
-    """With `explain`: a data URL of a PNG to lay over the photo, stretched to its size. Coloured where the evidence for
-    the answer lies."""
+    name: str = Field(description="The name that was sent with the photo.")
+    label: str | None = Field(None, description="A class name, or `unsure`.")
+    probabilities: dict[str, float] | None = Field(
+        None, description="Calibrated probability by class name; the two add up to 1."
+    )
+    neither: float | None = Field(
+        None,
+        description="How probable it is that the photo shows neither class, or null if the network cannot tell.",
+    )
+    heat_map: str | None = Field(
+        None,
+        description="With `explain=true`: a PNG as a data URL, to be stretched to the size of the photo and laid over "
+        "it. It is coloured where the evidence for the prediction lies.",
+    )
     error: PictureError | None = None
 
 
-class Asking(BaseModel):
-    """What may stand in the query; anything else is refused, lest a misspelt word go unnoticed."""
+class PredictQuery(BaseModel):
+    """The query parameters of `/predict`. Others are refused, so that a misspelt name does not go unnoticed."""
 
     model_config = ConfigDict(extra="forbid")
 
-    explain: bool = Field(False, description="Add a heat-map to each answer.")
-    name: str = Field("picture", description="What to call the picture, where it is the whole body.")
+    explain: bool = Field(False, description="Add a heat-map to each prediction.")
+    name: str = Field("picture", description="The name of the photo, if the photo is the whole body.")
 
 
 class Predictions(BaseModel):
-    """The answers for a request's pictures, in order."""
+    """The predictions for the photos of a request, in order."""
 
     predictions: list[PictureAnswer]
 
 
 class Problem(BaseModel):
-    """An error, as RFC 9457 has it; `code` is a word for programs, `hint` says what to do about it."""
+    """An error in the form of RFC 9457, with three more members: `code`, `hint` and `name`."""
 
     type: str
     title: str
     status: int
-    detail: str
-    code: str
-    hint: str | None = None
-    name: str | None = None
+    detail: str = Field(description="What was wrong, what was expected and what was received.")
+    code: str = Field(description="A short name of the error, for programs.")
+    hint: str | None = Field(None, description="What to do about it.")
+    name: str | None = Field(None, description="The photo that the error is about.")
 
 
+# The handler reads the body itself, so that its size is limited while it arrives. FastAPI therefore cannot derive the
+# schema of the body, and errors are raised below FastAPI: both are described here.
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": description,
         "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
     }
     for status, description in {
-        400: "The picture is damaged or empty.",
-        408: "The body came too slowly.",
-        413: "The body or the picture is too large.",
-        415: "It is not a picture of an accepted format.",
-        422: "The form or the query is not as it should be.",
-        429: "The queue is full; Retry-After says when to try again.",
-        503: "There was no answer in time, or the server is stopping; Retry-After says when to try again.",
+        400: "The photo is damaged or empty.",
+        408: "The body arrived too slowly.",
+        413: "The body or the photo is too large, or there are too many photos.",
+        415: "The photo is not in an accepted format.",
+        422: "The form or the query is malformed.",
+        429: "The queue is full. Retry-After has the seconds to wait.",
+        503: "There was no answer within the deadline, or the server is stopping. Retry-After has the seconds to wait.",
     }.items()
 }
-_PICTURE = {"type": "string", "format": "binary"}
-_FORM = {"type": "object", "properties": {"files": {"type": "array", "items": _PICTURE}}, "required": ["files"]}
+_PHOTO = {"type": "string", "format": "binary"}
+_FORM = {"type": "object", "properties": {"files": {"type": "array", "items": _PHOTO}}, "required": ["files"]}
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {"multipart/form-data": {"schema": _FORM}, "image/*": {"schema": _PICTURE}},
+        "content": {"multipart/form-data": {"schema": _FORM}, "image/*": {"schema": _PHOTO}},
     }
 }
 
 
-def api_routes(answering: Answering, model: dict[str, Any]) -> APIRouter:
-    """Everything under `/api/v1`.
+def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
+    """All routes under `/api/v1`.
 
     Args:
-        answering: What answers.
-        model: What the model says about itself, JSON.
+        inference: Answers the photos.
+        model: The description of the model, from `model_document`.
     """
     routes = APIRouter(prefix="/api/v1", tags=["dogvscat"])
-    limits = answering.admission.limits
+    limits = inference.admission.limits
 
     @routes.post(
         "/predict",
-        summary="What is on these pictures?",
+        summary="Predict what photos show",
         responses={200: {"model": Predictions}, **_PROBLEMS},
         openapi_extra=_BODY,
     )
-    async def predict(request: Request, asking: Annotated[Asking, Query()]) -> Response:
-        """One picture as the body, or one or many as files of a form. The content decides what it is, not its type or
-        name. Of many, a bad one has its error in its place; a single bad one is answered with its error."""
-        answering.admission.check()
+    async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
+        """Send one photo as the body, or several as files of a form. The format is recognised by the content; the media
+        type and the file name do not matter. In a form with several photos, a bad photo has its error in place of its
+        prediction; a bad photo sent alone gets an error response."""
+        inference.admission.check()
         boundary = form_boundary(request)
         body = await read_body(request, limits.body_bytes)
         if boundary is None:
-            pictures = [Upload(asking.name, body)]
+            uploads = [Upload(query.name, body)]
         else:
-            pictures = await answering.in_thread(form_pictures, body, boundary, limits.pictures)
-        del body
-        answers = await answering.uploads(pictures, asking.explain)
+            uploads = await inference.in_thread(form_photos, body, boundary, limits.photos)
+        del body  # the uploads hold copies: free the form's memory before the wait in the queue
+        answers = await inference.answer_uploads(uploads, query.explain)
         if len(answers) == 1 and isinstance(answers[0], ImageError):
-            return problem_response(answers[0], pictures[0].name)
-        rows = [_row(picture.name, answer) for picture, answer in zip(pictures, answers, strict=True)]
+            return problem_response(answers[0], uploads[0].name)
+        rows = [_answer_to_json(upload.name, answer) for upload, answer in zip(uploads, answers, strict=True)]
         return JSONResponse({"predictions": rows})
 
-    @routes.get("/model", summary="What the model says about itself")
+    @routes.get("/model", summary="Describe the model: its classes, thresholds and metrics")
     async def describe() -> Response:
         return JSONResponse(model)
 
     return routes
 
 
-def model_document(answering: Answering, name: str, version: str) -> dict[str, Any]:
-    """What `GET /api/v1/model` says: the card's figures, and the limits of this service."""
-    card, limits = answering.predictor.card, answering.admission.limits
-    described = {
+def model_document(inference: Inference, name: str, version: str) -> dict[str, Any]:
+    """The JSON of `GET /api/v1/model`: parts of the model card, and the limits of this service."""
+    card, limits = inference.predictor.card, inference.admission.limits
+    card_keys = {
         "class_names",
         "positive_class",
         "image_size",
@@ -143,26 +149,29 @@ def model_document(answering: Answering, name: str, version: str) -> dict[str, A
         "unsure_low",
         "unsure_high",
         "neither_limit",
+        "origin",
+        "metrics",
+        "known_failures",
     }
     return {
         "name": name,
         "version": version,
         "recipe": card.config.recipe,
-        **card.model_dump(mode="json", include={*described, "origin", "metrics", "known_failures"}),
+        **card.model_dump(mode="json", include=card_keys),
         "limits": {
             "body_bytes": limits.body_bytes,
-            "pictures": limits.pictures,
+            "pictures": limits.photos,
             "pixels": MAX_PIXELS,
             "formats": list(FORMATS),
         },
     }
 
 
-def _row(name: str, answer: Answer | ImageError) -> dict[str, Any]:
+def _answer_to_json(name: str, answer: Answer | ImageError) -> dict[str, Any]:
     if isinstance(answer, ImageError):
         return {"name": name, "error": {"code": answer.code, "message": answer.reason, "hint": answer.hint}}
     prediction = answer.prediction
-    heat_map = {} if answer.heat_map is None else {"heat_map": data_url(answer.heat_map)}
+    heat_map = {} if answer.heat_map is None else {"heat_map": _data_url(answer.heat_map)}
     return {
         "name": name,
         "label": prediction.label,
@@ -170,3 +179,8 @@ def _row(name: str, answer: Answer | ImageError) -> dict[str, Any]:
         "neither": prediction.neither,
         **heat_map,
     }
+
+
+def _data_url(png: bytes) -> str:
+    # Not `pages.data_uri`: that file imports Jinja, which the light installation does not have.
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

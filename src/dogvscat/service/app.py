@@ -1,4 +1,4 @@
-"""The service as one app: how its parts are put together."""
+"""The service as one ASGI app, put together from its parts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,48 +13,66 @@ from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.service.access_log import LogWriter
 from dogvscat.service.admission import Admission
 from dogvscat.service.api import api_routes, model_document
-from dogvscat.service.inference import Answering
+from dogvscat.service.inference import Inference
 from dogvscat.service.inference_protocol import protocol_routes
 from dogvscat.service.metrics import CONTENT_TYPE, Metrics
-from dogvscat.service.middleware import Edge
-from dogvscat.service.problem_details import install_boundary
+from dogvscat.service.middleware import RequestGuard
+from dogvscat.service.problem_details import install_error_handlers
 from dogvscat.service.static import page_routes
 
 
 def create_app(predictor: Predictor, admission: Admission, metrics: Metrics, log: LogWriter) -> ASGIApp:
-    """An ASGI app that answers with this bundle.
+    """The service as an ASGI app.
 
     Args:
-        predictor: Loaded, its golden pictures checked.
-        admission: Who may come in.
-        metrics: What is counted.
-        log: Gets a line a request.
+        predictor: A loaded bundle, its golden pictures already checked.
+        admission: Counts the places in the queue and the bytes of bodies.
+        metrics: Counts requests, batches and predictions.
+        log: Gets one line per request.
+
+    Example:
+        Answer one photo without a socket; `TestClient` starts and stops the app:
+
+        >>> from io import BytesIO
+        >>> from starlette.testclient import TestClient
+        >>> from dogvscat import Predictor
+        >>> from dogvscat.photos.drawing import draw
+        >>> from dogvscat.service.limits import Limits
+        >>> predictor, photo = Predictor.load(), BytesIO()
+        >>> metrics = Metrics("best", predictor.bundle.digest)
+        >>> app = create_app(predictor, Admission(Limits()), metrics, LogWriter())
+        >>> draw("dog", seed=1, image_size=300).save(photo, "PNG")
+        >>> with TestClient(app) as client:
+        ...     response = client.post("/api/v1/predict?name=rex.png", content=photo.getvalue())
+        >>> response.status_code, response.json()["predictions"][0]["name"]
+        (200, 'rex.png')
     """
-    answering = Answering(predictor, admission, metrics)
+    inference = Inference(predictor, admission, metrics)
     name, version = model_name(predictor), predictor.bundle.digest[:12]
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with answering.running():
+        async with inference.running():
             yield
 
-    # No documentation pages: FastAPI's load their scripts from elsewhere. /openapi.json is there for every client.
+    # No documentation pages: FastAPI's load their scripts from another server. /openapi.json serves every client.
     app = FastAPI(
         title="dogvscat", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
-    app.include_router(api_routes(answering, model_document(answering, name, version)))
-    app.include_router(protocol_routes(answering, name, version))
+    app.include_router(api_routes(inference, model_document(inference, name, version)))
+    app.include_router(protocol_routes(inference, name, version))
     app.include_router(page_routes())
 
-    @app.get("/metrics", summary="What is counted, as Prometheus text")
+    @app.get("/metrics", summary="Metrics in Prometheus' text format")
     async def prometheus() -> Response:
         return Response(metrics.page(), media_type=CONTENT_TYPE)
 
-    install_boundary(app)
-    return Edge(app, admission, metrics, log)  # not add_middleware: FastAPI answers what nobody foresaw further out
+    install_error_handlers(app)
+    # Not `app.add_middleware`: FastAPI answers unexpected errors outside of that, and those must be counted as well.
+    return RequestGuard(app, admission, metrics, log)
 
 
 def model_name(predictor: Predictor) -> str:
-    """What a bundle is called: its folder's name, or its run's."""
+    """The name of a bundle: that of its folder, or of its run."""
     folder = predictor.bundle.folder.resolve()
     return folder.parent.name if folder.name == RUN_BUNDLE else folder.name

@@ -1,86 +1,93 @@
-"""Micro-batching: while a worker thread is busy, what arrives gathers and then goes together."""
+"""Micro-batching: items that arrive while the worker thread is busy are collected and processed together."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class _Job(NamedTuple, Generic[Item, Result]):
+@dataclass(frozen=True)
+class _Job(Generic[Item, Result]):
     item: Item
-    result: asyncio.Future[Result]
+    future: asyncio.Future[Result]
 
 
 class Batcher(Generic[Item, Result]):
-    """Brings single items to a function that takes several.
+    """Passes single items in batches to a function that takes several.
+
+    There is no waiting time to fill a batch: a lone item starts at once, and the batches grow by themselves under load.
 
     Args:
-        work: From a batch to as many results, in order; runs in `executor`.
-        most: Items in a batch.
-        executor: Where the work is done.
-        on_batch: Told the size of each batch.
+        process: From a batch to that many results, in order; runs in `executor`.
+        batch_size: Items in a batch at most.
+        executor: Where the batches are processed.
+        on_batch: Called with the size of each batch.
     """
 
     def __init__(
         self,
-        work: Callable[[Sequence[Item]], Sequence[Result]],
-        most: int,
+        process: Callable[[Sequence[Item]], Sequence[Result]],
+        batch_size: int,
         executor: Executor,
         on_batch: Callable[[int], None] = lambda _size: None,
     ) -> None:
-        self._work = work
-        self._most = most
+        self._process = process
+        self._batch_size = batch_size
         self._executor = executor
         self._on_batch = on_batch
         self._jobs: deque[_Job[Item, Result]] = deque()
-        self._arrived = asyncio.Event()
+        self._job_added = asyncio.Event()
 
-    async def result(self, item: Item) -> Result:
-        """What the work makes of one item; an item whose caller is cancelled before its turn is passed over.
+    async def submit(self, item: Item) -> Result:
+        """The result for one item. If the caller is cancelled before the item's turn, the item is skipped.
 
         Raises:
-            Exception: what the work raises for this item alone.
+            Exception: what `process` raises for a batch of this single item.
         """
-        job = _Job(item, asyncio.get_running_loop().create_future())
+        job: _Job[Item, Result] = _Job(item, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
-        self._arrived.set()
-        return await job.result
+        self._job_added.set()
+        return await job.future
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Process batches until cancelled. One batch is in the executor at a time."""
+        loop = asyncio.get_running_loop()
         while True:
-            await self._arrived.wait()
+            await self._job_added.wait()
             batch = self._next_batch()
             if not batch:
-                self._arrived.clear()
+                # No `await` lies between the empty queue and the clearing, so no item can slip in unnoticed.
+                self._job_added.clear()
                 continue
             self._on_batch(len(batch))
-            loop = asyncio.get_running_loop()
             outcomes = await loop.run_in_executor(self._executor, self._outcomes, [job.item for job in batch])
             for job, outcome in zip(batch, outcomes, strict=True):
-                if job.result.done():  # cancelled meanwhile
+                if job.future.done():  # cancelled while the batch was processed
                     continue
                 if isinstance(outcome, Exception):
-                    job.result.set_exception(outcome)
+                    job.future.set_exception(outcome)
                 else:
-                    job.result.set_result(outcome)
+                    job.future.set_result(outcome)
 
     def _next_batch(self) -> list[_Job[Item, Result]]:
+        """The oldest jobs whose callers still wait."""
         batch: list[_Job[Item, Result]] = []
-        while self._jobs and len(batch) < self._most:
+        while self._jobs and len(batch) < self._batch_size:
             job = self._jobs.popleft()
-            if not job.result.done():
+            if not job.future.done():
                 batch.append(job)
         return batch
 
     def _outcomes(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
-        """Results; where a batch fails, each of its items is tried alone, so that one spoils no other's answer."""
+        """The result or error of each item. If a batch fails, each item is retried alone: one bad item must not spoil
+        the others' answers."""
         try:
-            results = self._work(items)
+            results = self._process(items)
             if len(results) != len(items):
                 raise RuntimeError(f"expected {len(items)} results, received {len(results)}")
             return results

@@ -1,4 +1,8 @@
-"""uvicorn's HTTP/1.1 connection with what it leaves open: a deadline for headers, and an end to how many there are."""
+"""uvicorn's HTTP/1.1 connection with two limits it lacks: a deadline for headers and a maximum number of connections.
+
+The class overrides internals of uvicorn, so pyproject.toml bounds uvicorn's version from above. Their existence is
+checked by tests/service/test_uvicorn.py.
+"""
 
 import asyncio
 
@@ -6,57 +10,58 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_SECONDS = 10.0
-"""From the first moment of waiting for a request to the end of its headers. uvicorn's own deadline between requests
-ends with the first byte that arrives."""
-MOST_CONNECTIONS = 1000
-"""At once. More are closed unheard."""
+"""From the start of waiting for a request to the end of its headers. uvicorn's own keep-alive timeout ends with the
+first byte that arrives, so a client that sends one byte at a time could hold a connection for ever."""
+MAX_CONNECTIONS = 1000
+"""At once. Further connections are closed without an answer."""
 _READ_BYTES = 32 * 1024
 
 
 class Connection(H11Protocol):
-    """One connection; `uvicorn.Config(http=Connection)`."""
+    """One connection; pass it as `uvicorn.Config(http=Connection)`."""
 
     _header_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Also: no more than so many at once, and a deadline for the first request."""
+        """In addition to uvicorn: enforce `MAX_CONNECTIONS` and start the deadline for the first request."""
         super().connection_made(transport)
-        # asyncio reads 256 kB at a time, which is more than a body may exceed its limit by before it is refused.
+        # asyncio reads 256 kB at a time, and a body may exceed its limit by one read before it is refused.
         transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > MAX_CONNECTIONS:
             transport.abort()
             return
-        self._watch_headers()
+        self._update_deadline()
 
     def data_received(self, data: bytes) -> None:
-        """Also: what has arrived may complete the headers, or begin new ones."""
+        """In addition to uvicorn: the data may complete the headers, or start those of the next request."""
         super().data_received(data)
-        self._watch_headers()
+        self._update_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Also: nothing is waited for any more."""
-        self._forget_deadline()
+        """In addition to uvicorn: cancel the deadline."""
+        self._cancel_deadline()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Only where there is none yet: what follows an answer may be nonsense as well."""
+        """Answer 400 only if no answer has started: the nonsense may follow a complete request."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
         else:
             self.transport.close()
 
-    def _watch_headers(self) -> None:
-        """The client is in state IDLE from the end of one request to the end of the next one's headers."""
+    def _update_deadline(self) -> None:
+        """Run the deadline exactly while the client's state is IDLE: from the end of one request to the end of the next
+        request's headers. A running deadline is not extended by further bytes."""
         if self.conn.their_state is not h11.IDLE:
-            self._forget_deadline()
+            self._cancel_deadline()
         elif self._header_deadline is None:
-            self._header_deadline = self.loop.call_later(HEADER_SECONDS, self._cut)
+            self._header_deadline = self.loop.call_later(HEADER_SECONDS, self._close_if_idle)
 
-    def _forget_deadline(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._header_deadline is not None:
             self._header_deadline.cancel()
             self._header_deadline = None
 
-    def _cut(self) -> None:
+    def _close_if_idle(self) -> None:
         if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
             self.transport.close()

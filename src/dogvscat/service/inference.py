@@ -1,7 +1,6 @@
-"""From bytes to an answer, without ever keeping the event loop waiting: decoding, network and heat-maps in threads."""
+"""From uploads to answers without blocking the event loop: decoding, network and heat-maps run in threads."""
 
 import asyncio
-import base64
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 from PIL import Image
 
-from dogvscat.bundle.predict.heat_map import heat_maps, layer
+from dogvscat.bundle.predict.heat_map import heat_map_layer, heat_maps
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import decode
@@ -29,110 +28,122 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said about one picture."""
+    """The answer for one photo."""
 
     prediction: Prediction
     heat_map: bytes | None = None
-    """A PNG to lay over the photo."""
+    """A PNG to lay over the photo, if the client asked for one."""
 
 
-class Answering:
-    """The network and all that stands in front of it.
+class Inference:
+    """The predictor with its queue, threads and batches.
 
     Args:
         predictor: A loaded bundle.
-        admission: Who may come in.
-        metrics: Told of batches and answers.
+        admission: Counts the places in the queue.
+        metrics: Counts batches and predictions.
     """
 
     def __init__(self, predictor: Predictor, admission: Admission, metrics: Metrics) -> None:
         self.predictor = predictor
         self.admission = admission
         self._metrics = metrics
-        self._decoding = ThreadPoolExecutor(os.cpu_count(), "decoding")
-        self._network = ThreadPoolExecutor(1, "network")  # it uses all cores by itself
-        most = admission.limits.batch
-        self._predictions = Batcher(self._predict, most, self._network, metrics.batch)
-        # One at a time: a heat-map takes as long as many answers, and batches of answers go between.
-        self._heat_maps = Batcher(self._explain, 1, self._network)
-        self._workers: list[asyncio.Task[None]] = []
+        self._decoder_pool = ThreadPoolExecutor(os.cpu_count(), "decoding")
+        self._network_pool = ThreadPoolExecutor(1, "network")  # ONNX Runtime uses all cores by itself
+        self._predictions = Batcher(
+            self._predict_batch, admission.limits.batch_size, self._network_pool, metrics.count_batch
+        )
+        # One heat-map at a time, since it takes as long as many predictions; batches of predictions go in between.
+        self._heat_maps = Batcher(self._explain_batch, 1, self._network_pool)
+        self._batcher_tasks: list[asyncio.Task[None]] = []
 
     @property
     def ready(self) -> bool:
-        """Whether new pictures are taken and will be answered."""
-        return not self.admission.draining and bool(self._workers) and not any(task.done() for task in self._workers)
+        """Whether new photos are accepted and will be answered."""
+        tasks = self._batcher_tasks
+        return not self.admission.draining and bool(tasks) and not any(task.done() for task in tasks)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Answers are given inside the block."""
-        self._workers = [asyncio.create_task(batcher.run()) for batcher in (self._predictions, self._heat_maps)]
+        """Run the batchers inside the block; without them no photo is answered."""
+        self._batcher_tasks = [asyncio.create_task(batcher.run()) for batcher in (self._predictions, self._heat_maps)]
         try:
             yield
         finally:
-            for worker in self._workers:
-                worker.cancel()
-            await asyncio.gather(*self._workers, return_exceptions=True)
-            for pool in (self._decoding, self._network):
+            for task in self._batcher_tasks:
+                task.cancel()
+            await asyncio.gather(*self._batcher_tasks, return_exceptions=True)
+            for pool in (self._decoder_pool, self._network_pool):
                 pool.shutdown(wait=False, cancel_futures=True)
 
     async def in_thread(
-        self, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+        self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:
-        """Call a function where it delays nobody."""
-        return await asyncio.get_running_loop().run_in_executor(self._decoding, lambda: work(*args, **kwargs))
+        """Call a function in a thread, where it does not block the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._decoder_pool, lambda: function(*args, **kwargs))
 
-    async def uploads(self, pictures: Sequence[Upload], explain: bool) -> list[Answer | ImageError]:
-        """The answers for some pictures, in order; one that cannot be used has its error in its place.
+    async def answer_uploads(self, uploads: Sequence[Upload], explain: bool) -> list[Answer | ImageError]:
+        """The answers for some photos, in order; a photo that cannot be used has its error in its place.
+
+        Args:
+            uploads: The photos.
+            explain: Whether each answer gets a heat-map.
 
         Raises:
-            RequestError: 429 or 503 where there is no place or it takes too long.
+            RequestError: 429 if the queue is full, 503 if the deadline passes.
         """
-        async with self._turn(len(pictures)):
-            return await asyncio.gather(*(self._upload(picture, explain) for picture in pictures))
+        async with self._queued(len(uploads)):
+            return await asyncio.gather(*(self._answer_upload(upload, explain) for upload in uploads))
 
-    async def pixels(self, pixels: np.ndarray) -> list[Prediction]:
-        """The answers for decoded pictures, uint8 (num_images, image_size, image_size, 3); raises as `uploads`."""
-        async with self._turn(len(pixels)):
-            named = [(picture, str(number)) for number, picture in enumerate(pixels)]
-            return await asyncio.gather(*map(self._predicted, named))
+    async def predict_pixels(self, pixels: np.ndarray) -> list[Prediction]:
+        """The predictions for decoded images.
+
+        Args:
+            pixels: uint8 (num_images, image_size, image_size, 3).
+
+        Raises:
+            RequestError: 429 if the queue is full, 503 if the deadline passes.
+        """
+        async with self._queued(len(pixels)):
+            return await asyncio.gather(*(self._predict(image, str(number)) for number, image in enumerate(pixels)))
 
     @asynccontextmanager
-    async def _turn(self, pictures: int) -> AsyncIterator[None]:
+    async def _queued(self, num_photos: int) -> AsyncIterator[None]:
+        """Hold places in the queue and enforce the deadline inside the block."""
         limits = self.admission.limits
         try:
-            with self.admission.places(pictures):
+            with self.admission.queue_places(num_photos):
                 async with asyncio.timeout(limits.answer_seconds):
                     yield
         except TimeoutError:
             message = f"there was no answer within {limits.answer_seconds:g} seconds"
             raise RequestError(503, "deadline", message, retry_seconds=limits.retry_seconds) from None
 
-    async def _upload(self, upload: Upload, explain: bool) -> Answer | ImageError:
+    async def _answer_upload(self, upload: Upload, explain: bool) -> Answer | ImageError:
         try:
             pixels = await self.in_thread(decode, bytes(upload.data), upload.name, self.predictor.card.image_size)
         except ImageError as error:
             return error
-        prediction = await self._predicted((pixels, upload.name))
-        return Answer(prediction, await self._heat_maps.result(pixels) if explain else None)
+        prediction = await self._predict(pixels, upload.name)
+        return Answer(prediction, await self._heat_maps.submit(pixels) if explain else None)
 
-    async def _predicted(self, named: tuple[np.ndarray, str]) -> Prediction:
-        prediction = await self._predictions.result(named)
-        self._metrics.answer(prediction.label)
+    async def _predict(self, pixels: np.ndarray, name: str) -> Prediction:
+        """`pixels` is uint8 (image_size, image_size, 3)."""
+        prediction = await self._predictions.submit((pixels, name))
+        self._metrics.count_prediction(prediction.label)
         return prediction
 
-    def _predict(self, batch: Sequence[tuple[np.ndarray, str]]) -> Sequence[Prediction]:
-        return self.predictor.answer(np.stack([pixels for pixels, _ in batch]), [name for _, name in batch])
+    def _predict_batch(self, batch: Sequence[tuple[np.ndarray, str]]) -> Sequence[Prediction]:
+        pixels = np.stack([image for image, _ in batch])  # (num_images, image_size, image_size, 3)
+        return self.predictor.predict_pixels(pixels, [name for _, name in batch])
 
-    def _explain(self, batch: Sequence[np.ndarray]) -> Sequence[bytes]:
-        return [_png(layer(heat)) for heat in heat_maps(self.predictor, np.stack(batch))]
-
-
-def data_url(png: bytes) -> str:
-    """A PNG as something that fits into JSON and into an `img`."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    def _explain_batch(self, batch: Sequence[np.ndarray]) -> Sequence[bytes]:
+        return [_encode_png(heat_map_layer(heat_map)) for heat_map in heat_maps(self.predictor, np.stack(batch))]
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def _encode_png(pixels: np.ndarray) -> bytes:
+    """`pixels` is uint8 (height, width, 4), RGBA."""
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2: how programs ask an inference server that they know nothing else about.
+"""The Open Inference Protocol, version 2: a common protocol of inference servers, with tensors as JSON.
 
 Source: https://github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md.
 """
@@ -13,12 +13,12 @@ from starlette.responses import Response
 
 from dogvscat._version import __version__
 from dogvscat.bundle.predict.predictor import Prediction
-from dogvscat.service.inference import Answering
+from dogvscat.service.inference import Inference
 from dogvscat.service.problem_details import RequestError
 from dogvscat.service.uploads import read_body
 
 INPUT = "pixels"
-_BYTES_A_NUMBER = 6
+_BYTES_PER_NUMBER = 6
 """In JSON: three digits, a comma, and room for spaces."""
 
 
@@ -31,33 +31,34 @@ class Tensor(BaseModel):
     data: list[Any]
 
 
-class Wanted(BaseModel):
+class RequestedOutput(BaseModel):
     """An output that a request asks for."""
 
     name: str
 
 
 class InferRequest(BaseModel):
-    """What is asked. Parameters are allowed by the protocol, and none is known here."""
+    """The body of a request. The protocol also allows parameters; they are accepted and ignored."""
 
     id: str | None = None
     inputs: list[Tensor]
-    outputs: list[Wanted] | None = None
+    outputs: list[RequestedOutput] | None = None
 
 
-def protocol_routes(answering: Answering, model: str, model_version: str) -> APIRouter:
-    """Everything under `/v2`.
+def protocol_routes(inference: Inference, model: str, model_version: str) -> APIRouter:
+    """All routes under `/v2`.
 
     Args:
-        answering: What answers.
-        model: Its name in paths.
-        model_version: Its version in paths, where one is given.
+        inference: Answers the requests.
+        model: The name of the model in paths.
+        model_version: Its version in paths that have one.
     """
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    most, size = answering.admission.limits.tensor_pictures, answering.predictor.card.image_size
-    most_bytes = most * size * size * 3 * _BYTES_A_NUMBER + 64 * 1024
+    max_images, size = inference.admission.limits.tensor_images, inference.predictor.card.image_size
+    # A lower limit than for photos: parsed numbers take many times the memory of their text.
+    max_bytes = max_images * size * size * 3 * _BYTES_PER_NUMBER + 64 * 1024
 
-    def check(name: str, version: str | None) -> None:
+    def check_model(name: str, version: str | None) -> None:
         if name != model or version not in (None, model_version):
             raise RequestError(404, "not_found", f"there is no such model, only {model!r} in version {model_version!r}")
 
@@ -72,82 +73,92 @@ def protocol_routes(answering: Answering, model: str, model_version: str) -> API
 
     @routes.get("/health/ready")
     async def ready() -> Response:
-        return JSONResponse({"live": True, "ready": answering.ready}, 200 if answering.ready else 503)
+        return JSONResponse({"live": True, "ready": inference.ready}, 200 if inference.ready else 503)
 
     @routes.get("/models/{name}/ready")
     @routes.get("/models/{name}/versions/{version}/ready")
     async def model_ready(name: str, version: str | None = None) -> Response:
-        check(name, version)
-        return JSONResponse({"name": name, "ready": answering.ready}, 200 if answering.ready else 503)
+        check_model(name, version)
+        return JSONResponse({"name": name, "ready": inference.ready}, 200 if inference.ready else 503)
 
     @routes.get("/models/{name}")
     @routes.get("/models/{name}/versions/{version}")
     async def model_metadata(name: str, version: str | None = None) -> Response:
-        check(name, version)
-        return JSONResponse(_metadata(answering, model, model_version))
+        check_model(name, version)
+        return JSONResponse(_model_metadata(inference, model, model_version))
 
     @routes.post("/models/{name}/infer", openapi_extra=_request_schema())
     @routes.post("/models/{name}/versions/{version}/infer", openapi_extra=_request_schema())
     async def infer(request: Request, name: str, version: str | None = None) -> Response:
-        check(name, version)
-        answering.admission.check()
-        body = await read_body(request, most_bytes)
-        asked, pixels = await answering.in_thread(_parsed, body, size, most)
-        outputs = _outputs(await answering.pixels(pixels), answering.predictor.card.class_names)
-        if asked.outputs:
-            outputs = [_named(outputs, wanted.name) for wanted in asked.outputs]
-        echo = {} if asked.id is None else {"id": asked.id}
+        check_model(name, version)
+        inference.admission.check()
+        body = await read_body(request, max_bytes)
+        infer_request, pixels = await inference.in_thread(_parse_request, body, size, max_images)
+        outputs = _output_tensors(await inference.predict_pixels(pixels), inference.predictor.card.class_names)
+        if infer_request.outputs:
+            outputs = [_select_output(outputs, requested.name) for requested in infer_request.outputs]
+        echo = {} if infer_request.id is None else {"id": infer_request.id}
         return JSONResponse({"model_name": model, "model_version": model_version, **echo, "outputs": outputs})
 
     return routes
 
 
-def _metadata(answering: Answering, model: str, version: str) -> dict[str, Any]:
-    size = answering.predictor.card.image_size
+def _model_metadata(inference: Inference, model: str, version: str) -> dict[str, Any]:
+    size = inference.predictor.card.image_size
     outputs = [
         {"name": "label", "datatype": "BYTES", "shape": [-1]},
         {"name": "probabilities", "datatype": "FP64", "shape": [-1, 2]},
     ]
-    if answering.predictor.card.config.network.neither_output:
+    if inference.predictor.card.config.network.neither_output:
         outputs.append({"name": "neither", "datatype": "FP64", "shape": [-1]})
     inputs = [{"name": INPUT, "datatype": "UINT8", "shape": [-1, size, size, 3]}]
     return {"name": model, "versions": [version], "platform": "onnx_onnxruntime", "inputs": inputs, "outputs": outputs}
 
 
-def _parsed(body: bytes, size: int, most: int) -> tuple[InferRequest, np.ndarray]:
-    """A request and its pixels, uint8 (num_images, size, size, 3)."""
+def _parse_request(body: bytes, size: int, max_images: int) -> tuple[InferRequest, np.ndarray]:
+    """The request and its pixels, uint8 (num_images, size, size, 3), 1 to `max_images` images.
+
+    Raises:
+        RequestError: 400 if it is not a valid request.
+    """
     try:
-        asked = InferRequest.model_validate_json(body)
+        infer_request = InferRequest.model_validate_json(body)
     except ValidationError as error:
         first = error.errors()[0]
-        raise _bad(f"{'.'.join(map(str, first['loc'])) or 'the request'}: {first['msg']}") from None
-    if [tensor.name for tensor in asked.inputs] != [INPUT]:
-        raise _bad(f"expected one input named {INPUT!r}, received {[tensor.name for tensor in asked.inputs]}")
-    tensor = asked.inputs[0]
+        raise _bad_request(f"{'.'.join(map(str, first['loc'])) or 'the request'}: {first['msg']}") from None
+    if [tensor.name for tensor in infer_request.inputs] != [INPUT]:
+        raise _bad_request(
+            f"expected one input named {INPUT!r}, received {[tensor.name for tensor in infer_request.inputs]}"
+        )
+    tensor = infer_request.inputs[0]
     if tensor.datatype != "UINT8":
-        raise _bad(f"{INPUT} should be UINT8, received {tensor.datatype}")
-    if len(tensor.shape) != 4 or tensor.shape[1:] != [size, size, 3] or not 0 < tensor.shape[0] <= most:
-        raise _bad(f"the shape of {INPUT} should be [1 to {most}, {size}, {size}, 3], received {tensor.shape}")
-    return asked, _pixels(tensor)
+        raise _bad_request(f"{INPUT} should be UINT8, received {tensor.datatype}")
+    if len(tensor.shape) != 4 or tensor.shape[1:] != [size, size, 3] or not 0 < tensor.shape[0] <= max_images:
+        raise _bad_request(
+            f"the shape of {INPUT} should be [1 to {max_images}, {size}, {size}, 3], received {tensor.shape}"
+        )
+    return infer_request, _tensor_pixels(tensor)
 
 
-def _pixels(tensor: Tensor) -> np.ndarray:
+def _tensor_pixels(tensor: Tensor) -> np.ndarray:
+    """The data of a tensor as uint8 in its shape; flat and nested data are both allowed."""
     try:
         numbers = np.asarray(tensor.data)
     except ValueError:  # lists of different lengths
-        raise _bad(f"the data of {INPUT} is ragged") from None
-    if numbers.dtype.kind != "i":
-        raise _bad(f"the data of {INPUT} should be whole numbers, 0 to 255")
+        raise _bad_request(f"the data of {INPUT} is ragged") from None
+    if numbers.dtype.kind != "i":  # also "O", for integers beyond 64 bits and for null
+        raise _bad_request(f"the data of {INPUT} should be whole numbers, 0 to 255")
     if numbers.size != np.prod(tensor.shape) or (numbers.ndim > 1 and list(numbers.shape) != tensor.shape):
-        raise _bad(f"the data of {INPUT} has the shape {list(numbers.shape)}, its request says {tensor.shape}")
+        raise _bad_request(f"the data of {INPUT} has the shape {list(numbers.shape)}, the request says {tensor.shape}")
     if numbers.min() < 0 or numbers.max() > 255:
-        raise _bad(f"the data of {INPUT} lies between {numbers.min()} and {numbers.max()}, expected 0 to 255")
+        raise _bad_request(f"the data of {INPUT} lies between {numbers.min()} and {numbers.max()}, expected 0 to 255")
     return numbers.astype(np.uint8).reshape(tensor.shape)
 
 
-def _outputs(predictions: list[Prediction], class_names: tuple[str, str]) -> list[dict[str, Any]]:
+def _output_tensors(predictions: list[Prediction], class_names: tuple[str, str]) -> list[dict[str, Any]]:
     num = len(predictions)
-    chances = [prediction.probabilities[name] for prediction in predictions for name in class_names]
+    # Flat, in row-major order: (num, 2).
+    probabilities = [prediction.probabilities[name] for prediction in predictions for name in class_names]
     outputs: list[dict[str, Any]] = [
         {
             "name": "label",
@@ -155,26 +166,26 @@ def _outputs(predictions: list[Prediction], class_names: tuple[str, str]) -> lis
             "shape": [num],
             "data": [prediction.label for prediction in predictions],
         },
-        {"name": "probabilities", "datatype": "FP64", "shape": [num, 2], "data": chances},
+        {"name": "probabilities", "datatype": "FP64", "shape": [num, 2], "data": probabilities},
     ]
-    missing = [prediction.neither for prediction in predictions]
-    if None not in missing:
-        outputs.append({"name": "neither", "datatype": "FP64", "shape": [num], "data": missing})
+    neither = [prediction.neither for prediction in predictions]
+    if None not in neither:  # the network has this output
+        outputs.append({"name": "neither", "datatype": "FP64", "shape": [num], "data": neither})
     return outputs
 
 
-def _named(outputs: list[dict[str, Any]], name: str) -> dict[str, Any]:
+def _select_output(outputs: list[dict[str, Any]], name: str) -> dict[str, Any]:
     for output in outputs:
         if output["name"] == name:
             return output
-    raise _bad(f"there is no output {name!r}, only {', '.join(output['name'] for output in outputs)}")
+    raise _bad_request(f"there is no output {name!r}, only {', '.join(output['name'] for output in outputs)}")
 
 
-def _bad(message: str) -> RequestError:
+def _bad_request(message: str) -> RequestError:
     return RequestError(400, "request", message)
 
 
 def _request_schema() -> dict[str, Any]:
     schema = InferRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema["$defs"] = {}
+    schema["$defs"] = {}  # the references point to the components of the whole OpenAPI document
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -1,4 +1,4 @@
-"""What the service allows: sizes, times and places, in one place."""
+"""The limits of the service: sizes, times and queue lengths, in one place."""
 
 from dataclasses import dataclass
 
@@ -7,25 +7,27 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one request may ask for, and how much all of them together."""
+    """How much a single request may ask for, and how much all requests together."""
 
     body_bytes: int = 32 * MEGABYTE
-    """Of one request, counted as they arrive."""
-    body_bytes_together: int = 512 * MEGABYTE
-    """Of all requests that are not answered yet: the memory that bodies may take."""
-    pictures: int = 64
-    """In one request."""
-    tensor_pictures: int = 16
-    """In one request of the Open Inference Protocol, whose numbers are JSON and take much room."""
-    waiting: int = 64
-    """Pictures between the end of their body and their answer, over all requests: the queue."""
-    batch: int = 4
-    """Pictures that go through the network together while several wait: more are no faster, and take more memory."""
+    """Largest body of one request, counted while it arrives."""
+    total_body_bytes: int = 512 * MEGABYTE
+    """Largest sum of the bodies of all requests that are not answered yet: the memory that bodies may take."""
+    photos: int = 64
+    """Photos in one request."""
+    tensor_images: int = 16
+    """Images in one request of the Open Inference Protocol, which sends numbers as JSON and so needs much memory."""
+    queue_length: int = 64
+    """Photos that are waiting or in work, over all requests: from the end of the body to the answer."""
+    batch_size: int = 4
+    """Images that go through the network together while several wait: larger batches are no faster and take more
+    memory."""
     answer_seconds: float = 10.0
-    """From the end of a request's body to its answer."""
+    """Deadline from the end of a request's body to its answer."""
     body_seconds: float = 10.0
-    """For a body, beyond what it may take at `body_rate`."""
+    """Deadline for a body, in addition to the time that it may take at `body_rate`."""
     body_rate: int = 16 * 1024
-    """Bytes a second: a large photo over a slow line may take longer than `body_seconds`, as long as it moves."""
+    """Bytes per second that a slow client must reach once `body_seconds` are used up, so that a large photo over a slow
+    line still arrives."""
     retry_seconds: int = 1
-    """What a refused client is told to wait."""
+    """The Retry-After of every refused request."""

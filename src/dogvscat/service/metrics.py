@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus. Requests add up: received = in progress + ok + refused + shed + failed."""
+"""Prometheus metrics. Requests add up: received = in progress + ok + refused + shed + failed."""
 
 import os
 from collections.abc import Iterator
@@ -13,23 +13,25 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.process_collector import ProcessCollector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Where several workers put what they count, so that each can tell for all."""
+"""Environment variable of prometheus_client: a folder where several workers share their counters, so that each of them
+can report the sums. It must be set before prometheus_client is imported."""
 
+# Upper bounds of the histograms' buckets.
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
-_SHED = (429, 503)
+_SHED_STATUSES = (429, 503)
 
 
 def outcome_of(status: int) -> str:
-    """`ok`, `refused` (the request's fault), `shed` (too many of them) or `failed` (ours)."""
+    """`ok`, `refused` (the client's fault), `shed` (too many requests) or `failed` (the server's fault)."""
     if status < 400:
         return "ok"
-    return "shed" if status in _SHED else "refused" if status < 500 else "failed"
+    return "shed" if status in _SHED_STATUSES else "refused" if status < 500 else "failed"
 
 
 class Metrics:
@@ -41,13 +43,13 @@ class Metrics:
     """
 
     def __init__(self, model: str, digest: str) -> None:
-        disable_created_metrics()  # a second line for each counter, which nobody asks for
+        disable_created_metrics()  # a second line for each counter, of no use here
         self._registry = registry = CollectorRegistry()
-        self._received = Counter("requests_received", "Requests whose headers arrived", registry=registry)
-        self._requests = Counter("requests", "Requests that are over", ["code", "outcome"], registry=registry)
+        self._received = Counter("requests_received", "Requests whose headers have arrived", registry=registry)
+        self._requests = Counter("requests", "Finished requests", ["code", "outcome"], registry=registry)
         self._seconds = Histogram(
             "request_duration_seconds",
-            "From headers to the last byte of the answer",
+            "From the headers to the last byte of the answer",
             registry=registry,
             buckets=_SECONDS,
         )
@@ -55,15 +57,13 @@ class Metrics:
             "in_progress", "Requests not answered yet", registry=registry, multiprocess_mode="livesum"
         )
         self._batch_size = Histogram(
-            "batch_size", "Pictures that went through the network together", registry=registry, buckets=_SIZES
+            "batch_size", "Images that went through the network together", registry=registry, buckets=_SIZES
         )
-        self._predictions = Counter("prediction", "Answers", ["label"], registry=registry)
-        info = Gauge(
-            "model_info", "The bundle that answers", ["name", "digest"], registry=registry, multiprocess_mode="max"
-        )
+        self._predictions = Counter("prediction", "Predictions by label", ["label"], registry=registry)
+        info = Gauge("model_info", "The bundle in use", ["name", "digest"], registry=registry, multiprocess_mode="max")
         info.labels(model, digest).set(1)
         self.in_progress = 0
-        if FOLDER_VARIABLE not in os.environ:
+        if FOLDER_VARIABLE not in os.environ:  # it measures one process, not the sum of several
             ProcessCollector(registry=registry)
 
     @contextmanager
@@ -78,23 +78,33 @@ class Metrics:
             self.in_progress -= 1
             self._in_progress.dec()
 
-    def over(self, status: int, seconds: float) -> None:
+    def count_request(self, status: int, seconds: float) -> None:
         """Count a finished request."""
         self._requests.labels(str(status), outcome_of(status)).inc()
         self._seconds.observe(seconds)
 
-    def batch(self, size: int) -> None:
-        """Count a batch."""
+    def count_batch(self, size: int) -> None:
+        """Count a batch of that many images."""
         self._batch_size.observe(size)
 
-    def answer(self, label: str) -> None:
-        """Count an answer."""
+    def count_prediction(self, label: str) -> None:
+        """Count a prediction."""
         self._predictions.labels(label).inc()
 
     def page(self) -> bytes:
-        """Everything as Prometheus text, over all workers where there are several."""
+        """All metrics as Prometheus text; with several workers, the sums over all of them."""
         if FOLDER_VARIABLE not in os.environ:
             return generate_latest(self._registry)
-        together = CollectorRegistry()
-        MultiProcessCollector(together)
-        return generate_latest(together)
+        combined = CollectorRegistry()
+        MultiProcessCollector(combined)  # registers itself
+        return generate_latest(combined)
+
+
+def forget_worker(pid: int | None, folder: str) -> None:
+    """Remove the gauges of a process that has ended, so that its requests in progress no longer count.
+
+    Args:
+        pid: Of the process.
+        folder: The value of `FOLDER_VARIABLE`.
+    """
+    mark_process_dead(pid, folder)

@@ -1,4 +1,4 @@
-"""Errors as HTTP: one boundary, where everything raised below becomes problem+json (RFC 9457) with a status."""
+"""Errors as HTTP responses: every error raised by the app becomes problem+json (RFC 9457) with a status here."""
 
 from http import HTTPStatus
 
@@ -11,19 +11,19 @@ from starlette.responses import Response
 
 from dogvscat.errors import DogvscatError, ImageError
 
-CLIENT_GONE = 499
-"""Not in any RFC; what nginx logs where a client went away before it was answered. Nobody receives it."""
+CLIENT_CLOSED_REQUEST = 499
+"""Not in any RFC; nginx logs it when a client has left before the answer. Nobody receives it."""
 
 _IMAGE_STATUS = {"too_large": 413, "unsupported_format": 415}
-"""Of the codes of an ImageError; all others are 400."""
+"""HTTP status by code of an ImageError; all other codes are 400."""
 
 
 class RequestError(DogvscatError):
-    """A request is not answered.
+    """A request that is refused.
 
     Args:
         status: HTTP status.
-        code: A word for programs.
+        code: A short name for programs.
         message: What was wrong, what was expected, what was received.
         hint: What to do about it, or None.
         retry_seconds: When to try again, or None where that would not help.
@@ -46,71 +46,72 @@ def status_of(error: DogvscatError) -> int:
 
 
 def problem_response(error: DogvscatError, name: str | None = None) -> Response:
-    """An error as problem+json; about a picture if it has a `name`."""
+    """An error as problem+json; `name` is that of the photo, for an error about a single photo."""
     status = status_of(error)
     message = error.reason if isinstance(error, ImageError) else error.message
-    members = {"name": name, "hint": error.hint}
+    optional = {"name": name, "hint": error.hint}
     document = {
-        "type": "about:blank",
+        "type": "about:blank",  # RFC 9457: the title is that of the HTTP status
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": message,
         "code": error.code,
-        **{key: value for key, value in members.items() if value is not None},
+        **{key: value for key, value in optional.items() if value is not None},
     }
-    return JSONResponse(document, status, headers=_headers(error), media_type="application/problem+json")
+    return JSONResponse(document, status, headers=_retry_headers(error), media_type="application/problem+json")
 
 
 def protocol_response(error: DogvscatError) -> Response:
-    """An error as the Open Inference Protocol wants it."""
-    return JSONResponse({"error": error.message}, status_of(error), headers=_headers(error))
+    """An error in the form of the Open Inference Protocol."""
+    return JSONResponse({"error": error.message}, status_of(error), headers=_retry_headers(error))
 
 
-def _headers(error: DogvscatError) -> dict[str, str]:
+def _retry_headers(error: DogvscatError) -> dict[str, str]:
     seconds = error.retry_seconds if isinstance(error, RequestError) else None
     return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
-def _response(request: Request, error: DogvscatError) -> Response:
+def _error_response(request: Request, error: DogvscatError) -> Response:
     if request.url.path.startswith("/v2"):
         return protocol_response(error)
     return problem_response(error, error.path if isinstance(error, ImageError) else None)
 
 
-async def _known(request: Request, error: Exception) -> Response:
+async def _handle_dogvscat_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, DogvscatError) or status_of(error) == 500:
-        raise error  # nothing a client can know of: `_unforeseen` answers, and the log gets the traceback
-    return _response(request, error)
+        raise error  # not the client's business: `_handle_unexpected` answers, and the log gets the traceback
+    return _error_response(request, error)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
+async def _handle_invalid_query(request: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
-    where = ".".join(map(str, first["loc"]))
-    return _response(request, RequestError(422, "invalid", f"{where}: {first['msg']}"))
+    location = ".".join(map(str, first["loc"]))
+    return _error_response(request, RequestError(422, "invalid", f"{location}: {first['msg']}"))
 
 
-async def _http(request: Request, error: Exception) -> Response:
+async def _handle_http_error(request: Request, error: Exception) -> Response:
+    """404 and 405, from the routing."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    hint = "GET /openapi.json describes everything there is." if status in (404, 405) else None
+    hint = "GET /openapi.json lists every path and method." if status in (404, 405) else None
     message = f"{request.method} {request.url.path}: {HTTPStatus(status).phrase.lower()}"
-    response = _response(request, RequestError(status, HTTPStatus(status).name.lower(), message, hint=hint))
-    response.headers.update(getattr(error, "headers", None) or {})
+    response = _error_response(request, RequestError(status, HTTPStatus(status).name.lower(), message, hint=hint))
+    response.headers.update(getattr(error, "headers", None) or {})  # such as Allow
     return response
 
 
-async def _gone(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=CLIENT_GONE)
+async def _handle_disconnect(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-async def _unforeseen(request: Request, _error: Exception) -> Response:  # its traceback goes to the log
-    message = "this server failed; its log says how"
-    return _response(request, RequestError(500, "failed", message))
+async def _handle_unexpected(request: Request, _error: Exception) -> Response:  # the traceback goes to the log
+    message = "this server failed; its log has the details"
+    return _error_response(request, RequestError(500, "failed", message))
 
 
-def install_boundary(app: FastAPI) -> None:
-    """Have every error of this app answered here."""
-    app.add_exception_handler(DogvscatError, _known)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(Exception, _unforeseen)
+def install_error_handlers(app: FastAPI) -> None:
+    """Let the functions above answer every error of this app."""
+    app.add_exception_handler(DogvscatError, _handle_dogvscat_error)
+    app.add_exception_handler(RequestValidationError, _handle_invalid_query)
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(ClientDisconnect, _handle_disconnect)
+    app.add_exception_handler(Exception, _handle_unexpected)

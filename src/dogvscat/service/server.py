@@ -1,4 +1,4 @@
-"""Running the app: uvicorn with a stop that loses nothing, and the address it really listens at."""
+"""Runs the app with uvicorn: the listening socket, and a stop that finishes all accepted requests."""
 
 import signal
 import socket
@@ -21,123 +21,118 @@ from dogvscat.service.limits import Limits
 from dogvscat.service.metrics import Metrics
 
 _DRAIN_SECONDS = 20.0
-"""At most, for requests that were accepted before the signal to stop."""
+"""Longest wait for accepted requests after the signal to stop."""
 _NOTICE_SECONDS = 0.5
-"""At least: those who ask whether this server is ready hear that it is not any more."""
+"""Shortest time between the signal and the stop, in which load balancers see that this server is not ready any more."""
 _CLOSE_SECONDS = 5
-"""For connections that linger."""
+"""Longest wait for open connections after that."""
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServiceSettings:
     """What to serve, and how."""
 
     model: Path | None = None
+    """A run folder or a bundle, None for the bundled model."""
     threads: int = 0
     """CPU threads of the network, 0 for all."""
     limits: Limits = field(default_factory=Limits)
 
 
 class DrainingServer(uvicorn.Server):
-    """On SIGTERM or Ctrl-C nobody new is let in, what is inside is answered, and then it stops.
+    """Stops in three steps on SIGTERM or Ctrl-C: refuse new requests, answer the accepted ones, close the connections.
 
     Args:
-        config: uvicorn's.
-        admission: Told to let nobody in.
-        metrics: Know how much is still in progress.
-        ready: Called once requests can be answered.
+        config: uvicorn's settings.
+        admission: Switched to draining at the signal.
+        metrics: Has the number of requests in progress.
+        on_ready: Called once requests can be answered.
     """
 
     def __init__(
-        self, config: uvicorn.Config, admission: Admission, metrics: Metrics, ready: Callable[[], None]
+        self, config: uvicorn.Config, admission: Admission, metrics: Metrics, on_ready: Callable[[], None]
     ) -> None:
         super().__init__(config)
         self._admission = admission
         self._metrics = metrics
-        self._ready = ready
-        self._stopping_since = 0.0
+        self._on_ready = on_ready
+        self._draining_since = 0.0
         self.exit_code = 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Also: says so when done."""
+        """In addition to uvicorn: call `on_ready` at the end."""
         await super().startup(sockets)
-        self._ready()
+        self._on_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; a second Ctrl-C does not wait for what is inside."""
+        """Start to drain; a second Ctrl-C does not wait for the requests in progress.
+
+        uvicorn's own handler sets `should_exit` at once, which would close the listening socket before load balancers
+        know, so it is not called.
+        """
         if sig == signal.SIGINT:
             self.exit_code = Interrupted.exit_code
             if self._admission.draining:
-                # Not uvicorn's `force_exit`, which leaves the app without its own end.
+                # Not uvicorn's `force_exit`, which skips the end of the app's lifespan.
                 self.config.timeout_graceful_shutdown = 0
                 self.should_exit = True
         if not self._admission.draining:
             self._admission.draining = True
-            self._stopping_since = time.monotonic()
+            self._draining_since = time.monotonic()
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether it is time to close the connections."""
+        """Whether to close the connections; uvicorn asks ten times per second."""
         return await super().on_tick(counter) or (self._admission.draining and self._is_drained())
 
     def _is_drained(self) -> bool:
-        seconds = time.monotonic() - self._stopping_since
+        seconds = time.monotonic() - self._draining_since
         return seconds > _DRAIN_SECONDS or (seconds > _NOTICE_SECONDS and not self._metrics.in_progress)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to an address, for `run`; it does not listen yet.
+    """A socket bound to an address, for `run`. It does not listen yet.
 
     Raises:
-        UsageError: if the address cannot be had.
+        UsageError: if the address is not available.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
+        bound_socket = socket.socket(family, kind, protocol)
+        bound_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound_socket.bind(address)
     except OSError as error:
         hint = "Choose another --port, or 0 for any that is free."
         raise UsageError(f"cannot listen at {host} port {port}: {error.strerror or error}", hint=hint) from None
-    bound.set_inheritable(True)
-    return bound
+    bound_socket.set_inheritable(True)  # for the worker processes
+    return bound_socket
 
 
-def url_of(bound: socket.socket) -> str:
-    """Where a bound socket is reached."""
-    host, port = bound.getsockname()[:2]
+def url_of(bound_socket: socket.socket) -> str:
+    """The URL of a bound socket."""
+    host, port = bound_socket.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def load(serving: Serving) -> Predictor:
-    """The bundle, its golden pictures answered anew.
-
-    Raises:
-        ModelError: if there is none, or it does not answer as its card says.
-    """
-    predictor = Predictor.load(serving.model, serving.threads)
-    predictor.check_golden()
-    return predictor
-
-
-def run(serving: Serving, bound: socket.socket, ready: Callable[[str], None]) -> int:
-    """Answer requests until told to stop.
+def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callable[[str], None]) -> int:
+    """Answer requests until a signal to stop.
 
     Args:
-        serving: What to serve.
-        bound: From `bind`.
-        ready: Told the model's name once requests can be answered.
+        settings: What to serve.
+        bound_socket: From `bind`.
+        on_ready: Called with the model's name once requests can be answered.
 
     Returns:
         The exit code: 0, or 130 after Ctrl-C.
 
     Raises:
-        ModelError: as `load`.
+        ModelError: if there is no bundle, or it does not answer its golden pictures as its card says.
     """
-    predictor = load(serving)
+    predictor = Predictor.load(settings.model, settings.threads)
+    predictor.check_golden()  # `load` checks a bundle only the first time; a service checks at each start
     name = model_name(predictor)
     log = LogWriter()
     access_log.install(log)
-    admission, metrics = Admission(serving.limits), Metrics(name, predictor.bundle.digest)
+    admission, metrics = Admission(settings.limits), Metrics(name, predictor.bundle.digest)
     config = uvicorn.Config(
         create_app(predictor, admission, metrics, log),
         http=Connection,
@@ -150,9 +145,9 @@ def run(serving: Serving, bound: socket.socket, ready: Callable[[str], None]) ->
         proxy_headers=False,
         timeout_graceful_shutdown=_CLOSE_SECONDS,
     )
-    server = DrainingServer(config, admission, metrics, lambda: ready(name))
+    server = DrainingServer(config, admission, metrics, lambda: on_ready(name))
     try:
-        server.run(sockets=[bound])
+        server.run(sockets=[bound_socket])
     finally:
         log.close()
     return server.exit_code

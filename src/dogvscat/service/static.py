@@ -1,34 +1,36 @@
-"""The page at `/`: a few files of our own, read once; nothing comes from anywhere else."""
+"""The page at `/`: a few files of this package, read once. Nothing is loaded from other servers."""
 
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-_FILES = {
+_MEDIA_TYPES = {
     "index.html": "text/html; charset=utf-8",
     "style.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
-    "how.js": "text/javascript; charset=utf-8",
+    "about.js": "text/javascript; charset=utf-8",
     "words.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 
 
 def page_routes() -> APIRouter:
-    """The page and what belongs to it."""
+    """Routes for the page and its files."""
     routes = APIRouter(include_in_schema=False)
-    for file, media_type in _FILES.items():
-        content = files("dogvscat.service").joinpath("page", file).read_bytes()
-        path = "" if file == "index.html" else file
-        routes.add_api_route(f"/{path}", _serving(content, media_type), methods=["GET", "HEAD"])
+    for name, media_type in _MEDIA_TYPES.items():
+        content = files("dogvscat.service").joinpath("page", name).read_bytes()
+        path = "" if name == "index.html" else name
+        routes.add_api_route(f"/{path}", _file_endpoint(content, media_type), methods=["GET", "HEAD"])
     return routes
 
 
-def _serving(content: bytes, media_type: str):  # type: ignore[no-untyped-def]
+def _file_endpoint(content: bytes, media_type: str) -> Callable[[], Awaitable[Response]]:
+    # Browsers ask again each time, so that a new version of the page is seen at once.
     headers = {"Cache-Control": "no-cache"}
 
-    async def serve() -> Response:
+    async def send_file() -> Response:
         return Response(content, media_type=media_type, headers=headers)
 
-    return serve
+    return send_file

@@ -1,4 +1,4 @@
-"""What a request brings: pictures in a form, or one as the whole body. All is counted, and nothing touches a disk."""
+"""The bodies of requests: photos in a form, or one photo as the whole body. All stays in memory, with limited size."""
 
 from dataclasses import dataclass, field
 
@@ -8,81 +8,85 @@ from starlette.requests import Request
 
 from dogvscat.service.problem_details import RequestError
 
-_FORM = b"multipart/form-data"
-_FORM_HINT = "Send each picture as a file of the form: curl -F files=@photo.jpg"
+_FORM_TYPE = b"multipart/form-data"
+_FORM_HINT = "Send each photo as a file of the form: curl -F files=@photo.jpg"
 _ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
-"""What browsers write for the characters that would end a file name (WHATWG HTML, multipart form data)."""
+"""How browsers escape the characters that would end a file name (WHATWG HTML, multipart/form-data encoding)."""
 
 
 @dataclass
 class Upload:
-    """One picture as it came."""
+    """One photo as it was sent."""
 
     name: str
     data: bytes | bytearray
 
 
-async def read_body(request: Request, most: int) -> bytes:
-    """The whole body; it is also held to the limits that hold for every request.
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The whole body. The middleware also enforces its own limits on every request.
 
     Raises:
-        RequestError: 413 if it has more than `most` bytes.
+        RequestError: 413 if the body has more than `max_bytes`.
     """
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            raise RequestError(413, "too_large", f"the body has more than {most:,} bytes", hint="Send less at once.")
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            message = f"the body has more than {max_bytes:,} bytes"
+            raise RequestError(413, "too_large", message, hint="Send less data per request.")
     return bytes(body)
 
 
 def form_boundary(request: Request) -> bytes | None:
-    """What separates the parts of a form, or None where the body is one picture.
+    """The boundary between the parts of a form, or None if the body is a single photo.
 
     Raises:
         RequestError: 422 for a form without a boundary.
     """
-    kind, options = parse_options_header(request.headers.get("content-type"))
-    if kind != _FORM:
+    content_type, options = parse_options_header(request.headers.get("content-type"))
+    if content_type != _FORM_TYPE:
         return None
     if not options.get(b"boundary"):
-        raise _wrong_form("names no boundary in Content-Type")
+        raise _form_error("has no boundary in its Content-Type")
     return options[b"boundary"]
 
 
-def form_pictures(body: bytes, boundary: bytes, most: int) -> list[Upload]:
-    """The pictures in a form, in order.
+def form_photos(body: bytes, boundary: bytes, max_photos: int) -> list[Upload]:
+    """The photos in a form, in order.
 
     Args:
         body: The whole form.
         boundary: From `form_boundary`.
-        most: How many there may be.
+        max_photos: How many photos the form may have.
 
     Raises:
-        RequestError: 422 if this is no form with pictures, 413 if there are too many.
+        RequestError: 422 if this is not a form with photos, 413 if it has too many.
     """
-    form = _Form(most)
+    form = _FormReader(max_photos)
     try:
         MultipartParser(boundary, form.callbacks()).write(body)  # type: ignore[arg-type]
     except FormParserError as error:
-        raise _wrong_form(f"is malformed: {error}") from None
+        raise _form_error(f"is malformed: {error}") from None
     if not form.complete:
-        raise _wrong_form("ends early")
-    if not form.pictures:
-        raise _wrong_form("holds no picture")
-    return form.pictures
+        raise _form_error("ends early")
+    if not form.photos:
+        raise _form_error("has no photo")
+    return form.photos
 
 
 @dataclass
-class _Form:
-    """Takes the parser's events; names and values are those of python-multipart."""
+class _FormReader:
+    """Collects the parser's events. The methods are named after the callbacks of python-multipart.
 
-    most: int
-    pictures: list[Upload] = field(default_factory=list)
+    Header names and values may arrive in several pieces, so they are collected until `header_end`.
+    """
+
+    max_photos: int
+    photos: list[Upload] = field(default_factory=list)
     complete: bool = False
     _headers: dict[bytes, bytes] = field(default_factory=dict)
-    _field: bytes = b""
-    _value: bytes = b""
+    _header_name: bytes = b""
+    _header_value_so_far: bytes = b""
 
     def callbacks(self) -> dict[str, object]:
         names = ("part_begin", "header_field", "header_value", "header_end", "headers_finished", "part_data", "end")
@@ -92,43 +96,46 @@ class _Form:
         self._headers = {}
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
-        self._field += data[start:end]
+        self._header_name += data[start:end]
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
+        self._header_value_so_far += data[start:end]
 
     def _header_end(self) -> None:
-        self._headers[self._field.lower()] = self._value
-        self._field = self._value = b""
+        self._headers[self._header_name.lower()] = self._header_value_so_far
+        self._header_name = self._header_value_so_far = b""
 
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
         if b"filename" not in options:
-            raise _wrong_form(f"has a field {_text(options.get(b'name', b''))!r} that is no file")
-        if len(self.pictures) == self.most:
-            raise RequestError(413, "too_many", f"the form holds more than {self.most} pictures", hint="Send fewer.")
-        self.pictures.append(Upload(_file_name(options[b"filename"]), bytearray()))
+            raise _form_error(f"has a field {_decode_text(options.get(b'name', b''))!r} that is not a file")
+        # Refused here, before the data of the surplus photo is copied.
+        if len(self.photos) == self.max_photos:
+            message = f"the form has more than {self.max_photos} photos"
+            raise RequestError(413, "too_many", message, hint="Send fewer photos per request.")
+        self.photos.append(Upload(_file_name(options[b"filename"]), bytearray()))
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
-        self.pictures[-1].data += data[start:end]
+        self.photos[-1].data += data[start:end]
 
     def _end(self) -> None:
         self.complete = True
 
 
-def _file_name(written: bytes) -> str:
-    name = _text(written)
+def _file_name(raw: bytes) -> str:
+    name = _decode_text(raw)
     for escape, character in _ESCAPES.items():
         name = name.replace(escape, character)
     return name
 
 
-def _text(written: bytes) -> str:
+def _decode_text(raw: bytes) -> str:
+    """UTF-8, as browsers send it, or Latin-1, which never fails."""
     try:
-        return written.decode()
+        return raw.decode()
     except UnicodeDecodeError:
-        return written.decode("latin-1")
+        return raw.decode("latin-1")
 
 
-def _wrong_form(reason: str) -> RequestError:
+def _form_error(reason: str) -> RequestError:
     return RequestError(422, "form", f"the form {reason}", hint=_FORM_HINT)

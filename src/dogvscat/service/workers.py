@@ -1,4 +1,4 @@
-"""Several processes behind one address: the system hands each new connection to one that waits for it."""
+"""Several worker processes behind one address: the system gives each new connection to a worker that accepts it."""
 
 import multiprocessing
 import os
@@ -12,97 +12,110 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from prometheus_client.multiprocess import mark_process_dead
-
 from dogvscat.errors import DogvscatError, Interrupted, ModelError
 from dogvscat.service.access_log import LogWriter
-from dogvscat.service.metrics import FOLDER_VARIABLE
-from dogvscat.service.server import Serving, run
+from dogvscat.service.metrics import FOLDER_VARIABLE, forget_worker
+from dogvscat.service.server import ServiceSettings, run
 
 _STOP_SECONDS = 30.0
-_SPAWN = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold
+_POLL_SECONDS = 0.2
+"""How long a signal to stop may go unnoticed: a signal does not end the wait for the workers."""
+_SPAWN = multiprocessing.get_context("spawn")  # a forked process would inherit locks that other threads hold
 
 
 @dataclass
 class _Worker:
     process: SpawnProcess
-    line: Connection
-    """Brings the model's name once the worker is ready, or the error that keeps it from it."""
+    pipe: Connection
+    """The supervisor's end. The worker sends the model's name once it is ready, or the error that prevents it."""
 
 
-def run_workers(serving: Serving, bound: socket.socket, num_workers: int, ready: Callable[[str], None]) -> int:
-    """As `server.run`, in several processes; one that dies is replaced."""
+def run_workers(
+    settings: ServiceSettings, bound_socket: socket.socket, num_workers: int, on_ready: Callable[[str], None]
+) -> int:
+    """Like `server.run`, in several processes. A worker that dies is replaced.
+
+    Args:
+        settings: What each worker serves.
+        bound_socket: From `server.bind`; all workers listen on it.
+        num_workers: Number of processes.
+        on_ready: Called with the model's name once all workers can answer.
+
+    Raises:
+        ModelError: if a worker cannot start.
+    """
     with tempfile.TemporaryDirectory(prefix="dogvscat-metrics-") as folder:
         os.environ[FOLDER_VARIABLE] = folder  # before the workers import prometheus_client
-        stop, log = _Stop(), LogWriter()
-        workers = [_start(serving, bound) for _ in range(num_workers)]
+        stop_signal, log = _StopSignal(), LogWriter()
+        workers = [_start_worker(settings, bound_socket) for _ in range(num_workers)]
         try:
             names = [_await_ready(worker) for worker in workers]
-            ready(names[0])
-            while not stop.signal:
-                gone = wait([worker.process.sentinel for worker in workers], timeout=0.2)
+            on_ready(names[0])
+            while not stop_signal.number:
+                ended = wait([worker.process.sentinel for worker in workers], timeout=_POLL_SECONDS)
                 for index, worker in enumerate(workers):
-                    if worker.process.sentinel in gone and not stop.signal:
-                        worker.process.join()  # its pipe is closed a moment before its code can be had
+                    if worker.process.sentinel in ended and not stop_signal.number:
+                        worker.process.join()  # the sentinel is ready a moment before the exit code is
+                        forget_worker(worker.process.pid, folder)
+                        workers[index] = _start_worker(settings, bound_socket)
                         code = worker.process.exitcode
-                        log.write(level="error", message=f"a worker ended with {code}; another takes its place")
-                        mark_process_dead(worker.process.pid, folder)
-                        workers[index] = _start(serving, bound)
+                        log.write(level="error", message=f"a worker ended with {code}; a new one has replaced it")
         finally:
-            _stop_all(workers)
+            _stop_workers(workers)
             log.close()
-    return Interrupted.exit_code if stop.signal == signal.SIGINT else 0
+    return Interrupted.exit_code if stop_signal.number == signal.SIGINT else 0
 
 
-class _Stop:
-    """Notes the signal to stop."""
+class _StopSignal:
+    """Remembers the first signal to stop; its `number` is 0 until then."""
 
     def __init__(self) -> None:
-        self.signal = 0
+        self.number = 0
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._note)
+            signal.signal(number, self._remember)
 
-    def _note(self, number: int, _frame: object) -> None:
-        self.signal = self.signal or number
+    def _remember(self, number: int, _frame: object) -> None:
+        self.number = self.number or number
 
 
-def _start(serving: Serving, bound: socket.socket) -> _Worker:
-    ours, theirs = _SPAWN.Pipe()
-    process = _SPAWN.Process(target=_work, args=(serving, bound, theirs), daemon=True)
+def _start_worker(settings: ServiceSettings, bound_socket: socket.socket) -> _Worker:
+    supervisor_end, worker_end = _SPAWN.Pipe()
+    process = _SPAWN.Process(target=_work, args=(settings, bound_socket, worker_end), daemon=True)
     process.start()
-    theirs.close()
-    return _Worker(process, ours)
+    worker_end.close()  # so that the supervisor sees the end of the pipe when the worker dies
+    return _Worker(process, supervisor_end)
 
 
 def _await_ready(worker: _Worker) -> str:
     try:
-        said = worker.line.recv()
+        reply = worker.pipe.recv()
     except EOFError:
         raise ModelError("a worker ended before it was ready; its message is above") from None
-    if isinstance(said, DogvscatError):
-        raise said
-    return str(said)
+    if isinstance(reply, DogvscatError):
+        raise reply
+    return str(reply)
 
 
-def _work(serving: Serving, bound: socket.socket, line: Connection) -> None:
-    """What a worker does, in its own process."""
-    threading.Thread(target=_stop_with_parent, args=(line,), daemon=True).start()
+def _work(settings: ServiceSettings, bound_socket: socket.socket, pipe: Connection) -> None:
+    """The main function of a worker process."""
+    threading.Thread(target=_stop_with_supervisor, args=(pipe,), daemon=True).start()
     try:
-        code = run(serving, bound, line.send)
+        code = run(settings, bound_socket, pipe.send)
     except DogvscatError as error:
-        line.send(error)
+        pipe.send(error)
         code = error.exit_code
     raise SystemExit(code)
 
 
-def _stop_with_parent(line: Connection) -> None:
+def _stop_with_supervisor(pipe: Connection) -> None:
+    """Stop this worker when the supervisor is killed: only then does the pipe end, since nothing is ever sent."""
     try:
-        line.recv()
-    except (EOFError, OSError):  # killed: nobody would ever stop this worker
+        pipe.recv()
+    except (EOFError, OSError):
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _stop_all(workers: list[_Worker]) -> None:
+def _stop_workers(workers: list[_Worker]) -> None:
     for worker in workers:
         worker.process.terminate()
     deadline = time.monotonic() + _STOP_SECONDS

@@ -1,4 +1,4 @@
-"""The in-browser build: a static folder whose page classifies on the visitor's own machine, with ONNX Runtime Web."""
+"""The browser export: a static folder with a page that classifies photos on the visitor's machine."""
 
 import json
 import subprocess
@@ -16,52 +16,57 @@ from dogvscat.judging.decision import Logits
 from dogvscat.stderr import track
 
 _PAGE = Path(__file__).parent / "page"
-_PAGE_FILES = ("index.html", "style.css", "page.js", "words.js", "classifier.js", "picture.js", "resample.js")
+_PAGE_FILES = ("index.html", "style.css", "page.js", "words.js", "classifier.js", "decode.js", "resample.js")
 _CHECK = "check.mjs"
 
 
 def convert_for_browser(bundle: Bundle, pixels: np.ndarray) -> Conversion:
-    """The page with the bundle's own graph, whose answers are checked with the same ONNX Runtime Web in Node.
+    """The page, ONNX Runtime Web and the bundle's own graph.
+
+    The answers come from the same files in Node, which runs the same WebAssembly as a browser.
 
     Args:
         bundle: What to export.
-        pixels: uint8 (num_pictures, image_size, image_size, 3).
+        pixels: uint8 (num_images, image_size, image_size, 3).
 
     Raises:
-        UsageError: if npm or Node are not installed.
+        UsageError: if npm or Node is not installed.
         FetchError: if npm cannot fetch ONNX Runtime Web.
-        ModelError: if the graph does not run there.
+        ModelError: if ONNX Runtime Web cannot run the graph.
     """
     node = onnxruntime_web.find_program("node")
     contents = {name: (_PAGE / name).read_bytes() for name in _PAGE_FILES}
     contents |= {MODEL_FILE: bundle.model, **onnxruntime_web.runtime_files()}
-    logits = _answers_in_node(node, contents, pixels)
+    logits = _logits_in_node(node, contents, pixels)
     return Conversion(contents, "index.html", logits, f"ONNX Runtime Web {onnxruntime_web.VERSION} in Node")
 
 
-def _answers_in_node(node: str, contents: dict[str, bytes], pixels: np.ndarray) -> Logits:
+def _logits_in_node(node: str, contents: dict[str, bytes], pixels: np.ndarray) -> Logits:
+    """Run the page's classifier.js in Node, without a browser: float64 (num_images,) for each output."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         about = json.dumps({"input": {"name": "pixels", "shape": [None, *pixels.shape[1:]]}}).encode()
-        beside = {"about.json": about, "package.json": b'{"type": "module"}', "pixels": pixels.tobytes()}
+        # Without this package.json Node would take the `.js` files for CommonJS.
+        inputs = {"about.json": about, "package.json": b'{"type": "module"}', "pixels": pixels.tobytes()}
         script = {_CHECK: (_PAGE / _CHECK).read_bytes()}
-        for name, data in {**contents, **onnxruntime_web.node_files(), **beside, **script}.items():
+        for name, data in {**contents, **onnxruntime_web.node_files(), **inputs, **script}.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(data)
         command = [node, *map(str, (folder / _CHECK, folder, folder / "pixels"))]
         with (
-            (folder / "stderr").open("w+", errors="replace") as told,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True) as process,
+            (folder / "stderr").open("w+", errors="replace") as error_file,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=error_file, text=True) as process,
         ):
+            # One line of JSON per image, printed as soon as it is computed.
             lines = track(process.stdout or (), "Checking the export", len(pixels))
             rows = [json.loads(line) for line in lines]
         if process.returncode or len(rows) != len(pixels):
-            raise ModelError(f"ONNX Runtime Web cannot run this network in Node: {_reason(folder / 'stderr')}")
+            raise ModelError(f"ONNX Runtime Web cannot run this network in Node: {_error_line(folder / 'stderr')}")
     names = ("logit", "neither") if "neither" in rows[0] else ("logit",)
     return Logits(*(np.array([row[name] for row in rows], dtype=np.float64) for name in names))
 
 
-def _reason(told: Path) -> str:
-    """The line that names the error; Node shows the source around it first, here a line of 70,000 letters."""
-    lines = told.read_text(errors="replace").strip().splitlines() or ["nothing was said"]
+def _error_line(error_file: Path) -> str:
+    """The line that names the error. Node prints the source around it first: here a line of 70,000 characters."""
+    lines = error_file.read_text(errors="replace").strip().splitlines() or ["it printed no error"]
     return next((line for line in lines if "Error" in line[:80]), lines[-1])[:300]

@@ -1,4 +1,4 @@
-"""The formats a bundle can be exported to, and those conversions that need no Keras: ONNX as it is, and OpenVINO."""
+"""The formats that a bundle can be exported to, and the conversions without Keras: ONNX and OpenVINO."""
 
 import difflib
 import tempfile
@@ -19,31 +19,31 @@ from dogvscat.stderr import track
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of export."""
+    """A format of exports."""
 
     title: str
-    """What it is, for people."""
+    """Its name, for people."""
     reading: str
-    """How its file is read, a sentence."""
+    """How its files are read: a sentence or two."""
     needs: tuple[str, ...] = ()
-    """Packages of the extra `export`."""
+    """Packages of the extra `export` that writing it needs."""
 
 
 FORMATS = {
     "onnx": Format(
         "ONNX, opset 17",
-        "Any ONNX runtime reads `model.onnx`: ONNX Runtime has them for Python, C++, C#, Java, JavaScript and phones.",
+        "Any ONNX runtime reads `model.onnx`; ONNX Runtime supports Python, C++, C#, Java, JavaScript and phones.",
     ),
     "openvino": Format(
         "OpenVINO IR, weights in float32",
-        "OpenVINO reads `model.xml`, with `model.bin` beside it. On processors with bfloat16 units it computes in "
-        "bfloat16 unless told `INFERENCE_PRECISION_HINT=f32`, and answers less exactly than it was checked.",
+        "OpenVINO reads `model.xml` and `model.bin` from one folder. On processors with bfloat16 units it computes in "
+        "bfloat16, less exactly than it was checked, unless `INFERENCE_PRECISION_HINT=f32` is set.",
         ("openvino",),
     ),
     "litert": Format(
         "LiteRT (TensorFlow Lite), weights in float32",
         "LiteRT reads `model.tflite` on phones and small devices; its signature is `serving_default`. The number of "
-        "pictures is 1 until the input is resized.",
+        "images is 1 until the input is resized.",
         ("keras", "tensorflow", "onnx", "ai_edge_litert"),
     ),
     "savedmodel": Format(
@@ -52,72 +52,77 @@ FORMATS = {
         ("keras", "tensorflow", "onnx"),
     ),
     "keras": Format(
-        "Keras 3 archive, of Keras' own layers only",
+        "Keras 3 archive, with Keras' own layers only",
         "`keras.saving.load_model` reads `model.keras` without any code of dogvscat.",
         ("keras", "tensorflow", "onnx"),
     ),
     "browser": Format(
         "a static folder for the browser, with ONNX Runtime Web",
         "Put the folder on any web server, or try it with `python3 -m http.server --directory FOLDER`, and open "
-        "`index.html` from there. Pictures stay on the visitor's own machine.",
+        "`index.html` from there. Photos stay on the visitor's machine.",
     ),
 }
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """A bundle in another format, and what that says when it is read back."""
+    """A bundle in another format, and its answers after the files were read back."""
 
     files: Mapping[str, bytes]
-    """Contents by relative path."""
+    """Content by relative path."""
     model_file: str
-    """What to open: one of the files, or a folder of them."""
+    """What to open: one of the files, or a folder of some of them."""
     logits: Logits
-    """What it says about the parity pictures."""
+    """Its answers for the parity images."""
     read_by: str
     """Name and version of the library that read it back."""
 
 
-def known_format(name: str) -> Format:
-    """The format of that name.
+def get_format(name: str) -> Format:
+    """The format with this name.
 
     Raises:
-        UsageError: if there is none, suggesting the nearest.
+        UsageError: if there is none; it suggests the most similar name.
     """
     if name in FORMATS:
         return FORMATS[name]
-    near = difflib.get_close_matches(name.lower(), FORMATS, n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else None
+    similar = difflib.get_close_matches(name.lower(), FORMATS, n=1)
+    hint = f"Did you mean '{similar[0]}'?" if similar else None
     raise UsageError(f"there is no format {name!r}, expected one of {', '.join(FORMATS)}", hint=hint)
 
 
-def in_batches(run: Callable[[np.ndarray], Mapping[str, Any]], pixels: np.ndarray) -> Logits:
-    """Ask a model about some pictures, not all at once.
+def run_in_batches(run: Callable[[np.ndarray], Mapping[str, Any]], pixels: np.ndarray) -> Logits:
+    """The answers of a model for some images, computed in small batches.
 
     Args:
-        run: From uint8 (n, image_size, image_size, 3) to outputs (n, 1) by name: `logit`, and `neither` if it tells.
-        pixels: uint8 (num_pictures, image_size, image_size, 3).
+        run: From uint8 (n, image_size, image_size, 3) to outputs (n, 1) by name: `logit`, and `neither` if it has one.
+        pixels: uint8 (num_images, image_size, image_size, 3).
 
     Returns:
-        float64 (num_pictures,) each.
+        float64 (num_images,) each.
     """
-    batches = np.array_split(pixels, -(-len(pixels) // BATCH_SIZE))
-    answers = [run(batch) for batch in track(batches, "Checking the export")]
+    batches = np.array_split(pixels, -(-len(pixels) // BATCH_SIZE))  # the division rounds up
+    batch_outputs = [run(batch) for batch in track(batches, "Checking the export")]
     columns = [
-        np.concatenate([np.asarray(outputs[name], dtype=np.float64)[:, 0] for outputs in answers])
+        np.concatenate([np.asarray(outputs[name], dtype=np.float64)[:, 0] for outputs in batch_outputs])
         for name in ("logit", "neither")
-        if name in answers[0]
+        if name in batch_outputs[0]
     ]
     return Logits(*columns)
 
 
 def convert_to_onnx(bundle: Bundle, pixels: np.ndarray) -> Conversion:
-    """The bundle's own graph, opened anew; `pixels` as for all conversions, uint8 (n, image_size, image_size, 3)."""
+    """The bundle's own graph, loaded again.
+
+    Args:
+        bundle: What to export.
+        pixels: uint8 (num_images, image_size, image_size, 3).
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(bundle.model, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_outputs()]
-    logits = in_batches(
+    logits = run_in_batches(
         lambda batch: dict(zip(names, session.run(names, {"pixels": batch}), strict=True)),
         pixels,
     )
@@ -125,7 +130,11 @@ def convert_to_onnx(bundle: Bundle, pixels: np.ndarray) -> Conversion:
 
 
 def convert_to_openvino(bundle: Bundle, pixels: np.ndarray) -> Conversion:
-    """OpenVINO's intermediate representation, made from the ONNX graph.
+    """OpenVINO's intermediate representation, converted from the ONNX graph.
+
+    Args:
+        bundle: What to export.
+        pixels: uint8 (num_images, image_size, image_size, 3).
 
     Raises:
         ModelError: if OpenVINO cannot convert or run it.
@@ -137,14 +146,16 @@ def convert_to_openvino(bundle: Bundle, pixels: np.ndarray) -> Conversion:
         onnx.write_bytes(bundle.model)
         try:
             openvino.save_model(openvino.convert_model(onnx), model, compress_to_fp16=False)
-            # Where the processor has bfloat16 units OpenVINO would compute in it; what is checked is what is written.
+            # On processors with bfloat16 units OpenVINO would compute in bfloat16, but the written weights are float32:
+            # the check must measure the file, not this processor.
             compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-            logits = in_batches(lambda batch: _by_name(compiled({"pixels": batch})), pixels)
-        except Exception as error:  # OpenVINO has kinds of its own, and RuntimeError for most
+            logits = run_in_batches(lambda batch: _outputs_by_name(compiled({"pixels": batch})), pixels)
+        except Exception as error:  # OpenVINO raises its own types, and RuntimeError for most errors
             raise ModelError(f"OpenVINO cannot convert this network: {error}") from None
         files = {file.name: file.read_bytes() for file in (model, model.with_suffix(".bin"))}
     return Conversion(files, model.name, logits, f"OpenVINO {openvino.__version__.partition('-')[0]}")
 
 
-def _by_name(outputs: Any) -> dict[str, np.ndarray]:
+def _outputs_by_name(outputs: Any) -> dict[str, np.ndarray]:
+    # An output of OpenVINO may have several names.
     return {name: values for names, values in zip(outputs.names(), outputs.values(), strict=True) for name in names}

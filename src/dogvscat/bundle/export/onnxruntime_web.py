@@ -1,4 +1,4 @@
-"""ONNX Runtime Web, taken through npm when it is needed: one pinned version, one digest, three files of it."""
+"""ONNX Runtime Web, fetched with npm when it is needed: one pinned version with its digest, and three of its files."""
 
 import base64
 import hashlib
@@ -14,32 +14,37 @@ from dogvscat.errors import FetchError, UsageError
 
 VERSION = "1.30.0"
 SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
-"""As the npm registry writes it, in base64."""
+"""Digest of the archive in base64, as the npm registry writes it."""
 ARCHIVE = f"onnxruntime-web-{VERSION}.tgz"
 
 _SCRIPT = "package/dist/ort.wasm.bundle.min.mjs"
 _WEB_ASSEMBLY = "package/dist/ort-wasm-simd-threaded.wasm"
 _LOADER = "package/dist/ort-wasm-simd-threaded.mjs"
-_PATIENCE_SECONDS = 600
+_NPM_TIMEOUT_SECONDS = 600
 
 
 def runtime_files() -> dict[str, bytes]:
-    """What a page needs, by relative path. The script ends in `.js`: not every web server knows `.mjs`.
+    """The files that the page needs, by relative path.
 
-    Raises: as `_archive`.
+    The script is renamed from `.mjs` to `.js`, since not every web server sends `.mjs` as JavaScript.
+
+    Raises:
+        UsageError: if npm is not installed.
+        FetchError: if npm cannot reach its registry, or delivers bytes other than the pinned ones.
+        WriteError: if the archive cannot be cached.
     """
-    members = _members(_archive())
+    members = _archive_members(_load_archive())
     return {"ort/ort.js": members[_SCRIPT], "ort/ort-wasm-simd-threaded.wasm": members[_WEB_ASSEMBLY]}
 
 
 def node_files() -> dict[str, bytes]:
-    """What Node needs beside, which takes the loader from a file of its own."""
-    return {"ort/ort-wasm-simd-threaded.mjs": _members(_archive())[_LOADER]}
+    """The script that Node needs in addition, to load the WebAssembly; raises as `runtime_files`."""
+    return {"ort/ort-wasm-simd-threaded.mjs": _archive_members(_load_archive())[_LOADER]}
 
 
-def kept_archive() -> Path:
-    """Where the archive is kept, so that it is fetched once; it need not be there yet."""
-    return caches.area("archives") / ARCHIVE
+def archive_path() -> Path:
+    """Where the archive is cached after it was fetched. The file may not exist yet."""
+    return caches.folder("archives") / ARCHIVE
 
 
 def find_program(name: str) -> str:
@@ -51,32 +56,26 @@ def find_program(name: str) -> str:
     if program := shutil.which(name):
         return program
     raise UsageError(
-        f"the in-browser build needs {name}, which is not installed",
-        hint="Install Node.js, which brings npm: nodejs.org, or `apt install nodejs npm`.",
+        f"the browser export needs {name}, which is not installed",
+        hint="Install Node.js, which includes npm: nodejs.org, or `apt install nodejs npm`.",
     )
 
 
-def _archive() -> bytes:
-    """The archive's bytes, from the cache or through npm.
-
-    Raises:
-        UsageError: if npm is not installed.
-        FetchError: if npm cannot reach its registry, or gives other bytes than those pinned here.
-        WriteError: if the archive cannot be kept.
-    """
-    kept = kept_archive()
-    if kept.is_file():
-        data = kept.read_bytes()
-        if _is_pinned(data):
+def _load_archive() -> bytes:
+    """The archive, from the cache or from npm; raises as `runtime_files`."""
+    cached = archive_path()
+    if cached.is_file():
+        data = cached.read_bytes()
+        if _is_pinned(data):  # else the file was damaged: fetch it again
             return data
-    data = _packed_by_npm()
+    data = _fetch_with_npm()
     if not _is_pinned(data):
         raise FetchError(
-            f"npm gave another onnxruntime-web {VERSION} than the one this version of dogvscat knows (its sha512 "
-            "differs); nothing of it was used",
-            hint="Look at the registry that npm is set to: npm config get registry",
+            f"npm delivered another onnxruntime-web {VERSION} than the one that this version of dogvscat expects (its "
+            "sha512 differs); nothing of it was used",
+            hint="Check which registry npm uses: npm config get registry",
         )
-    atomic.write_bytes(kept, data)
+    atomic.write_bytes(cached, data)
     return data
 
 
@@ -84,12 +83,13 @@ def _is_pinned(data: bytes) -> bool:
     return base64.b64encode(hashlib.sha512(data).digest()).decode() == SHA512
 
 
-def _packed_by_npm() -> bytes:
+def _fetch_with_npm() -> bytes:
+    """The archive from npm's cache or registry, not yet compared with the digest."""
     npm = find_program("npm")
     with tempfile.TemporaryDirectory() as temporary:
         command = [npm, "pack", f"onnxruntime-web@{VERSION}", "--ignore-scripts", "--prefer-offline", "--silent"]
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 [
                     *command,
                     "--fetch-retries=1",
@@ -98,40 +98,41 @@ def _packed_by_npm() -> bytes:
                     "--pack-destination",
                     temporary,
                 ],
-                cwd=temporary,  # so that no package.json or .npmrc of a project takes part
+                cwd=temporary,  # so that no package.json or .npmrc of a project is used
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=_PATIENCE_SECONDS,
+                timeout=_NPM_TIMEOUT_SECONDS,
                 check=False,
             )
-            said = done.stderr
+            messages = process.stderr
         except subprocess.TimeoutExpired:
-            said = f"no answer in {_PATIENCE_SECONDS // 60} minutes"
-        packed = Path(temporary, ARCHIVE)
-        if packed.is_file():
-            return packed.read_bytes()
+            messages = f"no answer in {_NPM_TIMEOUT_SECONDS // 60} minutes"
+        archive = Path(temporary, ARCHIVE)
+        if archive.is_file():
+            return archive.read_bytes()
     raise FetchError(
-        f"npm could not fetch onnxruntime-web {VERSION} (30 MB): {_reason(said)}",
-        hint=f"On a machine with a network run `npm pack onnxruntime-web@{VERSION}` and put {ARCHIVE} into "
-        f"{kept_archive().parent}; then run the same command again.",
+        f"npm could not fetch onnxruntime-web {VERSION} (30 MB): {_error_line(messages)}",
+        hint=f"On a machine with network access run `npm pack onnxruntime-web@{VERSION}` and put {ARCHIVE} into "
+        f"{archive_path().parent}; then run the same command again.",
     )
 
 
-def _reason(said: str) -> str:
-    """The line of npm's output that says most."""
-    lines = [line.removeprefix("npm error").removeprefix("npm ERR!").strip() for line in said.splitlines()]
+def _error_line(messages: str) -> str:
+    """The most telling line of npm's messages: the first without its prefix that is not an error code."""
+    lines = [line.removeprefix("npm error").removeprefix("npm ERR!").strip() for line in messages.splitlines()]
     return next(
-        (line for line in lines if line and not line.startswith(("code ", "errno ", "syscall "))), "no reason given"
+        (line for line in lines if line and not line.startswith(("code ", "errno ", "syscall "))),
+        "npm printed no reason",
     )
 
 
-def _members(archive: bytes) -> dict[str, bytes]:
+def _archive_members(archive: bytes) -> dict[str, bytes]:
     members = {}
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
         for name in (_SCRIPT, _WEB_ASSEMBLY, _LOADER):
             file = tar.extractfile(name)
             if file is None:
-                raise FetchError(f"{ARCHIVE} holds no {name}")
+                raise FetchError(f"{ARCHIVE} has no file {name}")
             members[name] = file.read()
     return members

@@ -1,4 +1,4 @@
-"""Whether a bundle in another format gives the bundle's answers: the pictures both are asked about, and how far off."""
+"""The check that an export agrees with its bundle: the images that both answer, and the largest difference."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,67 +18,64 @@ from dogvscat.photos.drawing import KINDS, draw
 from dogvscat.photos.sources import PhotoSource, open_any
 from dogvscat.stderr import track
 
-LARGEST_DIFFERENCE = 1e-3
-"""In probability, between a bundle and an export of it."""
+MAX_DIFFERENCE = 1e-3
+"""Largest difference in probability that is allowed between a bundle and its export."""
 NUM_PHOTOS = 200
-NUM_DRAWN = 58
+NUM_DRAWINGS = 58
 
 
 @dataclass(frozen=True)
-class ParityPictures:
-    """What both sides are asked about, and what the bundle says."""
+class ParityImages:
+    """The images that the bundle and its export both answer, with the bundle's answers."""
 
     pixels: np.ndarray
-    """uint8 (num_pictures, image_size, image_size, 3)."""
+    """uint8 (num_images, image_size, image_size, 3)."""
     logits: Logits
-    """The bundle's own."""
-    golden: int
-    photographs: int
-    synthetic: int
-    """How many of each; golden pictures are drawn as well."""
+    """The bundle's answers, float64 (num_images,) each."""
+    num_golden: int
+    num_photos: int
+    num_drawings: int
+    """Drawings other than the golden pictures, which are drawings too."""
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an export lies from its bundle."""
+    """How much an export differs from its bundle."""
 
-    pictures: ParityPictures
+    images: ParityImages
     difference: float
-    """The largest, in probability, over all pictures and outputs."""
+    """The largest difference in probability, over all images and outputs."""
 
-    def in_words(self) -> str:
-        """One sentence."""
-        pictures = self.pictures
-        others = (
-            f"{pictures.photographs} photographs"
-            if pictures.photographs
-            else f"{pictures.synthetic} other drawn pictures"
-        )
+    def summary(self) -> str:
+        """One sentence for people."""
+        images = self.images
+        others = f"{images.num_photos} photographs" if images.num_photos else f"{images.num_drawings} other drawings"
         return (
-            f"At most {self.difference:.1e} from the bundle in probability, on {pictures.golden} golden and {others}."
+            f"It differs from the bundle by at most {self.difference:.1e} in probability, on "
+            f"{images.num_golden} golden pictures and {others}."
         )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
         return {
             "largest_probability_difference": self.difference,
-            "allowed": LARGEST_DIFFERENCE,
-            "golden_pictures": self.pictures.golden,
-            "photographs": self.pictures.photographs,
-            "other_drawn_pictures": self.pictures.synthetic,
+            "allowed": MAX_DIFFERENCE,
+            "golden_pictures": self.images.num_golden,
+            "photographs": self.images.num_photos,
+            "other_drawn_pictures": self.images.num_drawings,
         }
 
 
-def parity_pictures(bundle: Bundle, photos: Path | None) -> ParityPictures:
-    """The golden pictures, and photographs or, without any, drawn pictures.
+def parity_images(bundle: Bundle, photos: Path | None) -> ParityImages:
+    """The golden pictures, and 200 photographs or 58 drawings, with the bundle's answers.
 
     Args:
-        bundle: Its golden pictures and its answers are taken.
-        photos: A folder or zip with photographs of whatever it may be, of which 200 that can be read are used; or None.
+        bundle: A verified bundle.
+        photos: A folder or zip with photographs of anything; up to 200 readable ones are used. None: use drawings.
 
     Raises:
         LayoutError: if there is no photo.
-        DataError: if none of them can be read.
+        DataError: if none of the photos can be read.
         ModelError: if the bundle cannot answer.
     """
     size = bundle.card.image_size
@@ -86,63 +83,67 @@ def parity_pictures(bundle: Bundle, photos: Path | None) -> ParityPictures:
     predictor = Predictor(bundle)
     predictor.check_golden()
     golden = [decode_photo(bundle.folder / picture.file, size) for picture in bundle.card.golden]
-    others = _photographs(source, size) if source else _drawn(size)
+    others = _sample_photos(source, size) if source else _draw_images(size)
     pixels = np.stack([*golden, *others])
-    batches = np.array_split(pixels, -(-len(pixels) // BATCH_SIZE))
-    answers = [predictor.logits(batch) for batch in track(batches, "Asking the bundle")]
-    photographed = source is not None and not source.is_synthetic
-    outputs = [np.concatenate(column) for column in zip(*answers, strict=True) if column[0] is not None]
-    return ParityPictures(
+    batches = np.array_split(pixels, -(-len(pixels) // BATCH_SIZE))  # the division rounds up
+    batch_logits = [predictor.logits(batch) for batch in track(batches, "Asking the bundle")]
+    # From one (positive, neither) per batch to one column per output; a network without `neither` has None there.
+    columns = [np.concatenate(column) for column in zip(*batch_logits, strict=True) if column[0] is not None]
+    has_photos = source is not None and not source.is_synthetic
+    return ParityImages(
         pixels,
-        Logits(*outputs),
-        golden=len(golden),
-        photographs=len(others) if photographed else 0,
-        synthetic=0 if photographed else len(others),
+        Logits(*columns),
+        num_golden=len(golden),
+        num_photos=len(others) if has_photos else 0,
+        num_drawings=0 if has_photos else len(others),
     )
 
 
-def check_parity(pictures: ParityPictures, received: Logits, what: str) -> Parity:
-    """Compare an export's answers with the bundle's.
+def check_parity(images: ParityImages, export_logits: Logits, format_name: str) -> Parity:
+    """Compare the export's answers with the bundle's.
 
     Args:
-        pictures: With what the bundle says.
-        received: What the export says.
-        what: To call the export in errors.
+        images: The images with the bundle's answers.
+        export_logits: The export's answers, float (num_images,) each.
+        format_name: Names the export in errors.
 
     Raises:
         ModelError: if a probability differs by more than 1e-3, or an output is missing.
     """
-    if (pictures.logits.neither is None) != (received.neither is None):
-        raise ModelError(f"the {what} export does not have the outputs of its bundle; nothing was written")
-    ours, theirs = (np.stack([row for row in logits if row is not None]) for logits in (pictures.logits, received))
-    difference = float(np.max(np.abs(sigmoid(ours) - sigmoid(theirs))))
-    if not difference <= LARGEST_DIFFERENCE:
+    if (images.logits.neither is None) != (export_logits.neither is None):
+        raise ModelError(f"the {format_name} export does not have the outputs of its bundle; nothing was written")
+    # (num_outputs, num_images) each.
+    expected, received = (
+        np.stack([output for output in logits if output is not None]) for logits in (images.logits, export_logits)
+    )
+    difference = float(np.max(np.abs(sigmoid(expected) - sigmoid(received))))
+    if not difference <= MAX_DIFFERENCE:  # also true for NaN
         raise ModelError(
-            f"the {what} export differs from its bundle by {difference:.2g} in probability, at most "
-            f"{LARGEST_DIFFERENCE:g} is allowed; nothing was written"
+            f"the {format_name} export differs from its bundle by {difference:.2g} in probability, at most "
+            f"{MAX_DIFFERENCE:g} is allowed; nothing was written"
         )
-    return Parity(pictures, difference)
+    return Parity(images, difference)
 
 
 def golden_files(bundle: Bundle) -> dict[str, bytes]:
-    """The golden pictures as files, by relative path below `golden/`."""
+    """The golden pictures as files, by their path in the bundle (`golden/...`)."""
     return {name: (bundle.folder / name).read_bytes() for name in bundle.card.files if name.startswith(GOLDEN_FOLDER)}
 
 
-def _photographs(source: PhotoSource, image_size: int) -> list[np.ndarray]:
-    """Photos from all over a source; those that cannot be read are passed over."""
-    found: list[np.ndarray] = []
-    wanted = min(NUM_PHOTOS, len(source.photos))
-    for picture in track(_readable(source, image_size), "Reading photos", wanted):
-        found.append(picture)
-        if len(found) == wanted:
+def _sample_photos(source: PhotoSource, image_size: int) -> list[np.ndarray]:
+    """Up to 200 photos from all over a source; unreadable ones are skipped."""
+    num_needed = min(NUM_PHOTOS, len(source.photos))
+    images: list[np.ndarray] = []
+    for image in track(_readable_images(source, image_size), "Reading photos", num_needed):
+        images.append(image)
+        if len(images) == num_needed:
             break
-    if not found:
+    if not images:
         raise DataError(f"none of the photos in {source.location} can be read")
-    return found
+    return images
 
 
-def _readable(source: PhotoSource, image_size: int) -> Iterator[np.ndarray]:
+def _readable_images(source: PhotoSource, image_size: int) -> Iterator[np.ndarray]:
     for index in np.random.default_rng(0).permutation(len(source.photos)):
         path = source.photos[index].path
         try:
@@ -151,12 +152,13 @@ def _readable(source: PhotoSource, image_size: int) -> Iterator[np.ndarray]:
             continue
 
 
-def _drawn(image_size: int) -> list[np.ndarray]:
-    """Other pictures than the golden ones, as photographs come: JPEG, not square."""
-    pictures = []
-    for seed in range(NUM_DRAWN):
+def _draw_images(image_size: int) -> list[np.ndarray]:
+    """Drawings other than the golden pictures, prepared like photographs: as JPEG files that are not square."""
+    images = []
+    for index in range(NUM_DRAWINGS):
         buffer = BytesIO()
-        drawn = draw(KINDS[seed % 2], 1000 + seed, 2 * image_size)
-        drawn.resize((3 * image_size, 2 * image_size)).save(buffer, "JPEG", quality=90)
-        pictures.append(decode(buffer.getvalue(), f"drawn picture {seed}", image_size))
-    return pictures
+        # Seeds from 1000 on, so that no drawing is a golden picture.
+        drawing = draw(KINDS[index % 2], 1000 + index, 2 * image_size)
+        drawing.resize((3 * image_size, 2 * image_size)).save(buffer, "JPEG", quality=90)
+        images.append(decode(buffer.getvalue(), f"drawing {index}", image_size))
+    return images

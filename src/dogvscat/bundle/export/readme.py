@@ -1,7 +1,7 @@
-"""What lies beside an exported model: `preprocessing.json` for programs and `README.md` for people.
+"""The two descriptions in the folder of an export: `preprocessing.json` for programs and `README.md` for people.
 
-Normalisation and temperature are inside every model. What is left to whoever calls it, from a photo to pixels and from
-logits to an answer, is told here, in one place for both files.
+Normalisation and temperature are inside every exported model. The steps that are left to the caller, from a photo to
+pixels and from logits to a prediction, are described here, in one place for both files.
 """
 
 import hashlib
@@ -20,22 +20,23 @@ README_FILE = "README.md"
 MADE_BY = "dogvscat export"
 
 
-def describe(
+def description_files(
     bundle: Bundle, format_name: str, conversion: Conversion, parity: Parity, files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """The two files that explain the others.
+    """`README.md` and `preprocessing.json`, by name.
 
     Args:
-        bundle: What was exported.
+        bundle: The exported bundle.
         format_name: One of `FORMATS`.
-        conversion: What was made of it.
-        parity: How well it agrees.
-        files: All other files of the export; their digests are listed.
+        conversion: The bundle in that format.
+        parity: How much it differs from the bundle.
+        files: Content of all other files of the export, whose digests are listed.
     """
     readme = _readme(bundle.card, format_name, conversion, parity).encode()
     document = _preprocessing(bundle, format_name, conversion, parity)
-    everything = {**files, README_FILE: readme}
-    document["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(everything.items())}
+    # All files but preprocessing.json itself: `refuse_out` compares them before an export is replaced.
+    listed_files = {**files, README_FILE: readme}
+    document["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(listed_files.items())}
     return {README_FILE: readme, PREPROCESSING_FILE: (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()}
 
 
@@ -43,8 +44,8 @@ def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, par
     card = bundle.card
     size, (_, positive) = card.image_size, card.class_names
     outputs = {
-        "logit": f"log-odds of {positive}, calibrated: its sigmoid is the probability",
-        "neither": "log-odds of showing neither class; its sigmoid is compared with neither_limit",
+        "logit": f"calibrated log-odds of {positive}: its sigmoid is the probability",
+        "neither": "log-odds that the photo shows neither class; its sigmoid is compared with neither_limit",
     }
     if conversion.logits.neither is None:
         del outputs["neither"]
@@ -83,21 +84,22 @@ def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, par
 
 
 def _steps(size: int) -> list[str]:
-    """From a file to pixels, as photos/decoder.py does it."""
+    """From a file to pixels, as photos/decoder.py does it. An example in docs/export.md follows them in Python."""
     return [
-        "Decode the file; of an animation take the first frame. Ignore colour profiles.",
+        "Decode the file. Of an animation, take the first frame. Ignore colour profiles.",
         (
-            f"A JPEG of at least {2 * size} pixels a side is first reduced: by the largest of 2, 4 and 8 that leaves "
-            f"both sides at least {size}, with the mean of so many by so many pixels. Pillow's `draft` does it."
+            f"If the file is a JPEG and both sides have at least {2 * size} pixels, reduce it first: by the largest "
+            f"factor of 2, 4 and 8 that leaves both sides at least {size} pixels. Each new pixel is the mean of a "
+            "square of old pixels, with the factor as its side. Pillow's `draft` does this."
         ),
-        "Turn it by its EXIF orientation.",
-        "Lay transparency on white; make it RGB, 8 bits a channel. 16-bit grey is divided by 257.",
+        "Rotate it according to its EXIF orientation.",
+        "Put transparent images on white. Convert to RGB with 8 bits per channel; divide 16-bit grey by 257.",
         (
-            f"Squash it to {size} x {size} pixels, whatever its aspect, with a bilinear filter that is widened when "
-            "shrinking (antialiased), as Pillow's `resize(..., BILINEAR)`. Filters that are not widened, as those of "
-            "OpenCV, of canvases and of TensorFlow by default, give other pixels and other answers."
+            f"Resize it to {size} x {size} pixels, whatever its aspect ratio, with an antialiased bilinear filter: one "
+            "that is widened when shrinking, like Pillow's `resize(..., BILINEAR)`. The default filters of OpenCV, of "
+            "canvases and of TensorFlow are not widened; they give other pixels and other predictions."
         ),
-        "Give the bytes 0 to 255 as they are: the network scales them itself.",
+        "Pass the bytes 0 to 255 unchanged: the network scales them itself.",
     ]
 
 
@@ -109,36 +111,42 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
         "",
         (
             f"Exported by dogvscat {__version__} from a bundle of the recipe {printable(card.config.recipe)}. "
-            "`preprocessing.json` says the same as this page, for programs."
+            "`preprocessing.json` has the same description for programs."
         ),
         "",
         FORMATS[format_name].reading,
         "",
-        *(["It learned from DRAWINGS: what it says of photographs means nothing.", ""] * card.origin.drawn_sample),
-        "## Before",
+        *(
+            ["This network learned from DRAWINGS, not photographs: its answers about photographs mean nothing.", ""]
+            * card.origin.drawn_sample
+        ),
+        "## Input",
         "",
         *[f"{number}. {step}" for number, step in enumerate(_steps(card.image_size), start=1)],
         "",
-        f"Input: `pixels`, uint8 (N, {card.image_size}, {card.image_size}, 3), RGB.",
+        f"The model's input is `pixels`, uint8 (N, {card.image_size}, {card.image_size}, 3), RGB.",
         "",
-        "## After",
+        "## Output",
         "",
         (
-            f"- `logit`, float32 (N, 1): p = 1 / (1 + exp(-logit)) is the probability of {second}. "
-            "It is calibrated; the temperature is inside."
+            f"- `logit`, float32 (N, 1): p = 1 / (1 + exp(-logit)) is the calibrated probability of {second}. "
+            "The temperature is already inside the model."
         ),
-        *(["- `neither`, float32 (N, 1): its sigmoid says how much the picture seems to show neither."] * neither),
-        f"- The answer is {second} if p >= {card.threshold!r}, otherwise {first}.",
-        f"- It is `unsure` if {card.unsure_low!r} < p < {card.unsure_high!r}"
-        + (f", and if the sigmoid of `neither` is above {card.neither_limit!r}." if neither else "."),
+        *(
+            ["- `neither`, float32 (N, 1): its sigmoid estimates, uncalibrated, that the photo shows neither class."]
+            * neither
+        ),
+        f"- The prediction is {second} if p >= {card.threshold!r}, otherwise {first}.",
+        f"- It is `unsure` instead if {card.unsure_low!r} < p < {card.unsure_high!r}"
+        + (f", or if the sigmoid of `neither` is above {card.neither_limit!r}." if neither else "."),
         "",
-        "## Checked",
+        "## Check",
         "",
-        f"{parity.in_words()} Read back by {conversion.read_by}.",
+        f"{parity.summary()} Read back by {conversion.read_by}.",
         "",
         (
-            f"The pictures in `golden/` have these probabilities of {second}; whoever gets others prepares pictures in "
-            "another way:"
+            f"The pictures in `golden/` have these probabilities of {second}. If your program gets others, it prepares "
+            "photos differently:"
         ),
         "",
         "| picture | probability |",

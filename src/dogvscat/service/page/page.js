@@ -1,69 +1,69 @@
-// Pictures go to the server one a request, a few at a time; each has its card, its answer and its own errors.
-// File names come from strangers: they are only ever set as text.
+// Sends the photos to the server, one per request and a few at a time. Each photo has a card with its answer or error.
+// File names come from strangers: they are only ever set as text, never as HTML.
 
-import { describeModel } from "./how.js";
-import { explanation, legend, percent, verdict } from "./words.js";
+import { describeModel } from "./about.js";
+import { formatProbability, heatMapLegend, unsureReason, verdictText } from "./words.js";
 
 const PREDICT = "api/v1/predict";
-const AT_ONCE = 3;
-const TRIES = 5;
+const MAX_REQUESTS = 3; // at once
+const MAX_TRIES = 5; // while the server is busy
 
 const byId = (id) => document.getElementById(id);
 const cards = byId("cards");
-const waiting = [];
-let looking = 0;
-let model = null;
+const queue = []; // { card, file } that are not sent yet
+let numInProgress = 0;
+let model = null; // the document of /api/v1/model, once it is loaded
 
-// ---- Pictures come in
+// ---- Adding photos: by button, paste or drop
 
-byId("pick").addEventListener("click", () => byId("picked").click());
-byId("shoot").addEventListener("click", () => byId("shot").click());
-for (const input of [byId("picked"), byId("shot")]) {
+byId("choose-photos").addEventListener("click", () => byId("chosen-files").click());
+byId("take-photo").addEventListener("click", () => byId("taken-photo").click());
+for (const input of [byId("chosen-files"), byId("taken-photo")]) {
   input.addEventListener("change", () => {
-    add(input.files);
-    input.value = ""; // so that the same picture can be chosen again
+    addPhotos(input.files);
+    input.value = ""; // else choosing the same photo again would be no change
   });
 }
 
 document.addEventListener("paste", (event) => {
-  if (event.clipboardData.files.length) add(event.clipboardData.files);
-  else warn("There is no picture in the clipboard. Of a link, save the picture first, then choose it here.");
+  if (event.clipboardData.files.length) addPhotos(event.clipboardData.files);
+  else warn("There is no picture in the clipboard. If you copied a link, save the picture first, then choose it here.");
 });
 
-let depth = 0; // dragging over a child enters it before it leaves its parent
-const dragging = (change) => {
-  depth = Math.max(0, depth + change);
-  document.body.classList.toggle("dragging", depth > 0);
+// Dragging from an element to its child fires "enter" for the child before "leave" for the parent, so both are counted.
+let dragDepth = 0;
+const setDragDepth = (depth) => {
+  dragDepth = Math.max(0, depth);
+  document.body.classList.toggle("dragging", dragDepth > 0);
 };
-document.addEventListener("dragenter", () => dragging(1));
-document.addEventListener("dragleave", () => dragging(-1));
-document.addEventListener("dragover", (event) => event.preventDefault());
+document.addEventListener("dragenter", () => setDragDepth(dragDepth + 1));
+document.addEventListener("dragleave", () => setDragDepth(dragDepth - 1));
+document.addEventListener("dragover", (event) => event.preventDefault()); // else the browser would allow no drop
 document.addEventListener("drop", (event) => {
   event.preventDefault();
-  depth = 0;
-  dragging(0);
-  if (event.dataTransfer.files.length) add(event.dataTransfer.files);
-  else warn("That was a link, not a picture. Save the picture first, then drop the file here.");
+  setDragDepth(0);
+  if (event.dataTransfer.files.length) addPhotos(event.dataTransfer.files);
+  else warn("You dropped a link, not a picture. Save the picture first and drop the file here.");
 });
 
 byId("clear").addEventListener("click", () => {
-  waiting.length = 0;
+  queue.length = 0; // requests in progress finish on cards that nobody sees
   for (const card of [...cards.children]) {
-    URL.revokeObjectURL(card.querySelector(".picture").src);
+    URL.revokeObjectURL(card.querySelector(".photo-image").src);
     card.remove();
   }
   byId("results").hidden = true;
-  document.body.classList.remove("busy");
-  byId("pick").focus();
+  document.body.classList.remove("has-photos");
+  byId("choose-photos").focus();
 });
 
-function add(files) {
+function addPhotos(files) {
   warn("");
-  document.body.classList.add("busy");
+  document.body.classList.add("has-photos");
   byId("results").hidden = false;
   for (const file of files) cards.append(newCard(file));
-  summarize();
-  lookAtNext();
+  showSummary();
+  sendNext();
 }
 
 function warn(sentence) {
@@ -71,188 +71,195 @@ function warn(sentence) {
   byId("warning").hidden = !sentence;
 }
 
-// ---- A picture's card
+// ---- The card of a photo
 
 function newCard(file) {
   const card = byId("card").content.firstElementChild.cloneNode(true);
-  const picture = card.querySelector(".picture");
-  const name = file.name || "picture";
+  const image = card.querySelector(".photo-image");
+  const name = file.name || "photo";
   card.querySelector(".name").textContent = name;
   card.querySelector(".name").title = name;
-  picture.alt = name;
-  picture.addEventListener("error", () => {
-    picture.hidden = true;
-    card.querySelector(".unseen").hidden = false;
+  image.alt = name;
+  image.addEventListener("error", () => {
+    // The server reads formats that a browser may not show, such as TIFF.
+    image.hidden = true;
+    card.querySelector(".no-preview").hidden = false;
   });
-  picture.src = URL.createObjectURL(file);
-  card.querySelector(".again").addEventListener("click", () => enqueue(card, file));
-  card.querySelector(".toggle").addEventListener("click", () => toggleHeat(card, file));
+  image.src = URL.createObjectURL(file);
+  card.querySelector(".retry").addEventListener("click", () => enqueue(card, file));
+  card.querySelector(".heat-map-toggle").addEventListener("click", () => toggleHeatMap(card, file));
   enqueue(card, file);
   return card;
 }
 
 function enqueue(card, file) {
-  show(card, "waiting", "Waiting");
-  card.querySelector(".again").hidden = true;
-  waiting.push({ card, file });
-  lookAtNext();
+  setState(card, "waiting", "Waiting");
+  card.querySelector(".retry").hidden = true;
+  queue.push({ card, file });
+  sendNext();
 }
 
-async function lookAtNext() {
-  while (looking < AT_ONCE && waiting.length) {
-    looking += 1;
-    lookAt(waiting.shift()).finally(() => {
-      looking -= 1;
-      summarize();
-      lookAtNext();
+// Start requests until enough are in progress; each request that ends starts the next one.
+function sendNext() {
+  while (numInProgress < MAX_REQUESTS && queue.length) {
+    numInProgress += 1;
+    predict(queue.shift()).finally(() => {
+      numInProgress -= 1;
+      showSummary();
+      sendNext();
     });
   }
 }
 
-async function lookAt({ card, file }) {
-  show(card, "looking", "Looking …");
+async function predict({ card, file }) {
+  setState(card, "in-progress", "Looking …");
   try {
-    showAnswer(card, (await ask(file, "")).predictions[0]);
+    showAnswer(card, (await request(file, "")).predictions[0]);
   } catch (error) {
     showError(card, error);
   }
 }
 
-function show(card, state, text, why = "") {
+function setState(card, state, verdict, reason = "") {
   card.dataset.state = state;
-  card.querySelector(".verdict").textContent = text;
-  card.querySelector(".why").textContent = why;
-  card.querySelector(".why").hidden = !why;
+  card.querySelector(".verdict").textContent = verdict;
+  card.querySelector(".reason").textContent = reason;
+  card.querySelector(".reason").hidden = !reason;
 }
 
 function showAnswer(card, answer) {
-  const [negative, positive] = Object.keys(answer.probabilities);
-  const shares = card.querySelectorAll(".shares span");
-  show(card, "answered", verdict(answer), explanation(answer, model));
+  const [negative, positive] = Object.keys(answer.probabilities); // the server sends them in this order
+  const labels = card.querySelectorAll(".bar-labels span");
+  setState(card, "answered", verdictText(answer), unsureReason(answer, model));
   card.dataset.label = answer.label;
   card.dataset.answer = { [negative]: "negative", [positive]: "positive" }[answer.label] ?? "unsure";
-  shares[0].textContent = `${negative} ${percent(answer.probabilities[negative])}`;
-  shares[1].textContent = `${positive} ${percent(answer.probabilities[positive])}`;
+  labels[0].textContent = `${negative} ${formatProbability(answer.probabilities[negative])}`;
+  labels[1].textContent = `${positive} ${formatProbability(answer.probabilities[positive])}`;
   card.querySelector(".bar span").style.width = `${100 * answer.probabilities[negative]}%`;
   card.querySelector(".probabilities").hidden = false;
-  card.querySelector(".toggle").hidden = card.querySelector(".picture").hidden;
+  card.querySelector(".heat-map-toggle").hidden = card.querySelector(".photo-image").hidden;
 }
 
 function showError(card, error) {
-  show(card, "failed", error.title ?? "No answer", error.message);
-  card.querySelector(".again").hidden = !error.passing;
+  setState(card, "failed", error.title ?? "No answer", error.message);
+  card.querySelector(".retry").hidden = !error.canRetry;
 }
 
-function summarize() {
-  const all = [...cards.children];
-  const done = all.filter((card) => ["answered", "failed"].includes(card.dataset.state));
+function showSummary() {
+  const allCards = [...cards.children];
+  const finishedCards = allCards.filter((card) => ["answered", "failed"].includes(card.dataset.state));
   const counts = new Map();
-  for (const card of done) {
+  for (const card of finishedCards) {
     const label = card.dataset.state === "failed" ? "no answer" : card.dataset.label;
     counts.set(label, (counts.get(label) ?? 0) + 1);
   }
   const order = [...(model?.class_names ?? []), "unsure", "no answer"];
-  const sorted = [...counts].sort(([one], [other]) => order.indexOf(one) - order.indexOf(other));
-  const parts = sorted.map(([label, count]) => `${label} ${count}`);
-  const pictures = all.length === 1 ? "1 picture" : `${all.length} pictures`;
-  const text = done.length < all.length ? `${done.length} of ${pictures} looked at` : `${pictures}: ${parts.join(", ")}`;
-  // A screen reader hears of one picture by its answer, and of many once, when all are done.
-  if (all.length > 1 || done.length < all.length) byId("summary").textContent = text;
-  else byId("summary").textContent = `1 picture: ${all[0]?.querySelector(".verdict").textContent}`;
+  const sortedCounts = [...counts].sort(([labelA], [labelB]) => order.indexOf(labelA) - order.indexOf(labelB));
+  const photos = allCards.length === 1 ? "1 photo" : `${allCards.length} photos`;
+  let summary = `${photos}: ${sortedCounts.map(([label, count]) => `${label} ${count}`).join(", ")}`;
+  if (finishedCards.length < allCards.length) summary = `${finishedCards.length} of ${photos} answered`;
+  // Screen readers read the summary aloud, so that of a single photo contains its answer.
+  else if (allCards.length === 1) summary = `1 photo: ${allCards[0].querySelector(".verdict").textContent}`;
+  byId("summary").textContent = summary;
 }
 
-// ---- The heat-map is made when it is first asked for
+// ---- The heat-map, requested when it is first shown
 
-async function toggleHeat(card, file) {
-  const button = card.querySelector(".toggle");
-  const heat = card.querySelector(".heat");
+async function toggleHeatMap(card, file) {
+  const button = card.querySelector(".heat-map-toggle");
+  const heatMap = card.querySelector(".heat-map");
+  const legend = card.querySelector(".legend");
   if (button.getAttribute("aria-busy") === "true") return;
-  if (!heat.src) {
-    let answer;
+  if (!heatMap.src) {
     button.setAttribute("aria-busy", "true");
     try {
-      answer = (await ask(file, "?explain=true")).predictions[0];
-      heat.src = answer.heat_map;
-      heat.alt = "Heat-map: bright where the evidence for the answer lies";
+      const answer = (await request(file, "?explain=true")).predictions[0];
+      heatMap.src = answer.heat_map;
+      heatMap.alt = "Heat-map: bright where the evidence for the answer lies";
+      legend.textContent = heatMapLegend(answer, model);
     } catch (error) {
-      card.querySelector(".legend").textContent = `No heat-map: ${error.message}`;
-      card.querySelector(".legend").hidden = false;
+      legend.textContent = `No heat-map: ${error.message}`;
+      legend.hidden = false;
       return;
     } finally {
       button.removeAttribute("aria-busy");
     }
-    card.querySelector(".legend").textContent = legend(answer, model);
   }
-  const shown = button.getAttribute("aria-pressed") !== "true";
-  button.setAttribute("aria-pressed", String(shown));
-  heat.hidden = !shown;
-  heat.parentElement.classList.toggle("explained", shown);
-  card.querySelector(".legend").hidden = !shown;
+  const visible = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(visible));
+  heatMap.hidden = !visible;
+  heatMap.parentElement.classList.toggle("explained", visible);
+  legend.hidden = !visible;
 }
 
 // ---- The server
 
-class NoAnswer extends Error {
-  constructor(title, message, passing = false) {
+class RequestError extends Error {
+  // title: heading of the card; message: a sentence; canRetry: whether trying again may help.
+  constructor(title, message, canRetry = false) {
     super(message);
     this.title = title;
-    this.passing = passing; // whether trying again may help
+    this.canRetry = canRetry;
   }
 }
 
-async function ask(file, query) {
-  const most = model?.limits.body_bytes ?? Infinity;
-  if (file.size > most) {
+// Ask the server about one photo, several times while it is busy. Returns the document of /predict.
+async function request(file, query) {
+  const maxBytes = model?.limits.body_bytes ?? Infinity;
+  if (file.size > maxBytes) {
     const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MB`;
-    throw new NoAnswer("Too large", `This file has ${megabytes(file.size)}; at most ${megabytes(most)} are read.`);
+    const message = `This file has ${megabytes(file.size)}; at most ${megabytes(maxBytes)} are read.`;
+    throw new RequestError("Too large", message);
   }
+  // A dropped folder looks like a file until it is read; `fetch` would report it as a lost connection.
   await file.slice(0, 1).arrayBuffer().catch(() => {
-    throw new NoAnswer("Cannot be read", "The browser could not read this file. A folder? Choose the photos in it.");
+    const message = "The browser cannot read this file. If it is a folder, choose the photos in it.";
+    throw new RequestError("Cannot be read", message);
   });
-  for (let tried = 1; ; tried += 1) {
-    const response = await send(file, query);
+  for (let attempt = 1; ; attempt += 1) {
+    const response = await post(file, query);
     const document = await response.json().catch(() => ({}));
     if (response.ok) return document;
     const busy = response.status === 429 || response.status === 503;
-    if (!busy || tried === TRIES) throw problem(response.status, document, busy);
-    await seconds(Number(response.headers.get("Retry-After") ?? 1) * tried);
+    if (!busy || attempt === MAX_TRIES) throw errorFromProblem(response.status, document, busy);
+    await waitSeconds(Number(response.headers.get("Retry-After") ?? 1) * attempt);
   }
 }
 
-async function send(file, query) {
+async function post(file, query) {
   try {
     return await fetch(PREDICT + query, { method: "POST", body: file });
   } catch {
-    throw new NoAnswer("No connection", "The server cannot be reached. Is it still running?", true);
+    throw new RequestError("No connection", "The server cannot be reached. Is it still running?", true);
   }
 }
 
-function problem(status, { detail, hint }, busy) {
-  const titles = { 400: "Damaged picture", 408: "Too slow", 413: "Too large", 415: "Not a picture it knows" };
-  const message = [detail, hint].filter(Boolean).map(sentence).join(" ");
+function errorFromProblem(status, { detail, hint }, busy) {
+  const titles = { 400: "Damaged picture", 408: "Too slow", 413: "Too large", 415: "Unknown format" };
+  const message = [detail, hint].filter(Boolean).map(toSentence).join(" ");
   const title = busy ? "Too busy" : titles[status] ?? "No answer";
-  return new NoAnswer(title, message || `The server answered with status ${status}.`, busy || status === 408);
+  return new RequestError(title, message || `The server answered with status ${status}.`, busy || status === 408);
 }
 
-// The server's reasons speak of the file without naming it: "is damaged: ...".
-function sentence(reason) {
-  const whole = /^(is|has|declares|needs|cannot) /.test(reason) ? `This file ${reason}` : reason;
-  return whole.charAt(0).toUpperCase() + whole.slice(1) + (/[.!?]$/.test(whole) ? "" : ".");
+// The server's reasons about a file have no subject: "is damaged: ...".
+function toSentence(reason) {
+  const clause = /^(is|has|declares|needs|cannot) /.test(reason) ? `This file ${reason}` : reason;
+  return clause.charAt(0).toUpperCase() + clause.slice(1) + (/[.!?]$/.test(clause) ? "" : ".");
 }
 
-function seconds(number) {
-  return new Promise((resolve) => setTimeout(resolve, 1000 * number));
+function waitSeconds(seconds) {
+  return new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 }
 
 fetch("api/v1/model")
   .then((response) => response.json())
   .then((document) => {
     model = document;
-    describeModel(model, byId("how-content"));
+    describeModel(model, byId("about-content"));
     if (model.origin.drawn_sample) {
       warn("This network learned from drawings, not photographs: its answers about photographs mean nothing.");
     }
   })
   .catch(() => {
-    byId("how-error").hidden = false;
+    byId("about-error").hidden = false;
   });

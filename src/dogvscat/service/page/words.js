@@ -1,37 +1,46 @@
-// Answers in words.
+// The sentences that depend on the answer.
 
-export function percent(probability) {
-  if (probability > 0.999) return "over 99.9 %";
-  if (probability < 0.001) return "under 0.1 %";
-  return `${(100 * probability).toFixed(1)}%`;
+export function formatPercent(fraction) {
+  return `${(100 * fraction).toFixed(1)}%`;
+}
+
+// As formatPercent, but never a flat 0% or 100%: a network is never certain.
+export function formatProbability(probability) {
+  if (probability > 0.999) return "over 99.9%";
+  if (probability < 0.001) return "under 0.1%";
+  return formatPercent(probability);
 }
 
 export function withArticle(name) {
   return `${/^[aeiou]/i.test(name) ? "an" : "a"} ${name}`;
 }
 
-export function verdict({ label, probabilities }) {
+export function verdictText({ label, probabilities }) {
   const probability = probabilities[label];
-  if (probability === undefined) return "Not sure";
-  const how = probability >= 0.99 ? "Almost certainly" : probability >= 0.9 ? "Very likely" : "Probably";
-  return `${how} ${withArticle(label)}`;
+  if (probability === undefined) return "Not sure"; // "unsure" is not a class
+  const certainty = probability >= 0.99 ? "Almost certainly" : probability >= 0.9 ? "Very likely" : "Probably";
+  return `${certainty} ${withArticle(label)}`;
 }
 
-// Why an answer is unsure: the picture seems to show neither class, or the two are too close.
-export function explanation({ label, probabilities, neither }, model) {
+// Why an answer is unsure: the photo seems to show neither class, or the two are too close. Else "".
+export function unsureReason({ label, probabilities, neither }, model) {
   if (label in probabilities) return "";
   const [negative, positive] = Object.keys(probabilities);
   if (model && neither !== null && neither > model.neither_limit) {
-    return `It seems to show neither ${withArticle(negative)} nor ${withArticle(positive)}, or one that is hard to see ` +
-      `(${percent(neither)} neither). If it is one of the two, the bar says which.`;
+    return (
+      `The photo seems to show neither ${withArticle(negative)} nor ${withArticle(positive)}, or one that is hard to ` +
+      `see (${formatProbability(neither)} neither). If it is one of the two, the bar shows which.`
+    );
   }
-  const band = model ? ` Between ${percent(model.unsure_low)} and ${percent(model.unsure_high)} ${positive}` : " Here";
-  return `It could be either: this one is too close to call.${band} the network says so rather than guess.`;
+  // The model's figures are missing if they could not be loaded.
+  if (!model) return "Too close to call: it could be either.";
+  const band = `between ${formatPercent(model.unsure_low)} and ${formatPercent(model.unsure_high)} ${positive}`;
+  return `Too close to call: ${band} the answer is “unsure”.`;
 }
 
-// What a heat-map is a map of: the answer, or the nearer class where there is none.
-export function legend({ label, probabilities }, model) {
+// What the heat-map is evidence for: the answer, or the nearer class if the answer is unsure.
+export function heatMapLegend({ label, probabilities }, model) {
   const [negative, positive] = Object.keys(probabilities);
-  const nearer = probabilities[positive] >= (model?.threshold ?? 0.5) ? positive : negative;
-  return `Bright places spoke most for ${withArticle(label in probabilities ? label : nearer)}.`;
+  const nearerClass = probabilities[positive] >= (model?.threshold ?? 0.5) ? positive : negative;
+  return `Bright areas are the strongest evidence for ${withArticle(label in probabilities ? label : nearerClass)}.`;
 }

@@ -1,5 +1,6 @@
-// Before an export is written: what does ONNX Runtime Web say about pictures? node check.mjs FOLDER PIXELS
-// FOLDER holds model.onnx and about.json; PIXELS is one picture after the other, raw. Prints a line of JSON for each.
+// Checks the export before it is written, with ONNX Runtime Web in Node: node check.mjs FOLDER PIXELS
+// FOLDER has the page's files, model.onnx and about.json. PIXELS is a file with the raw bytes of all images, one after
+// the other. Prints one line of JSON with the logits per image.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +12,8 @@ const about = JSON.parse(await readFile(join(folder, "about.json"), "utf8"));
 const classifier = await Classifier.load(new Uint8Array(await readFile(join(folder, "model.onnx"))), about);
 const pixels = new Uint8Array(await readFile(file));
 const [, height, width, colors] = about.input.shape;
-for (let start = 0; start < pixels.length; start += height * width * colors) {
-  const { logit, neither } = await classifier.logits(pixels.slice(start, start + height * width * colors));
+const imageBytes = height * width * colors;
+for (let start = 0; start < pixels.length; start += imageBytes) {
+  const { logit, neither } = await classifier.computeLogits(pixels.slice(start, start + imageBytes));
   console.log(JSON.stringify({ logit, neither }));
 }

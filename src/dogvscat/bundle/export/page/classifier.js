@@ -1,14 +1,14 @@
-// The network, run by ONNX Runtime Web on this machine, and what its numbers mean. Also runs in Node (check.mjs).
+// Runs the network with ONNX Runtime Web and turns its outputs into a prediction. Also runs in Node (check.mjs).
 
 import * as ort from "./ort/ort.js";
 
-// More threads need memory that is shared, which browsers allow on pages that are cross-origin isolated alone.
+// Threads need shared memory, which browsers only allow on pages that are cross-origin isolated.
 ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
 
 export class Classifier {
   #session;
 
-  // model: bytes of the ONNX graph; about: what preprocessing.json says.
+  // model: bytes of the ONNX graph; about: the document preprocessing.json.
   static async load(model, about) {
     const classifier = new Classifier();
     classifier.about = about;
@@ -16,18 +16,21 @@ export class Classifier {
     return classifier;
   }
 
-  // pixels: size * size * 3 bytes, RGB. Returns { logit, neither }; neither is undefined where the network does not tell.
-  async logits(pixels) {
+  // pixels: size * size * 3 bytes, RGB. Returns { logit, neither }, two log-odds; neither is undefined if the network
+  // has no such output.
+  async computeLogits(pixels) {
     const [, height, width, colors] = this.about.input.shape;
     const input = new ort.Tensor("uint8", pixels, [1, height, width, colors]);
     const outputs = await this.#session.run({ [this.about.input.name]: input });
     return { logit: outputs.logit.data[0], neither: outputs.neither?.data[0] };
   }
 
-  // The answer: { label, probabilities by class name, neither, unsure: null, "close" or "neither" }.
-  async answer(pixels) {
+  // pixels as above. Returns { label, probabilities, neither, unsure }: label is a class name or "unsure",
+  // probabilities are by class name, neither is a probability or null, and unsure is null, "close" or "neither".
+  // The rules are those of judging/decision.py.
+  async predict(pixels) {
     const { class_names: names, decision } = this.about;
-    const logits = await this.logits(pixels);
+    const logits = await this.computeLogits(pixels);
     const probability = sigmoid(logits.logit);
     const neither = logits.neither === undefined ? null : sigmoid(logits.neither);
     const close = probability > decision.unsure_low && probability < decision.unsure_high;

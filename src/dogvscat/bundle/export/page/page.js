@@ -1,24 +1,25 @@
-// The page: pictures come in by drop, paste or choice, and are answered one after the other.
+// The page: photos are added by drop, paste or button, and are answered one after the other.
 
 import { Classifier } from "./classifier.js";
-import { PictureError, readPicture } from "./picture.js";
-import { aboutInWords, answerInWords, percent, titleOf } from "./words.js";
+import { PhotoError, readPhoto } from "./decode.js";
+import { describeAnswer, describeModel, formatPercent, pageTitle } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
-const THUMBNAIL = 480; // pixels a side at most; whole pictures are not kept
+const THUMBNAIL_SIDE = 480; // pixels at most; whole photos are not kept in memory
 
-let waiting = Promise.resolve(); // the end of the queue
-let chosen = 0;
-let answered = 0;
+let lastInQueue = Promise.resolve(); // each photo waits for the one before it
+let numAdded = 0;
+let numAnswered = 0;
 
-const ready = load();
-ready.then(
+const classifierLoaded = loadClassifier();
+classifierLoaded.then(
   ({ about }) => {
     byId("status").textContent = "The network is loaded. You could go offline now.";
-    document.title = byId("title").textContent = titleOf(about);
+    document.title = byId("title").textContent = pageTitle(about);
     byId("warning").hidden = !about.drawn_sample;
-    byId("warning").textContent = "This network learned from drawings: what it says of photographs means nothing.";
-    byId("about-text").replaceChildren(...aboutInWords(about).map(paragraph));
+    byId("warning").textContent =
+      "This network learned from drawings, not photographs: its answers about photographs mean nothing.";
+    byId("about-text").replaceChildren(...describeModel(about).map(newParagraph));
   },
   (error) => {
     byId("status").textContent = `The network could not be loaded: ${error.message}`;
@@ -26,27 +27,27 @@ ready.then(
   },
 );
 
-async function load() {
+async function loadClassifier() {
   const [about, model] = await Promise.all([
-    bytesOf("preprocessing.json").then((bytes) => JSON.parse(new TextDecoder().decode(bytes))),
-    bytesOf("model.onnx"),
+    fetchBytes("preprocessing.json").then((bytes) => JSON.parse(new TextDecoder().decode(bytes))),
+    fetchBytes("model.onnx"),
   ]);
   return await Classifier.load(model, about);
 }
 
-async function bytesOf(name) {
+async function fetchBytes(name) {
   const response = await fetch(name);
-  if (!response.ok) throw new Error(`${name}: the server says ${response.status}`);
+  if (!response.ok) throw new Error(`${name}: the server answered with status ${response.status}`);
   return new Uint8Array(await response.arrayBuffer());
 }
 
-function take(files) {
+function addPhotos(files) {
   for (const file of files) {
-    const card = addCard(file.name || "pasted picture");
-    chosen += 1;
-    waiting = waiting.then(() => answer(file, card));
+    const card = addCard(file.name || "pasted photo");
+    numAdded += 1;
+    lastInQueue = lastInQueue.then(() => answer(file, card));
   }
-  tellProgress();
+  showProgress();
 }
 
 function addCard(name) {
@@ -61,24 +62,24 @@ function addCard(name) {
 async function answer(file, card) {
   card.querySelector(".verdict").textContent = "Looking";
   try {
-    const classifier = await ready;
-    await painted();
+    const classifier = await classifierLoaded;
+    await nextPaint();
     const size = classifier.about.input.shape[1];
-    const { bitmap, pixels } = await readPicture(file, size);
-    showPicture(card, bitmap);
-    await painted();
-    showAnswer(card, await classifier.answer(pixels), classifier.about);
+    const { bitmap, pixels } = await readPhoto(file, size);
+    showThumbnail(card, bitmap);
+    await nextPaint();
+    showAnswer(card, await classifier.predict(pixels), classifier.about);
   } catch (error) {
-    showProblem(card, error instanceof PictureError ? error.message : `Something went wrong: ${error.message}`);
+    showError(card, error instanceof PhotoError ? error.message : `Something went wrong: ${error.message}`);
   }
   card.classList.remove("waiting");
-  answered += 1;
-  tellProgress(`${card.querySelector(".name").textContent}: ${card.querySelector(".verdict").textContent}`);
+  numAnswered += 1;
+  showProgress(`${card.querySelector(".name").textContent}: ${card.querySelector(".verdict").textContent}`);
 }
 
-function showPicture(card, bitmap) {
-  const canvas = card.querySelector(".picture");
-  const scale = Math.min(1, THUMBNAIL / Math.max(bitmap.width, bitmap.height));
+function showThumbnail(card, bitmap) {
+  const canvas = card.querySelector(".thumbnail");
+  const scale = Math.min(1, THUMBNAIL_SIDE / Math.max(bitmap.width, bitmap.height));
   canvas.width = Math.max(1, Math.round(bitmap.width * scale));
   canvas.height = Math.max(1, Math.round(bitmap.height * scale));
   canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
@@ -88,42 +89,42 @@ function showPicture(card, bitmap) {
 
 function showAnswer(card, answer, about) {
   const [negative, positive] = about.class_names;
-  const { verdict, why } = answerInWords(answer, about);
+  const { verdict, reason } = describeAnswer(answer, about);
   card.dataset.label = answer.label;
   card.dataset.probability = answer.probabilities[positive];
   card.querySelector(".verdict").textContent = verdict;
   if (answer.label === negative) card.querySelector(".verdict").classList.add("negative");
   if (answer.label === positive) card.querySelector(".verdict").classList.add("positive");
-  card.querySelector(".share").style.width = `${100 * answer.probabilities[negative]}%`;
-  card.querySelector("span.negative").textContent = `${negative} ${percent(answer.probabilities[negative])}`;
-  card.querySelector("span.positive").textContent = `${positive} ${percent(answer.probabilities[positive])}`;
-  card.querySelector(".told").hidden = false;
-  card.querySelector(".why").textContent = why;
-  card.querySelector(".why").hidden = !why;
+  card.querySelector(".bar-negative").style.width = `${100 * answer.probabilities[negative]}%`;
+  card.querySelector("span.negative").textContent = `${negative} ${formatPercent(answer.probabilities[negative])}`;
+  card.querySelector("span.positive").textContent = `${positive} ${formatPercent(answer.probabilities[positive])}`;
+  card.querySelector(".probabilities").hidden = false;
+  card.querySelector(".reason").textContent = reason;
+  card.querySelector(".reason").hidden = !reason;
 }
 
-function showProblem(card, sentence) {
+function showError(card, sentence) {
   card.classList.add("failed");
   card.querySelector(".verdict").textContent = "No answer";
-  card.querySelector(".why").textContent = sentence;
-  card.querySelector(".why").hidden = false;
+  card.querySelector(".reason").textContent = sentence;
+  card.querySelector(".reason").hidden = false;
 }
 
-// Also what a screen reader says, so the latest answer is in it.
-function tellProgress(latest = "") {
-  if (!chosen) return;
-  byId("progress").textContent = `${answered} of ${chosen} answered. ${latest}`;
+// Screen readers read this line aloud, so it contains the latest answer.
+function showProgress(latestAnswer = "") {
+  if (!numAdded) return;
+  byId("progress").textContent = `${numAnswered} of ${numAdded} answered. ${latestAnswer}`;
 }
 
-function paragraph(text) {
+function newParagraph(text) {
   const element = document.createElement("p");
   element.textContent = text;
   return element;
 }
 
-// The network takes the whole thread for a moment; what was said before should be seen before. A page in the
-// background paints nothing and is not waited for.
-function painted() {
+// The network blocks the page's thread for a moment, so wait until the browser has painted what was changed before.
+// A page in the background is not painted; there is nothing to wait for.
+function nextPaint() {
   return new Promise((resolve) => {
     if (document.hidden) setTimeout(resolve);
     else requestAnimationFrame(() => setTimeout(resolve));
@@ -132,10 +133,10 @@ function painted() {
 
 byId("choose").addEventListener("click", () => byId("files").click());
 byId("files").addEventListener("change", (event) => {
-  take(event.target.files);
-  event.target.value = ""; // so that the same picture can be chosen again
+  addPhotos(event.target.files);
+  event.target.value = ""; // else choosing the same photo again would be no change
 });
-document.addEventListener("paste", (event) => take(event.clipboardData?.files ?? []));
+document.addEventListener("paste", (event) => addPhotos(event.clipboardData?.files ?? []));
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   document.body.classList.add("dragging");
@@ -146,5 +147,5 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dragging");
-  take(event.dataTransfer?.files ?? []);
+  addPhotos(event.dataTransfer?.files ?? []);
 });

@@ -1,112 +1,121 @@
-// From a decoded picture to the network's pixels, as dogvscat's decoder does it with Pillow. Canvases scale in ways of
-// their own, so nothing is scaled by a canvas here: the arithmetic below is Pillow's, to the last bit.
+// Resizes a decoded photo to the network's square, as photos/decoder.py does with Pillow. Each browser scales a canvas
+// in its own way, so no canvas scales anything here: the arithmetic below is Pillow's, equal to the last bit.
+// Source: Pillow, src/libImaging/Resample.c and Reduce.c.
 
-const PRECISION = 2 ** 22; // Pillow's fixed point: 32 bits, less 8 for a byte, less 2 for headroom
+// Weights are whole numbers in fixed point, as in Pillow: of 32 bits 8 hold the byte, 2 are headroom, and 22 are left
+// for the fraction.
+const FIXED_POINT_ONE = 2 ** 22;
 
-// How much a JPEG is reduced while it is decoded: Pillow's `draft`.
-export function reductionOf(width, height, size) {
-  const room = Math.min(Math.floor(width / size), Math.floor(height / size));
-  return [8, 4, 2].find((factor) => factor <= room) ?? 1;
+// The factor by which a JPEG is reduced before it is resized: Pillow does this in the decoder (`draft`).
+export function jpegReduction(width, height, size) {
+  const largest = Math.min(Math.floor(width / size), Math.floor(height / size));
+  return [8, 4, 2].find((factor) => factor <= largest) ?? 1;
 }
 
-// Bilinear and antialiased: for each of `outSize` places, where its inputs begin and what each weighs.
-function tapsOf(inSize, extent, outSize) {
+// The taps of an antialiased bilinear filter: for each of `outSize` outputs, the index of its first input and the
+// weights of its inputs. The inputs cover the `extent`, which is shorter than `inSize` if the last one is partial.
+function computeTaps(inSize, extent, outSize) {
   const scale = extent / outSize;
-  const support = Math.max(scale, 1);
-  return Array.from({ length: outSize }, (_, place) => {
-    const center = (place + 0.5) * scale;
+  const support = Math.max(scale, 1); // half the width of the filter; wider when shrinking, against aliasing
+  return Array.from({ length: outSize }, (_, output) => {
+    const center = (output + 0.5) * scale;
     const first = Math.max(0, Math.trunc(center - support + 0.5));
     const end = Math.min(inSize, Math.trunc(center + support + 0.5));
     const weights = [];
     for (let x = first; x < end; x++) weights.push(Math.max(0, 1 - Math.abs((x - center + 0.5) / support)));
     const sum = weights.reduce((total, weight) => total + weight, 0);
-    return { first, weights: weights.map((weight) => Math.trunc(0.5 + (weight / sum) * PRECISION)) };
+    return { first, weights: weights.map((weight) => Math.trunc(0.5 + (weight / sum) * FIXED_POINT_ONE)) };
   });
 }
 
-function byteOf(sum) {
-  return Math.min(255, Math.max(0, Math.floor((sum + PRECISION / 2) / PRECISION)));
+// From a weighted sum in fixed point to a byte, rounded.
+function toByte(sum) {
+  return Math.min(255, Math.max(0, Math.floor((sum + FIXED_POINT_ONE / 2) / FIXED_POINT_ONE)));
 }
 
-// One row of RGB bytes in another width.
-function squeezed(row, taps) {
+// One row of RGB bytes, resized to as many pixels as there are taps.
+function resizeRow(row, taps) {
   const bytes = new Uint8Array(taps.length * 3);
-  taps.forEach(({ first, weights }, place) => {
+  taps.forEach(({ first, weights }, x) => {
     for (let color = 0; color < 3; color++) {
       let sum = 0;
       for (let tap = 0; tap < weights.length; tap++) sum += row[(first + tap) * 3 + color] * weights[tap];
-      bytes[place * 3 + color] = byteOf(sum);
+      bytes[x * 3 + color] = toByte(sum);
     }
   });
   return bytes;
 }
 
-// Squashes a picture to a square while its rows come in, so that a large one is never in memory at once.
-export class Squasher {
-  // width, height: of the picture; size: of the square; reduction: from reductionOf, 1 for anything but a JPEG.
+// Resizes a photo to a square, whatever its aspect ratio. It takes the rows one strip after the other, so that a large
+// photo is never completely in memory.
+export class Resizer {
+  // width, height: of the photo; size: side of the square; reduction: from jpegReduction, 1 for anything but a JPEG.
   constructor(width, height, size, reduction) {
-    const columns = Math.ceil(width / reduction);
+    const columns = Math.ceil(width / reduction); // after reduction
     const rows = Math.ceil(height / reduction);
     Object.assign(this, { width, height, size, reduction });
-    this.columnTaps = tapsOf(columns, width / reduction, size);
-    this.rowTaps = tapsOf(rows, height / reduction, size);
-    // Each pass rounds to bytes, so their order shows: since Pillow 13 much taller pictures are lowered first.
-    this.lowersFirst = rows > size && rows - size > 2 * (columns - size);
-    this.sums = new Float64Array(columns * 3); // of the rows that are being reduced to one
-    this.summed = 0;
-    this.received = 0; // rows of the picture
-    this.reduced = 0; // rows after reduction
-    this.lines = this.rowTaps.map(() => new Float64Array((this.lowersFirst ? columns : size) * 3));
+    this.columnTaps = computeTaps(columns, width / reduction, size);
+    this.rowTaps = computeTaps(rows, height / reduction, size);
+    // Both passes round to bytes, so their order changes the result. Since Pillow 13 the vertical pass comes first for
+    // photos that are much taller than wide.
+    this.verticalFirst = rows > size && rows - size > 2 * (columns - size);
+    this.sums = new Float64Array(columns * 3); // of the rows that are being reduced to a single row
+    this.numSummed = 0; // rows in these sums
+    this.numReceived = 0; // rows of the photo so far
+    this.numReduced = 0; // rows after reduction so far
+    // The vertical pass: one row of weighted sums, in fixed point, for each row of the square.
+    this.outputRows = this.rowTaps.map(() => new Float64Array((this.verticalFirst ? columns : size) * 3));
   }
 
-  // rgba: bytes of `count` further rows, four a pixel; alpha is passed over.
-  add(rgba, count) {
-    for (let row = 0; row < count; row++) {
-      this.#sum(rgba, row * this.width * 4);
-      this.received += 1;
-      if (this.summed === this.reduction || this.received === this.height) this.#finishRow();
+  // rgba: the next rows, 4 bytes per pixel; alpha is ignored.
+  addRows(rgba, numRows) {
+    for (let row = 0; row < numRows; row++) {
+      this.#addToSums(rgba, row * this.width * 4);
+      this.numReceived += 1;
+      if (this.numSummed === this.reduction || this.numReceived === this.height) this.#reduceRow();
     }
   }
 
   // The square: size * size * 3 bytes, RGB.
   finish() {
     const square = new Uint8Array(this.size * this.size * 3);
-    this.lines.forEach((line, place) => {
-      const bytes = Uint8Array.from(line, byteOf);
-      square.set(this.lowersFirst ? squeezed(bytes, this.columnTaps) : bytes, place * this.size * 3);
+    this.outputRows.forEach((outputRow, y) => {
+      const bytes = Uint8Array.from(outputRow, toByte);
+      square.set(this.verticalFirst ? resizeRow(bytes, this.columnTaps) : bytes, y * this.size * 3);
     });
     return square;
   }
 
-  #sum(rgba, start) {
+  #addToSums(rgba, start) {
     for (let x = 0; x < this.width; x++) {
-      const place = Math.floor(x / this.reduction) * 3;
-      for (let color = 0; color < 3; color++) this.sums[place + color] += rgba[start + x * 4 + color];
+      const index = Math.floor(x / this.reduction) * 3;
+      for (let color = 0; color < 3; color++) this.sums[index + color] += rgba[start + x * 4 + color];
     }
-    this.summed += 1;
+    this.numSummed += 1;
   }
 
-  #finishRow() {
+  // From the sums of `reduction` rows to a single row of means.
+  #reduceRow() {
     const means = new Uint8Array(this.sums.length);
-    for (let place = 0; place * 3 < means.length; place++) {
-      const columns = Math.min(this.reduction, this.width - place * this.reduction); // fewer at the right edge
+    for (let column = 0; column * 3 < means.length; column++) {
+      const columns = Math.min(this.reduction, this.width - column * this.reduction); // fewer at the right edge
       for (let color = 0; color < 3; color++) {
-        means[place * 3 + color] = Math.floor(this.sums[place * 3 + color] / (columns * this.summed) + 0.5);
+        means[column * 3 + color] = Math.floor(this.sums[column * 3 + color] / (columns * this.numSummed) + 0.5);
       }
     }
-    this.#lower(this.lowersFirst ? means : squeezed(means, this.columnTaps));
+    this.#addToOutput(this.verticalFirst ? means : resizeRow(means, this.columnTaps));
     this.sums.fill(0);
-    this.summed = 0;
+    this.numSummed = 0;
   }
 
-  // Adds a row to every line of the square that it weighs in.
-  #lower(row) {
-    this.rowTaps.forEach(({ first, weights }, place) => {
-      const weight = weights[this.reduced - first];
+  // Adds a row, with its weight, to each row of the square that it is an input of.
+  #addToOutput(row) {
+    this.rowTaps.forEach(({ first, weights }, y) => {
+      const weight = weights[this.numReduced - first];
       if (!weight) return;
-      const line = this.lines[place];
-      for (let i = 0; i < row.length; i++) line[i] += row[i] * weight;
+      const outputRow = this.outputRows[y];
+      for (let i = 0; i < row.length; i++) outputRow[i] += row[i] * weight;
     });
-    this.reduced += 1;
+    this.numReduced += 1;
   }
 }

@@ -1,49 +1,54 @@
-// Every sentence that depends on the network or its answer.
+// The sentences that depend on the network or its answer.
 
-export function percent(share) {
-  return `${(100 * share).toFixed(1)}\u00a0%`;
+export function formatPercent(fraction) {
+  return `${(100 * fraction).toFixed(1)}%`;
 }
 
-export function titleOf(about) {
-  const [first, second] = about.class_names;
-  return `${capitalized(first)} or ${second}?`;
+export function pageTitle(about) {
+  const [negative, positive] = about.class_names;
+  return `${capitalize(negative)} or ${positive}?`;
 }
 
-// The answer's heading and, if it is unsure, the reason.
-export function answerInWords(answer, about) {
-  const [first, second] = about.class_names;
-  if (!answer.unsure) return { verdict: capitalized(answer.label), why: "" };
+// Returns { verdict, reason }: the heading of the answer and, if it is unsure, why.
+export function describeAnswer(answer, about) {
+  const [negative, positive] = about.class_names;
+  if (!answer.unsure) return { verdict: capitalize(answer.label), reason: "" };
   if (answer.unsure === "neither") {
-    const limit = percent(about.decision.neither_limit);
-    const why = `It seems to show neither ${first} nor ${second} (${percent(answer.neither)}; above ${limit} the answer is unsure).`;
-    return { verdict: "Unsure", why };
+    const limit = formatPercent(about.decision.neither_limit);
+    const probability = formatPercent(answer.neither);
+    const reason =
+      `The photo seems to show neither ${negative} nor ${positive} ` +
+      `(${probability} neither; above ${limit} the answer is unsure).`;
+    return { verdict: "Unsure", reason };
   }
   const { unsure_low: low, unsure_high: high } = about.decision;
-  const why = `Too close to call: between ${percent(low)} and ${percent(high)} of ${second} the answer is unsure.`;
-  return { verdict: "Unsure", why };
+  const band = `between ${formatPercent(low)} and ${formatPercent(high)} ${positive}`;
+  return { verdict: "Unsure", reason: `Too close to call: ${band} the answer is unsure.` };
 }
 
-export function aboutInWords(about) {
-  const [first, second] = about.class_names;
+// Returns the paragraphs of "How it works".
+export function describeModel(about) {
+  const [negative, positive] = about.class_names;
   const size = about.input.shape[1];
-  const accuracy = about.validation_accuracy;
+  const accuracy = about.validation_accuracy; // absent if no photos were held out
+  const accuracySentences = [];
+  if (accuracy) {
+    const interval = `95% interval ${formatPercent(accuracy.low)} to ${formatPercent(accuracy.high)}`;
+    const photos = `${accuracy.n.toLocaleString("en")} photos that it was not trained on`;
+    accuracySentences.push(`Its accuracy on ${photos} is ${formatPercent(accuracy.value)} (${interval}).`);
+  }
   return [
-    `A small network looks at your picture, squashed to ${size} x ${size} pixels, and gives the probability of ${second}. ` +
-      `It was trained from scratch to tell ${first} from ${second} in photographs.`,
-    "It came to your browser together with this page and runs there. No picture and no answer is sent anywhere; once " +
-      "the page is loaded you can go offline.",
-    ...(accuracy
-      ? [
-          `Of ${accuracy.n.toLocaleString("en")} photographs it had not learned from it was right about ` +
-            `${percent(accuracy.value)} (95\u00a0% interval ${percent(accuracy.low)} to ${percent(accuracy.high)}).`,
-        ]
-      : []),
-    `It knows ${first} and ${second} only. Where it is not sure, or seems to see neither, it says so instead of guessing. ` +
-      "Do not use it where a wrong answer harms somebody.",
+    `Your photo is resized to ${size} x ${size} pixels. A small neural network computes the probability that it ` +
+      `shows ${positive}. The network was trained from scratch to distinguish ${negative} and ${positive} in photos.`,
+    "Your browser loaded the network together with this page and runs it. No photo and no answer is sent anywhere; " +
+      "once the page is loaded you can go offline.",
+    ...accuracySentences,
+    `The network only knows ${negative} and ${positive}. If it is not sure, or the photo seems to show neither, it ` +
+      "says so instead of guessing. Do not use it where a wrong answer can harm somebody.",
     `Made with dogvscat ${about.dogvscat} and ONNX Runtime Web (Microsoft, MIT License).`,
   ];
 }
 
-function capitalized(word) {
-  return word.charAt(0).toUpperCase() + word.slice(1);
+function capitalize(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
