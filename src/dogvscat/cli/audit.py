@@ -108,7 +108,6 @@ def _label_config(
 
 
 def _show(audit: "Audit", agreement: "MetricValue | None", out: Path | None, as_json: bool) -> None:
-    from dogvscat.judging.intervals import as_percent
     from dogvscat.photos.audit import KIND_MEANINGS
 
     counts = audit.count_kinds()
@@ -122,5 +121,7 @@ def _show(audit: "Audit", agreement: "MetricValue | None", out: Path | None, as_
     for kind, count in counts.items():
         show(f"  {kind:<17} {count:>7,}   {KIND_MEANINGS[kind] if count else ''}".rstrip())
     if agreement:
+        from dogvscat.judging.intervals import as_percent  # it takes a second to import
+
         show(f"Out of fold, the networks agree with {as_percent(agreement)} of {agreement.n:,} labels.")
     report(f"Look at {out}/audit.html" if out else "Add --out FOLDER for a page with the photos and a table of issues.")
