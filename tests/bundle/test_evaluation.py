@@ -124,7 +124,7 @@ def test_without_a_readable_photo_or_a_model_there_is_no_evaluation(
     for name in ("cat/1.jpg", "dog/2.jpg"):
         (tmp_path / "broken" / name).parent.mkdir(parents=True)
         (tmp_path / "broken" / name).write_bytes(b"text")
-    with pytest.raises(DataError, match="none of 2 photos can be judged"):
+    with pytest.raises(DataError, match="none of 2 photos can be evaluated"):
         judged(bundle, tmp_path / "broken", tmp_path / "out")
     with pytest.raises(ModelError, match="holds no bundle"):
         judged(drawn_photos, drawn_photos, tmp_path / "out")

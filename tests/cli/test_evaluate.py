@@ -44,7 +44,7 @@ def test_what_a_run_learned_from_is_judged_apart(
     for split in ("train", "validation"):
         assert metrics[split]["n"] == sum(row["split"] == split for row in manifest)
     assert metrics.keys() == {"train", "validation"}
-    assert "of these photos trained the model; they are judged apart" in done.stderr
+    assert "of these photos trained the model; they are evaluated separately" in done.stderr
     # The graph alone and the network in training give the same figures for what it learned from.
     at_the_end = json.loads((quick_run / "metrics.json").read_text())
     expected, received = at_the_end["train"]["figures"]["log_loss"], metrics["train"]["figures"]["log_loss"]

@@ -52,7 +52,7 @@ def test_the_unsure_band_is_the_widest_that_holds_its_share(n):
     assert np.sum(np.abs(y_prob - decision.threshold) < wider) > allowed
 
 
-def test_too_few_pictures_leave_the_band_empty():
+def test_too_few_images_leave_the_band_empty():
     assert not fit_decision(*overconfident(22)).is_unsure(np.linspace(0, 1, 1001)).any()
 
 
@@ -80,13 +80,13 @@ def test_all_wrong_makes_the_network_humble_without_failing():
     assert decision.temperature == pytest.approx(20.0, rel=0.01)
 
 
-def test_answers_that_are_no_numbers_name_the_cause():
+def test_logits_that_are_not_numbers_name_the_cause():
     with pytest.raises(ModelError, match="not a finite number for 1 of 2 images") as raised:
         fit_decision(np.array([0, 1]), np.array([np.nan, 1.0]))
     assert "training.learning_rate" in str(raised.value.hint)
 
 
-def test_no_picture_takes_part_in_its_own_judgement():
+def test_no_image_takes_part_in_its_own_evaluation():
     y_true, logits = overconfident(200)
     groups = np.arange(200) // 2  # pairs of duplicates
     before = cross_fit(y_true, logits, groups)
@@ -99,7 +99,7 @@ def test_no_picture_takes_part_in_its_own_judgement():
         return used / np.log(y_prob / (1 - y_prob))
 
     same = np.isclose(temperatures(before.y_prob, logits), temperatures(after.y_prob, changed), rtol=1e-3)
-    assert same[[10, 11]].all()  # judged by a decision that never saw them
+    assert same[[10, 11]].all()  # predicted with a decision that never saw them
     assert not same.all()  # which the others' decisions did
 
 
@@ -123,16 +123,16 @@ def test_cross_fitting_is_seeded_and_groups_may_be_words():
         ([0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 4, 5], 3),
     ],
 )
-def test_few_pictures_take_fewer_folds_or_none(y_true, groups, folds):
+def test_few_images_take_fewer_folds_or_none(y_true, groups, folds):
     logits = np.linspace(-2, 2, len(y_true))
-    judged = cross_fit(np.array(y_true), logits, groups)
-    assert judged.folds == folds
-    assert judged.y_prob.shape == judged.y_pred.shape == judged.unsure.shape == (len(y_true),)
+    fitted = cross_fit(np.array(y_true), logits, groups)
+    assert fitted.folds == folds
+    assert fitted.y_prob.shape == fitted.y_pred.shape == fitted.unsure.shape == (len(y_true),)
     if not folds:
-        assert judged.y_prob == pytest.approx(Decision().probabilities(logits))
+        assert fitted.y_prob == pytest.approx(Decision().probabilities(logits))
 
 
-def test_the_allowance_for_unsure_answers_is_shared_with_what_seems_to_show_neither():
+def test_the_budget_for_unsure_answers_includes_what_seems_to_show_neither():
     y_true, logits = overconfident(1000)
     neither = np.random.default_rng(5).normal(size=1000)
     decision = fit_decision(y_true, logits, neither)

@@ -32,7 +32,7 @@ def history(
     return History(rows, int(np.argmin(finite)) + 1, stopped_early, 20_000, num_validation)
 
 
-def figures(right: int, n: int, baseline: float = 0.5) -> dict[str, MetricValue]:
+def make_metrics(right: int, n: int, baseline: float = 0.5) -> dict[str, MetricValue]:
     return {"accuracy": wilson(right, n), "majority_baseline": wilson(int(baseline * n), n)}
 
 
@@ -41,44 +41,44 @@ def kinds(findings: list[Finding]) -> list[str]:
 
 
 CALM = [0.6, 0.5, 0.42, 0.36, 0.33, 0.32, 0.325, 0.326, 0.327]
-GOOD_TRAIN, GOOD_VALIDATION = figures(17_900, 20_000), figures(2214, 2500)
+GOOD_TRAIN, GOOD_VALIDATION = make_metrics(17_900, 20_000), make_metrics(2214, 2500)
 
 
 def test_a_good_run_is_called_good():
-    found = diagnose(history(CALM), GOOD_TRAIN, GOOD_VALIDATION)
-    assert kinds(found) == ["generalises", "stopped_early"]
-    assert "89.5% (89.1-89.9)" in found[0].explanation
-    assert "best in epoch 6 and did not improve in the 3 epochs after it" in found[1].explanation
+    findings = diagnose(history(CALM), GOOD_TRAIN, GOOD_VALIDATION)
+    assert kinds(findings) == ["generalises", "stopped_early"]
+    assert "89.5% (89.1-89.9)" in findings[0].explanation
+    assert "best in epoch 6 and did not improve in the 3 epochs after it" in findings[1].explanation
 
 
 def test_over_fitting_needs_a_gap_beyond_chance():
-    assert "over_fitting" in kinds(diagnose(history(CALM), figures(19_400, 20_000), GOOD_VALIDATION))
-    assert "over_fitting" not in kinds(diagnose(history(CALM), figures(18_100, 20_000), GOOD_VALIDATION))
-    few = diagnose(history(CALM), figures(97, 100), figures(18, 20))  # 7 points, but 20 pictures
+    assert "over_fitting" in kinds(diagnose(history(CALM), make_metrics(19_400, 20_000), GOOD_VALIDATION))
+    assert "over_fitting" not in kinds(diagnose(history(CALM), make_metrics(18_100, 20_000), GOOD_VALIDATION))
+    few = diagnose(history(CALM), make_metrics(97, 100), make_metrics(18, 20))  # 7 points, but 20 images
     assert "over_fitting" not in kinds(few)
     assert "few_images" in kinds(few)
 
 
-def test_under_fitting_is_judged_against_the_commoner_class():
-    assert "under_fitting" in kinds(diagnose(history(CALM), figures(15_000, 20_000), figures(1870, 2500)))
-    # 85% sounds fine, unless nine in ten pictures are of one class
-    unequal = diagnose(history(CALM), figures(18_400, 20_000, 0.9), figures(2300, 2500, 0.9))
+def test_under_fitting_is_measured_against_the_majority_class():
+    assert "under_fitting" in kinds(diagnose(history(CALM), make_metrics(15_000, 20_000), make_metrics(1870, 2500)))
+    # 85% sounds fine, unless nine in ten images are of one class
+    unequal = diagnose(history(CALM), make_metrics(18_400, 20_000, 0.9), make_metrics(2300, 2500, 0.9))
     assert "under_fitting" in kinds(unequal)
     assert "generalises" not in kinds(unequal)
 
 
 def test_nothing_learned():
-    found = diagnose(history(CALM), figures(10_100, 20_000), figures(1260, 2500))
-    assert kinds(found)[0] == "learned_nothing"
-    assert "generalises" not in kinds(found)
-    assert "under_fitting" not in kinds(found)
+    findings = diagnose(history(CALM), make_metrics(10_100, 20_000), make_metrics(1260, 2500))
+    assert kinds(findings)[0] == "learned_nothing"
+    assert "generalises" not in kinds(findings)
+    assert "under_fitting" not in kinds(findings)
 
 
 def test_epochs_that_ran_out():
     falling = [0.6, 0.55, 0.5, 0.46, 0.43, 0.41]
-    found = diagnose(history(falling, stopped_early=False), GOOD_TRAIN, GOOD_VALIDATION)
-    assert "epoch_limit" in kinds(found)
-    assert "--set training.epochs=12" in next(f.try_next for f in found if f.kind == "epoch_limit")
+    findings = diagnose(history(falling, stopped_early=False), GOOD_TRAIN, GOOD_VALIDATION)
+    assert "epoch_limit" in kinds(findings)
+    assert "--set training.epochs=12" in next(f.try_next for f in findings if f.kind == "epoch_limit")
     assert "epoch_limit" not in kinds(diagnose(history(CALM, stopped_early=False), GOOD_TRAIN, GOOD_VALIDATION))
     assert "epoch_limit" not in kinds(diagnose(history(falling), GOOD_TRAIN, GOOD_VALIDATION))
     assert "epoch_limit" not in kinds(diagnose(history([0.6, 0.61], stopped_early=False), GOOD_TRAIN, GOOD_VALIDATION))
@@ -86,48 +86,50 @@ def test_epochs_that_ran_out():
 
 def test_advice_to_learn_for_longer_fits_how_training_ended():
     for stopped, advice in ((True, "training.early_stopping_patience=12"), (False, f"training.epochs={2 * len(CALM)}")):
-        found = diagnose(history(CALM, stopped_early=stopped), figures(10_100, 20_000), figures(1260, 2500))
-        assert advice in found[0].try_next
+        findings = diagnose(
+            history(CALM, stopped_early=stopped), make_metrics(10_100, 20_000), make_metrics(1260, 2500)
+        )
+        assert advice in findings[0].try_next
 
 
-def test_noise_is_judged_in_the_second_half():
+def test_noise_is_measured_in_the_second_half():
     calm_late = [0.5, 0.7, 0.5, 0.8, 0.87, 0.872, 0.874, 0.873, 0.875]
     wild_late = [0.5, 0.6, 0.7, 0.8, 0.87, 0.82, 0.88, 0.80, 0.87]
     assert "noisy_validation" not in kinds(diagnose(history(CALM, val_accuracy=calm_late), GOOD_TRAIN, GOOD_VALIDATION))
-    found = diagnose(history(CALM, val_accuracy=wild_late, num_validation=300), GOOD_TRAIN, GOOD_VALIDATION)
-    assert "noisy_validation" in kinds(found)
-    assert any("up to 8.0 points" in finding.explanation for finding in found)
-    assert any("data.validation_share" in finding.try_next for finding in found)
+    findings = diagnose(history(CALM, val_accuracy=wild_late, num_validation=300), GOOD_TRAIN, GOOD_VALIDATION)
+    assert "noisy_validation" in kinds(findings)
+    assert any("up to 8.0 points" in finding.explanation for finding in findings)
+    assert any("data.validation_share" in finding.try_next for finding in findings)
 
 
 def test_memorising_after_the_best_epoch():
     rising = [0.6, 0.4, 0.32, 0.34, 0.37, 0.4]
-    found = diagnose(history(rising), GOOD_TRAIN, GOOD_VALIDATION)
-    assert "memorised_late" in kinds(found)
-    assert any("validation loss rose by 25%" in finding.explanation for finding in found)
+    findings = diagnose(history(rising), GOOD_TRAIN, GOOD_VALIDATION)
+    assert "memorised_late" in kinds(findings)
+    assert any("validation loss rose by 25%" in finding.explanation for finding in findings)
 
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), None])
 def test_divergence_silences_every_other_finding(broken):
-    found = diagnose(history([0.6, 0.5, broken], loss=[0.6, 0.5, broken]), GOOD_TRAIN, GOOD_VALIDATION)
-    assert kinds(found) == ["diverged"]
+    findings = diagnose(history([0.6, 0.5, broken], loss=[0.6, 0.5, broken]), GOOD_TRAIN, GOOD_VALIDATION)
+    assert kinds(findings) == ["diverged"]
 
 
 def test_a_run_of_one_epoch_has_findings():
     one = history([0.6], loss=[0.6], val_accuracy=[0.7], stopped_early=False)
-    assert "epoch_limit" in kinds(diagnose(one, figures(3, 4), figures(1, 1)))
+    assert "epoch_limit" in kinds(diagnose(one, make_metrics(3, 4), make_metrics(1, 1)))
 
 
 def test_every_setting_that_is_named_exists():
-    found = [
+    findings = [
         *diagnose(history([0.6, None], loss=[0.6, None]), GOOD_TRAIN, GOOD_VALIDATION),
         *diagnose(history(CALM, num_validation=9), GOOD_TRAIN, GOOD_VALIDATION),
-        *diagnose(history([0.6, 0.4, 0.5], stopped_early=False), figures(19_400, 20_000), GOOD_VALIDATION),
-        *diagnose(history([0.6, 0.4, 0.5]), figures(15_000, 20_000), figures(15, 20)),
-        *diagnose(history([0.3, 0.2]), figures(10, 20), figures(10, 20)),
+        *diagnose(history([0.6, 0.4, 0.5], stopped_early=False), make_metrics(19_400, 20_000), GOOD_VALIDATION),
+        *diagnose(history([0.6, 0.4, 0.5]), make_metrics(15_000, 20_000), make_metrics(15, 20)),
+        *diagnose(history([0.3, 0.2]), make_metrics(10, 20), make_metrics(10, 20)),
     ]
     config = resolve_config("classic")
-    settings = {match for f in found for match in re.findall(r"--set ([^\s`]+)", f.try_next)}
+    settings = {match for f in findings for match in re.findall(r"--set ([^\s`]+)", f.try_next)}
     assert len(settings) > 5
     for setting in settings:
         with_settings(config, [setting])
@@ -136,11 +138,11 @@ def test_every_setting_that_is_named_exists():
 def test_suspects_are_confident_contradictions_worst_first():
     y_true = np.array([0, 0, 1, 1, 0])
     y_prob = np.array([0.95, 0.5, 0.001, 0.2, 0.1])
-    answers = Predictions("all", ("cat", "dog"), list("abcde"), y_true, y_prob, np.zeros(5, int), np.zeros(5, bool))
-    suspects = suspected_mislabelled(answers)
+    predictions = Predictions("all", ("cat", "dog"), list("abcde"), y_true, y_prob, np.zeros(5, int), np.zeros(5, bool))
+    suspects = suspected_mislabelled(predictions)
     assert [(s.path, s.label, s.predicted) for s in suspects] == [("c", "dog", "cat"), ("a", "cat", "dog")]
     assert [s.probability for s in suspects] == pytest.approx([0.999, 0.95])
-    assert [s.path for s in suspected_mislabelled(answers, limit=1)] == ["c"]
+    assert [s.path for s in suspected_mislabelled(predictions, limit=1)] == ["c"]
 
 
 def test_history_refuses_a_best_epoch_it_does_not_have():

@@ -26,7 +26,7 @@ def answers(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_hand_table():
-    # stored cat: 3 called cat, 1 called dog; stored dog: 2 called cat, 4 called dog
+    # labelled cat: 3 predicted as cat, 1 as dog; labelled dog: 2 predicted as cat, 4 as dog
     y_true = np.array([0] * 4 + [1] * 6)
     y_pred = np.array([0, 0, 0, 1, 0, 0, 1, 1, 1, 1])
     figures = compute_metrics(y_true, np.where(y_pred == 1, 0.8, 0.2), y_pred, NAMES, resamples=50)
@@ -105,7 +105,7 @@ def test_a_well_calibrated_network_has_a_small_calibration_error_inside_its_inte
 @pytest.mark.parametrize("label", [0, 1])
 @pytest.mark.parametrize("n", [1, 5])
 @pytest.mark.parametrize("y_prob", [0.0, 0.3, 1.0])
-def test_a_single_class_leaves_figures_undefined_and_never_nan(label, n, y_prob):
+def test_a_single_class_leaves_metrics_undefined_and_never_nan(label, n, y_prob):
     y_true, prob = np.full(n, label), np.full(n, y_prob)
     figures = compute_metrics(y_true, prob, (prob >= 0.5).astype(np.int64), NAMES, resamples=20)
     assert figures["roc_auc"].value is None
@@ -130,8 +130,8 @@ def test_unsure_answers_are_counted_and_left_out():
     assert compute_unsure_metrics(y_true, y_pred, np.ones(4, bool))["selective_accuracy"].value is None
 
 
-def test_photos_of_neither_by_hand():
-    # 3 of the 4 photos of neither lie above the limit; the fourth is a close call; of 4 * 2 pairs 7 are in order
+def test_photos_that_show_neither_by_hand():
+    # 3 of the 4 photos that show neither lie above the limit; the fourth is a close call; of 4 * 2 pairs 7 are in order
     neither = Logits(np.array([5.0, 5.0, 5.0, 0.0]), np.array([3.0, 4.0, 5.0, -2.0]))
     classes = Logits(np.array([5.0, -5.0]), np.array([-1.0, -3.0]))
     decision = Decision(1.0, 0.5, 0.4, 0.6, neither_limit=0.9)

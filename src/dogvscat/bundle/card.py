@@ -17,7 +17,7 @@ MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.npz"
 GOLDEN_FOLDER = "golden"
 
-_MOST_BYTES = 4 * 1024 * 1024
+_MOST_BYTES = 4 * 1024 * 1024  # a card has some ten thousand
 
 
 class CardSection(BaseModel):
@@ -88,7 +88,7 @@ class Card(CardSection):
             raise ValueError("positive_class must be the second of two different class_names")
         if MODEL_FILE not in self.files or any(picture.file not in self.files for picture in self.golden):
             raise ValueError("files must list the model and every golden picture")
-        self.decision()
+        self.decision()  # raises if the threshold lies outside of the unsure band
         return self
 
     def decision(self) -> Decision:
@@ -120,7 +120,7 @@ def parse_card(folder: Path) -> tuple[Card, str]:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "card"
         raise ModelError(f"{path} is not a valid card: {field}: {first['msg']}") from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: thousands of nested brackets
         raise ModelError(f"{path} is not JSON: {error}") from None
 
 

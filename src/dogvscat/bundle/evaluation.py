@@ -27,7 +27,7 @@ from dogvscat.photos.sources import SYNTHETIC_NOTE, SYNTHETIC_WARNING, PhotoSour
 from dogvscat.stderr import Reporter
 
 SPLIT_ORDER = ("test", "all", "validation", "train")
-"""The most trustworthy metrics first: photos set aside, photos the run never had, photos that the choices were made on,
+"""The most trustworthy metrics first: photos set aside, photos the run never had, photos on which choices were made,
 photos it was trained on."""
 
 
@@ -47,11 +47,15 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, report: Reporte
     same picture is filed under both classes, are not evaluated.
 
     >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
     >>> from dogvscat.bundle.evaluation import evaluate
+    >>> from dogvscat.photos.drawing import write_sample
     >>> from dogvscat.photos.sources import open_photos
-    >>> evaluation = evaluate(None, open_photos(Path("photos")), Path("evaluation"), print)  # doctest: +SKIP
-    >>> evaluation.results["all"].metrics["accuracy"]  # doctest: +SKIP
-    MetricValue(value=0.95, low=0.9, high=0.98, n=200, method='wilson')
+    >>> folder = Path(mkdtemp())
+    >>> write_sample(folder / "drawings", count=8)  # or a folder of your own photos
+    >>> evaluation = evaluate(None, open_photos(folder / "drawings"), folder / "evaluation", report=lambda message: None)
+    >>> evaluation.results["all"].metrics["accuracy"].n
+    8
 
     Args:
         model: A run folder or a bundle, or None for the bundled model.
@@ -82,6 +86,7 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, report: Reporte
         )
     split_of_path = _splits_in_run(manifest_file, source) if manifest_file else {}
     predictions, failures = _predict_splits(predictor, source, split_of_path)
+    # The order matters: the first split is the headline of the report.
     results = {split: evaluate_split(predictions[split]) for split in SPLIT_ORDER if split in predictions}
     num_evaluated = sum(result.n for result in results.values())
     if num_left_out := len(source.photos) - len(failures) - num_evaluated:
@@ -120,6 +125,7 @@ def _splits_in_run(manifest_file: Path, source: PhotoSource) -> dict[str, str]:
     scanned = scan(source)
     by_content = {photo.path: split_of_content[photo.sha256] for photo in scanned if photo.sha256 in split_of_content}
     unmatched = [photo for photo in scanned if photo.path not in by_content and photo.usable]
+    # For each unmatched photo, the index of the row that shows the same picture, or None.
     copies = find_copies([photo.perceptual_hash for photo in unmatched], [row.perceptual_hash for row in rows])
     by_picture = {
         photo.path: rows[copy].split for photo, copy in zip(unmatched, copies, strict=True) if copy is not None
@@ -144,7 +150,7 @@ def _predict_splits(
         photo_logits = zip(*(column for column in outputs if column is not None), strict=True)
         for (photo, _), numbers in zip(decoded, photo_logits, strict=True):
             split = split_of_path.get(photo.path, "all")
-            if split:
+            if split:  # the empty split: the run left this photo out
                 photos.setdefault(split, []).append(photo)
                 logits.setdefault(split, []).append(numbers)
     decision = predictor.card.decision()
@@ -154,7 +160,7 @@ def _predict_splits(
             source.class_names,
             [photo.path for photo in members],
             np.array([photo.label for photo in members]),
-            Logits(*np.array(logits[split]).T),
+            Logits(*np.array(logits[split]).T),  # back to one array per output, each (n,)
             decision,
         )
         for split, members in photos.items()
@@ -179,7 +185,7 @@ def _decoded_batches(source: PhotoSource, image_size: int) -> Iterator[list[tupl
             if len(batch) == BATCH_SIZE:
                 yield batch
                 batch = []
-        yield batch
+        yield batch  # the last one may be smaller, or empty
 
 
 def _warn(results: Mapping[str, SplitResult], card: Card, report: Reporter) -> None:
@@ -200,11 +206,13 @@ def _warn(results: Mapping[str, SplitResult], card: Card, report: Reporter) -> N
 def _write(
     out: Path, results: Mapping[str, SplitResult], predictor: Predictor, source: PhotoSource, model: Path | None
 ) -> None:
+    # Figures and suspects are of the first split, that of the headline.
     card, first = predictor.card, next(iter(results.values()))
     atomic.write_json(out / "metrics.json", {name: result.to_dict() for name, result in results.items()})
     write_predictions(out / "predictions.csv", [result.predictions for result in results.values()])
     note = SYNTHETIC_NOTE if source.is_synthetic or card.origin.drawn_sample else None
 
+    # Only the few mistakes that are drawn are decoded again; keeping every image would need too much memory.
     def load_images(indices: Sequence[int]) -> np.ndarray:
         paths = [first.predictions.paths[index] for index in indices]
         return np.stack([decode(source.read(path), path, card.image_size) for path in paths])

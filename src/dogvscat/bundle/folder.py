@@ -19,7 +19,7 @@ RUN_BUNDLE = "bundle"
 PREPROCESSING_FILE = "preprocessing.json"
 """The file that an export has instead of a card."""
 
-_MOST_BYTES = 512 * 1024 * 1024
+_MOST_BYTES = 512 * 1024 * 1024  # of one file; the networks here have some ten million
 
 
 @dataclass(frozen=True)

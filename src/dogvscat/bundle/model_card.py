@@ -44,6 +44,7 @@ def model_card(card: Card) -> str:
     negative, positive = map(printable, card.class_names)
     validation, neither = card.metrics.get("validation", {}), card.metrics.get(NEITHER, {})
     template = open_templates(Path(__file__).parent, json=_to_json, share=_as_share).get_template("model_card.md.jinja")
+    # File names and class names were chosen by strangers: whatever the card quotes is made printable.
     return template.render(
         card=card,
         origin=card.origin,
@@ -91,6 +92,7 @@ def _titled(card: Card, validation: Mapping[str, Mapping[str, Any]]) -> list[tup
     for key, title in _TITLES.items():
         metric = validation.get(key.format(*card.class_names))
         if metric and metric["value"] is not None:
+            # The key holds the names as they are, the title as they can be shown.
             metrics.append((title.format(*shown_names), metric))
     return metrics
 

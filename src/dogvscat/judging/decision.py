@@ -65,6 +65,7 @@ class Decision:
             y_prob: float64 (n,), calibrated probability of the positive class.
             neither_logits: float64 (n,), log-odds of showing neither, or None where the network has no such output.
         """
+        # Strictly between: with equal bounds, no probability is close.
         close = (np.asarray(y_prob) > self.unsure_low) & (np.asarray(y_prob) < self.unsure_high)
         return close if neither_logits is None else close | (sigmoid(neither_logits) > self.neither_limit)
 

@@ -89,7 +89,7 @@ def diagnose(
         validation: Metrics of the validation images.
     """
     if diverged := _diverged(history):
-        return [diverged]
+        return [diverged]  # the metrics of such a network say nothing else
     if learned_nothing := _learned_nothing(history, validation):
         fit_findings: list[Finding | None] = [learned_nothing]
     else:
@@ -131,6 +131,7 @@ def _diverged(history: History) -> Finding | None:
 
 def _learned_nothing(history: History, validation: Mapping[str, MetricValue]) -> Finding | None:
     accuracy, baseline = validation["accuracy"], validation["majority_baseline"]
+    # Even the lower end of the interval beats the baseline: it learned something.
     if _nan_if_none(accuracy.low) > _nan_if_none(baseline.value):
         return None
     return Finding(
@@ -178,6 +179,7 @@ def _under_fitting(history: History, train: Mapping[str, MetricValue]) -> Findin
 
 def _epoch_limit(history: History) -> Finding | None:
     epochs = len(history.rows)
+    # Not history.best_epoch: without early stopping, the weights of the last epoch are kept, whatever its loss.
     best = int(np.argmin(history.column("val_loss")))
     if history.stopped_early or epochs - 1 - best > STILL_IMPROVING_SHARE * epochs:
         return None
@@ -193,7 +195,7 @@ def _epoch_limit(history: History) -> Finding | None:
 
 def _noisy(history: History) -> Finding | None:
     accuracy = history.column("val_accuracy")
-    jumps = np.diff(accuracy[len(accuracy) // 2 :])
+    jumps = np.diff(accuracy[len(accuracy) // 2 :])  # from epoch to epoch, in the second half
     # Second differences cancel a steady trend. Those of independent values have six times their variance: 1 + 4 + 1.
     if len(accuracy) < NOISY_EPOCHS or np.sqrt(np.mean(np.diff(jumps) ** 2) / 6) <= NOISY_ACCURACY:
         return None
@@ -240,6 +242,7 @@ def _stopped_early(history: History) -> Finding | None:
 
 def _memorised_late(history: History) -> Finding | None:
     loss, val_loss, best = history.column("loss"), history.column("val_loss"), history.best_index
+    # Memorising: after the best epoch, validation loss rises although training loss still falls.
     if val_loss[-1] <= RISE_AFTER_BEST * val_loss[best] or loss[-1] >= loss[best]:
         return None
     return Finding(
@@ -275,4 +278,4 @@ def _longer(history: History) -> str:
 
 
 def _nan_if_none(value: float | None) -> float:
-    return float("nan") if value is None else value
+    return float("nan") if value is None else value  # every comparison with NaN is False

@@ -61,6 +61,7 @@ class SplitResult:
             "n": self.n,
             "class_names": list(self.predictions.class_names),
             "confusion_matrix": self.confusion,
+            # The file format calls the metrics figures.
             "figures": {name: value.to_dict() for name, value in self.metrics.items()},
         }
 

@@ -147,6 +147,7 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
         ModelError: if there is no such file, or it is not a table of predictions.
     """
     try:
+        # Names of files may hold bytes that are not UTF-8; surrogates carry them to their photos unchanged.
         text = path.read_bytes().decode("utf-8", "surrogateescape")
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         class_names = _class_names(header)
@@ -168,6 +169,7 @@ def _rows(predictions: Predictions) -> Iterable[list[object]]:
     for i, path in enumerate(predictions.paths):
         label, prediction = names[predictions.y_true[i]], names[predictions.y_pred[i]]
         positive = float(predictions.y_prob[i])
+        # Class 0 first, as in the header.
         yield [path, label, split, 1 - positive, positive, prediction, "yes" if predictions.unsure[i] else "no"]
 
 

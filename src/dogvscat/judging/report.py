@@ -125,9 +125,10 @@ def _definitions(class_names: ClassNames, decision: Decision) -> dict[str, tuple
     negative, positive = map(printable, class_names)
     band = f"between {100 * decision.unsure_low:.0f}% and {100 * decision.unsure_high:.0f}%"
     if decision.unsure_low == decision.unsure_high:
-        band = "in the band, which is empty here"
+        band = "in the band, which is empty here"  # too few validation images to choose one
     if decision.neither_limit < 1:
         band += ", or the photo seems to show neither"
+    # 0.693 is ln 2, the log loss of a probability of 50%; 0.25 is its squared error.
     definitions = {
         "accuracy": ("Accuracy", "Share of correct answers."),
         "balanced_accuracy": ("Balanced accuracy", "Mean of both recalls; unequal class sizes do not inflate it."),
@@ -148,6 +149,7 @@ def _definitions(class_names: ClassNames, decision: Decision) -> dict[str, tuple
         "unsure_rate": ("Unsure", f"Share answered “unsure”: a probability of {positive} {band}."),
         "selective_accuracy": ("Accuracy when sure", "Accuracy of the answers that are not “unsure”."),
     }
+    # Keys hold the names of the classes as they are; `text` is the printable form.
     for name, text in zip(class_names, (negative, positive), strict=True):
         definitions[f"precision_{name}"] = (
             f"Precision, {text}",

@@ -61,7 +61,7 @@ class JsonRows:
         """Bytes as a row, or None if they are not a row of this format."""
         try:
             document = json.loads(record)
-            label = "error" if "error" in document else document["label"]
+            label = "error" if "error" in document else document["label"]  # KeyError: not a row
             return Row(document["path"], label, document["model"], document)
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
@@ -90,13 +90,14 @@ class CsvRows:
         try:
             (cells,) = csv.reader(io.StringIO(record.decode(), newline=""), strict=True)
             row = dict(zip(self.columns, cells, strict=True))
+            # A failure has an empty label.
             return Row(row["path"], row["label"] or "error", row["model"], row)
         except (ValueError, csv.Error):
             return None
 
     def is_whole(self, record: bytes) -> bool:
         """False while the line end belongs to a file name: that is in quotes, and the closing quote is missing."""
-        return record.count(b'"') % 2 == 0
+        return record.count(b'"') % 2 == 0  # a quote inside a cell is doubled, so it counts as two
 
 
 def result_columns(class_names: ClassNames) -> list[str]:

@@ -62,7 +62,7 @@ class ResultsFile:
             if self._unpacked:
                 self._unpack()
             self._file = open(self._rows_file, "a+b")  # noqa: PTH123, SIM115 - closed by __exit__
-        self._saved_at = time.monotonic()
+        self._saved_at = time.monotonic()  # seconds
 
     def __enter__(self) -> Self:
         try:
@@ -140,6 +140,7 @@ class ResultsFile:
         if self._is_parquet:
             from dogvscat.bundle.predict.parquet import write_parquet
 
+            # One row at a time: a table of millions of rows does not fit into memory.
             self._file.seek(0)
             rows = (row for record in self._file if (row := self._format.read(record)))
             write_parquet(self.path, rows, self._format.class_names)
@@ -164,6 +165,7 @@ class ResultsFile:
         """Each whole row, as bytes; a row that was cut off at the end of the file is left out."""
         record = b""
         for line in self._file:
+            # A line may be only a part of a row: a file name in a CSV may contain line ends.
             record += line
             if line.endswith(b"\n") and self._format.is_whole(record):
                 yield record
