@@ -53,7 +53,8 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, report: Reporte
     >>> from dogvscat.photos.sources import open_photos
     >>> folder = Path(mkdtemp())
     >>> write_sample(folder / "drawings", count=8)  # or a folder of your own photos
-    >>> evaluation = evaluate(None, open_photos(folder / "drawings"), folder / "evaluation", report=lambda message: None)
+    >>> photos = open_photos(folder / "drawings")
+    >>> evaluation = evaluate(None, photos, folder / "evaluation", report=lambda message: None)
     >>> evaluation.results["all"].metrics["accuracy"].n
     8
 
