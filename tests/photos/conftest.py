@@ -1,4 +1,4 @@
-"""The real archive, looked at once for all tests of this room."""
+"""The real archive, scanned once for all tests of this folder."""
 
 from pathlib import Path
 
@@ -24,5 +24,5 @@ def archive_audit(archive: PhotoSource) -> Audit:
 
 @pytest.fixture(scope="session")
 def archive_manifest(archive: PhotoSource, archive_audit: Audit) -> Manifest:
-    """The real archive in its standard split; the audit's scan is remembered."""
+    """The real archive in its standard split; the audit's scan is cached."""
     return make_manifest(archive, resolve_config("classic").data)

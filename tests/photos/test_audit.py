@@ -1,4 +1,4 @@
-"""The audit: its page, its table, that it changes nothing, and what it finds in the real archive."""
+"""The audit: its page, its table, and its findings in the real archive; no photo is changed."""
 
 import base64
 import csv
@@ -159,7 +159,7 @@ def test_no_photo_is_changed(photos: Path, tmp_path: Path) -> None:
     assert state() == before
 
 
-def test_a_clean_folder_says_so(tmp_path: Path, drawn_photos: Path) -> None:
+def test_a_folder_without_issues(tmp_path: Path, drawn_photos: Path) -> None:
     audit, page = _written(drawn_photos, tmp_path / "out")
     assert audit.issues == []
     assert "Nothing was found." in page.text
@@ -191,10 +191,10 @@ def test_label_issues_follow_the_others_in_their_own_order(photos: Path, tmp_pat
     assert "Wrong labels were not searched for" in before.text
 
 
-def test_more_evidence_is_shown_than_other_issues(tmp_path: Path) -> None:
+def test_more_label_issues_are_shown_than_others(tmp_path: Path) -> None:
     folder = _plain(tmp_path / "photos")
     for number in range(310):
-        (folder / "cat" / f"{number}.png").write_bytes(b"x")  # no picture, so that the page is made quickly
+        (folder / "cat" / f"{number}.png").write_bytes(b"x")  # not an image, so that the page is made quickly
     source = open_photos(folder)
     evidence = [Issue(f"cat/{number}.png", "label_suspect", str(number), "") for number in range(310)]
     write_audit(tmp_path / "out", audit_photos(source).with_label_evidence(evidence), source)

@@ -1,4 +1,4 @@
-"""Copies of a picture are found, and different pictures are not taken for copies."""
+"""Copies of a photo are found, and different photos are not mistaken for copies."""
 
 import random
 from collections.abc import Callable
@@ -62,13 +62,13 @@ def test_a_changed_copy_is_a_near_duplicate(tmp_path: Path, originals: list[Path
     assert [(first, second) for first, second, _ in pairs] == [(index, index + count) for index in range(count)]
 
 
-def test_different_real_photos_are_no_near_duplicates(test_data: Path) -> None:
+def test_different_real_photos_are_not_near_duplicates(test_data: Path) -> None:
     scanned = scan(open_photos(test_data / "photos"))
     assert len(scanned) == 200
     assert near_duplicates(scanned) == []
 
 
-def test_different_drawings_are_no_near_duplicates(tmp_path: Path) -> None:
+def test_different_drawings_are_not_near_duplicates(tmp_path: Path) -> None:
     for kind in ("cat", "dog"):
         (tmp_path / kind).mkdir()
         for seed in range(60):
@@ -77,14 +77,14 @@ def test_different_drawings_are_no_near_duplicates(tmp_path: Path) -> None:
 
 
 def test_real_copies_lie_far_below_the_threshold(archive_audit: Audit) -> None:
-    """What NEAR_DUPLICATE_BITS rests on: of 250 million pairs none is doubtful."""
+    """The reason for NEAR_DUPLICATE_BITS: none of 250 million pairs is doubtful."""
     details = [issue.detail for issue in archive_audit.issues if issue.kind == "near_duplicate"]
     assert len(details) > 20
     assert max(int(detail.split(" of 256 bits")[0]) for detail in details) <= 6
     assert NEAR_DUPLICATE_BITS == 48
 
 
-def test_distances_are_counted_bit_by_bit() -> None:
+def test_distances_agree_with_counting_bits() -> None:
     rng = random.Random(0)
     hashes = [rng.getrandbits(256) for _ in range(40)]
     for index in range(0, 40, 2):  # each second one differs from its neighbour in `index` bits or so
@@ -98,8 +98,8 @@ def test_distances_are_counted_bit_by_bit() -> None:
     assert {pair.bits for pair in expected} == set(range(14, 49, 2))  # the last one at the threshold, none beyond it
 
 
-def test_many_photos_are_compared_in_parts() -> None:
-    """More than one block of rows: the copies of the first lie in every block."""
+def test_many_photos_are_compared_in_blocks() -> None:
+    """More than one block of rows: every block has copies of the first photo."""
     rng = np.random.default_rng(0)
     hashes = [int.from_bytes(rng.bytes(32), "big") for _ in range(1300)]
     for copy in (511, 512, 1299):
@@ -109,34 +109,34 @@ def test_many_photos_are_compared_in_parts() -> None:
     assert near == list(combinations((0, 511, 512, 1299), 2))
 
 
-def test_blank_unreadable_and_equal_files_are_no_near_duplicates() -> None:
+def test_blank_unreadable_and_equal_files_are_not_near_duplicates() -> None:
     photos = [_photo("a"), _photo("b", contrast=4.9), _photo("c", usable=False), _photo("a")]
     assert near_duplicates(photos) == []
     assert near_duplicates([_photo("a")]) == near_duplicates([]) == []
 
 
-def test_groups_join_through_content_and_pairs() -> None:
+def test_equal_content_and_pairs_join_groups() -> None:
     photos = [_photo(sha * 64) for sha in "dcbaafe"]
-    groups = group_names(photos, [Pair(0, 1, 3), Pair(1, 3, 5)])  # d-c-a, and a again; b, f and e stand alone
+    groups = group_names(photos, [Pair(0, 1, 3), Pair(1, 3, 5)])  # d-c-a, and a again; b, f and e are groups of one
     assert groups == [letter * 16 for letter in "aabaafe"]
 
 
-def test_group_names_depend_on_content_alone() -> None:
+def test_group_names_depend_only_on_content() -> None:
     rng = random.Random(0)
     photos = [_photo(f"{rng.getrandbits(256):064x}") for _ in range(60)]
     photos += [photos[number] for number in range(0, 60, 7)]
     pairs = [(photos[rng.randrange(60)].sha256, photos[rng.randrange(60)].sha256) for _ in range(30)]
 
-    def named(order: list[int], prefix: str) -> dict[str, str]:
+    def groups_by_sha256(order: list[int], prefix: str) -> dict[str, str]:
         shuffled = [replace(photos[index], path=f"{prefix}{index}") for index in order]
-        place = {photo.sha256: index for index, photo in enumerate(shuffled)}
-        groups = group_names(shuffled, [Pair(place[a], place[b], 0) for a, b in pairs])
+        positions = {photo.sha256: index for index, photo in enumerate(shuffled)}
+        groups = group_names(shuffled, [Pair(positions[a], positions[b], 0) for a, b in pairs])
         return {photo.sha256: group for photo, group in zip(shuffled, groups, strict=True)}
 
     order = list(range(len(photos)))
-    expected = named(order, "a")
+    expected = groups_by_sha256(order, "a")
     for _ in range(5):
         rng.shuffle(order)
-        assert named(order, "z") == expected
+        assert groups_by_sha256(order, "z") == expected
     assert all(expected[a] == expected[b] for a, b in pairs)
     assert len(set(expected.values())) >= 60 - 30  # each pair joins two at most

@@ -1,4 +1,4 @@
-"""Downloads from a real HTTP server on the loopback address, which can cut connections and change its mind."""
+"""Downloads from a real HTTP server on the loopback address, which can cut connections and change its file."""
 
 import hashlib
 import re
@@ -23,14 +23,14 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @dataclass
 class Site:
-    """What the server does, and what it was asked."""
+    """What the server does, and the requests it received."""
 
     content: bytes = CONTENT
     etag: str | None = '"first"'
     cut_after: list[int] = field(default_factory=list)
     """For each answer to come, the number of bytes of its body after which the connection is cut."""
-    knows_ranges: bool = True
-    heeds_if_range: bool = True
+    supports_ranges: bool = True
+    respects_if_range: bool = True
     sends_length: bool = True
     status: int = 200
     redirect: str | None = None
@@ -54,10 +54,10 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
 
         def answer(self) -> None:
             body = site.content
-            wanted = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "") if site.knows_ranges else None
-            changed = site.heeds_if_range and self.headers["If-Range"] not in (None, site.etag)
-            if wanted and not changed:
-                start = int(wanted[1])
+            byte_range = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "") if site.supports_ranges else None
+            changed = site.respects_if_range and self.headers["If-Range"] not in (None, site.etag)
+            if byte_range and not changed:
+                start = int(byte_range[1])
                 if start >= len(body):
                     self.send_error(416)
                     return
@@ -106,21 +106,21 @@ def test_an_archive_is_fetched_once(site: Site, tmp_path: Path) -> None:
 def test_the_archive_is_kept_in_the_cache_and_found_there(site: Site) -> None:
     assert fetched_archive() is None
     archive = fetch_archive(site.url, SHA256)
-    assert archive.parent == caches.area("archives")
+    assert archive.parent == caches.folder("archives")
     assert fetched_archive() == archive
 
 
-def test_a_broken_connection_is_taken_up_again(site: Site, tmp_path: Path) -> None:
+def test_a_broken_connection_is_resumed(site: Site, tmp_path: Path) -> None:
     site.cut_after = [1_000_000, 500_000]
     assert fetch_archive(site.url, SHA256, tmp_path).read_bytes() == CONTENT
     assert site.ranges == [None, "bytes=1000000-", "bytes=1500000-"]
 
 
-def test_a_later_call_goes_on_where_an_earlier_one_stopped(site: Site, tmp_path: Path) -> None:
+def test_a_later_call_resumes_where_an_earlier_one_stopped(site: Site, tmp_path: Path) -> None:
     site.cut_after = [1_000_000, 0]
     with pytest.raises(FetchError, match="broke off after 1,000,000 bytes: expected 3,072,000 bytes") as caught:
         fetch_archive(site.url, SHA256, tmp_path)
-    assert "goes on where it stopped" in str(caught.value.hint)
+    assert "resumes where it stopped" in str(caught.value.hint)
     assert not list(tmp_path.glob("*.zip"))
     assert fetch_archive(site.url, SHA256, tmp_path).read_bytes() == CONTENT
     assert site.ranges == [None, "bytes=1000000-", "bytes=1000000-"]
@@ -138,24 +138,24 @@ def test_a_finished_part_needs_no_network(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"weak"'])
-def test_without_a_strong_etag_the_length_tells(site: Site, tmp_path: Path, etag: str | None) -> None:
+def test_without_a_strong_etag_the_length_is_compared(site: Site, tmp_path: Path, etag: str | None) -> None:
     site.etag, site.cut_after = etag, [1_000_000]
     assert fetch_archive(site.url, SHA256, tmp_path).read_bytes() == CONTENT
     assert site.ranges == [None, "bytes=1000000-"]
 
 
 def test_a_server_without_ranges_sends_the_whole_again(site: Site, tmp_path: Path) -> None:
-    site.knows_ranges, site.cut_after = False, [1_000_000]
+    site.supports_ranges, site.cut_after = False, [1_000_000]
     assert fetch_archive(site.url, SHA256, tmp_path).read_bytes() == CONTENT
     assert site.ranges == [None, "bytes=1000000-"]
 
 
-@pytest.mark.parametrize("heeds_if_range", [True, False])
+@pytest.mark.parametrize("respects_if_range", [True, False])
 @pytest.mark.parametrize("length", [len(CONTENT), 2_000_000, 900_000])
 def test_a_changed_file_is_fetched_from_the_start(
-    site: Site, tmp_path: Path, length: int, heeds_if_range: bool
+    site: Site, tmp_path: Path, length: int, respects_if_range: bool
 ) -> None:
-    site.heeds_if_range, site.cut_after = heeds_if_range, [1_000_000, 0]
+    site.respects_if_range, site.cut_after = respects_if_range, [1_000_000, 0]
     other = CONTENT[::-1][:length]
     with pytest.raises(FetchError, match="broke off"):
         fetch_archive(site.url, hashlib.sha256(other).hexdigest(), tmp_path)
@@ -163,7 +163,7 @@ def test_a_changed_file_is_fetched_from_the_start(
     assert fetch_archive(site.url, hashlib.sha256(other).hexdigest(), tmp_path).read_bytes() == other
 
 
-def test_unreadable_notes_mean_a_fresh_start(site: Site, tmp_path: Path) -> None:
+def test_an_unreadable_facts_file_means_a_new_start(site: Site, tmp_path: Path) -> None:
     for text in ("", "[]", "{}", '{"num_bytes": "x", "etag": null}', '{"num_bytes": 5, "etag": 6}'):
         name = f"pets-{SHA256[:8]}.zip.part"
         (tmp_path / name).write_bytes(b"junk")
@@ -172,7 +172,7 @@ def test_unreadable_notes_mean_a_fresh_start(site: Site, tmp_path: Path) -> None
     assert site.ranges == [None] * 5
 
 
-def test_a_server_that_tells_no_length_is_judged_by_the_digest(site: Site, tmp_path: Path) -> None:
+def test_a_download_of_unknown_length_is_checked_by_its_digest(site: Site, tmp_path: Path) -> None:
     site.sends_length, site.cut_after = False, [1_000_000]
     with pytest.raises(FetchError, match="expected sha256"):
         fetch_archive(site.url, SHA256, tmp_path)
@@ -187,7 +187,7 @@ def test_another_file_is_removed(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("status", "reason"), [(404, "404 Not Found"), (403, "403 Forbidden"), (503, "503 Service")])
-def test_the_servers_refusal_is_told(site: Site, tmp_path: Path, status: int, reason: str) -> None:
+def test_the_servers_refusal_is_reported(site: Site, tmp_path: Path, status: int, reason: str) -> None:
     site.status = status
     with pytest.raises(FetchError, match=rf"pets\.zip was refused by the server: {reason}") as caught:
         fetch_archive(site.url, SHA256, tmp_path)
@@ -211,7 +211,7 @@ def test_a_redirect_in_circles_ends(site: Site, tmp_path: Path) -> None:
         fetch_archive(site.url, SHA256, tmp_path)
 
 
-def test_no_server_is_told_at_once(tmp_path: Path) -> None:
+def test_a_missing_server_is_reported_at_once(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -229,17 +229,17 @@ def test_a_silent_server_is_given_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.org/a.zip", "pets.zip", "http://", "http://[1/"])
 def test_other_addresses_are_refused(tmp_path: Path, url: str) -> None:
-    with pytest.raises(FetchError, match="expected an address that begins with https"):
+    with pytest.raises(FetchError, match="expected an address that starts with https"):
         fetch_archive(url, SHA256, tmp_path)
 
 
-def test_a_digest_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_malformed_digest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="expected a sha256 of 64 hexadecimal digits, received 'abc'"):
         fetch_archive(OFFICIAL_URL, "abc", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "%2e%2e%2fx.zip", "a b\n.zip", "", "?q=1", "x" * 500])
-def test_the_address_cannot_choose_a_place(site: Site, tmp_path: Path, name: str) -> None:
+def test_the_address_cannot_choose_the_folder(site: Site, tmp_path: Path, name: str) -> None:
     url = site.url.replace("pets.zip", name.replace("\n", "%0a").replace(" ", "%20"))
     archive = fetch_archive(url, SHA256, tmp_path)
     assert archive.parent == tmp_path
@@ -251,17 +251,17 @@ def test_too_much_is_refused(site: Site, tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(FetchError, match="has 3,072,000 bytes, at most 1,000,000"):
         fetch_archive(site.url, SHA256, tmp_path)
     site.sends_length = False
-    with pytest.raises(FetchError, match="more than 1,000,000 bytes came"):
+    with pytest.raises(FetchError, match="received more than 1,000,000 bytes"):
         fetch_archive(site.url, SHA256, tmp_path)
 
 
-def test_a_place_that_cannot_be_written_is_named(site: Site, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_named(site: Site, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError, match="could not write"):
         fetch_archive(site.url, SHA256, tmp_path / "file/folder")
 
 
-def test_a_full_disk_is_told_and_what_came_is_kept(site: Site, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_received_bytes_are_kept(site: Site, tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))  # a quota: the write stops in the middle
     try:

@@ -36,7 +36,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_good_photos_have_none(photos: Path) -> None:
+def test_good_photos_have_no_issues(photos: Path) -> None:
     assert _audited(photos) == []
 
 
@@ -48,7 +48,7 @@ ONE_KIND: dict[str, dict[str, bytes]] = {
     "near_duplicate": {"cat/a.jpg": _jpeg(PLAIN, 90), "cat/b.jpg": _jpeg(PLAIN, 50)},
     "low_information": {
         "cat/white.jpg": _jpeg(Image.new("RGB", (90, 90), "white"), 90),
-        "dog/white.jpg": _jpeg(Image.new("RGB", (91, 90), "white"), 90),  # blanks are no copies of one another
+        "dog/white.jpg": _jpeg(Image.new("RGB", (91, 90), "white"), 90),  # blank photos are not copies of one another
     },
     "odd_size": {
         "cat/large.jpg": _jpeg(PLAIN.resize((320, 320)), 90),  # 10.24 times the median
@@ -60,7 +60,7 @@ ONE_KIND: dict[str, dict[str, bytes]] = {
 
 
 @pytest.mark.parametrize("kind", ["unreadable", "empty", "exact_duplicate", "near_duplicate", "low_information"])
-def test_each_kind_is_found_where_it_is(photos: Path, kind: str) -> None:
+def test_each_kind_is_found_in_its_photos(photos: Path, kind: str) -> None:
     for path, content in ONE_KIND[kind].items():
         (photos / path).write_bytes(content)
     issues = _audited(photos)
@@ -116,8 +116,8 @@ def test_one_picture_saved_twice_under_both_labels(photos: Path) -> None:
     }
 
 
-def test_every_copy_of_a_conflicting_picture_is_in_the_conflict(photos: Path) -> None:
-    """Crop after crop: the ends of the chain are too far apart to be a pair, and still one group."""
+def test_every_copy_of_a_conflicting_photo_is_in_the_conflict(photos: Path) -> None:
+    """A chain of crops: its ends differ too much to be a pair, and are still in one group."""
     picture = draw("cat", 7, 400)
     crops = [picture.crop((8 * step, 8 * step, 400 - 8 * step, 400 - 8 * step)) for step in range(6)]
     for step, crop in enumerate(crops):
@@ -147,7 +147,7 @@ def test_the_order_is_by_kind_then_group_then_path(photos: Path) -> None:
     assert all(len(set(kinds)) == len(kinds) for kinds in by_path.values())
 
 
-def test_a_folder_of_nothing_readable_has_no_median(tmp_path: Path) -> None:
+def test_a_folder_without_readable_photos_has_no_median(tmp_path: Path) -> None:
     for kind in ("cat", "dog"):
         (tmp_path / kind).mkdir()
         (tmp_path / kind / "x.jpg").write_bytes(b"x")

@@ -1,13 +1,13 @@
-"""Arrangements of files, each as a list of paths."""
+"""Layouts of files, each given as a list of paths."""
 
 import pytest
 
 from dogvscat.errors import LayoutError
-from dogvscat.photos.layout import Photo, arrange, is_photo
+from dogvscat.photos.layout import Photo, is_photo, recognize_layout
 
 
-def _found(*files: str, folders: tuple[str, ...] = ()) -> tuple[tuple[str, str], list[tuple[str, int, str | None]]]:
-    layout = arrange(files, folders, "pets")
+def _layout(*files: str, folders: tuple[str, ...] = ()) -> tuple[tuple[str, str], list[tuple[str, int, str | None]]]:
+    layout = recognize_layout(files, folders, "pets")
     return layout.class_names, [(photo.path, photo.label, photo.split) for photo in layout.photos]
 
 
@@ -25,13 +25,13 @@ def _found(*files: str, folders: tuple[str, ...] = ()) -> tuple[tuple[str, str],
     ],
 )
 def test_two_folders_are_two_classes(folders: tuple[str, str], names: tuple[str, str]) -> None:
-    class_names, photos = arrange([f"{folders[0]}/0.jpg", f"{folders[1]}/sub/1.PNG"], [], "pets")
+    class_names, photos = recognize_layout([f"{folders[0]}/0.jpg", f"{folders[1]}/sub/1.PNG"], [], "pets")
     assert class_names == tuple(sorted(names))
     assert [class_names[photo.label] for photo in photos] == list(names)
 
 
 def test_labels_follow_the_sorted_names() -> None:
-    assert _found("Dog/1.jpg", "Cat/2.jpg", "Cat/1.jpg") == (
+    assert _layout("Dog/1.jpg", "Cat/2.jpg", "Cat/1.jpg") == (
         ("cat", "dog"),
         [("Cat/1.jpg", 0, None), ("Cat/2.jpg", 0, None), ("Dog/1.jpg", 1, None)],
     )
@@ -40,22 +40,22 @@ def test_labels_follow_the_sorted_names() -> None:
 @pytest.mark.parametrize(
     "prefix", ["PetImages/", "a/b/c/", "data/train/", "train/", "training_set/training_set/", "dogs-vs-cats/"]
 )
-def test_single_folders_are_gone_through(prefix: str) -> None:
-    _, photos = _found(f"{prefix}cat/0.jpg", f"{prefix}dog/0.jpg", "readme.txt")
+def test_single_folders_are_skipped(prefix: str) -> None:
+    _, photos = _layout(f"{prefix}cat/0.jpg", f"{prefix}dog/0.jpg", "readme.txt")
     assert photos == [(f"{prefix}cat/0.jpg", 0, None), (f"{prefix}dog/0.jpg", 1, None)]
 
 
 @pytest.mark.parametrize("prefix", ["", "train/", "dogs-vs-cats/train/"])
 def test_flat_names_as_kaggle_has_them(prefix: str) -> None:
-    _, photos = _found(f"{prefix}cat.0.jpg", f"{prefix}DOG.1.JPG", f"{prefix}dogs.2.jpg", f"{prefix}IMG_3.jpg")
+    _, photos = _layout(f"{prefix}cat.0.jpg", f"{prefix}DOG.1.JPG", f"{prefix}dogs.2.jpg", f"{prefix}IMG_3.jpg")
     assert sorted(photos) == sorted(
         [(f"{prefix}cat.0.jpg", 0, None), (f"{prefix}DOG.1.JPG", 1, None), (f"{prefix}dogs.2.jpg", 1, None)]
     )
 
 
 @pytest.mark.parametrize("test", ["test1/7.jpg", "test/7.jpg", "test/test/7.jpg", "test/unknown/7.jpg"])
-def test_unlabelled_test_photos_are_passed_over(test: str) -> None:
-    assert [path for path, _, _ in _found("train/cat.0.jpg", "train/dog.0.jpg", test)[1]] == [
+def test_unlabelled_test_photos_are_skipped(test: str) -> None:
+    assert [path for path, _, _ in _layout("train/cat.0.jpg", "train/dog.0.jpg", test)[1]] == [
         "train/cat.0.jpg",
         "train/dog.0.jpg",
     ]
@@ -67,7 +67,7 @@ def test_unlabelled_test_photos_are_passed_over(test: str) -> None:
 )
 def test_folders_declare_splits(train: str, validation: str, test: str) -> None:
     files = [f"{split}/{name}/0.jpg" for split in (train, validation, test) for name in ("cats", "dogs")]
-    class_names, photos = _found(*files, "other/cats/0.jpg")
+    class_names, photos = _layout(*files, "other/cats/0.jpg")
     assert class_names == ("cat", "dog")
     assert {path: split for path, _, split in photos} == {
         f"{folder}/{name}/0.jpg": split
@@ -77,15 +77,15 @@ def test_folders_declare_splits(train: str, validation: str, test: str) -> None:
 
 
 def test_a_split_may_have_flat_names_and_a_folder_of_its_own() -> None:
-    _, photos = _found("train/cat.0.jpg", "train/dog.0.jpg", "val/val/cat/0.jpg", "val/val/dog/0.jpg")
+    _, photos = _layout("train/cat.0.jpg", "train/dog.0.jpg", "val/val/cat/0.jpg", "val/val/dog/0.jpg")
     assert [split for _, _, split in photos] == ["train", "train", "validation", "validation"]
 
 
-def test_hidden_files_and_those_of_macos_are_no_photos() -> None:
+def test_hidden_files_and_those_of_macos_are_not_photos() -> None:
     names = ["cat/.0.jpg", ".git/cat/0.jpg", "__MACOSX/cat/._0.jpg", "cat/Thumbs.db", "cat/0.docx", "cat/jpg"]
     assert not any(map(is_photo, names))
     assert all(map(is_photo, ["cat/0.jpg", "0.JPEG", "a b/-.heic", "x/\udcff.webp", "a\nb/c\n.tif"]))
-    assert len(_found("cat/0.jpg", "dog/0.jpg", *names)[1]) == 2
+    assert len(_layout("cat/0.jpg", "dog/0.jpg", *names)[1]) == 2
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_hidden_files_and_those_of_macos_are_no_photos() -> None:
         (["cat/0.jpg", "dog/0.jpg", "owl/0.jpg", "owl/1.jpg"], "3 class folders.*cat: 1.*dog: 1.*owl: 2 photos"),
         (["cat/0.jpg", "cats/0.jpg"], "both folders in pets mean the same class"),
         (["0.jpg", "1.jpg"], r"the photos in pets are in no class folders \(2 photos\)"),
-        (["cat/0.jpg", "1.jpg"], r"one class folder.*\(cat: 1 photo; beside them: 1 photo\)"),
+        (["cat/0.jpg", "1.jpg"], r"one class folder.*\(cat: 1 photo; next to them: 1 photo\)"),
         (["cat.0.jpg", "cat.1.jpg"], "all flat names in pets are of one class, cat"),
         (["train/0.jpg", "test/1.jpg"], "the photos in pets/train are in no class folders"),
         (["test/0.jpg", "val/1.jpg"], "folders for training and testing without classes inside"),
@@ -113,28 +113,28 @@ def test_hidden_files_and_those_of_macos_are_no_photos() -> None:
 )
 def test_what_is_not_two_classes_is_listed(files: list[str], message: str) -> None:
     with pytest.raises(LayoutError, match=message) as caught:
-        arrange(files, [], "pets")
+        recognize_layout(files, [], "pets")
     assert caught.value.hint is not None
     assert "cat" in caught.value.hint
 
 
 def test_an_empty_class_folder_is_named() -> None:
     with pytest.raises(LayoutError, match="the class folder Dog in pets holds no photos"):
-        arrange(["Cat/0.jpg"], ["Cat", "Dog"], "pets")
+        recognize_layout(["Cat/0.jpg"], ["Cat", "Dog"], "pets")
 
 
-def test_archives_inside_get_advice() -> None:
+def test_an_archive_inside_the_archive_gets_advice() -> None:
     with pytest.raises(LayoutError, match="holds no photos") as caught:
-        arrange(["train.zip", "test1.zip", "sampleSubmission.csv"], [], "pets")
+        recognize_layout(["train.zip", "test1.zip", "sampleSubmission.csv"], [], "pets")
     assert caught.value.hint == "There is an archive inside, test1.zip: unpack it and give that."
 
 
 def test_a_long_list_of_folders_is_cut() -> None:
     with pytest.raises(LayoutError, match=r"120 class folders, expected two \(breed000: 1 photo;.*; and 100 more\)"):
-        arrange([f"breed{number:03}/0.jpg" for number in range(120)], [], "pets")
+        recognize_layout([f"breed{number:03}/0.jpg" for number in range(120)], [], "pets")
 
 
 def test_the_order_of_files_does_not_matter() -> None:
     files = [f"{name}/{number}.jpg" for name in ("dog", "cat") for number in range(20)]
-    assert arrange(files, [], "pets") == arrange(reversed(files), ["dog"], "pets")
-    assert isinstance(arrange(files, [], "pets").photos[0], Photo)
+    assert recognize_layout(files, [], "pets") == recognize_layout(reversed(files), ["dog"], "pets")
+    assert isinstance(recognize_layout(files, [], "pets").photos[0], Photo)

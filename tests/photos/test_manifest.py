@@ -1,4 +1,4 @@
-"""The table of all photos: one digest for equal contents, a round trip, and the standard split of the real archive."""
+"""The manifest: equal digests for equal contents, a round trip, and the standard split of the real archive."""
 
 import os
 import shutil
@@ -30,13 +30,13 @@ def _manifest(location: Path, config: DataConfig | None = None) -> Manifest:
     return make_manifest(open_photos(location), config or DataConfig())
 
 
-def test_a_folder_and_its_zip_are_one_data_set(photos: Path) -> None:
+def test_a_folder_and_its_zip_have_the_same_manifest(photos: Path) -> None:
     manifest = _manifest(photos)
     assert _manifest(Path(shutil.make_archive(str(photos), "zip", photos))) == manifest
     assert len(manifest.digest) == 64
 
 
-def test_the_digest_is_of_contents_and_labels_alone(photos: Path, tmp_path: Path) -> None:
+def test_the_digest_depends_only_on_contents_and_labels(photos: Path, tmp_path: Path) -> None:
     manifest = _manifest(photos)
     renamed = tmp_path / "renamed" / "PetImages"
     for kind in ("cat", "dog"):
@@ -90,7 +90,7 @@ def test_copies_share_a_split(photos: Path) -> None:
             assert rows[first].split == rows[second].split != ""
 
 
-def test_declared_folders_are_honoured(photos: Path, tmp_path: Path) -> None:
+def test_declared_splits_are_used(photos: Path, tmp_path: Path) -> None:
     for split, numbers in (("train", range(7)), ("val", range(7, 9)), ("test", range(9, 10))):
         for kind in ("cat", "dog"):
             (tmp_path / "split" / split / kind).mkdir(parents=True)
@@ -102,7 +102,7 @@ def test_declared_folders_are_honoured(photos: Path, tmp_path: Path) -> None:
     assert [row.path for row in manifest.of_split("")] == ["train/cat/leak.png"]
 
 
-def test_it_survives_a_round_trip(photos: Path, tmp_path: Path) -> None:
+def test_a_manifest_survives_a_round_trip(photos: Path, tmp_path: Path) -> None:
     for name in (b"\xff\xfe.png", b"a,b\"c'.png", b"two\nlines\r.png", "ü😺.png".encode(), b" ;=x.png"):
         shutil.copy(photos / "cat" / "1.png", os.fsdecode(os.fsencode(photos / "cat") + b"/" + name))
     manifest = _manifest(photos)
@@ -112,7 +112,7 @@ def test_it_survives_a_round_trip(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "other header", "extra column", "one class", "gone", "folder"])
-def test_what_is_no_manifest(photos: Path, tmp_path: Path, damage: str) -> None:
+def test_other_files_are_refused(photos: Path, tmp_path: Path, damage: str) -> None:
     path = tmp_path / "manifest.csv"
     save_manifest(path, _manifest(photos))
     text = path.read_text()
@@ -146,7 +146,7 @@ def test_a_mostly_unreadable_folder_is_refused(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("num_dogs", [0, 1])
-def test_a_class_with_hardly_a_photo_is_refused(photos: Path, num_dogs: int) -> None:
+def test_a_class_with_fewer_than_two_photos_is_refused(photos: Path, num_dogs: int) -> None:
     for number in range(num_dogs, 10):
         (photos / "dog" / f"{number}.png").write_bytes(b"")
     with pytest.raises(DataError, match=f"at least 2 usable photos of each class are needed, found 10 and {num_dogs}"):
@@ -172,13 +172,13 @@ def test_the_standard_split_of_the_real_archive(archive_manifest: Manifest) -> N
         "Dog/10797.jpg": "label_conflict",
         "Dog/2877.jpg": "label_conflict",
     }
-    places = {(row.group, row.split) for row in archive_manifest.rows if row.split}
-    assert len(places) == len({group for group, _ in places})
+    group_splits = {(row.group, row.split) for row in archive_manifest.rows if row.split}
+    assert len(group_splits) == len({group for group, _ in group_splits})
 
 
 @pytest.fixture
 def neither(tmp_path: Path) -> Path:
-    """Twelve pictures of noise, one of them twice, in folders of any name; and a copy of one of the cats."""
+    """Twelve images of noise, one of them twice, in folders of any name; and a copy of one of the cats."""
     for number in range(12):
         folder = tmp_path / "neither" / ("things" if number % 2 else "places/far away")
         folder.mkdir(parents=True, exist_ok=True)
@@ -189,7 +189,9 @@ def neither(tmp_path: Path) -> Path:
     return tmp_path / "neither"
 
 
-def test_photos_of_neither_are_split_by_groups_and_copies_of_the_classes_left_out(photos: Path, neither: Path) -> None:
+def test_photos_that_show_neither_class_are_split_by_groups_without_copies_of_the_classes(
+    photos: Path, neither: Path
+) -> None:
     config = DataConfig()
     manifest = make_neither_manifest(open_neither(neither), config, _manifest(photos))
     splits = {row.path: row.split for row in manifest.rows}
@@ -202,16 +204,18 @@ def test_photos_of_neither_are_split_by_groups_and_copies_of_the_classes_left_ou
     assert make_neither_manifest(open_neither(neither), config, _manifest(photos)) == manifest
 
 
-def test_the_table_of_photos_of_neither_reads_back(photos: Path, neither: Path, tmp_path: Path) -> None:
+def test_a_manifest_of_photos_that_show_neither_class_survives_a_round_trip(
+    photos: Path, neither: Path, tmp_path: Path
+) -> None:
     manifest = make_neither_manifest(open_neither(neither), DataConfig(), _manifest(photos))
     save_manifest(tmp_path / "neither.csv", manifest)
     assert load_manifest(tmp_path / "neither.csv") == manifest
 
 
-def test_too_few_photos_of_neither_are_an_error(photos: Path, tmp_path: Path) -> None:
+def test_too_few_photos_that_show_neither_class_are_an_error(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     Image.new("RGB", (40, 40), "red").save(tmp_path / "one" / "1.png")
-    with pytest.raises(DataError, match="at least 2 different photos of neither are needed, found 1"):
+    with pytest.raises(DataError, match="at least 2 different photos that show neither class are needed, found 1"):
         make_neither_manifest(open_neither(tmp_path / "one"), DataConfig(), _manifest(photos))
     (tmp_path / "none").mkdir()
     with pytest.raises(LayoutError, match="holds no photos"):

@@ -1,4 +1,4 @@
-"""The pixel cache: what `decode` gives, once; and never half or foreign pixels, whatever happened to the file."""
+"""The pixel cache: the pixels of `decode`, computed once; never incomplete or wrong, whatever happens to the file."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ cached_pixels(Killing(**vars(source)), make_manifest(source, DataConfig()), 48)
 
 @pytest.fixture
 def photos(tmp_path: Path, drawn_photos: Path) -> Path:
-    """Drawn photos with a copy, an empty file and one that is no picture among them."""
+    """Drawn photos, a copy, an empty file and a text file."""
     folder = tmp_path / "photos"
     shutil.copytree(drawn_photos, folder)
     shutil.copy(folder / "cat" / "0001.jpg", folder / "cat" / "copy.jpg")
@@ -61,7 +61,7 @@ def _opened(location: Path) -> tuple[PhotoSource, Manifest]:
     return source, make_manifest(source, DataConfig())
 
 
-def test_it_holds_what_decode_gives(photos: Path) -> None:
+def test_it_has_the_pixels_of_decode(photos: Path) -> None:
     source, manifest = _opened(photos)
     pixels = cached_pixels(source, manifest, SIDE)
     rows = [row for row in manifest.rows if row.perceptual_hash]
@@ -100,10 +100,10 @@ def test_a_folder_and_its_zip_share_one_file(photos: Path) -> None:
     source, of_archive = _opened(archive)
     cached_pixels(source, of_archive, SIDE)
     assert mapped_pixels(of_folder, SIDE) is not None
-    assert len(list(caches.area("pixels").iterdir())) == 1
+    assert len(list(caches.folder("pixels").iterdir())) == 1
 
 
-def test_other_sizes_and_other_photos_have_files_of_their_own(photos: Path) -> None:
+def test_other_sizes_and_other_photos_have_other_files(photos: Path) -> None:
     source, manifest = _opened(photos)
     cached_pixels(source, manifest, SIDE)
     assert mapped_pixels(manifest, SIDE + 1) is None
@@ -180,16 +180,16 @@ def test_a_damaged_file_is_decoded_again(photos: Path, how: str) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_photo_that_changed_since_the_scan_is_not_kept_under_the_old_digest(photos: Path) -> None:
+def test_a_photo_that_changed_since_the_scan_is_refused(photos: Path) -> None:
     source, manifest = _opened(photos)
     draw("dog", 99, 50).save(photos / "dog" / "0003.jpg")
-    with pytest.raises(DataError, match=r"dog/0003\.jpg has changed since it was first looked at") as caught:
+    with pytest.raises(DataError, match=r"dog/0003\.jpg has changed since it was scanned") as caught:
         cached_pixels(source, manifest, SIDE)
     assert "cache --clear scans" in str(caught.value.hint)
-    assert list(caches.area("pixels").iterdir()) == []
+    assert list(caches.folder("pixels").iterdir()) == []
 
 
-def test_a_photo_that_is_gone_is_named(photos: Path) -> None:
+def test_a_missing_photo_is_named(photos: Path) -> None:
     source, manifest = _opened(photos)
     (photos / "dog" / "0003.jpg").unlink()
     with pytest.raises(DataError, match=r"dog/0003\.jpg: there is no such file"):
@@ -197,7 +197,7 @@ def test_a_photo_that_is_gone_is_named(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("read", [1, 20, 48])
-def test_killed_while_decoding_there_is_no_half_cache(photos: Path, read: int) -> None:
+def test_a_process_killed_while_decoding_leaves_no_incomplete_cache(photos: Path, read: int) -> None:
     command = [sys.executable, "-c", KILLED_WHILE_DECODING, str(photos), str(read)]
     done = subprocess.run(command, env=os.environ, timeout=120, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr

@@ -1,4 +1,4 @@
-"""The table of corrections: what is refused and where, and that it touches the training split alone."""
+"""The table of corrections: which tables are refused, and that only the training split is corrected."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,7 +39,7 @@ def table(folder: Path, suggestions: Sequence[tuple[int, str]]) -> Path:
     return folder / "relabel.csv"
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_a_written_table_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "relabel.csv"
     corrections = [
         Correction("cat/two\nlines,\udcff.jpg", sha(1), "cat", "dog", "0.9812"),
@@ -53,7 +53,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert read_relabelling(path, NAMES).digest != read.digest
 
 
-def test_what_a_spreadsheet_does_to_it_is_read(tmp_path: Path) -> None:
+def test_a_table_saved_by_a_spreadsheet_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "relabel.csv"
     text = f"{HEADER}a.jpg,{sha(1).upper()},cat, dog ,0.9\n\na copy.jpg,{sha(1)},cat,dog,\n".replace("\n", "\r\n")
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
@@ -69,11 +69,14 @@ def test_what_a_spreadsheet_does_to_it_is_read(tmp_path: Path) -> None:
         (f"{HEADER}a,{sha(1)[1:]},cat,dog,\n", r"line 2: expected a sha256 of 64 hexadecimal digits, received '0+1'"),
         (f"{HEADER}a,{sha(1)},cat,cat,\nb,{sha(2)},cat,fox,\n", r"line 3: .* out of cat, dog, leave_out, .* 'fox'"),
         (f'{HEADER}"a\nb",{sha(1)},cat,dog,\nc,x,cat,dog,\n', r"line 4: expected a sha256"),
-        (f"{HEADER}a,{sha(1)},cat,dog,\nb,{sha(1)},cat,leave_out,\n", r"line 3: b is to be leave_out, .* be dog above"),
+        (
+            f"{HEADER}a,{sha(1)},cat,dog,\nb,{sha(1)},cat,leave_out,\n",
+            r"line 3: the suggestion for b is leave_out, but .* above dog",
+        ),
         (f'{HEADER}"a,{sha(1)},cat,dog,\n', r"line 2: unexpected end of data"),
     ],
 )
-def test_what_is_malformed_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+def test_an_error_names_the_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "relabel.csv").write_text(text)
     with pytest.raises(DataError, match=message) as caught:
         read_relabelling(tmp_path / "relabel.csv", NAMES)
@@ -87,7 +90,7 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
         read_relabelling(tmp_path, NAMES)
 
 
-def test_only_training_pictures_change(tmp_path: Path, manifest: Manifest) -> None:
+def test_only_training_photos_change(tmp_path: Path, manifest: Manifest) -> None:
     everything = [(number, "dog") for number in (1, 4, 5, 6)] + [(3, LEAVE_OUT), (11, "dog"), (12, "cat"), (99, "cat")]
     done = relabel(manifest, read_relabelling(table(tmp_path, everything), NAMES))
     assert (done.num_relabelled, done.num_left_out, done.num_held_out, done.num_unknown) == (2, 1, 2, 1)
@@ -100,7 +103,7 @@ def test_only_training_pictures_change(tmp_path: Path, manifest: Manifest) -> No
     assert done.manifest.labels(done.manifest.of_split("train")).tolist() == [1, 0, 1, 0, 1]
 
 
-def test_the_digest_stays_that_of_the_files_as_filed(tmp_path: Path, manifest: Manifest) -> None:
+def test_corrections_do_not_change_the_digest(tmp_path: Path, manifest: Manifest) -> None:
     corrections = table(tmp_path, [(1, "dog"), (11, "cat"), (12, LEAVE_OUT)])
     done = relabel(manifest, read_relabelling(corrections, NAMES)).manifest
     assert done.digest == manifest.digest
@@ -114,7 +117,7 @@ def test_the_digest_stays_that_of_the_files_as_filed(tmp_path: Path, manifest: M
 
 
 @pytest.mark.parametrize("suggestion", ["dog", LEAVE_OUT])
-def test_a_class_with_nothing_left_to_train_on_is_refused(tmp_path: Path, manifest: Manifest, suggestion: str) -> None:
+def test_a_class_without_training_photos_is_refused(tmp_path: Path, manifest: Manifest, suggestion: str) -> None:
     relabelling = read_relabelling(table(tmp_path, [(number, suggestion) for number in (1, 2, 3)]), NAMES)
     with pytest.raises(DataError, match="the train split needs photos of both classes"):
         relabel(manifest, relabelling)

@@ -78,7 +78,7 @@ def test_class_folders_that_are_not_utf8_keep_their_bytes(tmp_path: Path) -> Non
     assert source.class_names == ("cat", "\udcff")
 
 
-def test_drawn_samples_say_so(tmp_path: Path) -> None:
+def test_a_marker_file_makes_a_source_synthetic(tmp_path: Path) -> None:
     _write(tmp_path, "cat/0.jpg", "dog/0.jpg")
     assert not open_photos(tmp_path).is_synthetic
     _write(tmp_path, SYNTHETIC_MARKER)
@@ -108,7 +108,7 @@ def test_class_folders_may_be_links(tmp_path: Path) -> None:
     assert [photo.path for photo in open_photos(tmp_path / "pets").photos] == ["cat/0.jpg", "dog/0.jpg"]
 
 
-def test_pipes_are_passed_over(tmp_path: Path) -> None:
+def test_pipes_are_skipped(tmp_path: Path) -> None:
     _write(tmp_path, "cat/0.jpg", "dog/0.jpg")
     os.mkfifo(tmp_path / "cat/pipe.jpg")
     source = open_photos(tmp_path)
@@ -138,7 +138,7 @@ def test_the_fingerprint_of_a_zip_changes_when_it_is_written_again(tmp_path: Pat
     assert open_photos(tmp_path / "pets.zip").fingerprint() != first
 
 
-def test_the_content_decides_what_a_zip_is(tmp_path: Path) -> None:
+def test_the_content_decides_whether_a_file_is_a_zip(tmp_path: Path) -> None:
     archive = _zip(_write(tmp_path / "pets", "cat/0.jpg", "dog/0.jpg")).rename(tmp_path / "pets.jpg")
     assert len(open_photos(archive).photos) == 2
     archive.write_bytes(archive.read_bytes()[:60])
@@ -149,7 +149,7 @@ def test_the_content_decides_what_a_zip_is(tmp_path: Path) -> None:
         open_photos(tmp_path / "text.zip")
 
 
-def test_what_is_no_folder_of_photos_is_named(tmp_path: Path) -> None:
+def test_other_paths_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match=r"cannot open .*missing: No such file"):
         open_photos(tmp_path / "missing")
     with pytest.raises(LayoutError, match="null byte"):
@@ -162,7 +162,7 @@ def test_what_is_no_folder_of_photos_is_named(tmp_path: Path) -> None:
         open_photos(tmp_path / "empty")
 
 
-def test_a_photo_that_vanished_is_an_error_of_that_photo(tmp_path: Path) -> None:
+def test_a_photo_that_was_removed_is_an_error_of_that_photo_only(tmp_path: Path) -> None:
     source = open_photos(_write(tmp_path, "cat/0.jpg", "dog/0.jpg"))
     (tmp_path / "cat/0.jpg").unlink()
     with pytest.raises(ImageError, match=r"cat/0\.jpg: there is no such file") as caught:
@@ -172,7 +172,7 @@ def test_a_photo_that_vanished_is_an_error_of_that_photo(tmp_path: Path) -> None
 
 @contextmanager
 def _without_root() -> Iterator[None]:
-    """Root may read everything; nobody may not."""
+    """Run the block as the user nobody: root may read every folder."""
     root = os.geteuid() == 0
     if root:
         os.seteuid(65534)
@@ -184,10 +184,10 @@ def _without_root() -> Iterator[None]:
 
 
 def test_folders_that_may_not_be_read_are_named() -> None:
-    with tempfile.TemporaryDirectory() as place:  # tmp_path lies in a folder that is closed to others
-        pets = _write(Path(place), "cat/0.jpg", "dog/0.jpg", ".trash/0.jpg")
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path lies in a folder that is closed to others
+        pets = _write(Path(folder), "cat/0.jpg", "dog/0.jpg", ".trash/0.jpg")
         pets.chmod(0o755)
-        (pets / ".trash").chmod(0)  # hidden: passed over
+        (pets / ".trash").chmod(0)  # hidden: skipped
         with _without_root():
             assert len(open_photos(pets).photos) == 2
         (pets / "dog").chmod(0)

@@ -1,4 +1,4 @@
-"""Splits: exact shares, equal class shares, whole groups, and nothing but seed and content decides."""
+"""Splits: exact shares, equal class shares, whole groups, and dependent only on seed and content."""
 
 import random
 from collections import Counter
@@ -8,7 +8,7 @@ import pytest
 
 from dogvscat.config import DataConfig
 from dogvscat.errors import DataError
-from dogvscat.photos.splits import assign_splits, check_splits, honour_declared, learning_subset
+from dogvscat.photos.splits import assign_splits, check_splits, complete_declared_splits, limit_training
 
 
 def _singles(count: int) -> list[str]:
@@ -16,15 +16,15 @@ def _singles(count: int) -> list[str]:
 
 
 def _random_groups(rng: random.Random, labels: Sequence[int], largest: int) -> list[str]:
-    """Random groups of one label each, most of one picture."""
+    """Random groups of one label each, most of one photo."""
     groups: list[str] = []
-    left: dict[int, tuple[str, int]] = {}
+    unfinished: dict[int, tuple[str, int]] = {}
     for label in labels:
-        name, room = left.get(label, ("", 0))
+        name, room = unfinished.get(label, ("", 0))
         if not room:
             name, room = f"{rng.getrandbits(64):016x}", rng.choice([1, 1, 1, rng.randint(1, largest)])
         groups.append(name)
-        left[label] = (name, room - 1)
+        unfinished[label] = (name, room - 1)
     return groups
 
 
@@ -48,26 +48,26 @@ def test_shares_are_exact_and_stratified(
 ) -> None:
     labels = [0] * num_cats + [1] * num_dogs
     splits = assign_splits(labels, _singles(len(labels)), DataConfig(**settings))
-    counted = Counter(zip(splits, labels, strict=True))
-    found = {split: (counted[split, 0], counted[split, 1]) for split in set(splits)}
-    assert found == expected
+    counts = Counter(zip(splits, labels, strict=True))
+    class_counts = {split: (counts[split, 0], counts[split, 1]) for split in set(splits)}
+    assert class_counts == expected
 
 
-def test_groups_never_cross_and_shares_stay_exact() -> None:
+def test_groups_are_never_divided_and_shares_stay_exact() -> None:
     for seed in range(120):
         rng = random.Random(seed)
         labels = [rng.randrange(2) for _ in range(rng.randint(60, 300))]
         groups = _random_groups(rng, labels, largest=6)
         config = DataConfig(split_seed=seed, validation_share=0.2, test_share=0.1)
         splits = assign_splits(labels, groups, config)
-        places = {(group, split) for group, split in zip(groups, splits, strict=True)}
-        assert len(places) == len(set(groups))
+        group_splits = {(group, split) for group, split in zip(groups, splits, strict=True)}
+        assert len(group_splits) == len(set(groups))
         num_test = round(0.1 * len(labels))
         assert splits.count("test") == num_test
         assert splits.count("validation") == round(0.2 * (len(labels) - num_test))
 
 
-def test_the_order_of_pictures_does_not_matter() -> None:
+def test_the_order_of_photos_does_not_matter() -> None:
     rng = random.Random(0)
     labels = [rng.randrange(2) for _ in range(200)]
     groups = _random_groups(rng, labels, largest=3)
@@ -87,7 +87,7 @@ def test_seeds_decide() -> None:
 
 
 def test_held_out_parts_are_drawn_evenly() -> None:
-    """Each picture is in validation as often as any other: 300 seeds, a share of 1/5, binomial spread."""
+    """Each photo is in validation as often as any other: 300 seeds, a share of 1/5, binomial spread."""
     labels, groups = [0, 1] * 20, _singles(40)
     held_out = Counter(
         index
@@ -102,27 +102,27 @@ def test_held_out_parts_are_drawn_evenly() -> None:
 @pytest.mark.parametrize(
     ("labels", "groups", "message"),
     [
-        ([0, 0, 0, 1], None, "the train split needs photos of both classes, it would hold [12] and 0"),
+        ([0, 0, 0, 1], None, "the train split needs photos of both classes, it would have [12] and 0"),
         ([0, 0, 1, 1], ["a", "b", "c", "c"], "needs photos of both classes"),
         ([0, 0, 0], None, "needs photos of both classes"),
-        ([], None, "needs photos of both classes, it would hold 0 and 0"),
+        ([], None, "needs photos of both classes, it would have 0 and 0"),
     ],
 )
-def test_too_few_pictures_are_an_error(labels: list[int], groups: list[str] | None, message: str) -> None:
+def test_too_few_photos_are_an_error(labels: list[int], groups: list[str] | None, message: str) -> None:
     with pytest.raises(DataError, match=message):
         assign_splits(labels, groups or _singles(len(labels)), DataConfig())
 
 
 def test_check_splits_names_the_split() -> None:
     check_splits([0, 1, 0, 1], ["train", "train", "validation", "validation"])
-    with pytest.raises(DataError, match=r"the validation split .* hold 1 and 0") as caught:
+    with pytest.raises(DataError, match=r"the validation split .* have 1 and 0") as caught:
         check_splits([0, 1, 0, 1], ["train", "train", "validation", ""])
     assert "data.validation_share" in str(caught.value.hint)
 
 
 def test_declared_splits_are_honoured() -> None:
     declared = ["train", "train", "validation", "validation", "test", "test"]
-    assert honour_declared(declared, [0, 1] * 3, _singles(6), DataConfig(split_seed=5)) == declared
+    assert complete_declared_splits(declared, [0, 1] * 3, _singles(6), DataConfig(split_seed=5)) == declared
 
 
 @pytest.mark.parametrize(
@@ -135,21 +135,21 @@ def test_declared_splits_are_honoured() -> None:
         ("abaaaf", ["", "train", "", "", "test", "test"]),
     ],
 )
-def test_copies_of_held_out_pictures_leave_training(groups: str, expected: list[str]) -> None:
-    """Six pictures and four more that keep every split filled."""
+def test_copies_of_held_out_photos_are_left_out(groups: str, expected: list[str]) -> None:
+    """Six photos, and four more so that no split is empty."""
     declared = ["train", "train", "validation", "validation", "test", "test"]
     labels = [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]
     spare = ["train", "train", "validation", "validation"]
-    found = honour_declared(declared + spare, labels, [*groups, *"wxyz"], DataConfig())
-    assert found == expected + spare
+    splits = complete_declared_splits(declared + spare, labels, [*groups, *"wxyz"], DataConfig())
+    assert splits == expected + spare
 
 
-def test_validation_is_carved_where_only_train_and_test_are_declared() -> None:
+def test_validation_is_drawn_where_only_train_and_test_are_declared() -> None:
     declared = ["train"] * 90 + ["test"] * 10
     labels = [0, 1] * 50
     groups = _singles(100)
-    groups[99] = groups[3]  # a test picture is a copy of a training picture
-    splits = honour_declared(declared, labels, groups, DataConfig())
+    groups[99] = groups[3]  # a test photo is a copy of a training photo
+    splits = complete_declared_splits(declared, labels, groups, DataConfig())
     assert splits[90:] == ["test"] * 10
     assert splits[3] == ""
     counted = Counter(zip(splits[:90], labels, strict=False))
@@ -158,24 +158,24 @@ def test_validation_is_carved_where_only_train_and_test_are_declared() -> None:
     assert counted["validation", 1] in (4, 5)  # the copy may have been drawn for it
 
 
-def test_no_second_test_split_beside_declared_ones() -> None:
+def test_a_test_share_needs_a_declared_test_split() -> None:
     with pytest.raises(DataError, match="none of them is a test split") as caught:
-        honour_declared(["train", "validation"] * 2, [0, 0, 1, 1], _singles(4), DataConfig(test_share=0.1))
+        complete_declared_splits(["train", "validation"] * 2, [0, 0, 1, 1], _singles(4), DataConfig(test_share=0.1))
     assert "a folder `test`" in str(caught.value.hint)
 
 
 def test_declared_training_folders_with_nothing_usable() -> None:
     with pytest.raises(DataError, match="the train split needs photos of both classes"):
-        honour_declared(["test"] * 4, [0, 1, 0, 1], _singles(4), DataConfig())
+        complete_declared_splits(["test"] * 4, [0, 1, 0, 1], _singles(4), DataConfig())
 
 
-def test_a_subset_of_the_training_pictures_leaves_those_that_judge_alone() -> None:
+def test_a_training_subset_does_not_change_validation() -> None:
     labels = [0] * 60 + [1] * 30
     groups = [f"{number:03d}" for number in range(90)]
     config = DataConfig(validation_share=0.2)
     whole = assign_splits(labels, groups, config)
     subsets = [
-        learning_subset(whole, labels, groups, config.model_copy(update={"train_subset": count}))
+        limit_training(whole, labels, groups, config.model_copy(update={"train_subset": count}))
         for count in (0, 9, 30, whole.count("train"))
     ]
     assert subsets[0] == subsets[3] == whole
@@ -188,5 +188,5 @@ def test_a_subset_of_the_training_pictures_leaves_those_that_judge_alone() -> No
     assert {i for i, split in enumerate(subsets[1]) if split == "train"} < {
         i for i, split in enumerate(subsets[2]) if split == "train"
     }
-    with pytest.raises(DataError, match="asks for 73 training pictures, there are 72"):
-        learning_subset(whole, labels, groups, config.model_copy(update={"train_subset": 73}))
+    with pytest.raises(DataError, match="asks for 73 training photos, there are 72"):
+        limit_training(whole, labels, groups, config.model_copy(update={"train_subset": 73}))

@@ -90,7 +90,7 @@ class SafeZip:
             with self.path.open("rb") as file:
                 packed = _read_packed(file, member)
         except FileNotFoundError:
-            raise ArchiveError(f"{self.path} is no longer there") from None
+            raise ArchiveError(f"{self.path} no longer exists") from None
         except (OSError, ValueError) as error:
             raise ImageError(full_name, "unreadable", f"cannot be read: {error}") from None
         data = self._unpack(packed, name, member)

@@ -1,4 +1,4 @@
-"""Which pictures to use when none are named: the environment's, a fetched archive, a fetch, or the drawn sample."""
+"""Which photos to train on when the user names none: DOGVSCAT_DATA, the public archive, or the drawn sample."""
 
 import os
 from pathlib import Path
@@ -10,21 +10,24 @@ from dogvscat.photos.fetch import fetch_archive, fetched_archive
 from dogvscat.stderr import Reporter
 
 SYNTHETIC_COUNT = 2000
-"""Pictures in the drawn sample that stands in for photographs."""
+"""Images in the drawn sample that replaces photographs."""
 
 
-def find_photos(given: Path | None, report: Reporter) -> Path:
-    """The folder or archive to train on.
+def find_photos(photos: Path | None, report: Reporter) -> Path:
+    """The folder or archive to train on: the first of these that exists.
 
-    In this order: what the user gave, `DOGVSCAT_DATA`, an archive fetched earlier, a fetch, and if there is no network
-    the drawn sample.
+    1. What the user named; 2. what `DOGVSCAT_DATA` names; 3. an archive fetched earlier; 4. the public archive, fetched
+    now; 5. the drawn sample, if there is no network.
 
     Args:
-        given: From the command line, or None.
-        report: Told in a sentence what was chosen and why.
+        photos: The path from the command line, or None.
+        report: Receives a sentence about what was chosen and why.
+
+    Raises:
+        WriteError: if the archive or the sample cannot be stored.
     """
-    if given is not None:
-        return given
+    if photos is not None:
+        return photos
     if configured := os.environ.get("DOGVSCAT_DATA"):
         report(f"Using the photos that DOGVSCAT_DATA names: {configured}")
         return Path(configured).expanduser()
@@ -32,23 +35,23 @@ def find_photos(given: Path | None, report: Reporter) -> Path:
         report(f"Using the archive fetched earlier: {archive}")
         return archive
     report(
-        "No photos were named, so the public Dogs vs. Cats archive (800 MB) is fetched. Ctrl-C stops; a later fetch "
-        "goes on."
+        "No photos were named, so the public Dogs vs. Cats archive (800 MB) is fetched. Ctrl-C stops it; a later fetch "
+        "resumes."
     )
     try:
         return fetch_archive()
     except DataError as error:
         report(f"The archive could not be fetched: {error.message}")
     report(
-        "Training on the DRAWN SAMPLE instead: cats and dogs drawn by code. It shows every step, but what it learns is "
-        "of no use on photographs. Give your own with PHOTOS (or make train DATA=photos.zip)."
+        "Training on the DRAWN SAMPLE instead: cats and dogs drawn by code. This shows every step, but the network "
+        "will be of no use on photographs. Give your own with PHOTOS (or make train DATA=photos.zip)."
     )
     return _synthetic_sample(report)
 
 
 def _synthetic_sample(report: Reporter) -> Path:
-    folder = caches.area("archives") / f"drawn-sample-{SYNTHETIC_COUNT}"
-    if not (folder / "dog").is_dir():  # appears last: a sample that was cut off is drawn again
-        report(f"Drawing {SYNTHETIC_COUNT:,} pictures, once; about a minute.")
+    folder = caches.folder("archives") / f"drawn-sample-{SYNTHETIC_COUNT}"
+    if not (folder / "dog").is_dir():  # it appears last: an interrupted sample is drawn again
+        report(f"Drawing {SYNTHETIC_COUNT:,} images. This takes about a minute and is done once.")
         write_sample(folder, SYNTHETIC_COUNT)
     return folder

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from dogvscat.atomic import write_text, writing
+from dogvscat.atomic import wrap_write_errors, write_text
 from dogvscat.errors import WriteError
 from dogvscat.photos.animals import POSES, Kind, draw_animal
 from dogvscat.photos.brush import Brush, Color
@@ -76,7 +76,7 @@ def write_sample(folder: Path, count: int, seed: int = 0, image_size: int = 160)
         WriteError: if the folder is not empty or cannot be written to.
     """
     unfinished = folder / ".unfinished"
-    with writing(folder):
+    with wrap_write_errors(folder):
         if folder.is_dir():
             shutil.rmtree(unfinished, ignore_errors=True)  # left behind by an interrupted call
         if folder.exists() and any(folder.iterdir()):

@@ -1,7 +1,8 @@
-"""The pixel cache: every picture decoded once, kept as bytes on disk, and mapped into memory.
+"""The pixel cache: every photo decoded once, its pixels stored on disk and mapped into memory.
 
-Decoding costs far more than a small network, so it is done once per data digest and size. The cache is one `.npy` file,
-written whole or not at all, in the order of the pictures' sha256; so a folder and its zip share it.
+Decoding costs far more time than a small network, so it is done once per data digest and image size.
+The cache is one `.npy` file, written completely or not at all. Its images are in the order of their files' sha256, so a
+folder and its zip share one cache, and copies of a file share one image.
 """
 
 import io
@@ -24,27 +25,32 @@ from dogvscat.photos.sources import PhotoSource
 
 @dataclass(frozen=True)
 class PixelCache:
-    """The decoded pictures of a manifest."""
+    """The decoded photos of a manifest."""
 
     images: np.ndarray
-    """uint8 (num_pictures, image_size, image_size, 3), mapped from disk, read-only."""
+    """uint8 (num_images, image_size, image_size, 3), RGB, mapped from disk, read-only."""
     digests: np.ndarray
-    """The sha256 of each picture's file, sorted: <U64 (num_pictures,)."""
+    """The sha256 of each image's file in hexadecimal digits, sorted: <U64 (num_images,)."""
 
     def indices(self, rows: Sequence[ManifestRow]) -> np.ndarray:
-        """Where the pictures of some manifest rows lie in `images`: int64 (num_rows,)."""
+        """The index in `images` of each of some manifest rows: int64 (num_rows,)."""
         return np.searchsorted(self.digests, [row.sha256 for row in rows])
 
 
 def cached_pixels(source: PhotoSource, manifest: Manifest, image_size: int) -> PixelCache:
-    """The pixel cache for a manifest, decoded now if it is not there yet.
+    """The pixel cache of a manifest; the photos are decoded now if it does not exist yet.
+
+    Args:
+        source: The photos, which are read only if the cache does not exist.
+        manifest: The manifest of the same photos.
+        image_size: Side of the square images, in pixels.
 
     Raises:
         DataError: if a photo changed since it was scanned.
         WriteError: if the disk is full.
     """
     if (pixels := mapped_pixels(manifest, image_size)) is None:
-        paths = {row.sha256: row.path for row in manifest.rows if row.perceptual_hash}  # those that can be decoded
+        paths = {row.sha256: row.path for row in manifest.rows if row.perceptual_hash}  # one path per content
         _decode_all(source, sorted(paths.items()), cache_file(manifest, image_size), image_size)
         pixels = mapped_pixels(manifest, image_size)
     if pixels is None:
@@ -54,50 +60,53 @@ def cached_pixels(source: PhotoSource, manifest: Manifest, image_size: int) -> P
 
 
 def mapped_pixels(manifest: Manifest, image_size: int) -> PixelCache | None:
-    """The pixel cache for a manifest if it is there already and whole, without need of the photos."""
+    """The pixel cache of a manifest if it exists and is complete, else None; the photos are not needed."""
     digests = np.array(sorted({row.sha256 for row in manifest.rows if row.perceptual_hash}))
     shape = (len(digests), image_size, image_size, 3)
     header = _npy_header(shape)
+    # Checked by header and length, not by reading gigabytes: the file was renamed into place when it was complete.
     try:
         with cache_file(manifest, image_size).open("rb") as file:
-            whole = file.read(len(header)) == header and file.seek(0, os.SEEK_END) == len(header) + math.prod(shape)
-            images = np.memmap(file, np.uint8, "r", len(header), shape) if whole else None
+            complete = file.read(len(header)) == header and file.seek(0, os.SEEK_END) == len(header) + math.prod(shape)
+            images = np.memmap(file, np.uint8, "r", len(header), shape) if complete else None
     except OSError:
         return None
     return None if images is None else PixelCache(images, digests)
 
 
 def cache_file(manifest: Manifest, image_size: int) -> Path:
-    """Where the cache of a manifest lies; splits and settings do not matter."""
-    return caches.area("pixels") / f"{manifest.digest[:32]}-{image_size}px-{DECODER_VERSION}.npy"
+    """The path of a manifest's cache; it does not depend on splits or settings."""
+    return caches.folder("pixels") / f"{manifest.digest[:32]}-{image_size}px-{DECODER_VERSION}.npy"
 
 
 def _decode_all(source: PhotoSource, photos: Sequence[tuple[str, str]], file: Path, image_size: int) -> None:
-    with atomic.atomic_file(file) as target:  # plain writes: a full disk under a memory map would kill the process
+    with atomic.atomic_file(file) as target:  # not a memory map: a full disk would kill the process with SIGBUS
         target.write(_npy_header((len(photos), image_size, image_size, 3)))
-        decoded = _decoded(source, photos, image_size)
-        for pixels in stderr.track(decoded, "Decoding pictures", len(photos)):
+        images = _decode_in_order(source, photos, image_size)
+        for pixels in stderr.track(images, "Decoding photos", len(photos)):
             target.write(pixels.data)
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:
-    """How the file must begin; comparing bytes is safer than parsing those of a damaged file."""
+    """The first bytes of the file. Comparing them is safer than parsing the header of a damaged file."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return header.getvalue()
 
 
-def _decoded(source: PhotoSource, photos: Sequence[tuple[str, str]], image_size: int) -> Iterator[np.ndarray]:
-    def decode_known(photo: tuple[str, str]) -> np.ndarray:
+def _decode_in_order(source: PhotoSource, photos: Sequence[tuple[str, str]], image_size: int) -> Iterator[np.ndarray]:
+    """The pixels of photos given by sha256 and path, each uint8 (image_size, image_size, 3), decoded on all cores."""
+
+    def decode_checked(photo: tuple[str, str]) -> np.ndarray:
         sha256, path = photo
         data = source.read(path)
-        if sha256_of(data) != sha256:  # its pixels would be kept under another picture's digest for ever
+        if sha256_of(data) != sha256:  # its pixels would be stored under the digest of another content
             hint = "Run `dogvscat cache --clear scans`, then the same command again."
-            raise DataError(f"{path} has changed since it was first looked at", hint=hint)
+            raise DataError(f"{path} has changed since it was scanned", hint=hint)
         return decode(data, path, image_size)
 
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        yield from pool.map(decode_known, photos)
+        yield from pool.map(decode_checked, photos)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Corrections of labels: a table that an audit proposes, a person edits, and a training applies to its own pictures."""
+"""Corrections of labels: a table that an audit proposes, a person edits, and a training applies to its photos."""
 
 import csv
 import hashlib
@@ -16,18 +16,19 @@ from dogvscat.photos.manifest import RELABELLED, Manifest, ManifestRow
 from dogvscat.photos.splits import LEFT_OUT, TRAIN, check_splits
 
 LEAVE_OUT = "leave_out"
-"""A suggestion beside the names of the classes: the picture is of neither, or cannot be told."""
+"""A suggestion other than a class: the photo shows neither class, or it is impossible to say which."""
 
 LEFT_OUT_BY_RELABEL = "left_out_by_relabel"
-"""Among the issues of a manifest's row: why it is in no split."""
+"""One of a manifest row's issues: the reason why it is in no split."""
 
+_UNCHANGED, _HELD_OUT = "unchanged", "held out"  # outcomes in addition to the two issues
 _SHA256 = re.compile("[0-9a-f]{64}")
-_HINT = "`dogvscat audit PHOTOS --labels --out DIR` writes such a table; delete rows or change suggestions, no more."
+_HINT = "`dogvscat audit PHOTOS --labels --out DIR` writes such a table; only delete rows or change suggestions."
 
 
 @dataclass(frozen=True)
 class Correction:
-    """A row of the table: what should become of one photo's label."""
+    """One row of the table: the label that one photo should have."""
 
     path: str
     sha256: str
@@ -35,7 +36,8 @@ class Correction:
     suggestion: str
     """The name of a class, or `LEAVE_OUT`."""
     probability_of_suggestion: str
-    """That of the class suggested, by networks that never saw the photo; empty for `LEAVE_OUT`. For the reader only."""
+    """The suggested class's probability by networks that were not trained on the photo; empty for `LEAVE_OUT`. It is
+    for people, and is not read."""
 
 
 _HEADER = [field.name for field in fields(Correction)]
@@ -43,28 +45,28 @@ _HEADER = [field.name for field in fields(Correction)]
 
 @dataclass(frozen=True)
 class Relabelling:
-    """A table of corrections, checked."""
+    """A table of corrections that was read and checked."""
 
     file: Path
     digest: str
     """sha256 of the file."""
     suggestions: Mapping[str, str]
-    """By the sha256 of the photo: the name of a class, or `LEAVE_OUT`."""
+    """From the sha256 of a photo to the name of a class, or `LEAVE_OUT`."""
 
 
 @dataclass(frozen=True)
 class Relabelled:
-    """A manifest after its corrections."""
+    """A manifest with its corrections, and what became of them."""
 
     manifest: Manifest
     num_relabelled: int
-    """Training photos that are now learned as the other class."""
+    """Training photos that now have the other label."""
     num_left_out: int
     """Training photos that are now in no split."""
     num_held_out: int
-    """Photos of validation and test that were named and keep their labels."""
+    """Validation and test photos that the table corrects; they keep their labels."""
     num_unknown: int
-    """Entries about photos that the manifest does not hold."""
+    """Corrections of photos that are not in the manifest."""
 
 
 def write_corrections(path: Path, corrections: Iterable[Correction]) -> None:
@@ -81,10 +83,10 @@ def read_relabelling(path: Path, class_names: ClassNames) -> Relabelling:
 
     Args:
         path: A CSV file with the columns of `Correction`.
-        class_names: What may be suggested beside `LEAVE_OUT`.
+        class_names: The suggestions that are allowed in addition to `LEAVE_OUT`.
 
     Raises:
-        DataError: naming file and line, if there is no such file or it is not such a table.
+        DataError: if the file is missing or is not such a table; file and line are named.
     """
     try:
         data = path.read_bytes()
@@ -93,22 +95,22 @@ def read_relabelling(path: Path, class_names: ClassNames) -> Relabelling:
     suggestions: dict[str, str] = {}
     allowed = (*class_names, LEAVE_OUT)
     for line, row in _rows(path, data):
-        sha256, suggestion = row[1].strip().lower(), row[3].strip()
+        sha256, suggestion = row[1].strip().lower(), row[3].strip()  # spreadsheets may add spaces
         if not _SHA256.fullmatch(sha256):
             raise _malformed(path, line, f"expected a sha256 of 64 hexadecimal digits, received {row[1]!r}")
         if suggestion not in allowed:
             raise _malformed(path, line, f"expected a suggestion out of {', '.join(allowed)}, received {row[3]!r}")
         if suggestions.setdefault(sha256, suggestion) != suggestion:
-            known = suggestions[sha256]
-            raise _malformed(path, line, f"{row[0]} is to be {suggestion}, but the same file was to be {known} above")
+            message = f"the suggestion for {row[0]} is {suggestion}, but for the same file above {suggestions[sha256]}"
+            raise _malformed(path, line, message)
     return Relabelling(path, hashlib.sha256(data).hexdigest(), suggestions)
 
 
 def relabel(manifest: Manifest, relabelling: Relabelling) -> Relabelled:
-    """Apply corrections to the training split alone; no photo changes its split, but for those left out.
+    """Apply corrections to the training split only; no photo moves to another split, but some are left out.
 
-    Validation and test keep the labels as filed: two trainings, with and without corrections, are then judged on the
-    same answers. The manifest's digest stays, for it is about the files as filed.
+    Validation and test photos keep the labels as filed, so that trainings with and without corrections are evaluated on
+    the same labels. The manifest's digest does not change, because it is computed from the labels as filed.
 
     Raises:
         DataError: if the training split is left without photos of both classes.
@@ -118,32 +120,34 @@ def relabel(manifest: Manifest, relabelling: Relabelling) -> Relabelled:
         corrected, outcome = _corrected(row, relabelling.suggestions.get(row.sha256))
         rows.append(corrected)
         outcomes[outcome] += 1
-    done = replace(manifest, rows=tuple(rows))
-    check_splits(list(done.labels(done.rows)), [row.split for row in rows])
+    corrected_manifest = replace(manifest, rows=tuple(rows))
+    check_splits(corrected_manifest.labels(rows).tolist(), [row.split for row in rows])
     unknown = relabelling.suggestions.keys() - {row.sha256 for row in rows}
-    return Relabelled(done, outcomes[RELABELLED], outcomes[LEFT_OUT_BY_RELABEL], outcomes["held out"], len(unknown))
+    return Relabelled(
+        corrected_manifest, outcomes[RELABELLED], outcomes[LEFT_OUT_BY_RELABEL], outcomes[_HELD_OUT], len(unknown)
+    )
 
 
 def _corrected(row: ManifestRow, suggestion: str | None) -> tuple[ManifestRow, str]:
-    """The row as it is to be learned, and what was done about it."""
+    """The row after its correction, and the outcome of the correction."""
     if suggestion is None or row.split == LEFT_OUT or suggestion == row.label:
-        return row, "unchanged"
+        return row, _UNCHANGED
     if row.split != TRAIN:
-        return row, "held out"
-    done = LEFT_OUT_BY_RELABEL if suggestion == LEAVE_OUT else RELABELLED
-    issues = ";".join(filter(None, (row.issues, done)))
-    if done == RELABELLED:
-        return replace(row, label=suggestion, issues=issues), done
-    return replace(row, split=LEFT_OUT, issues=issues), done
+        return row, _HELD_OUT
+    outcome = LEFT_OUT_BY_RELABEL if suggestion == LEAVE_OUT else RELABELLED
+    issues = ";".join(filter(None, (row.issues, outcome)))
+    if outcome == RELABELLED:
+        return replace(row, label=suggestion, issues=issues), outcome
+    return replace(row, split=LEFT_OUT, issues=issues), outcome
 
 
 def _rows(path: Path, data: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Number and cells of each line below the header; empty lines are passed over."""
-    text = data.decode("utf-8-sig", "surrogateescape")  # spreadsheets put a byte-order mark in front
+    """Line number and cells of each row below the header; empty lines are skipped."""
+    text = data.decode("utf-8-sig", "surrogateescape")  # spreadsheets write a byte-order mark at the start
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header = None
     while True:
-        line = reader.line_num + 1  # where a row begins; a quoted path may hold line ends
+        line = reader.line_num + 1  # where the row starts; a quoted path may contain line ends
         try:
             row = next(reader)
         except StopIteration:

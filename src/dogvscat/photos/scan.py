@@ -1,4 +1,7 @@
-"""One look at every photo: can it be decoded, how large is it, what are its digest and its perceptual hash?"""
+"""The scan: what can be known about each photo on its own, such as its size, its digest and its perceptual hash.
+
+Every photo is read and decoded once; the result is cached under the fingerprint of the source.
+"""
 
 import csv
 import hashlib
@@ -16,36 +19,41 @@ from PIL import Image
 from dogvscat import atomic, caches, stderr
 from dogvscat.errors import ImageError, WriteError
 from dogvscat.photos.decoder import DECODER_VERSION, decode_with_facts
-from dogvscat.photos.sources import Photo, PhotoSource
+from dogvscat.photos.layout import Photo
+from dogvscat.photos.sources import PhotoSource
 
 SCAN_VERSION = 1
+"""To be raised when the same photo gives another result: the caches of older versions are then ignored."""
 HASH_SIDE = 16
-"""The perceptual hash has HASH_SIDE squared bits, more than the customary 64, to keep copies and chance apart."""
+"""The perceptual hash has HASH_SIDE x HASH_SIDE bits. The usual 64 keep different photos less far apart."""
 
-_SCAN_SIZE = 4 * HASH_SIDE  # what the hash's cosine transform looks at, in pixels
-_PASSING = ("permission", "not_found")  # put right without touching the file, so not worth remembering
+_SCAN_SIZE = 4 * HASH_SIDE  # side of the image that the hash's cosine transform is computed from, in pixels
+_TEMPORARY_ERRORS = ("permission", "not_found")  # they can be fixed without changing the file's fingerprint
 
 
 @dataclass(frozen=True)
 class ScannedPhoto:
-    """What is known about one photo without knowing any other."""
+    """The facts about one photo that do not depend on any other."""
 
     path: str
     label: int
     declared_split: str
-    """train, validation or test where the folders say so, else empty."""
+    """`train`, `validation` or `test` if the folders declare it, else empty."""
     num_bytes: int
     sha256: str
     perceptual_hash: str
     """64 hexadecimal digits, empty if the photo cannot be decoded."""
     width: int
+    """In pixels, after EXIF orientation, as `height`; 0 if the photo cannot be decoded."""
     height: int
     mode: str
+    """Pillow's name of the pixel type."""
     contrast: float
-    """Standard deviation of the grey values, in 0..127.5; near 0 for a blank picture."""
+    """Standard deviation of the grey values, in 0..127.5; near 0 for a blank photo."""
     error_code: str
     """Empty, or the code of the ImageError."""
     error: str
+    """Empty, or the reason of the ImageError."""
 
     @property
     def usable(self) -> bool:
@@ -54,31 +62,35 @@ class ScannedPhoto:
 
 
 def scan(source: PhotoSource) -> list[ScannedPhoto]:
-    """Look at every photo of a source, on all cores, with a progress bar; remembered for next time.
+    """Scan every photo of a source on all cores, with a progress bar, or return the cached scan.
 
     Returns:
-        One entry a photo, in the source's order; photos that cannot be decoded carry the reason.
+        One entry per photo, in the source's order; the entry of a photo that cannot be decoded has the reason.
+
+    Raises:
+        ArchiveError: if the archive turns out to be hostile or no longer exists.
     """
-    remembered = caches.area("scans") / f"{source.fingerprint()[:32]}-{DECODER_VERSION}-{SCAN_VERSION}.csv"
-    if (scanned := _load(remembered, source.photos)) is not None:
+    cache_file = caches.folder("scans") / f"{source.fingerprint()[:32]}-{DECODER_VERSION}-{SCAN_VERSION}.csv"
+    if (scanned := _load_scan(cache_file, source.photos)) is not None:
         return scanned
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(os.cpu_count())  # threads suffice: Pillow decodes without holding Python's lock
     try:
-        results = pool.map(lambda photo: _look(source, photo), source.photos)
-        scanned = list(stderr.track(results, "Looking at photos", len(source.photos)))
+        results = pool.map(lambda photo: _scan_photo(source, photo), source.photos)
+        scanned = list(stderr.track(results, "Scanning photos", len(source.photos)))
     finally:
-        pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest
-    if not any(photo.error_code in _PASSING for photo in scanned):
-        with suppress(WriteError):  # it only saves time; who needs the disk for more will say so
-            _save(remembered, scanned)
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C, do not scan the rest
+    if not any(photo.error_code in _TEMPORARY_ERRORS for photo in scanned):
+        with suppress(WriteError):  # the cache only saves time; a full disk will fail where it matters
+            _save_scan(cache_file, scanned)
     return scanned
 
 
 def perceptual_hash(pixels: np.ndarray) -> str:
-    """The 256-bit pHash of a picture: the signs of its low frequencies, as 64 hexadecimal digits.
+    """The 256-bit pHash of an image, as 64 hexadecimal digits. Similar images differ in few bits.
 
-    Similar pictures differ in few bits. Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash
-    Functions, 2010, as in the library ImageHash.
+    Each bit says whether one of the lowest 16 x 16 frequencies of the grey image is above their median. These
+    frequencies hardly change when a photo is saved again, scaled or slightly cropped. Source: Zauner, Implementation
+    and Benchmarking of Perceptual Image Hash Functions, 2010, as in the library ImageHash.
 
     Args:
         pixels: uint8 (height, width, 3).
@@ -87,23 +99,23 @@ def perceptual_hash(pixels: np.ndarray) -> str:
 
 
 def sha256_of(data: bytes) -> str:
-    """The digest by which a photo's content is known, in hexadecimal."""
+    """The digest that identifies a photo's content, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
-def _look(source: PhotoSource, photo: Photo) -> ScannedPhoto:
+def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
     data = b""
     facts = {"perceptual_hash": "", "width": 0, "height": 0, "mode": "", "contrast": 0.0}
     error_code = error = ""
     try:
         data = source.read(photo.path)
-        picture = decode_with_facts(data, photo.path, _SCAN_SIZE)
-        grey = picture.pixels.mean(axis=2)  # (_SCAN_SIZE, _SCAN_SIZE)
+        decoded = decode_with_facts(data, photo.path, _SCAN_SIZE)
+        grey = decoded.pixels.mean(axis=2)  # float64 (_SCAN_SIZE, _SCAN_SIZE)
         facts = {
-            "perceptual_hash": perceptual_hash(picture.pixels),
-            "width": picture.width,
-            "height": picture.height,
-            "mode": picture.mode,
+            "perceptual_hash": perceptual_hash(decoded.pixels),
+            "width": decoded.width,
+            "height": decoded.height,
+            "mode": decoded.mode,
             "contrast": round(float(grey.std()), 3),
         }
     except ImageError as problem:
@@ -120,20 +132,20 @@ def _look(source: PhotoSource, photo: Photo) -> ScannedPhoto:
     )
 
 
-def _save(path: Path, scanned: Iterable[ScannedPhoto]) -> None:
+def _save_scan(path: Path, scanned: Iterable[ScannedPhoto]) -> None:
     names = [field.name for field in fields(ScannedPhoto)]
     atomic.write_csv(path, names, (list(asdict(photo).values()) for photo in scanned))
 
 
-def _load(path: Path, photos: Sequence[Photo]) -> list[ScannedPhoto] | None:
-    """The remembered scan, or None if there is none or it is not one of these photos."""
+def _load_scan(path: Path, photos: Sequence[Photo]) -> list[ScannedPhoto] | None:
+    """The cached scan, or None if there is none, it is damaged, or it is a scan of other photos."""
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             scanned = [_from_row(row) for row in csv.DictReader(file)]
     except (OSError, KeyError, TypeError, ValueError, csv.Error):
         return None
-    known = [(photo.path, photo.label, photo.declared_split) for photo in scanned]
-    return scanned if known == [(photo.path, photo.label, photo.split or "") for photo in photos] else None
+    cached = [(photo.path, photo.label, photo.declared_split) for photo in scanned]
+    return scanned if cached == [(photo.path, photo.label, photo.split or "") for photo in photos] else None
 
 
 def _from_row(row: dict[str, str]) -> ScannedPhoto:

@@ -1,4 +1,4 @@
-"""Where photos come from: a folder or a zip, each with its classes known and each photo readable as bytes."""
+"""Where photos come from: a folder or a zip, with the class of each photo known and its bytes readable."""
 
 import hashlib
 import os
@@ -14,18 +14,22 @@ from dogvscat.errors import LayoutError
 from dogvscat.labels import ClassNames
 from dogvscat.photos.archives import SafeZip
 from dogvscat.photos.decoder import read_photo
-from dogvscat.photos.layout import EXPECTED, Layout, Photo, arrange, arrange_neither
+from dogvscat.photos.layout import EXPECTED_LAYOUT, Layout, Photo, recognize_layout, unlabelled_layout
 
-Arrange = Callable[[Iterable[str], Iterable[str], str], Layout]
-"""From the relative paths of files and folders, and what to call the whole in errors, to photos with their classes."""
+LayoutReader = Callable[[Iterable[str], Iterable[str], str], Layout]
+"""From relative paths of files, relative paths of folders, and the location's name in errors, to a layout."""
 
 SYNTHETIC_MARKER = "DRAWN_SAMPLE.txt"
-"""A file of this name says that the pictures beside it were drawn by code and are no photographs."""
+"""A file with this name marks the images around it as drawn by code; they are not photographs."""
+SYNTHETIC_NOTE = "drawn sample, not photographs"
+"""Shown with every result on such images, or of a network that learned from them."""
+SYNTHETIC_WARNING = "This network learned from drawings, not photographs: its answers about photographs mean nothing."
+"""Shown wherever somebody uses such a network."""
 
 
 @dataclass(frozen=True)
 class PhotoSource:
-    """Labelled photos in a folder or a zip. Any number of threads and processes may read through one."""
+    """Labelled photos in a folder or a zip. Threads and processes may read through the same object."""
 
     location: Path
     """The folder or archive."""
@@ -33,108 +37,116 @@ class PhotoSource:
     photos: list[Photo]
     """Sorted by path."""
     skipped: int
-    """Files that are not among the photos: of another kind, hidden, or unlabelled."""
+    """Number of files that are not among the photos: not photos, hidden, or unlabelled."""
     is_synthetic: bool
-    """Whether the pictures were drawn by code (see `dogvscat sample`)."""
+    """Whether the images were drawn by code (see `dogvscat sample`)."""
     archive: SafeZip | None
-    stamps: tuple[tuple[str, int, int], ...] = field(repr=False)
-    """Path, size in bytes and time of change in ns, of each file that the photos are read from."""
+    """None for a folder."""
+    file_stamps: tuple[tuple[str, int, int], ...] = field(repr=False)
+    """Path, size in bytes and modification time in ns of each file that the photos are read from."""
 
     def read(self, photo_path: str) -> bytes:
         """The bytes of one photo, by its relative path.
 
         Raises:
-            ImageError: if it cannot be read.
-            ArchiveError: if the archive turns out to be hostile or is gone.
+            ImageError: if the photo cannot be read.
+            ArchiveError: if the archive turns out to be hostile or no longer exists.
         """
         if self.archive is not None:
             return self.archive.read(photo_path)
         return read_photo(self.location / photo_path)
 
     def fingerprint(self) -> str:
-        """A digest that changes when a file is added, removed or written again; cheap, for keying caches."""
+        """A digest that changes when a photo is added, removed or written again. It names the scan's cache.
+
+        It is cheap, because no file is read. NUL separates the fields, as no path can contain it.
+        """
         digest = hashlib.sha256(os.fsencode(self.location.resolve()))
-        for path, num_bytes, changed in self.stamps:
-            digest.update(b"\0" + os.fsencode(path) + f"\0{num_bytes}\0{changed}".encode())
+        for path, num_bytes, modified_ns in self.file_stamps:
+            digest.update(b"\0" + os.fsencode(path) + f"\0{num_bytes}\0{modified_ns}".encode())
         return digest.hexdigest()
 
 
 def open_photos(path: Path) -> PhotoSource:
-    """The labelled photos of a folder or a zip; the content decides which it is.
+    """The labelled photos of a folder or a zip; the file's content decides which it is, not its name.
 
     Raises:
         LayoutError: if there is nothing at `path`, or not photos of exactly two classes.
         ArchiveError: if it is a zip that is damaged or hostile.
     """
-    return _open(path, arrange, EXPECTED)
+    return _open(path, recognize_layout, EXPECTED_LAYOUT)
 
 
 def open_neither(path: Path) -> PhotoSource:
-    """Photos of neither class, from anywhere in a folder or a zip.
+    """Photos that show neither class, at any depth of a folder or a zip.
 
     Raises:
         LayoutError: if there is nothing at `path`, or no photo.
         ArchiveError: if it is a zip that is damaged or hostile.
     """
-    return _open(path, arrange_neither, "Expected photos that show neither class, in any folders.")
+    return _open(path, unlabelled_layout, "Expected photos that show neither class, in any folders.")
 
 
 def open_any(path: Path) -> PhotoSource:
-    """Photos of whatever it may be, from anywhere in a folder or a zip; their labels mean nothing.
+    """Photos of anything, at any depth of a folder or a zip; their labels mean nothing.
 
     Raises:
         LayoutError: if there is nothing at `path`, or no photo.
         ArchiveError: if it is a zip that is damaged or hostile.
     """
-    return _open(path, arrange_neither, "Expected photos, in any folders.")
+    return _open(path, unlabelled_layout, "Expected photos, in any folders.")
 
 
-def _open(path: Path, arrange: Arrange, expected: str) -> PhotoSource:
+def _open(path: Path, read_layout: LayoutReader, expected: str) -> PhotoSource:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise LayoutError(f"cannot open {path}: {reason}", hint=f"Check the path. {expected}") from None
     if stat.S_ISDIR(status.st_mode):
-        return _open_folder(path, arrange)
+        return _open_folder(path, read_layout)
     if _is_zip(path):
-        return _open_zip(path, status, arrange)
+        return _open_zip(path, status, read_layout)
     raise LayoutError(f"{path} is a single file, expected a folder or a zip archive of photos", hint=expected)
 
 
-def _open_folder(location: Path, arrange: Arrange) -> PhotoSource:
+def _open_folder(location: Path, read_layout: LayoutReader) -> PhotoSource:
     files: dict[str, os.stat_result] = {}
     folders: list[str] = []
-    others = 0
+    num_special = 0
     for path, status in _walk(location):
         if stat.S_ISREG(status.st_mode):
             files[path] = status
         elif stat.S_ISDIR(status.st_mode):
             folders.append(path)
-        else:  # a pipe, a device, a link to nowhere: opening one could wait for ever
-            others += 1
-    class_names, photos = arrange(files, folders, str(location))
-    stamps = tuple((photo.path, files[photo.path].st_size, files[photo.path].st_mtime_ns) for photo in photos)
-    notes = _count_drawn_notes(files)
-    skipped = len(files) - len(photos) - notes + others
-    return PhotoSource(location, class_names, photos, skipped, notes > 0, None, stamps)
+        else:  # a pipe, a device, or a link to nothing: opening one could block forever
+            num_special += 1
+    class_names, photos = read_layout(files, folders, str(location))
+    file_stamps = tuple((photo.path, files[photo.path].st_size, files[photo.path].st_mtime_ns) for photo in photos)
+    num_markers = _count_synthetic_markers(files)
+    skipped = len(files) - len(photos) - num_markers + num_special
+    return PhotoSource(location, class_names, photos, skipped, num_markers > 0, None, file_stamps)
 
 
-def _open_zip(location: Path, status: os.stat_result, arrange: Arrange) -> PhotoSource:
+def _open_zip(location: Path, status: os.stat_result, read_layout: LayoutReader) -> PhotoSource:
     archive = SafeZip(location)
-    class_names, photos = arrange(archive.names, archive.folders, str(location))
-    stamps = ((location.name, status.st_size, status.st_mtime_ns),)
-    notes = _count_drawn_notes(archive.names)
-    skipped = len(archive.names) - len(photos) - notes
-    return PhotoSource(location, class_names, photos, skipped, notes > 0, archive, stamps)
+    class_names, photos = read_layout(archive.names, archive.folders, str(location))
+    file_stamps = ((location.name, status.st_size, status.st_mtime_ns),)
+    num_markers = _count_synthetic_markers(archive.names)
+    skipped = len(archive.names) - len(photos) - num_markers
+    return PhotoSource(location, class_names, photos, skipped, num_markers > 0, archive, file_stamps)
 
 
 def _walk(location: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Everything below a folder with forward slashes; linked folders are entered last and no folder twice."""
-    waiting = deque([""])
-    entered = set(location.resolve().parents)  # a link to one of these would lead around in circles
-    while waiting:
-        folder = waiting.popleft()
+    """Everything inside a folder at any depth: its relative path with forward slashes, and its status.
+
+    Links to folders are followed, but no folder is entered twice. Real folders are entered before links, so that a
+    photo that can be reached both ways gets its real path.
+    """
+    pending = deque([""])  # folders to be entered: real ones at the left end, links at the right end
+    entered = set(location.resolve().parents)  # a link to one of these would lead back here
+    while pending:
+        folder = pending.popleft()
         resolved = (location / folder).resolve()
         if resolved in entered:
             continue
@@ -143,14 +155,14 @@ def _walk(location: Path) -> Iterator[tuple[str, os.stat_result]]:
             path = f"{folder}/{entry.name}" if folder else entry.name
             try:
                 status = entry.stat()
-            except OSError:
+            except OSError:  # a link to nothing: report the link itself
                 status = entry.stat(follow_symlinks=False)
             yield path, status
             if stat.S_ISDIR(status.st_mode):
                 if entry.is_symlink():
-                    waiting.append(path)
+                    pending.append(path)
                 else:
-                    waiting.appendleft(path)
+                    pending.appendleft(path)
 
 
 def _list(location: Path, folder: str) -> list[os.DirEntry[str]]:
@@ -158,7 +170,7 @@ def _list(location: Path, folder: str) -> list[os.DirEntry[str]]:
         with os.scandir(location / folder) as entries:
             return list(entries)
     except OSError as error:
-        if any(part.startswith(".") for part in folder.split("/")):
+        if any(part.startswith(".") for part in folder.split("/")):  # hidden: none of its files would be used
             return []
         reason = error.strerror or str(error)
         hint = "Make it readable for this user, or move it elsewhere."
@@ -166,14 +178,15 @@ def _list(location: Path, folder: str) -> list[os.DirEntry[str]]:
 
 
 def _is_zip(path: Path) -> bool:
-    """Whether it is, or was meant to be, a zip: one that was cut short has only its beginning to tell."""
+    """Whether a file is a zip, or was meant to be one and gets a zip's error message."""
     try:
         with path.open("rb") as file:
-            beginning = file.read(4)
+            signature = file.read(4)
     except OSError as error:
         raise LayoutError(f"cannot open {path}: {error.strerror or error}") from None
-    return beginning == b"PK\x03\x04" or path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)
+    # zipfile looks for the directory at the end, which is missing in an incomplete file.
+    return signature == b"PK\x03\x04" or path.suffix.lower() == ".zip" or zipfile.is_zipfile(path)
 
 
-def _count_drawn_notes(paths: Iterable[str]) -> int:
+def _count_synthetic_markers(paths: Iterable[str]) -> int:
     return sum(posixpath.basename(path) == SYNTHETIC_MARKER for path in paths)

@@ -1,4 +1,4 @@
-"""Photos by URL: found as in folders, read with the same errors."""
+"""Photos by URL: listed as in folders, and read with the same errors."""
 
 import zipfile
 from pathlib import Path
@@ -7,14 +7,14 @@ import pytest
 
 from dogvscat.errors import ImageError, UsageError
 from dogvscat.photos import object_store
-from dogvscat.photos.object_store import find_objects, is_url, read_object
+from dogvscat.photos.object_store import is_url, list_photos, read_object
 
 pytest.importorskip("fsspec", reason="needs the extra cluster")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three photos, of which one lies deeper, and three files that are none."""
+    """Three photos, of which one lies deeper, and three files that are not photos."""
     for name in ("b.jpg", "a.PNG", "deep/c.webp", "notes.txt", ".hidden.jpg", ".git/d.jpg"):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(name.encode())
@@ -25,15 +25,15 @@ def folder(tmp_path: Path) -> Path:
     ("path", "expected"),
     [("s3://bucket/a.jpg", True), ("zip://::file:///a.zip", True), ("photos/a.jpg", False), ("C:/a.jpg", False)],
 )
-def test_what_is_a_url(path: str, expected: bool) -> None:
+def test_urls_are_recognized(path: str, expected: bool) -> None:
     assert is_url(path) is expected
 
 
 def test_a_folder_by_url_is_walked_in_order(folder: Path) -> None:
-    found = find_objects(f"file://{folder}")
-    assert found.urls == [f"file://{folder}/{name}" for name in ("a.PNG", "b.jpg", "deep/c.webp")]
-    assert found.skipped == 3
-    assert [read_object(url) for url in found.urls] == [b"a.PNG", b"b.jpg", b"deep/c.webp"]
+    listing = list_photos(f"file://{folder}")
+    assert listing.urls == [f"file://{folder}/{name}" for name in ("a.PNG", "b.jpg", "deep/c.webp")]
+    assert listing.skipped == 3
+    assert [read_object(url) for url in listing.urls] == [b"a.PNG", b"b.jpg", b"deep/c.webp"]
 
 
 def test_an_archive_by_url_names_its_photos_so_that_they_can_be_read(folder: Path, tmp_path: Path) -> None:
@@ -41,14 +41,14 @@ def test_an_archive_by_url_names_its_photos_so_that_they_can_be_read(folder: Pat
         for file in sorted(folder.rglob("*.*")):
             if file.is_file():
                 archive.write(file, file.relative_to(folder))
-    found = find_objects(f"zip://::file://{tmp_path}/photos.zip")
-    assert [read_object(url) for url in found.urls] == [b"a.PNG", b"b.jpg", b"deep/c.webp"]
-    assert found.skipped == 3
+    listing = list_photos(f"zip://::file://{tmp_path}/photos.zip")
+    assert [read_object(url) for url in listing.urls] == [b"a.PNG", b"b.jpg", b"deep/c.webp"]
+    assert listing.skipped == 3
 
 
-def test_what_cannot_be_read_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_that_cannot_be_read_have_a_reason(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = f"file://{folder}/missing.jpg"
-    assert find_objects(missing).urls == [missing]
+    assert list_photos(missing).urls == [missing]
     with pytest.raises(ImageError, match="there is no such object") as caught:
         read_object(missing)
     assert (caught.value.code, caught.value.path) == ("not_found", missing)
@@ -61,6 +61,6 @@ def test_what_cannot_be_read_says_why(folder: Path, monkeypatch: pytest.MonkeyPa
     ("url", "message"),
     [("nowhere://bucket/a", "Protocol not known: nowhere"), ("memory://a", "in the memory of one process")],
 )
-def test_a_store_that_nobody_knows_is_named(url: str, message: str) -> None:
+def test_an_unknown_store_is_named(url: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        find_objects(url)
+        list_photos(url)
