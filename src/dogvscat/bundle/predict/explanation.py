@@ -1,4 +1,4 @@
-"""The picture that `explain` writes: a photo, the photo under its heat-map, and the prediction in words and bars."""
+"""The picture that `explain` writes: a photo, the photo under its heat map, and the prediction in words and bars."""
 
 import io
 from functools import cache
@@ -22,13 +22,13 @@ _QUALITY = 90  # of the JPEG, in percent
 
 
 def draw_explanation(photo: np.ndarray, heat: np.ndarray, prediction: Prediction, class_name: str) -> bytes:
-    """A JPEG of the photo and its heat-map side by side, with the prediction below.
+    """A JPEG of the photo and its heat map side by side, with the prediction below.
 
     Args:
         photo: uint8 (height, width, 3), RGB.
         heat: float64 (h, w) in 0..1, of any size.
         prediction: The prediction for the photo.
-        class_name: The class that the heat-map is the evidence for.
+        class_name: The class that the heat map is the evidence for.
     """
     height, width = photo.shape[:2]
     rows = [*prediction.probabilities.items(), *([] if prediction.neither is None else [(NEITHER, prediction.neither)])]

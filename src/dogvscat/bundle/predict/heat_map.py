@@ -1,4 +1,4 @@
-"""Heat-maps: where in an image the evidence for its prediction lies, and how to show it."""
+"""Heat maps: where in an image the evidence for its prediction lies, and how to show it."""
 
 import numpy as np
 from PIL import Image
@@ -49,7 +49,7 @@ def heat_maps(predictor: Predictor, pixels: np.ndarray, *, by_occlusion: bool = 
 
 
 def heat_maps_of_evidence(y_pred: np.ndarray, evidence: np.ndarray, size: int) -> np.ndarray:
-    """Heat-maps in the form that `heat_maps` returns.
+    """Heat maps in the form that `heat_maps` returns.
 
     Args:
         y_pred: (n,) of 0 and 1, the class that each map shows evidence for.
@@ -64,21 +64,21 @@ def heat_maps_of_evidence(y_pred: np.ndarray, evidence: np.ndarray, size: int) -
 
 
 def explained_class(predictor: Predictor, prediction: Prediction) -> str:
-    """The class that a heat-map shows evidence for: the predicted one or, if unsure, the more probable one."""
+    """The class that a heat map shows evidence for: the predicted one or, if unsure, the more probable one."""
     names = predictor.card.class_names
     y_prob = np.array([prediction.probabilities[names[1]]])  # (1,)
     return names[predictor.card.decision().predict(y_prob)[0]]
 
 
 def _normalized(evidence: np.ndarray, size: int) -> np.ndarray:
-    """Evidence (height, width) as a heat-map (size, size) in 0..1; evidence against the class counts as none."""
+    """Evidence (height, width) as a heat map (size, size) in 0..1; evidence against the class counts as none."""
     # The outer maximum removes what bicubic resizing overshoots below zero.
     smooth = np.maximum(_resize(np.maximum(evidence, 0.0), size, size), 0.0)
     return np.asarray(smooth / smooth.max() if smooth.any() else smooth)
 
 
 def overlay_heat_map(photo: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """A photo with a heat-map over it. The photo turns grey, so that every colour means evidence.
+    """A photo with a heat map over it. The photo turns grey, so that every colour means evidence.
 
     Args:
         photo: uint8 (height, width, 3), RGB, of any size.
@@ -95,7 +95,7 @@ def overlay_heat_map(photo: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def heat_map_layer(heat: np.ndarray) -> np.ndarray:
-    """A heat-map as a transparent image. Stretched over the grey photo, it looks like `overlay_heat_map`.
+    """A heat map as a transparent image. Stretched over the grey photo, it looks like `overlay_heat_map`.
 
     Args:
         heat: float64 (height, width) in 0..1.
