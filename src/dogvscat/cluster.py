@@ -114,7 +114,7 @@ def refuse_missing_package(error: Exception) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's text, or the name of its class: Ray's texts go on with logs and tracebacks."""
+    """The first line of an error's text, or the name of its class: in Ray's texts, logs and tracebacks follow."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 

@@ -88,6 +88,8 @@ def test_a_training_whose_disk_fills_up_twice_ends_as_if_it_had_not(
 
 
 BASE = """
+recipe = "classic"
+
 [base]
 "network.filters" = [8, 8]
 "network.dense_units" = 8
@@ -101,7 +103,7 @@ BASE = """
 @pytest.mark.parametrize(
     ("command", "head", "tables", "fill_at"),
     [
-        ("study", "seeds = [1, 2]\n", '[settings]\n"network.dropout" = [0.0]\n', "cell 3 of 4"),
+        ("study", "seeds = [1, 2]\n", '[settings]\n"network.dropout" = [0.0]\n', "training 3 of 4"),
         ("tune", "", '[space]\n"network.dropout" = { low = 0.0, high = 0.6 }\n', "2 of 4 done"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Three finished runs on drawings: two seeds of one recipe and one with other settings; and commands cut short."""
+"""Three finished runs on synthetic images: two seeds of one recipe and one with other settings; and stopped commands."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ CutShort = Callable[[list[str], str, signal.Signals], int]
 
 @pytest.fixture(scope="session")
 def cut_short() -> CutShort:
-    """Runs the command, sends it a signal once it says a line that starts so, and returns its exit status.
+    """Runs the command, sends it a signal when a line on stderr starts with a given text, and returns its exit status.
 
     Ctrl-C reaches it even where these tests run in the background, which is told to ignore that signal.
     """

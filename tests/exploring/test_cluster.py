@@ -31,7 +31,7 @@ from dogvscat.learning.engine import ComputeSettings
 
 pytest.importorskip("ray", reason="needs the extra cluster")
 
-_PATIENCE = 600  # seconds, on a machine that does much else
+_PATIENCE = 600  # seconds, for a machine that is busy with other work
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -64,7 +64,7 @@ with ray_cluster(sys.argv[1]), RayExecutor(print) as executor:
     except ClusterError as error:
         print(error.message)
 """
-"""A job that takes its worker's life, every time."""
+"""A job that kills its worker, every time."""
 
 TWO_NODES = """
 import sys
@@ -90,7 +90,7 @@ class TwoNodes:
     home: str
 
     def kill_second(self, trainings: Path) -> None:
-        """SIGKILL to the second node and to an unfinished training of its own; a new node follows. Only once."""
+        """SIGKILL to the second node and to an unfinished training on it; then a new node is added. Only once."""
         held = self._held(trainings, lambda worker: parent_of(worker) == self.second)
         for process in (self.second, held):
             os.kill(process, signal.SIGKILL)
@@ -103,7 +103,7 @@ class TwoNodes:
         os.kill(self._held(trainings, lambda worker: True), signal.SIGKILL)
 
     def _held(self, trainings: Path, wanted: Callable[[int], bool]) -> int:
-        """A worker stopped before its result was there: a small training may end while it is looked for."""
+        """A worker, stopped before it wrote its result: a small training may end while the worker is searched for."""
         held: list[int] = []
 
         def holds_one() -> bool:
@@ -123,7 +123,7 @@ class TwoNodes:
 
 
 def training_processes(home: str) -> dict[int, str]:
-    """Ids of the Ray workers with some DOGVSCAT_HOME that are training now, and the name of each one's folder."""
+    """Ids of the Ray workers with that DOGVSCAT_HOME that are training now, each with the name of its folder."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -154,7 +154,7 @@ def parent_of(process: int) -> int:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = _PATIENCE) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     deadline, turn = time.monotonic() + seconds, threading.Event()
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -182,7 +182,7 @@ def rows_of(file: Path) -> list[dict[str, str]]:
 
 
 def cells_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """What each cell found, all but the time it took, by the cell's name."""
+    """The result of each cell without the time it took, by the cell's name."""
 
     def timeless(values: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in values.items() if key != "seconds"}
@@ -212,7 +212,7 @@ def run_until(command: list[str], happens: Callable[[str], bool], then: Callable
 
 @pytest.fixture(scope="module")
 def local_study(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
-    """A study that one process alone has finished. Do not change it: tests share it."""
+    """A study that a single process has finished. Do not change it: tests share it."""
     folder = tmp_path_factory.mktemp("alone")
     (folder / "study.toml").write_text(STUDY)
     done = dogvscat(
@@ -234,7 +234,7 @@ def test_a_study_on_two_nodes_of_which_one_is_killed_is_that_of_one_machine(
     assert said.endswith("exit code 0"), said
     assert "2 machines, 2 cores" in said
     assert "its worker died, started again (2 of 3)" in said
-    assert "(raylet)" not in said  # what Ray itself would tell on stdout
+    assert "(raylet)" not in said  # what Ray itself would print on stdout
     ours, theirs = rows_of(tmp_path / "study.csv"), rows_of(local_study / "out" / "study.csv")
     keys = [(row["setting"], row["value"], row["seed"], row["cell"]) for row in ours]
     assert keys == [(row["setting"], row["value"], row["seed"], row["cell"]) for row in theirs]
@@ -342,7 +342,7 @@ def test_a_cluster_that_is_not_there_is_named_at_once(
 
 
 def answer_in_http(server: socket.socket) -> None:
-    """As a web server would, once; until the server is closed."""
+    """Answer once as a web server would, unless the server is closed before."""
     try:
         connection, _ = server.accept()
     except OSError:
@@ -398,7 +398,7 @@ def test_with_several_running_everything_is_started_once_before_anything_twice()
 
 @dataclass
 class FinishingTogether:
-    """An executor whose trainings all end before the first is fetched; they find what they found in another folder."""
+    """An executor whose trainings all end before the first is waited for; their results come from another folder."""
 
     finished: Path
     jobs: list[Job] = field(default_factory=list)

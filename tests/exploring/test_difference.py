@@ -15,7 +15,7 @@ def correctness(both: int, only_first: int, only_second: int, none: int) -> tupl
 
 
 def test_exact_mcnemar_by_hand() -> None:
-    # of ten disagreements one or none goes the first's way: 2 * (1 + 10) / 2 ** 10
+    # of ten disagreements at most one favours the first: 2 * (1 + 10) / 2 ** 10
     difference = paired_difference(*correctness(80, 1, 9, 10))
     assert (difference.only_first, difference.only_second) == (1, 9)
     assert difference.p_value == pytest.approx(22 / 1024)
@@ -56,7 +56,7 @@ def test_a_loss_says_which_way_its_interval_points() -> None:
 
 
 def test_few_disagreements_never_suffice() -> None:
-    """Two to none of four: as uneven a count is clear from six to none on, which twelve photos would show."""
+    """Two to none on four photos: such a ratio becomes clear at six to none, which takes twelve photos."""
     difference = paired_difference(*correctness(1, 0, 2, 1))
     assert difference.photos_needed() == 12
     assert binomtest(5, 5).pvalue > 0.05 > binomtest(6, 6).pvalue

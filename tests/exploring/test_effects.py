@@ -52,11 +52,11 @@ def test_the_spread_is_pooled_over_treatments() -> None:
 
 
 def test_intervals_cover_the_truth_as_often_as_they_claim() -> None:
-    """Also with many treatments against one base of three seeds, whose luck is in every difference."""
+    """Even with many treatments against one base of three seeds, whose luck is in every difference."""
     rng = np.random.default_rng(4)
     covered = []
     for _ in range(300):
-        by_seed = rng.normal(0.0, 0.01, 3)  # what is luckier for all is no uncertainty of a difference
+        by_seed = rng.normal(0.0, 0.01, 3)  # luck that all share does not change a difference
         accuracies = 0.8 + by_seed + rng.normal(0.0, 0.005, (21, 3))
         base, *treated = map(outcomes, accuracies.tolist())
         effects = measure_effects(base, {("a", str(number)): values for number, values in enumerate(treated)})
@@ -74,7 +74,9 @@ def test_a_treatment_with_fewer_seeds_has_a_wider_interval() -> None:
     widths = ends[:, 1] - ends[:, 0]
     assert widths[0] / widths[1] == pytest.approx(np.sqrt(3))
     alone = measure_effects(base, {("a", "1"): treated["a", "1"]})[0]
-    assert (three.low, three.high) == pytest.approx((alone.low, alone.high))  # one training says nothing of spread
+    assert (three.low, three.high) == pytest.approx(
+        (alone.low, alone.high)
+    )  # a single training says nothing about the spread
 
 
 def test_one_seed_alone_is_not_yet_known() -> None:

@@ -54,7 +54,7 @@ def test_the_command_writes_a_table_and_a_picture(drawn_photos: Path, dogvscat: 
 def test_the_test_trains_as_train_does_with_weights_for_unequal_classes(
     drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
 ) -> None:
-    """A third of the photos of one class: with balanced weights the loss of a batch is another one from the start."""
+    """With a third of the photos of one class, balanced class weights change the loss from the first step on."""
     photos = Path(shutil.copytree(drawn_photos, tmp_path / "photos"))
     for photo in sorted((photos / "cat").iterdir())[8:]:
         photo.unlink()
@@ -66,8 +66,9 @@ def test_the_test_trains_as_train_does_with_weights_for_unequal_classes(
         assert done.returncode == 0, done.stderr
         with (tmp_path / "learning_rates.csv").open(newline="") as file:
             losses[class_weights] = [float(row["loss"]) for row in csv.DictReader(file)]
-    # The weights of the classes are 2/3 and 2, so only a batch of the right mixture would come to the same loss.
-    assert not np.isclose(losses["none"], losses["balanced"], rtol=1e-3).any()
+    # The classes weigh 2/3 and 2, so the loss changes with every batch that is not mixed like the whole: most are not.
+    ratios = np.divide(losses["balanced"], losses["none"])
+    assert np.median(np.abs(ratios - 1)) > 0.05
 
 
 def test_a_second_output_for_neither_class_is_refused(drawn_photos: Path, dogvscat: Dogvscat) -> None:

@@ -40,7 +40,7 @@ recipe = "classic"
 
 @dataclass(frozen=True)
 class Server:
-    """A PostgreSQL of our own on a loopback port."""
+    """A PostgreSQL server on a loopback port, only for these tests."""
 
     programs: Path
     folder: Path
@@ -48,7 +48,7 @@ class Server:
     password: str
 
     def url(self, password: str | None = None, database: str = "postgres") -> str:
-        """Of a database, as `--storage` takes it."""
+        """URL of a database, as `--storage` takes it."""
         return f"postgresql+pg8000://searcher:{password or self.password}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
@@ -81,7 +81,7 @@ class Server:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A running server. A test that stops it starts it again."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))  # where Debian's package keeps what few users call
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))  # where Debian's package keeps its server programs
     if not found:
         pytest.skip("PostgreSQL is needed: apt-get install postgresql")
     with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as name:  # paths of sockets are short
@@ -111,7 +111,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ended(storage: optuna.storages.BaseStorage) -> list[tuple[object, ...]]:
-    """What a storage holds of the trials that ended, in order."""
+    """What a storage keeps of the trials that ended, in order."""
     trials = optuna.load_study(study_name="dogvscat-classic", storage=storage).trials
     kept = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     return [(trial.params, trial.value, trial.intermediate_values, trial.user_attrs["epochs"]) for trial in kept]
@@ -187,7 +187,7 @@ def test_a_server_that_dies_midway_is_named_and_finished_trials_are_kept(
     assert len(ended_at(url)) == 3
     with (tmp_path / "out" / "trials.csv").open(newline="") as file:
         states = [row["state"] for row in csv.DictReader(file)]
-    assert states.count("complete") == 3  # the one under way, if it was told of in time, failed and was proposed again
+    assert states.count("complete") == 3  # the running one, if it was stored in time, failed and was proposed again
     assert set(states) <= {"complete", "fail"}
 
 

@@ -1,4 +1,4 @@
-"""`dogvscat tune` on drawings: resumable, refuses another search's storage, and its best settings train."""
+"""`dogvscat tune` on synthetic images: it resumes, refuses another search's storage, and its best settings train."""
 
 import csv
 import json
@@ -71,7 +71,9 @@ def test_six_trials_were_run_and_none_is_counted_twice(search: Path) -> None:
     ended = [row for row in rows if row["state"] in ("complete", "pruned")]
     assert len(ended) == 6
     assert len({row["trial"] for row in rows}) == len(rows)
-    assert len({row["training.learning_rate"] for row in ended}) == 6  # what was stopped proposes nothing twice
+    assert (
+        len({row["training.learning_rate"] for row in ended}) == 6
+    )  # a search that was stopped proposes no trial twice
     for row in ended:
         assert 1e-4 <= float(row["training.learning_rate"]) <= 1e-2
         assert row["training.batch_size"] in ("4", "8")
@@ -85,7 +87,7 @@ def test_optuna_itself_reads_the_storage(search: Path) -> None:
     study = optuna.load_study(study_name="dogvscat-classic", storage=optuna.storages.JournalStorage(backend))
     best = json.loads((search / "result.json").read_text())
     assert study.best_value == best["validation_accuracy"]
-    texts = {"training.batch_size": str(best["settings"]["training.batch_size"])}  # choices are kept as texts
+    texts = {"training.batch_size": str(best["settings"]["training.batch_size"])}  # choices are stored as text
     assert study.best_params == {**best["settings"], **texts}
 
 
@@ -100,7 +102,7 @@ def test_the_best_settings_train_to_what_the_search_found(
     assert done.returncode == 0, done.stderr
     with (tmp_path / "run" / "history.csv").open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
-    assert float(last["val_accuracy"]) == best["validation_accuracy"]  # same seed, same machine, same answers
+    assert float(last["val_accuracy"]) == best["validation_accuracy"]  # same seed, same machine, same result
 
 
 def test_the_result_has_n_and_wilson_s_interval(search: Path) -> None:
@@ -127,7 +129,7 @@ def test_a_study_puts_the_best_to_the_test_with_other_seeds(search: Path) -> Non
 
 
 def test_trials_are_pruned_after_a_sixth_and_a_half_of_the_epochs(tmp_path: Path) -> None:
-    """Nine trials, each worse than the one before: only the first has nobody to fall behind."""
+    """Nine trials, each worse than the one before: only the first does not fall behind another."""
     space = SearchSpace(
         recipe="classic", base={"training.epochs": 12}, space={"network.dropout": {"low": 0.0, "high": 0.5}}
     )
@@ -142,7 +144,7 @@ def test_trials_are_pruned_after_a_sixth_and_a_half_of_the_epochs(tmp_path: Path
                 break
         ended.append(epoch)
         study.tell(trial, state=TrialState.PRUNED)
-    # k of n pass where k is the whole part of n / 3, but one at least: the first, at both looks
+    # the best n // 3 of n pass, but at least one: the first trial, at both rungs
     assert ended == [11, 2, 2, 2, 2, 2, 2, 2, 2]
     better = propose(study, search)
     better.report(0.95, 2)
@@ -162,9 +164,9 @@ def test_a_recipe_that_changed_meanwhile_is_another_search(tmp_path: Path) -> No
     written()
     study = open_search(search, tmp_path)
     study.tell(propose(study, search), 0.9)
-    written(dropout=0.5)  # the search chooses it by itself
+    written(dropout=0.5)  # the search chooses this one itself
     assert len(open_search(search, tmp_path).trials) == 1
-    written(epochs=7, weight_decay=0.001, seed=3)  # the search has a seed of its own
+    written(epochs=7, weight_decay=0.001, seed=3)  # the search sets its own seed
     with pytest.raises(UsageError) as caught:
         open_search(search, tmp_path)
     defaults = Config().training
@@ -174,7 +176,7 @@ def test_a_recipe_that_changed_meanwhile_is_another_search(tmp_path: Path) -> No
     )
 
 
-def test_the_built_in_space_is_shown(dogvscat: Dogvscat) -> None:
+def test_the_bundled_space_is_shown(dogvscat: Dogvscat) -> None:
     done = dogvscat("tune", "--show", "--recipe", "fast")
     assert (done.returncode, done.stdout) == (0, (SPACES_FOLDER / "fast.toml").read_text())
     assert (dogvscat("tune").returncode, "missing argument PHOTOS" in dogvscat("tune").stderr) == (2, True)
@@ -266,7 +268,7 @@ def test_a_second_output_for_neither_class_is_refused(drawn_photos: Path, dogvsc
 
 
 @pytest.mark.parametrize("name", [path.stem for path in SPACES_FOLDER.glob("*.toml")])
-def test_the_built_in_spaces_are_possible_at_their_corners(name: str) -> None:
+def test_the_bundled_spaces_are_possible_at_their_corners(name: str) -> None:
     space: SearchSpace = load_space(None, name)
     for corner in ("low", "high"):
         values = {
@@ -293,7 +295,7 @@ def test_values_that_do_not_go_together_are_a_trial_and_no_end(
 def test_a_search_that_others_share_leaves_their_trials_alone(
     drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
 ) -> None:
-    """Two folders, one database: who begins takes up what was left in its own folder, and no more."""
+    """Two folders, one database: a search requeues only the trials that were stopped in its own folder."""
     (tmp_path / "space.toml").write_text(SPACE)
     url = f"sqlite:///{tmp_path / 'trials.db'}"
     flags = ("--config", tmp_path / "space.toml", "--storage", url, "--trials")
@@ -329,7 +331,7 @@ def test_other_photos_and_a_second_command_are_refused(
 def test_another_storage_does_not_take_up_trainings_on_other_photos(
     search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
 ) -> None:
-    """Equal settings and seed mean an equal folder, so only the photos tell that what lies there is another's."""
+    """Equal settings and seed give an equal folder name, so only the photos show that the training there is another."""
     shutil.copytree(search / "out" / "trials", tmp_path / "out" / "trials")
     shutil.copytree(drawn_photos, tmp_path / "photos")
     next((tmp_path / "photos").rglob("*.jpg")).unlink()
@@ -339,7 +341,7 @@ def test_another_storage_does_not_take_up_trainings_on_other_photos(
 
 
 def test_more_photos_than_there_are_are_not_searched(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
-    # The base of the built-in space learns from 5,000.
+    # The base of the bundled space learns from 5,000.
     done = dogvscat("tune", drawn_photos, "--out", tmp_path / "out", "--trials", "1")
     assert done.returncode == 3
     assert "the search learns from up to 5,000 photos, there are " in done.stderr

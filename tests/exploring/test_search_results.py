@@ -1,4 +1,4 @@
-"""The scales of the parallel-coordinate picture."""
+"""The scales of the parallel-coordinates figure, and the importance of settings."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_any_number_of_trials_can_be_drawn(tmp_path: Path, count: int) -> None:
 
 
 def test_what_all_the_finished_have_in_common_mattered_all_the_same() -> None:
-    """Of 24 trials half have batch normalisation, and those alone were not cut short after epoch 2."""
+    """Of 24 trials half have batch normalization, and only those were not pruned after epoch 2."""
     scales = {"network.batch_normalization": CategoricalDistribution(["false", "true"]), "network.dense_units": UNITS}
     trials = []
     for number in range(24):

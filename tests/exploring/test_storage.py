@@ -1,4 +1,4 @@
-"""Storages of a search: URLs, drivers, passwords and journals that a full disk tore."""
+"""Storages of a search: URLs, drivers, passwords, and journals with half a last line."""
 
 import gc
 import socket
@@ -24,7 +24,7 @@ from dogvscat.exploring.search.storage import (
 
 
 def refusal(url: str, folder: Path) -> UsageError:
-    """What is said of a URL that cannot be used."""
+    """The error for a URL that cannot be used."""
     with pytest.raises(UsageError) as caught:
         open_storage(url, folder)
     assert "secret" not in f"{caught.value.message} {caught.value.hint}"
@@ -64,7 +64,7 @@ def test_a_server_that_cannot_be_reached_is_named_without_the_password(tmp_path:
 
 
 def test_a_password_may_hold_braces(tmp_path: Path) -> None:
-    """Optuna takes braces in a URL for a template."""
+    """Optuna treats braces in a URL as a template."""
     error = refusal("postgresql+pg8000://me:{secret}@127.0.0.1:1/trials", tmp_path)
     assert "Can't create a connection" in error.message
 
@@ -84,7 +84,7 @@ def test_a_database_that_is_taken_away_midway_is_a_write_error(tmp_path: Path) -
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pg8000 leaves its socket open
 def test_a_connection_that_is_reset_is_an_error_of_the_storage_and_no_other_is(tmp_path: Path) -> None:
-    """A server that hangs up at once, as one does that crashes; what it says is no error of the driver's own."""
+    """A server that resets the connection at once, as if it crashed; the driver passes on the system's error."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"postgresql+pg8000://me:secret@127.0.0.1:{server.getsockname()[1]}/trials"
 
@@ -106,7 +106,7 @@ def test_a_connection_that_is_reset_is_an_error_of_the_storage_and_no_other_is(t
 def test_the_lock_of_a_killed_process_can_be_recognised_by_its_age(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Optuna takes it away after half a minute, if the link that it is leads to the journal."""
+    """The lock is a link to the journal. If it leads there, Optuna removes it after half a minute."""
     monkeypatch.chdir(tmp_path)
     open_storage(None, Path("out"))
     lock = JournalFileSymlinkLock(_Journal(Path("out") / JOURNAL_FILE)._file_path)
@@ -140,7 +140,7 @@ def test_a_trial_that_another_machine_ended_is_reported(tmp_path: Path) -> None:
 
 
 def two_views(folder: Path) -> Iterator[BaseStorage]:
-    """A journal as two machines have it open, with a search in it."""
+    """A journal with a search in it, opened twice as by two machines."""
     first = open_storage(None, folder)
     optuna.create_study(storage=first)
     yield from (first, open_storage(None, folder))

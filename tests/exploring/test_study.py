@@ -1,4 +1,4 @@
-"""`dogvscat study` on drawings: resumable, never the same cell twice, within its budget."""
+"""`dogvscat study` on synthetic images: it resumes, trains no cell twice, and keeps to its budget."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ EXPLOSIVE = (
     "training.l2 = 1.0",
     "training.batch_size = 2",
 )
-"""Every step multiplies the weights: in a few the loss is infinite."""
+"""Each step multiplies the weights: after a few steps the loss is infinite."""
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -171,10 +171,10 @@ def test_a_study_with_another_base_or_fewer_settings_drops_no_rows(
     assert (study / "out" / "study.csv").read_bytes() == before
 
 
-def test_the_built_in_study_is_shown(dogvscat: Dogvscat) -> None:
+def test_the_bundled_study_is_shown(dogvscat: Dogvscat) -> None:
     done = dogvscat("study", "--show")
     assert (done.returncode, done.stdout) == (0, (STUDIES_FOLDER / "fast.toml").read_text())
-    assert "there is no built-in study for the recipe 'best'" in dogvscat("study", "--show", "--recipe", "best").stderr
+    assert "there is no bundled study for the recipe 'best'" in dogvscat("study", "--show", "--recipe", "best").stderr
     done = dogvscat("study", "--out", "nowhere")
     assert (done.returncode, "missing argument PHOTOS" in done.stderr) == (2, True)
 

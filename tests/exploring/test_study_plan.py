@@ -114,7 +114,7 @@ def test_a_file_with_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None
         load_plan(tmp_path / "study.toml")
     with pytest.raises(ConfigError, match="the study tries nothing"):
         plan_cells(StudyPlan())
-    with pytest.raises(ConfigError, match="there is no built-in study for the recipe 'best'"):
+    with pytest.raises(ConfigError, match="there is no bundled study for the recipe 'best'"):
         load_plan(None, "best")
     with pytest.raises(ConfigError) as caught:
         load_plan(None, "clasic")
@@ -144,7 +144,7 @@ def test_a_study_and_a_search_space_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [path.stem for path in STUDIES_FOLDER.glob("*.toml")])
-def test_the_built_in_studies_are_possible(name: str) -> None:
+def test_the_bundled_studies_are_possible(name: str) -> None:
     builtin = load_plan(None, name)
     cells = plan_cells(builtin)
     assert len({cell.treatment for cell in cells}) > 12

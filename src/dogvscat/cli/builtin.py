@@ -1,4 +1,4 @@
-"""What `study` and `tune` share: `--show` prints a built-in file; everything else needs photos and --out."""
+"""What `study` and `tune` share: `--show` prints a bundled file; everything else needs photos and --out."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from dogvscat.errors import UsageError
 
 
 def show_file(file: Path) -> None:
-    """Print a built-in file."""
+    """Print a bundled file."""
     for line in file.read_text(encoding="utf-8").splitlines():
         show(line)
 
@@ -18,7 +18,7 @@ def require_photos_and_out(photos: Path | None, out: Path | None) -> tuple[Path,
     Raises:
         UsageError: naming the one that is missing.
     """
-    hint = "Or give only --show, to print the built-in settings."
+    hint = "Or give only --show, to print the bundled settings."
     if photos is None:
         raise UsageError("missing argument PHOTOS, a folder or zip with one folder per class", hint=hint)
     if out is None:

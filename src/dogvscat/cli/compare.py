@@ -34,7 +34,7 @@ def command(
     from dogvscat.exploring.comparison.compare import compare_runs
     from dogvscat.exploring.comparison.page import to_dict, write_comparison
 
-    if out is not None:
+    if out is not None:  # before the bootstrap, which takes seconds
         atomic.refuse_unwritable(out)
     comparison = compare_runs(runs, split)
     document = to_dict(comparison)

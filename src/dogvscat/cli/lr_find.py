@@ -29,7 +29,7 @@ def command(
     from dogvscat.exploring.lr_range import range_test, write_range_test
     from dogvscat.settings import resolve_config
 
-    if out is not None:
+    if out is not None:  # before minutes of training
         atomic.refuse_unwritable(out)
     resolved = resolve_config(recipe, config, settings or [])
     test = range_test(photos, resolved, steps)

@@ -27,7 +27,7 @@ def command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Recipe to study: fast or classic, which have a built-in study. With --config, any recipe.",
+            help="Recipe to study: fast or classic, for which a study is bundled. With --config, any recipe.",
             show_default=f"the recipe of --config, or {DEFAULT_RECIPE}",
         ),
     ] = None,
@@ -44,7 +44,7 @@ def command(
     ] = None,
     cluster: Cluster = None,
     show_plan: Annotated[
-        bool, typer.Option("--show", help="Print the built-in study as TOML, to start your own from, and exit.")
+        bool, typer.Option("--show", help="Print the bundled study as TOML, to start your own from, and exit.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -66,14 +66,14 @@ def command(
         show_file(builtin_study(recipe))
         return
     photos, out = require_photos_and_out(photos, out)
-    if cluster is not None:  # machines of a cluster have other working directories
+    if cluster is not None:  # workers have other working directories
         photos, out = photos.absolute(), out.absolute()
     seconds = None if budget is None else parse_duration(budget, "--budget")
     plan = load_plan(config, recipe, settings or [])
     try:
         planned = plan_cells(plan)
     except ConfigError as error:
-        # Without --config a --set was wrong: the built-in study is correct, so its file need not be named.
+        # Without --config a --set was wrong: the bundled study is correct, so its file need not be named.
         file = f"{config}: " if config else ""
         raise ConfigError(file + error.message, hint=error.hint) from None
     atomic.refuse_unwritable(out)

@@ -25,7 +25,7 @@ def command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Recipe to tune: fast or classic, which have a built-in search space. With --config, any recipe.",
+            help="Recipe to tune: fast or classic, for which a search space is bundled. With --config, any recipe.",
             show_default=f"the recipe of --config, or {DEFAULT_RECIPE}",
         ),
     ] = None,
@@ -52,7 +52,7 @@ def command(
     ] = None,
     cluster: Cluster = None,
     show_space: Annotated[
-        bool, typer.Option("--show", help="Print the built-in search space as TOML, to start your own from, and exit.")
+        bool, typer.Option("--show", help="Print the bundled search space as TOML, to start your own from, and exit.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -75,7 +75,7 @@ def command(
         show_file(builtin_space(recipe))
         return
     photos, out = require_photos_and_out(photos, out)
-    if cluster is not None:  # machines of a cluster have other working directories
+    if cluster is not None:  # workers have other working directories
         photos, out = photos.absolute(), out.absolute()
     if sampler not in SAMPLERS:
         hint = suggest(sampler, SAMPLERS).strip() or None
@@ -86,7 +86,7 @@ def command(
     search.space.config({}, seed)  # raises if the base is impossible, before anything is written
     with open_executor(cluster, report) as executor:
         study = tune(photos, search, out, limits, report, executor)
-    write_results(out, study, search)
+    write_results(out, study, search)  # also trials.csv of a search without a finished trial
     if best_config(study, search) is None:
         if len(study.trials) < trials:
             hint = "Give more --timeout; the same command resumes."

@@ -1,4 +1,4 @@
-"""What the files of studies and searches have in common: the built-in ones, and the settings that no file may try."""
+"""What the files of studies and searches have in common: the bundled ones, and the settings that no file may try."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,7 +27,7 @@ _FIXED = {
 
 
 def builtin_file(folder: Path, recipe: str | None, kind: str) -> Path:
-    """The built-in file for a recipe.
+    """The bundled file for a recipe.
 
     Args:
         folder: Where such files are, named after their recipe.
@@ -37,12 +37,13 @@ def builtin_file(folder: Path, recipe: str | None, kind: str) -> Path:
     Raises:
         ConfigError: if there is none for this recipe.
     """
+    # A recipe may also be a path. Then there is no such file here, and the message names it.
     name = recipe or DEFAULT_RECIPE
     file = folder / f"{name}.toml"
     if not file.is_file():
         names = sorted(path.stem for path in folder.glob("*.toml"))
         hint = f"There is one for {' and '.join(names)}; or give --config FILE.{suggest(name, names)}"
-        raise ConfigError(f"there is no built-in {kind} for the recipe {name!r}", hint=hint)
+        raise ConfigError(f"there is no bundled {kind} for the recipe {name!r}", hint=hint)
     return file
 
 
@@ -58,6 +59,7 @@ def refuse_fixed(keys: Iterable[str], table: str) -> None:
     """
     for key in keys:
         if key in _FIXED:
+            # A setting about photos of neither class has no value that would help, so it cannot go into [base] either.
             hint = "Leave it out." if _FIXED[key] == _NEITHER else "Put one value of it into [base]."
             if key == "training.seed":
                 hint = "Give --seed for another search." if table == "space" else "List the seeds in seeds."

@@ -57,6 +57,7 @@ def find_runs(folder: Path) -> tuple[list[RunSummary], list[DogvscatError]]:
     runs, errors = [], []
     for path, folders, files in os.walk(folder):
         folders.sort()
+        # What every run folder has from its first step on, finished or not.
         if "config.toml" in files and "environment.json" in files:
             folders.clear()  # there are no runs inside a run
             try:
@@ -75,6 +76,7 @@ def summarise(run: Run) -> RunSummary:
     config, environment = run.load_config(), run.load_environment()
     history = run.load_history()
     metrics = run.load_metrics()
+    # Without "n" it is the result on photos that show neither class, which has no accuracy.
     accuracies = {split: result["figures"]["accuracy"]["value"] for split, result in metrics.items() if "n" in result}
     last_accuracy = history[-1]["val_accuracy"] if history else None
     num_validation = metrics.get("validation", {}).get("n")
@@ -108,6 +110,7 @@ def sort_runs(runs: Sequence[RunSummary], column: str, descending: bool) -> list
     if column not in COLUMNS:
         hint = f"Columns: {', '.join([*HEADERS, *COLUMNS])}." + suggest(column, [*HEADERS, *COLUMNS])
         raise UsageError(f"there is no column {column!r} to sort by", hint=hint)
+    # None cannot be compared with a number, and must stay last in a descending order too.
     with_value = [run for run in runs if getattr(run, column) is not None]
     without_value = [run for run in runs if getattr(run, column) is None]
     return sorted(with_value, key=attrgetter(column), reverse=descending) + without_value

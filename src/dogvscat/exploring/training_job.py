@@ -94,7 +94,7 @@ def run_cell(
         DataError: if the cell was started on other photos.
         Interrupted: on Ctrl-C; the same call resumes.
     """
-    if (result := read_result(folder)) is not None:
+    if (result := read_result(folder)) is not None:  # written last, so it is there only if everything else is
         return result
     dataset = open_dataset(photos, config)
     refuse_other_photos(dataset.manifest, [folder])
@@ -104,7 +104,7 @@ def run_cell(
     from dogvscat.learning.loop.inference import final_network, predict_logits
     from dogvscat.learning.loop.training import set_up_training
 
-    forget_networks()
+    forget_networks()  # those of earlier cells in this process
     if not run.environment_file.exists():
         record_start(run, config, dataset, InputPaths(photos), compute)
     training = set_up_training(run, config, dataset, compute, lambda sentence: None)
@@ -115,6 +115,8 @@ def run_cell(
         diverged = Diverged(error.message)
         _finish(run, asdict(diverged))
         return diverged
+    # Averaged weights and batch statistics, as `train` finalizes a network, but no calibration: Decision() leaves the
+    # threshold at one half.
     network = final_network(training.model, config, training.loader.images)
     splits = []
     for split, images in (("train", training.loader.images), ("validation", training.validation)):
@@ -150,6 +152,7 @@ def read_result(folder: Path) -> CellResult | Diverged | None:
     """
     file = folder / RESULT_FILE
     try:
+        # The file has the fields of the one class or of the other.
         document: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return Diverged(**document) if "diverged" in document else CellResult(**document)
     except FileNotFoundError:
@@ -168,7 +171,7 @@ def refuse_other_photos(manifest: Manifest, folders: Iterable[Path]) -> None:
     """
     for folder in folders:
         run = Run(folder)
-        if not run.environment_file.exists():
+        if not run.environment_file.exists():  # not started
             continue
         environment = run.load_environment()
         if environment["data_digest"] != manifest.digest:
@@ -230,6 +233,7 @@ def refuse_too_few_photos(photos: Path, config: Config, num_train: int, demand: 
         DataError: if there are fewer than `num_train`.
         DogvscatError: as `make_manifest`, if the photos cannot be used.
     """
+    # With a subset the other photos are not in the training split, and could not be counted.
     unlimited = config.model_copy(update={"data": config.data.model_copy(update={"train_subset": 0})})
     available = len(split_photos(photos, unlimited).of_split(TRAIN))
     if num_train > available:

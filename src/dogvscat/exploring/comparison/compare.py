@@ -99,10 +99,11 @@ class Comparison:
 
     def changed_settings(self, arm: Arm) -> list[tuple[str, object, object]]:
         """The settings and extra inputs in which an arm differs from the first: key, the first's value, the arm's."""
-        first, other = self.arms[0].runs[0], arm.runs[0]
-        extra_inputs = [(key, first.extra_inputs[key], other.extra_inputs[key]) for key in _EXTRA_INPUTS]
+        # The runs of an arm differ only in their seeds, so the first run of each stands for it.
+        reference, changed = self.arms[0].runs[0], arm.runs[0]
+        extra_inputs = [(key, reference.extra_inputs[key], changed.extra_inputs[key]) for key in _EXTRA_INPUTS]
         return [
-            *differences(first.config, _with_seed_of(other.config, first.config)),
+            *differences(reference.config, _with_seed_of(changed.config, reference.config)),
             *(row for row in extra_inputs if row[1] != row[2]),
         ]
 
@@ -125,13 +126,15 @@ def compare_runs(folders: Sequence[Path], split: str = "validation") -> Comparis
     if len(folders) < 2:
         hint = "`dogvscat runs` lists them."
         raise UsageError("expected at least two run folders to compare, received one", hint=hint)
+    # Resolved: the same folder may be given by two different paths.
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("the same run folder is given twice")
     first, *others = [_read_run(Run(folder), split) for folder in folders]
-    for other in others:
-        _refuse_incomparable(first, other, split)
-    arms = _group_into_arms([first, *(_in_order_of(first, other) for other in others)])
+    for run in others:
+        _refuse_incomparable(first, run, split)
+    arms = _group_into_arms([first, *(_in_order_of(first, run) for run in others)])
     pairs = [paired_difference(arms[0].is_correct, arm.is_correct) for arm in arms[1:]]
+    # With several arms, the best of them would look good by luck: each p-value is corrected for their number.
     p_values = holm([difference.p_value for difference in pairs])
     corrected = [replace(pair, p_value=p_value or 0.0) for pair, p_value in zip(pairs, p_values, strict=True)]
     return Comparison(arms, corrected, split, first.run.load_manifest())
@@ -151,10 +154,12 @@ def _read_run(run: Run, split: str) -> EvaluatedRun:
 def _refuse_incomparable(first: EvaluatedRun, second: EvaluatedRun, split: str) -> None:
     """Make sure that two runs learned from the same photos, and were evaluated on the same photos and labels."""
     folders = f"{first.run.folder} and {second.run.folder}"
+    # The digest covers the contents of all photos: first, whether there are the same photos at all.
     digests = [run.environment["data_digest"] for run in (first, second)]
     if digests[0] != digests[1]:
         message = f"{folders} learned from other photos: data digests {digests[0][:16]} and {digests[1][:16]}"
         raise DataError(message, hint="Only runs on the same photos can be compared photo by photo.")
+    # Then whether they were split alike. A corrected label (`train --relabel`) only changes the training split.
     first_photos, second_photos = (_labelled_photos(run.predictions) for run in (first, second))
     if first_photos != second_photos:
         seeds = [run.config.data.split_seed for run in (first, second)]
@@ -204,12 +209,12 @@ def _group_into_arms(runs: Sequence[EvaluatedRun]) -> list[Arm]:
     return [Arm(name + count, group) for name, count, group in zip(names, counts, groups, strict=True)]
 
 
-def _differ_only_in_seed(run: EvaluatedRun, other: EvaluatedRun) -> bool:
+def _differ_only_in_seed(first: EvaluatedRun, second: EvaluatedRun) -> bool:
     """Whether two runs have the same settings and inputs, apart from the seed."""
-    same_inputs = run.extra_inputs == other.extra_inputs
-    return same_inputs and _with_seed_of(run.config, other.config) == other.config
+    same_inputs = first.extra_inputs == second.extra_inputs
+    return same_inputs and _with_seed_of(second.config, first.config) == first.config
 
 
-def _with_seed_of(config: Config, other: Config) -> Config:
+def _with_seed_of(config: Config, reference: Config) -> Config:
     """A configuration with the training seed of another one."""
-    return with_settings(config, [f"training.seed={other.training.seed}"])
+    return with_settings(config, [f"training.seed={reference.training.seed}"])

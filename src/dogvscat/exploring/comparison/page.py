@@ -145,10 +145,11 @@ def _draw_disagreements(path: Path, comparison: Comparison, arm: Arm, is_gain: b
     pixels = mapped_pixels(comparison.manifest, size)
     if not len(chosen) or pixels is None:
         return False
+    # Sorted by how far the two probabilities are apart; a stable sort keeps the order of the photos among equal ones.
     strongest = chosen[np.argsort(-np.abs(arm.y_prob - first.y_prob)[chosen], kind="stable")][:_NUM_SHOWN]
     by_path = {row.path: row for row in comparison.manifest.rows}
     rows = [by_path[comparison.paths[index]] for index in strongest]
-    images = pixels.images[pixels.indices(rows)]
+    images = pixels.images[pixels.indices(rows)]  # uint8 (num_shown, image_size, image_size, 3)
     captions = [_caption(comparison, arm, index) for index in strongest]
     better = arm.name if is_gain else first.name
     title = f"{pluralize(len(chosen), 'photo')} that {better} classifies correctly more often"

@@ -23,6 +23,7 @@ def open_executor(cluster: str | None, report: Reporter) -> Iterator[Executor]:
     if cluster is None:
         yield LocalExecutor()
         return
+    # Ray is an extra, and takes a second to import.
     from dogvscat.cluster import ray_cluster
     from dogvscat.exploring.execution.ray import RayExecutor
 

@@ -47,7 +47,7 @@ def write_results(folder: Path, study: optuna.Study, search: Search) -> None:
     atomic.write_csv(folder / "trials.csv", columns, [_row(trial, keys) for trial in trials])
     finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     best = best_config(study, search)
-    if best is None:
+    if best is None:  # without a finished trial there is nothing to draw
         return
     atomic.write_text(folder / "best.toml", to_toml(best))
     atomic.write_text(folder / CONFIRM_FILE, confirmation(study, search))
@@ -91,7 +91,7 @@ def as_of_epoch(trials: Sequence[FrozenTrial], epoch: int) -> list[FrozenTrial]:
             value=trial.intermediate_values[epoch], params=trial.params, distributions=trial.distributions
         )
         for trial in trials
-        if epoch in trial.intermediate_values
+        if epoch in trial.intermediate_values  # accuracies by epoch, from 1
     ]
 
 
@@ -103,7 +103,7 @@ def importances(trials: Sequence[FrozenTrial]) -> dict[str, float] | None:
     if len(trials) < _MIN_TRIALS or len({trial.value for trial in trials}) < 2:
         return None
     study = optuna.create_study(direction="maximize")
-    study.add_trials(trials)
+    study.add_trials(trials)  # a study in memory: the evaluator takes only a whole study
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
 
@@ -114,6 +114,7 @@ def draw_history(path: Path, trials: Sequence[FrozenTrial], note: str | None) ->
         axes = figure.subplots()
         finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         numbers, values = [trial.number for trial in finished], [trial.value or 0.0 for trial in finished]
+        # A step that ends half a trial after the last one, whether that was finished or pruned.
         best, last = np.maximum.accumulate(values), max(trial.number for trial in trials)
         axes.step([*numbers, last + 0.5], [*best, best[-1]], where="post", color=WRONG, label="best so far", zorder=1)
         axes.plot(numbers, values, "o", color=VALIDATION, label="finished")
@@ -147,6 +148,7 @@ def draw_parallel(path: Path, trials: Sequence[FrozenTrial], keys: Sequence[str]
     num_best = -(-len(trials) // _TRIALS_PER_BEST)  # rounded up
     # The best is drawn last, on top. Among equal trials that is the first one, as in best.toml.
     ranked = sorted(trials, key=lambda trial: (trial.value or 0.0, -trial.number))
+    # A scale is Optuna's distribution of a setting: its bounds or choices, and whether it is logarithmic.
     scales = [trials[0].distributions[key] for key in keys]
     accuracies = [trial.value or 0.0 for trial in ranked]
     accuracy_scale = FloatDistribution(accuracies[0], accuracies[-1])
@@ -193,6 +195,7 @@ def _marks(scale: BaseDistribution) -> list[tuple[float, str]]:
 
 def _annotate(axes: Axes, column: int, height: float, text: str) -> None:
     """Write a text to the right of a point, readable on top of lines."""
+    # A white box, half transparent: the texts lie on lines.
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8}
     axes.annotate(
         label_text(text, 20), (column, height), (6, 0), textcoords="offset points", va="center", fontsize=8, bbox=box

@@ -69,6 +69,7 @@ def tune(
         ClusterError: if machines of a cluster keep failing.
         DogvscatError: as `train` does.
     """
+    # A worker on another machine would open an empty database of its own.
     if executor.distributed and is_in_memory(search.storage):
         storage = printable_storage(search.storage, folder)
         hint = "Leave --storage out for a file in --out, or name a database."
@@ -112,6 +113,7 @@ class _SearchInProgress:
     def run(self) -> None:
         """Run trials, as many at once as there are slots, until a limit is reached."""
         while True:
+            # Slots are counted each time: machines of a cluster come and go.
             while self.may_start_another() and len(self.running) < self.executor.slots(self.compute.threads):
                 self.start_trial()
             if not self.running:
@@ -125,7 +127,7 @@ class _SearchInProgress:
             return False
         if self._seconds_left() > 0:
             return True
-        if not self.running:
+        if not self.running:  # reported once, after the last running trial has ended
             count = f"{num_ended} of {self.limits.trials} trials"
             self.report(f"The time is used up after {count}; the same command resumes.")
         return False
@@ -133,7 +135,7 @@ class _SearchInProgress:
     def start_trial(self) -> None:
         """Ask Optuna for settings and start training with them."""
         trial = propose(self.study, self.search)
-        trial.set_user_attr(_OWNER, self.owner)
+        trial.set_user_attr(_OWNER, self.owner)  # see _requeue_stopped
         try:
             config = self.search.config(trial)
         except ConfigError as error:
@@ -161,6 +163,8 @@ class _SearchInProgress:
         if outcome.result is None:
             if outcome.failure is not None:
                 self.report(f"trial {trial.number} failed: {outcome.failure}")
+            # A training that diverged counts as pruned too, not as failed: Optuna's samplers ignore failed trials, and
+            # would propose such settings again.
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             _store_attributes(trial, outcome.result, job.folder)
@@ -200,6 +204,7 @@ def _check_photos(study: optuna.Study, search: Search, photos: Path) -> Manifest
     """
     base = search.space.config({}, search.seed)
     subset = search.space.space.get(_SUBSET)
+    # The largest number of photos that any trial may ask for. 0 stands for all of them, and is never too many.
     most = max([base.data.train_subset, *(subset.examples if subset else ())])
     refuse_too_few_photos(photos, base, most, "the search learns from up to")
     manifest = split_photos(photos, search.space.config({_SUBSET: 0}, search.seed))

@@ -131,7 +131,7 @@ class SearchSpace(BaseModel):
 
 
 def builtin_space(recipe: str | None) -> Path:
-    """The file of the built-in search space for a recipe.
+    """The file of the bundled search space for a recipe.
 
     Raises:
         ConfigError: if there is none.
@@ -140,7 +140,7 @@ def builtin_space(recipe: str | None) -> Path:
 
 
 def load_space(file: Path | None, recipe: str | None, settings: Sequence[str] = ()) -> SearchSpace:
-    """A search space from a file, or the built-in one for a recipe.
+    """A search space from a file, or the bundled one for a recipe.
 
     Args:
         file: The search space, or None.
@@ -163,6 +163,7 @@ def load_space(file: Path | None, recipe: str | None, settings: Sequence[str] = 
         space = space.model_copy(update={"base": {**space.base, **overrides}})
     except ValidationError as error:
         raise _config_error(file, error) from None
+    # Before the base is resolved, which would report the key without the file.
     for key in space.space:
         if key not in setting_keys():
             raise ConfigError(f"{file}: there is no setting {key!r}", hint=suggest(key, setting_keys()).strip() or None)
@@ -188,7 +189,7 @@ def _refuse_inactive(space: SearchSpace, base: Config) -> None:
 
 
 def _config_error(file: Path, error: ValidationError) -> ConfigError:
-    first = error.errors()[0]
+    first = error.errors()[0]  # one error is enough: the next ones often follow from it
     key = ".".join(map(str, first["loc"]))
     message = describe_error(first)
     if first["type"] in ("model_type", "model_attributes_type", "missing"):

@@ -185,7 +185,7 @@ def _cause_in_words(error: BaseException, url: str | None) -> str:
 def _drop_torn_line(file: Path) -> None:
     """Cut off half a last line, which a full disk or a power cut has left: Optuna cannot read a journal with one.
 
-    Nothing is lost by that: the process that wrote the line was told that it failed, or ended before it could know.
+    Nothing is lost by that: the process that wrote the line got an error, or ended before it could know.
     """
     if not file.exists():
         return

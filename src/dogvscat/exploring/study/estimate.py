@@ -39,6 +39,7 @@ class BaseTiming:
 
         Other filters or layers do not count here: what they cost is known once a training with them is finished.
         """
+        # Convolutions cost in proportion to the area, and `progressive_resizing` changes it from epoch to epoch.
         areas = [config.image_size_at(epoch) ** 2 for epoch in range(config.training.epochs)]
         base_area = self.config.image_size_at(0) ** 2
         return self.epoch_seconds * sum(areas) / base_area * self._photos_ratio(config)
@@ -96,9 +97,11 @@ class StudyTime:
         return sum(self._training_seconds(cell) + self.timing.overhead_seconds(cell.config) for cell in cells)
 
     def _training_seconds(self, planned: PlannedCell) -> float:
+        # The same treatment with another seed is the best prediction.
         same_treatment = [cell.result.seconds for cell in self.finished if cell.plan.treatment == planned.treatment]
         if same_treatment:
             return statistics.mean(same_treatment)
+        # How much longer or shorter than predicted the finished trainings took, all together.
         predicted = sum(self.timing.seconds(cell.plan.config) for cell in self.finished)
         correction = sum(cell.result.seconds for cell in self.finished) / predicted if predicted else 1.0
         return correction * self.timing.seconds(planned.config)
@@ -106,4 +109,5 @@ class StudyTime:
 
 def _count_usable(manifest: Manifest) -> int:
     """About how many photos could be learned from, whatever `data.train_subset` says: a few of them are doubtful."""
+    # A photo without a perceptual hash could not be read.
     return sum(1 for row in manifest.rows if row.perceptual_hash and row.split in (TRAIN, LEFT_OUT))

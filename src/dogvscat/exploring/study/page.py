@@ -101,6 +101,7 @@ def _origin_in_words(folder: Path, study: Study) -> str:
 def _headline(effects: Sequence[Effect]) -> str:
     """The result in one sentence, for example `1 change helped, 2 hurt, 6 have no clear effect.`"""
     counts = {verdict: sum(effect.verdict == verdict for effect in effects) for verdict in _VERDICTS}
+    # Verdicts that no change has are left out.
     (first_verdict, first_count), *others = [(verdict, count) for verdict, count in counts.items() if count]
     start = f"{pluralize(first_count, 'change')} {_verdict_phrase(first_verdict, first_count)}"
     return ", ".join([start, *(f"{count} {_verdict_phrase(verdict, count)}" for verdict, count in others)]) + "."
@@ -117,6 +118,7 @@ def _verdict_phrase(verdict: str, count: int) -> str:
 
 def _resolution_in_words(effects: Sequence[Effect]) -> str | None:
     """How small an effect the study can show; None where it is unknown how much seeds matter."""
+    # The interval depends only on the number of seeds, because the spread is pooled.
     surest = max(effects, key=lambda effect: effect.num_seeds)
     if surest.low is None or surest.high is None:
         return None

@@ -102,7 +102,7 @@ def treatment_name(setting: str, value: str) -> str:
 
 
 def load_plan(file: Path | None, recipe: str | None = None, settings: Sequence[str] = ()) -> StudyPlan:
-    """A study from a file, or the built-in one for a recipe.
+    """A study from a file, or the bundled one for a recipe.
 
     Args:
         file: The study, or None.
@@ -124,7 +124,7 @@ def load_plan(file: Path | None, recipe: str | None = None, settings: Sequence[s
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            if key == "space":
+            if key == "space":  # the file of a search, given to the wrong command
                 hint = "For a study put [settings] in place of [space], with lists of values, and seeds = [1, 2, 3]."
                 raise ConfigError(f"{file} is a search space: it goes to `dogvscat tune --config`", hint=hint) from None
             hint = f"A study has {', '.join(StudyPlan.model_fields)}.{suggest(key, StudyPlan.model_fields)}"
@@ -133,7 +133,7 @@ def load_plan(file: Path | None, recipe: str | None = None, settings: Sequence[s
 
 
 def builtin_study(recipe: str | None) -> Path:
-    """The file of the built-in study for a recipe.
+    """The file of the bundled study for a recipe.
 
     Raises:
         ConfigError: if there is none.
@@ -156,10 +156,12 @@ def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
         raise ConfigError("the study tries nothing: it has neither settings nor variants", hint=hint)
     cells: list[PlannedCell] = []
     names: set[str] = set()
+    # The base is first, so a treatment that equals it is the one that is dropped.
     for treatment in [Treatment(BASE, "", ()), *treatments]:
         for seed in plan.seeds:
             config = _config(plan, treatment, seed)
             refuse_neither_output(config)
+            # Settings without effect are ignored: two cells that differ only in them would be the same training twice.
             name = config_name(without_inactive(config))
             if name not in names:
                 names.add(name)
@@ -173,6 +175,7 @@ def report_untried(plan: StudyPlan, cells: Sequence[PlannedCell], report: Report
     for treatment in _treatments(plan):
         name = treatment_name(treatment.setting, treatment.value)
         config = _config(plan, treatment, plan.seeds[0])
+        # All overrides of a variant may be inactive, or only some of them; then it is trained.
         keys = [override.partition("=")[0] for override in treatment.overrides]
         reasons = [reason for key in keys if (reason := why_inactive(config, key))]
         if treatment in trained:

@@ -85,12 +85,12 @@ def run_study(
         study = read_study(planned, folder)
         _refuse_diverged_base(study)
         if study.remaining:
-            dataset = open_dataset(photos, planned[0].config)
+            dataset = open_dataset(photos, planned[0].config)  # here once, before workers need it at the same time
             compute = _shared_compute(planned, folders)
             timing = time_base(dataset, planned[0], folders[0], compute)
             progress = _StudyInProgress(photos, folder, budget, report, executor, study, timing, compute, start)
             while True:
-                while progress.start_next():
+                while progress.start_next():  # fill all slots before waiting
                     pass
                 if not progress.running:
                     break
@@ -129,11 +129,13 @@ class _StudyInProgress:
         if len(self.running) >= slots:
             return False
         expected = StudyTime(self.timing, self.study.finished)
+        # As if the slots were used evenly until the end.
         time_left = format_duration(expected.seconds(*self.study.remaining) / slots)
         if not self.num_started:
             num_remaining, num_planned = len(self.study.remaining), len(self.study.planned)
             self.report(f"{num_remaining} of {num_planned} trainings remain, which takes about {time_left}.")
         budget = math.inf if self.budget is None else self.budget
+        # Not only the most informative one: a shorter training may still fit.
         affordable = [cell for cell in cells if self._spent_seconds() + expected.seconds(cell) <= budget]
         if not affordable:
             self._stop_starting(budget, shortest=min(map(expected.seconds, cells)))
@@ -150,7 +152,7 @@ class _StudyInProgress:
             stop.hint = (
                 "Give the same command again: finished trainings are kept, and the one that was running resumes."
             )
-            write_table(table, read_study(self.study.planned, self.folder))
+            write_table(table, read_study(self.study.planned, self.folder))  # others may have finished meanwhile
             raise
         cell = self.running.pop(job.folder)
         title = f"{cell_title(cell)}: " if self.executor.distributed else ""  # else it is the one just reported
@@ -212,6 +214,7 @@ def _shared_compute(planned: Sequence[PlannedCell], folders: Sequence[Path]) -> 
 
 def _refuse_diverged_base(study: Study) -> None:
     diverged = [cell for cell in study.diverged if cell.plan.treatment.setting == BASE]
+    # One seed of the base is enough to compare with; `remaining` has no cells of seeds with which the base diverged.
     if diverged and not study.base and not study.remaining:
         hint = "Nothing can be compared with it: lower training.learning_rate in [base], and choose another --out."
         raise DivergedError(f"{cell_title(diverged[0].plan)}: {diverged[0].reason}", hint=hint)

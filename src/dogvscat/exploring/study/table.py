@@ -52,14 +52,15 @@ def refuse_dropped_rows(planned: Sequence[PlannedCell], table: Path, cells: Path
         UsageError: saying what differs.
         ModelError: if the table is damaged.
     """
+    # A name is the digest of all settings, so a row whose name is planned is the same training.
     names = {cell.name for cell in planned}
     dropped = [(key, name) for key, name in _read_rows(table) if name not in names]
     if not dropped:
         return
-    (setting, value, seed), name = dropped[0]
+    (setting, value, seed), name = dropped[0]  # the first is enough to explain it
     title = "the base" if setting == BASE else f"{setting} = {value}"
     same_keys = [cell for cell in planned if (cell.treatment.setting, cell.treatment.value, cell.seed) == dropped[0][0]]
-    if same_keys:
+    if same_keys:  # the treatment is still planned, but the base below it has changed
         difference = f"{title} has {_changed_settings(cells / name, same_keys[0])}"
     else:
         difference = f"{title} with seed {seed} is no longer in it"
