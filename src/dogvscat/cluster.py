@@ -78,7 +78,7 @@ def alive_machines() -> list[Machine]:
     """The machines that are alive now. Call it within `ray_cluster`."""
     import ray
 
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes: list[dict[str, Any]] = ray.nodes()
     resources = [(node["NodeName"], node["Resources"]) for node in nodes if node["Alive"]]
     return [Machine(name, int(amounts.get("CPU", 0)), int(amounts.get("GPU", 0))) for name, amounts in resources]
 

@@ -1,4 +1,4 @@
-"""Three finished runs on synthetic images: two seeds of one recipe and one with other settings; and stopped commands."""
+"""Three finished runs on synthetic images, two seeds of one recipe and one with other settings; stopped commands."""
 
 import signal
 import subprocess
