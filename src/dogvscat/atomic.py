@@ -30,6 +30,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """
     with wrap_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder, because a rename is atomic only within a file system; shortened, so that the name stays
+        # below the 255 bytes that file systems allow.
         temporary = path.with_name(f".{path.name[:40]}-{secrets.token_hex(8)}.partial")
         try:
             with open(temporary, "xb") as file:  # tempfile would set mode 0600, against the user's umask
@@ -37,7 +39,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())  # before the rename, or a crash could leave an empty file under the name
             os.replace(temporary, path)
-        except BaseException:
+        except BaseException:  # also KeyboardInterrupt
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
@@ -65,7 +67,7 @@ def refuse_unwritable(folder: Path) -> None:
     """
     with wrap_write_errors(folder):
         existing = folder.absolute()
-        while not existing.exists():
+        while not existing.exists():  # ends at the root
             existing = existing.parent
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b".")
@@ -121,7 +123,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:40]}-"))
         try:
-            temporary.chmod(0o755)
+            temporary.chmod(0o755)  # mkdtemp creates folders that only their owner may open
             for name, data in files.items():
                 write_bytes(temporary / name, data)
             _replace_folder(temporary, folder)

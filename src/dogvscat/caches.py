@@ -33,11 +33,11 @@ def home() -> Path:
     Raises:
         UsageError: if DOGVSCAT_HOME is not set and this user has no home folder.
     """
-    if configured := os.environ.get("DOGVSCAT_HOME"):
+    if configured := os.environ.get("DOGVSCAT_HOME"):  # an empty value counts as not set
         return Path(configured).expanduser()
     try:
         return _user_cache()
-    except RuntimeError:
+    except RuntimeError:  # of Path.home, for users without a home folder, such as those of containers
         hint = "Set DOGVSCAT_HOME to a folder."
         raise UsageError("there is no folder for caches: this user has no home folder", hint=hint) from None
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+# Ranges are checked by pydantic; what depends on several settings is checked by the validators below.
+
 
 class Section(BaseModel):
     """A table of settings. It cannot be changed, and unknown keys are errors."""
@@ -86,7 +88,7 @@ class NetworkConfig(Section):
     """Number of units of the hidden dense layer of `plain`."""
     dropout: float = Field(0.5, ge=0.0, lt=1.0)
     """Share of the inputs of the last layer that is dropped at each training step (Srivastava et al. 2014)."""
-    batch_normalization: bool = False
+    batch_normalization: bool = False  # a setting of `plain`
     """Normalise after each convolution, before the ReLU (Ioffe and Szegedy 2015). `residual` always does."""
     stem_filters: int = Field(32, ge=1, le=256)
     """Number of filters of the first convolution of `residual`, which has stride 2."""
@@ -219,7 +221,7 @@ class Config(Section):
         for epochs, image_size in self.training.progressive_resizing:
             if epoch < epochs:
                 return image_size
-            epoch -= epochs
+            epoch -= epochs  # now counted from the first epoch of the next size
         return self.data.image_size
 
     @property

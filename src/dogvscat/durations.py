@@ -13,6 +13,7 @@ def parse_duration(text: str, option: str) -> float:
     Raises:
         UsageError: if it is not a number followed by s, m or h; the message names the option.
     """
+    # [0-9], because \d also matches the digits of other scripts.
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smh])", text.strip().lower())
     if match is None:
         hint = f"Example: {option} 2h"
@@ -22,6 +23,6 @@ def parse_duration(text: str, option: str) -> float:
 
 def format_duration(seconds: float) -> str:
     """A duration in the unit that suits it: seconds below 90 s, minutes below 90 min, else hours."""
-    if seconds < 90:
+    if seconds < 90:  # never "0 s": something remains to be done
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

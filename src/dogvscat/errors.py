@@ -29,7 +29,7 @@ class DogvscatError(Exception):
         hint: What to do about it, in one sentence, or None.
     """
 
-    code = "error"
+    code = "error"  # a stable word for programs: in JSON rows and HTTP problem documents
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -76,7 +76,7 @@ class ImageError(DataError):
         super().__init__(f"{path}: {message}", hint=hint)
         self.path = path
         self.code = code
-        self.reason = message
+        self.reason = message  # without the path, for output that has the path in a column of its own
 
 
 class LayoutError(DataError):

@@ -22,7 +22,7 @@ _KNOWN = {"cat": "cat", "cats": "cat", "dog": "dog", "dogs": "dog"}
 
 def class_name(folder: str) -> str:
     """The class that a folder name stands for: `Cats` is `cat`. Names of other classes are returned unchanged."""
-    return _KNOWN.get(folder.strip().lower(), folder)
+    return _KNOWN.get(folder.strip().lower(), folder)  # others keep their case: `Fox` and `fox` may be two classes
 
 
 def is_cat_or_dog(name: str) -> bool:
@@ -36,7 +36,7 @@ def sorted_class_names(names: Iterable[str]) -> ClassNames:
     Raises:
         ValueError: if there are not exactly two different names.
     """
-    ordered = sorted(set(names))
+    ordered = sorted(set(names))  # by code point, so that the order does not depend on the locale
     if len(ordered) != 2:
         raise ValueError(f"expected two class names, received {ordered}")
     return ordered[0], ordered[1]

@@ -142,7 +142,7 @@ def to_toml(config: Config, *, commented: bool = False) -> str:
     """
     lines = [f"recipe = {toml_value(config.recipe)}"]
     for name in Config.model_fields:
-        if not isinstance(section := getattr(config, name), Section):
+        if not isinstance(section := getattr(config, name), Section):  # `recipe`, which is written already
             continue
         lines += ["", f"[{name}]"]
         for key, value in section.model_dump().items():
@@ -170,7 +170,7 @@ def setting_meanings(section: type[Section]) -> dict[str, str]:
 
 def toml_value(value: Any) -> str:
     """The value of a setting as TOML."""
-    if isinstance(value, bool):
+    if isinstance(value, bool):  # before numbers: a bool is an int
         return "true" if value else "false"
     if isinstance(value, str):
         # A JSON string is a TOML string, except for the surrogate pairs that JSON's ASCII escapes use.
@@ -183,7 +183,7 @@ def toml_value(value: Any) -> str:
 def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except tomllib.TOMLDecodeError:  # a word without quotes, such as `adam`
         return text
 
 
@@ -273,6 +273,7 @@ def flatten(table: Any) -> Any:
         return table
     flat: dict[str, Any] = {}
     for key, value in table.items():
+        # A mapping below another key is a value itself, such as the range of a search dimension.
         nested = key in Config.model_fields and isinstance(value, Mapping)
         flat.update({f"{key}.{inner}": content for inner, content in value.items()} if nested else {key: value})
     return flat

@@ -92,7 +92,7 @@ def quiet_stderr() -> Iterator[None]:
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as captured:
-        os.dup2(captured.fileno(), 2)
+        os.dup2(captured.fileno(), 2)  # from here on native code writes into the file as well
         try:
             yield
         except BaseException:  # the captured text may explain the failure

@@ -58,6 +58,7 @@ def command(
     from dogvscat.photos.audit import audit_photos, write_audit
     from dogvscat.photos.sources import open_photos
 
+    # Wrong options are refused before the photos are opened.
     _refuse_unknown_kinds(fail_on or [], labels)
     config = _label_config(labels, out, recipe, folds, settings)
     source = open_photos(photos)
@@ -70,7 +71,7 @@ def command(
         evidence = audit_labels(source, config, folds or _DEFAULT_FOLDS, out, report)
         audit, agreement, weak = audit.with_label_evidence(evidence.issues), evidence.agreement, evidence.weak
     if out is not None:
-        write_audit(out, audit, source)
+        write_audit(out, audit, source)  # whatever --fail-on says: the page shows what is wrong
     _show(audit, agreement, out, as_json)
     if agreement and not weak and not as_json:
         table = f"{out}/relabel.csv"

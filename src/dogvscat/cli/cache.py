@@ -21,7 +21,7 @@ def command(
 
     The caches are in DOGVSCAT_HOME, by default the user's cache folder.
     """
-    for name in clear or []:
+    for name in clear or []:  # all names are checked before anything is deleted
         if name != "all" and name not in caches.PURPOSES:
             raise UsageError(f"there is no cache {name!r}, expected all or one of {', '.join(caches.PURPOSES)}")
     for name in caches.PURPOSES:
@@ -37,7 +37,7 @@ def command(
 
 
 def _size_in_units(num_bytes: int) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):  # decimal units, as disks are sold
         if num_bytes >= size:
             return f"{num_bytes / size:.1f} {unit}"
     return f"{num_bytes} bytes"

@@ -35,6 +35,6 @@ def command(
     else:
         show_figures(metrics)
         report(f"Look at {out}/report.html")
-    for failure in evaluation.failures:
+    for failure in evaluation.failures:  # photos that could not be read; all others were evaluated
         report(f"error: {failure.message}")
     return DataError.exit_code if evaluation.failures else 0

@@ -52,7 +52,7 @@ def command(
     as_json: AsJsonLines = False,
 ) -> int:
     """Show where in each photo the evidence for the answer is, as a heat map over the photo."""
-    if layers or method is Method.grad_cam:
+    if layers or method is Method.grad_cam:  # first of all: TensorFlow reads its environment when it is imported
         _prepare_keras()
     from collections import Counter
 
@@ -94,7 +94,7 @@ def _explain(predictor: Predictor, path: str, heat_maps: HeatMaps, file: Path) -
     data = read_photo(Path(path))
     pixels = decode(data, path, predictor.card.image_size)[None]  # (1, image_size, image_size, 3)
     (prediction,) = predictor.predict_pixels(pixels, [path])
-    (heat,) = heat_maps(pixels)
+    (heat,) = heat_maps(pixels)  # (image_size, image_size), stretched over the photo below
     photo = decode_for_display(data, path, LONGEST_SIDE)
     atomic.write_bytes(file, draw_explanation(photo, heat, prediction, explained_class(predictor, prediction)))
     return prediction

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 from dogvscat.errors import UsageError
 
+# One import name per package whose absence shows that the extra is not installed.
 _TRAIN = ("keras", "sklearn", "matplotlib", "imagehash", "jinja2", "onnx")
 
 
@@ -46,6 +47,6 @@ def need_cluster_extra() -> None:
 
 def _need(extra: str, packages: tuple[str, ...]) -> None:
     for name in packages:
-        if find_spec(name) is None:
+        if find_spec(name) is None:  # finds a package without importing it
             hint = f"Install it with: pip install 'dogvscat[{extra}]'"
             raise UsageError(f"this command needs the extra `{extra}`, and {name} is not installed", hint=hint)

@@ -70,7 +70,7 @@ def warn_if_synthetic(predictor: Predictor) -> None:
 def _open_predict(predictor: Predictor, cluster: str | None) -> Iterator[Predict]:
     """A function that predicts in this process or, if one is named, on a cluster."""
     if cluster is None:
-        yield predictor.stream
+        yield predictor.stream  # decodes ahead while the network runs
         return
     from dogvscat.cli.extras import need_cluster_extra
 
@@ -94,7 +94,7 @@ def _show_predictions(predict: Predict, arguments: PhotoArguments, as_json: bool
             show_json(prediction.to_dict())
         else:
             show_prediction(prediction)
-    flush()
+    flush()  # here, so that a full disk is reported before the summary
     return labels
 
 
@@ -106,7 +106,7 @@ def _write_predictions(predictor: Predictor, predict: Predict, arguments: PhotoA
         remaining = results.resume(arguments.paths())
         if results.num_existing:
             report(f"{out} already has the answers for {pluralize(results.num_existing, 'photo')}.")
-        total = arguments.count() if stderr.on_terminal() else None
+        total = arguments.count() if stderr.on_terminal() else None  # counting walks all folders: only for a bar
         num_remaining = None if total is None else total - results.num_existing
         for prediction in stderr.track(predict(remaining), "Predicting", num_remaining):
             results.write(prediction)
@@ -122,7 +122,7 @@ def _check_output_file(out: Path, as_json: bool) -> None:
     if as_json:
         hint = "To write JSON lines to a file: --out results.jsonl"
         raise UsageError("--json prints the answers and --out writes them to a file; give only one of them", hint=hint)
-    if out.suffix.lower() == ".parquet":
+    if out.suffix.lower() == ".parquet":  # before hours of predictions, not at their end
         from dogvscat.cli.extras import need_parquet_extra
 
         need_parquet_extra()

@@ -21,7 +21,7 @@ def show_figures(metrics: Mapping[str, Any]) -> None:
             continue
         accuracy = figures["accuracy"]
         show(f"{split:<10} accuracy {_with_interval(accuracy)}, n = {result['n']:,}")
-        if accuracy["low"] <= figures["majority_baseline"]["value"]:
+        if accuracy["low"] <= figures["majority_baseline"]["value"]:  # the interval includes the baseline
             show("           not better than always naming the majority class: useless so far")
         for name in result["class_names"]:
             precision, recall = figures[f"precision_{name}"]["value"], figures[f"recall_{name}"]["value"]

@@ -37,11 +37,11 @@ def command(
     from dogvscat.service.workers import run_workers
 
     limits = Limits(queue_length=queue, answer_seconds=deadline, body_bytes=max_megabytes * MEGABYTE)
-    bound = bind(host, port)
+    bound = bind(host, port)  # before the model loads: a port in use is reported at once, and 0 becomes a number
     url = url_of(bound)
 
     def ready(name: str) -> None:
-        show(url)
+        show(url)  # on stdout: a script that started the service waits for this line
         flush()
         report(f"{name} answers at {url} (Ctrl-C stops it)")
         if not host.startswith(("127.", "localhost", "::1")):

@@ -66,6 +66,7 @@ def command(
     small, plain network to learn from. Ctrl-C stops after the current step; --resume then continues to exactly the
     same result.
     """
+    # --test and --seed are short forms of settings. They come last, because the last of several values counts.
     overrides = [*(settings or []), *([f"data.test_share={test}"] if test else [])]
     overrides += [f"training.seed={seed}"] if seed is not None else []
     if show_settings:
@@ -97,15 +98,17 @@ def _train(
     from dogvscat.photos.default_photos import find_photos
     from dogvscat.settings import resolve_config
 
-    resolved = resolve_config(recipe, config, overrides)
-    for setting in overrides:
+    resolved = resolve_config(
+        recipe, config, overrides
+    )  # before Keras is imported: errors come at once
+    for setting in overrides:  # warn about settings that another setting makes ineffective
         if why := why_inactive(resolved, setting.partition("=")[0].strip()):
             report(why)
     need_train_extra()
     from dogvscat.learning.run.create import refuse_existing
     from dogvscat.learning.train import train
 
-    refuse_existing(out)
+    refuse_existing(out)  # before photos are searched for, or even downloaded
     return train(find_photos(photos, report), resolved, out, report, relabel, neither).folder
 
 
