@@ -57,9 +57,9 @@ class ResultsFile:
         self._format: RowFormat = rows(class_names, model[:16])
         with wrap_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._unpacked = self._is_parquet and path.exists() and not self._rows_file.exists()
+            self._is_unpacked_copy = self._is_parquet and path.exists() and not self._rows_file.exists()
             """Whether the file of JSON lines is only a copy of a finished Parquet, with nothing added yet."""
-            if self._unpacked:
+            if self._is_unpacked_copy:
                 self._unpack()
             self._file = open(self._rows_file, "a+b")  # noqa: PTH123, SIM115 - closed by __exit__
         self._saved_at = time.monotonic()  # seconds
@@ -79,7 +79,7 @@ class ResultsFile:
     ) -> None:
         with wrap_write_errors(self.path), self._file:
             self._save()
-            if self._unpacked:
+            if self._is_unpacked_copy:
                 self._rows_file.unlink(missing_ok=True)
 
     def resume(self, paths: Iterable[str]) -> Iterator[str]:
@@ -107,8 +107,8 @@ class ResultsFile:
             path = next(remaining, None)
             if path is None or escape_undecodable(path) != row.path:
                 now = "there is none" if path is None else f"it is {escape_undecodable(path)}"
-                number = f"number {self.num_existing + 1} was {row.path}, now {now}"
-                raise self._refusal(f"was started with other photos: {number}")
+                difference = f"number {self.num_existing + 1} was {row.path}, now {now}"
+                raise self._refusal(f"was started with other photos: {difference}")
             self.num_existing += 1
             self.labels[row.label] += 1
             end += len(record)
@@ -123,7 +123,7 @@ class ResultsFile:
             WriteError: if the disk is full. Giving the same command again then resumes.
         """
         self.labels["error" if isinstance(result, Failure) else result.label] += 1
-        self._unpacked = False
+        self._is_unpacked_copy = False
         with wrap_write_errors(self.path):
             self._file.write(self._format.write(result))
             if time.monotonic() - self._saved_at > _SECONDS_UNSAVED:
