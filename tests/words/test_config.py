@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from dogvscat.cli import options
 from dogvscat.config import Config, Section
 from dogvscat.errors import ConfigError
+from dogvscat.exploring import plan_files
 from dogvscat.settings import (
     build_config,
     load_recipe,
@@ -39,6 +41,11 @@ def test_a_flag_beats_the_file_beats_the_recipe_beats_the_default(tmp_path: Path
 
 def test_of_two_flags_the_last_counts() -> None:
     assert resolve_config("classic", None, ["training.seed=1", "training.seed=2"]).training.seed == 2
+
+
+def test_every_command_has_the_same_default_recipe() -> None:
+    assert options.DEFAULT_RECIPE == plan_files.DEFAULT_RECIPE == "fast"
+    assert "fast" in recipe_names()
 
 
 def test_classic_is_what_the_design_describes() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_RECIPE = "fast"  # of `train`, `lr-find` and `audit --labels`
+DEFAULT_RECIPE = "fast"  # of every command; exploring/plan_files.py has it too, because this file imports little
 
 _ONE_FOLDER_PER_CLASS = "A folder or zip file with one folder of photos per class."
 
