@@ -3,6 +3,9 @@
 import base64
 import json
 import math
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import dogvscat.service.server
 from dogvscat.bundle.folder import DEFAULT_BUNDLE
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
 
@@ -165,6 +169,13 @@ def test_wrong_queries_paths_and_methods(linear) -> None:
     assert linear.client.get("/..%2f..%2fetc/passwd").status_code == 404
 
 
+def test_the_example_in_the_docstring_of_run_prints_what_it_says() -> None:
+    command = [sys.executable, "-W", "error", "-m", "doctest", "-v", dogvscat.service.server.__file__]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert process.returncode == 0, process.stdout
+    assert "9 passed and 0 failed." in process.stdout
+
+
 def test_the_model_says_what_its_card_says(best) -> None:
     document, card = best.client.get("/api/v1/model").json(), json.loads((DEFAULT_BUNDLE / "card.json").read_text())
     assert document["name"] == "best"
@@ -186,6 +197,27 @@ def test_the_description_for_programs_holds(linear, plain: Callable[..., bytes])
         schema = responses[status]["content"]["application/problem+json"]["schema"]
         jsonschema.validate(linear.predict(body).json(), resolved(schema, document))
     assert {"400", "413", "415", "422", "429", "503"} <= set(responses)
+
+
+def test_every_reference_in_the_description_leads_somewhere(linear) -> None:
+    text = linear.client.get("/openapi.json").text
+    references = set(re.findall(r'"\$ref":\s*"([^"]+)"', text))
+    assert {"#/components/schemas/PictureAnswer", "#/components/schemas/Predictions"} <= references
+    for reference in references:
+        node = json.loads(text)
+        for key in reference.removeprefix("#/").split("/"):
+            assert key in node, f"{reference} leads nowhere"
+            node = node[key]
+
+
+def test_a_request_of_the_open_inference_protocol_is_described(linear) -> None:
+    paths = linear.client.get("/openapi.json").json()["paths"]
+    schema = paths["/v2/models/{name}/infer"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    tensor = {"name": "pixels", "shape": [1, 32, 32, 3], "datatype": "UINT8", "data": [0] * 3072}
+    jsonschema.validate({"inputs": [tensor], "outputs": [{"name": "label"}]}, schema)
+    del tensor["data"]
+    with pytest.raises(jsonschema.ValidationError, match="'data' is a required property"):
+        jsonschema.validate({"inputs": [tensor]}, schema)
 
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/api/v1/model", "/metrics", "/nothing", "/v2/health/live"])

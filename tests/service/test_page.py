@@ -256,7 +256,7 @@ def test_by_keyboard_alone(page: Page, linear, plain: Callable[..., bytes]) -> N
     for _ in range(4):
         active().send_keys(Keys.TAB)
         reached.append(active().text)
-    assert reached == ["Clear", "Heat-map", "How it works and how accurate it is", "openapi.json"]
+    assert reached == ["Clear", "Heat map", "How it works and how accurate it is", "openapi.json"]
     active().send_keys(Keys.SHIFT, Keys.TAB)
     page.one(".heat-map-toggle").send_keys(Keys.ENTER)
     page.wait(lambda: page.one(".heat-map-toggle").get_attribute("aria-pressed") == "true")

@@ -107,7 +107,7 @@ def test_readiness_ends_at_once_and_accepted_requests_are_finished(
 def test_what_cannot_be_finished_in_time_gets_503(serve: Serve, hold_request: HoldRequest, drawn: list[bytes]) -> None:
     """A second Ctrl-C does not wait, as does the end of the time for stopping."""
     server = serve()
-    request = hold_request(server, target="/api/v1/predict?explain=true", **form(drawn * 16))  # 64 heat-maps in a row
+    request = hold_request(server, target="/api/v1/predict?explain=true", **form(drawn * 16))  # 64 heat maps in a row
     request.send_body()
     with httpx.Client(base_url=server.url) as other:
         server.process.send_signal(signal.SIGINT)

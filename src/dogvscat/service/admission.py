@@ -30,7 +30,7 @@ class Admission:
         """
         if self.draining:
             raise RequestError(503, "stopping", "this server is stopping", retry_seconds=self.limits.retry_seconds)
-        self._check_queue(1)
+        self._check_queue(1)  # how many photos a form has is only known after its body
 
     @contextmanager
     def queue_places(self, num_photos: int) -> Iterator[None]:

@@ -48,7 +48,7 @@ class PredictQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    explain: bool = Field(False, description="Add a heat-map to each prediction.")
+    explain: bool = Field(False, description="Add a heat map to each prediction.")
     name: str = Field("picture", description="The name of the photo, if the photo is the whole body.")
 
 
@@ -117,15 +117,16 @@ def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
         """Send one photo as the body, or several as files of a form. The format is recognised by the content; the media
         type and the file name do not matter. In a form with several photos, a bad photo has its error in place of its
         prediction; a bad photo sent alone gets an error response."""
-        inference.admission.check()
+        inference.admission.check()  # before the body is read, so that refusing costs almost nothing
         boundary = form_boundary(request)
         body = await read_body(request, limits.body_bytes)
-        if boundary is None:
+        if boundary is None:  # whatever the Content-Type: the decoder recognises photos by their content
             uploads = [Upload(query.name, body)]
         else:
             uploads = await inference.in_thread(form_photos, body, boundary, limits.photos)
         del body  # the uploads hold copies: free the form's memory before the wait in the queue
         answers = await inference.answer_uploads(uploads, query.explain)
+        # One bad photo among several must not hide the answers of the others, so only a lone one gets an error status.
         if len(answers) == 1 and isinstance(answers[0], ImageError):
             return problem_response(answers[0], uploads[0].name)
         rows = [_answer_to_json(upload.name, answer) for upload, answer in zip(uploads, answers, strict=True)]
@@ -141,6 +142,7 @@ def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
 def model_document(inference: Inference, name: str, version: str) -> dict[str, Any]:
     """The JSON of `GET /api/v1/model`: parts of the model card, and the limits of this service."""
     card, limits = inference.predictor.card, inference.admission.limits
+    # What a client needs to interpret the predictions; the settings of the training are left out.
     card_keys = {
         "class_names",
         "positive_class",

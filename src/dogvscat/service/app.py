@@ -29,23 +29,6 @@ def create_app(predictor: Predictor, admission: Admission, metrics: Metrics, log
         admission: Counts the places in the queue and the bytes of bodies.
         metrics: Counts requests, batches and predictions.
         log: Gets one line per request.
-
-    Example:
-        Answer one photo without a socket; `TestClient` starts and stops the app:
-
-        >>> from io import BytesIO
-        >>> from starlette.testclient import TestClient
-        >>> from dogvscat import Predictor
-        >>> from dogvscat.photos.drawing import draw
-        >>> from dogvscat.service.limits import Limits
-        >>> predictor, photo = Predictor.load(), BytesIO()
-        >>> metrics = Metrics("best", predictor.bundle.digest)
-        >>> app = create_app(predictor, Admission(Limits()), metrics, LogWriter())
-        >>> draw("dog", seed=1, image_size=300).save(photo, "PNG")
-        >>> with TestClient(app) as client:
-        ...     response = client.post("/api/v1/predict?name=rex.png", content=photo.getvalue())
-        >>> response.status_code, response.json()["predictions"][0]["name"]
-        (200, 'rex.png')
     """
     inference = Inference(predictor, admission, metrics)
     name, version = model_name(predictor), predictor.bundle.digest[:12]

@@ -66,6 +66,7 @@ class Batcher(Generic[Item, Result]):
                 continue
             self._on_batch(len(batch))
             outcomes = await loop.run_in_executor(self._executor, self._outcomes, [job.item for job in batch])
+            # Futures of asyncio may only be set in the event loop's thread, so not in `_outcomes`.
             for job, outcome in zip(batch, outcomes, strict=True):
                 if job.future.done():  # cancelled while the batch was processed
                     continue
@@ -91,7 +92,7 @@ class Batcher(Generic[Item, Result]):
             if len(results) != len(items):
                 raise RuntimeError(f"expected {len(items)} results, received {len(results)}")
             return results
-        except Exception as error:
+        except Exception as error:  # whatever it is, it belongs to a request and must not end the batcher
             if len(items) == 1:
                 return [error]
             return [outcome for item in items for outcome in self._outcomes([item])]

@@ -1,4 +1,4 @@
-"""From uploads to answers without blocking the event loop: decoding, network and heat-maps run in threads."""
+"""From uploads to answers without blocking the event loop: decoding, network and heat maps run in threads."""
 
 import asyncio
 import os
@@ -53,7 +53,7 @@ class Inference:
         self._predictions = Batcher(
             self._predict_batch, admission.limits.batch_size, self._network_pool, metrics.count_batch
         )
-        # One heat-map at a time, since it takes as long as many predictions; batches of predictions go in between.
+        # One heat map at a time, since it takes as long as many predictions; batches of predictions go in between.
         self._heat_maps = Batcher(self._explain_batch, 1, self._network_pool)
         self._batcher_tasks: list[asyncio.Task[None]] = []
 
@@ -74,6 +74,7 @@ class Inference:
                 task.cancel()
             await asyncio.gather(*self._batcher_tasks, return_exceptions=True)
             for pool in (self._decoder_pool, self._network_pool):
+                # A computation in a thread cannot be interrupted; its result is not needed any more.
                 pool.shutdown(wait=False, cancel_futures=True)
 
     async def in_thread(
@@ -88,11 +89,12 @@ class Inference:
 
         Args:
             uploads: The photos.
-            explain: Whether each answer gets a heat-map.
+            explain: Whether each answer gets a heat map.
 
         Raises:
             RequestError: 429 if the queue is full, 503 if the deadline passes.
         """
+        # All photos are decoded at once, so they reach the batcher together and share batches.
         async with self._queued(len(uploads)):
             return await asyncio.gather(*(self._answer_upload(upload, explain) for upload in uploads))
 
@@ -114,6 +116,7 @@ class Inference:
         limits = self.admission.limits
         try:
             with self.admission.queue_places(num_photos):
+                # At the deadline the photo's coroutines are cancelled, and the batchers skip their items.
                 async with asyncio.timeout(limits.answer_seconds):
                     yield
         except TimeoutError:

@@ -95,7 +95,7 @@ def protocol_routes(inference: Inference, model: str, model_version: str) -> API
         body = await read_body(request, max_bytes)
         infer_request, pixels = await inference.in_thread(_parse_request, body, size, max_images)
         outputs = _output_tensors(await inference.predict_pixels(pixels), inference.predictor.card.class_names)
-        if infer_request.outputs:
+        if infer_request.outputs:  # a missing or empty list asks for all outputs
             outputs = [_select_output(outputs, requested.name) for requested in infer_request.outputs]
         echo = {} if infer_request.id is None else {"id": infer_request.id}
         return JSONResponse({"model_name": model, "model_version": model_version, **echo, "outputs": outputs})
@@ -124,7 +124,7 @@ def _parse_request(body: bytes, size: int, max_images: int) -> tuple[InferReques
     try:
         infer_request = InferRequest.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors()[0]  # the protocol has room for one message
         raise _bad_request(f"{'.'.join(map(str, first['loc'])) or 'the request'}: {first['msg']}") from None
     if [tensor.name for tensor in infer_request.inputs] != [INPUT]:
         raise _bad_request(
@@ -186,6 +186,18 @@ def _bad_request(message: str) -> RequestError:
 
 
 def _request_schema() -> dict[str, Any]:
-    schema = InferRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema["$defs"] = {}  # the references point to the components of the whole OpenAPI document
+    """The OpenAPI description of a request's body, which FastAPI cannot derive from a handler that reads it itself."""
+    schema = InferRequest.model_json_schema()
+    schema = _inline_references(schema, schema.pop("$defs"))
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _inline_references(node: Any, definitions: dict[str, Any]) -> Any:
+    """A schema with each `$ref` replaced by its definition: inside openapi.json, `#/$defs` would lead nowhere."""
+    if isinstance(node, list):
+        return [_inline_references(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _inline_references(definitions[node["$ref"].removeprefix("#/$defs/")], definitions)
+    return {key: _inline_references(value, definitions) for key, value in node.items()}

@@ -63,6 +63,7 @@ class RequestGuard:
                     _LOGGER.exception("a request failed")
                 finally:
                     self._record(scope, exchange)
+            # Outside of the metrics: the request is answered, and a stop need not wait for the rest of its body.
             await exchange.linger()
         finally:
             self.admission.release(exchange.num_bytes)
@@ -94,6 +95,7 @@ class _Exchange:
         self._limits = admission.limits
         self._receive = receive
         self._send = send
+        # h11 refuses malformed and contradictory lengths before they get here.
         self._declared = int(headers.get(b"content-length", b"0"))
         self._body_open = self._declared > 0 or b"transfer-encoding" in headers
         """Whether more of the body may come."""

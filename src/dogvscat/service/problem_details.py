@@ -110,6 +110,7 @@ async def _handle_unexpected(request: Request, _error: Exception) -> Response:  
 
 def install_error_handlers(app: FastAPI) -> None:
     """Let the functions above answer every error of this app."""
+    # Starlette takes the handler of the most specific class.
     app.add_exception_handler(DogvscatError, _handle_dogvscat_error)
     app.add_exception_handler(RequestValidationError, _handle_invalid_query)
     app.add_exception_handler(HTTPException, _handle_http_error)

@@ -98,6 +98,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound_socket = socket.socket(family, kind, protocol)
+        # A restarted server may use the port at once, although old connections are still in TIME_WAIT.
         bound_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound_socket.bind(address)
     except OSError as error:
@@ -126,6 +127,22 @@ def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callab
 
     Raises:
         ModelError: if there is no bundle, or it does not answer its golden pictures as its card says.
+
+    Example:
+        Serve the bundled model at a free port, in a thread, until the program ends:
+
+        >>> import json
+        >>> import threading
+        >>> from urllib.request import urlopen
+        >>> bound_socket, ready = bind("127.0.0.1", 0), threading.Event()
+        >>> arguments = (ServiceSettings(), bound_socket, lambda name: ready.set())
+        >>> threading.Thread(target=run, args=arguments, daemon=True).start()
+        >>> ready.wait()
+        True
+        >>> with urlopen(f"{url_of(bound_socket)}/api/v1/model") as response:
+        ...     model = json.load(response)
+        >>> model["name"], model["class_names"]
+        ('best', ['cat', 'dog'])
     """
     predictor = Predictor.load(settings.model, settings.threads)
     predictor.check_golden()  # `load` checks a bundle only the first time; a service checks at each start
@@ -136,13 +153,13 @@ def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callab
     config = uvicorn.Config(
         create_app(predictor, admission, metrics, log),
         http=Connection,
-        loop="asyncio",
+        loop="asyncio",  # `Connection` sets the read size of asyncio's own transports
         ws="none",
         lifespan="on",
-        log_config=None,
-        access_log=False,
+        log_config=None,  # `access_log.install` has set up logging
+        access_log=False,  # the middleware writes those lines
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # clients' addresses are neither used nor logged
         timeout_graceful_shutdown=_CLOSE_SECONDS,
     )
     server = DrainingServer(config, admission, metrics, lambda: on_ready(name))

@@ -62,6 +62,7 @@ def form_photos(body: bytes, boundary: bytes, max_photos: int) -> list[Upload]:
     Raises:
         RequestError: 422 if this is not a form with photos, 413 if it has too many.
     """
+    # The whole body is in memory and of limited size, so the parser gets it in one piece.
     form = _FormReader(max_photos)
     try:
         MultipartParser(boundary, form.callbacks()).write(body)  # type: ignore[arg-type]
@@ -107,7 +108,7 @@ class _FormReader:
 
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
-        if b"filename" not in options:
+        if b"filename" not in options:  # a text field
             raise _form_error(f"has a field {_decode_text(options.get(b'name', b''))!r} that is not a file")
         # Refused here, before the data of the surplus photo is copied.
         if len(self.photos) == self.max_photos:

@@ -51,6 +51,7 @@ def run_workers(
         try:
             names = [_await_ready(worker) for worker in workers]
             on_ready(names[0])
+            # A sentinel becomes ready when its process ends.
             while not stop_signal.number:
                 ended = wait([worker.process.sentinel for worker in workers], timeout=_POLL_SECONDS)
                 for index, worker in enumerate(workers):
@@ -98,6 +99,7 @@ def _await_ready(worker: _Worker) -> str:
 
 def _work(settings: ServiceSettings, bound_socket: socket.socket, pipe: Connection) -> None:
     """The main function of a worker process."""
+    # On SIGKILL the supervisor cannot stop its workers, so each one watches the pipe to it.
     threading.Thread(target=_stop_with_supervisor, args=(pipe,), daemon=True).start()
     try:
         code = run(settings, bound_socket, pipe.send)

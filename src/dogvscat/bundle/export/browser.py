@@ -45,6 +45,7 @@ def _logits_in_node(node: str, contents: dict[str, bytes], pixels: np.ndarray) -
     """Run the page's classifier.js in Node, without a browser: float64 (num_images,) for each output."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        # The only parts of preprocessing.json that classifier.js reads for logits.
         about = json.dumps({"input": {"name": "pixels", "shape": [None, *pixels.shape[1:]]}}).encode()
         # Without this package.json Node would take the `.js` files for CommonJS.
         inputs = {"about.json": about, "package.json": b'{"type": "module"}', "pixels": pixels.tobytes()}
@@ -60,6 +61,7 @@ def _logits_in_node(node: str, contents: dict[str, bytes], pixels: np.ndarray) -
             # One line of JSON per image, printed as soon as it is computed.
             lines = track(process.stdout or (), "Checking the export", len(pixels))
             rows = [json.loads(line) for line in lines]
+        # Checked after the block, which waits for the process to end.
         if process.returncode or len(rows) != len(pixels):
             raise ModelError(f"ONNX Runtime Web cannot run this network in Node: {_error_line(folder / 'stderr')}")
     names = ("logit", "neither") if "neither" in rows[0] else ("logit",)

@@ -36,6 +36,7 @@ def refuse_out(out: Path) -> None:
     digests = _read_digests(out)
     if digests is None:
         raise UsageError(f"{out} is not an export of dogvscat and is not overwritten", hint=hint)
+    # Only files that exist are compared: if one is missing, nothing of the user's can be lost.
     for name, path in sorted(files.items()):
         if name != PREPROCESSING_FILE and digests.get(name) != hashlib.sha256(path.read_bytes()).hexdigest():
             raise UsageError(
@@ -68,5 +69,6 @@ def _read_digests(folder: Path) -> dict[str, Any] | None:
     try:
         document = json.loads((folder / PREPROCESSING_FILE).read_bytes())
         return dict(document["files"]) if document["made_by"] == MADE_BY else None
+    # Any JSON may be in a file of this name.
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -87,6 +87,7 @@ def _fetch_with_npm() -> bytes:
     """The archive from npm's cache or registry, not yet compared with the digest."""
     npm = find_program("npm")
     with tempfile.TemporaryDirectory() as temporary:
+        # `pack` downloads the archive without installing it; no script of the package is run.
         command = [npm, "pack", f"onnxruntime-web@{VERSION}", "--ignore-scripts", "--prefer-offline", "--silent"]
         try:
             process = subprocess.run(
@@ -108,6 +109,7 @@ def _fetch_with_npm() -> bytes:
             messages = process.stderr
         except subprocess.TimeoutExpired:
             messages = f"no answer in {_NPM_TIMEOUT_SECONDS // 60} minutes"
+        # Not the exit code but the file decides: npm may warn and still deliver.
         archive = Path(temporary, ARCHIVE)
         if archive.is_file():
             return archive.read_bytes()
@@ -132,7 +134,7 @@ def _archive_members(archive: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
         for name in (_SCRIPT, _WEB_ASSEMBLY, _LOADER):
             file = tar.extractfile(name)
-            if file is None:
+            if file is None:  # a folder or a link
                 raise FetchError(f"{ARCHIVE} has no file {name}")
             members[name] = file.read()
     return members

@@ -47,7 +47,7 @@ def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, par
         "logit": f"calibrated log-odds of {positive}: its sigmoid is the probability",
         "neither": "log-odds that the photo shows neither class; its sigmoid is compared with neither_limit",
     }
-    if conversion.logits.neither is None:
+    if conversion.logits.neither is None:  # trained without photos that show neither
         del outputs["neither"]
     accuracy = card.metrics.get("validation", {}).get("accuracy")
     return {
@@ -60,7 +60,7 @@ def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, par
         "validation_accuracy": accuracy,
         "input": {
             "name": "pixels",
-            "shape": [None, size, size, 3],
+            "shape": [None, size, size, 3],  # null stands for any number of images
             "layout": "NHWC",
             "dtype": "uint8",
             "range": [0, 255],
@@ -106,6 +106,7 @@ def _steps(size: int) -> list[str]:
 def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity) -> str:
     first, second = map(printable, card.class_names)
     neither = conversion.logits.neither is not None
+    # Below, a list of lines times a bool is there or not. Names come from the user's folders, so they are escaped.
     lines = [
         f"# {first} or {second}: {FORMATS[format_name].title}",
         "",

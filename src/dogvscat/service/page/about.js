@@ -22,7 +22,7 @@ export function describeModel(model, container) {
         `${withArticle(positive)}.`,
       `If the probability is at least ${formatPercent(model.threshold)}, the answer is ${positive}, otherwise ` +
         `${negative}. ${unsureRule(model, positive)}`,
-      "The heat-map shows where in the photo the evidence for the answer lies.",
+      "The heat map shows where in the photo the evidence for the answer lies.",
     ]),
     accuracySection(model),
     limitsSection(model),

@@ -163,7 +163,7 @@ function showSummary() {
   byId("summary").textContent = summary;
 }
 
-// ---- The heat-map, requested when it is first shown
+// ---- The heat map, requested when it is first shown
 
 async function toggleHeatMap(card, file) {
   const button = card.querySelector(".heat-map-toggle");
@@ -175,10 +175,10 @@ async function toggleHeatMap(card, file) {
     try {
       const answer = (await request(file, "?explain=true")).predictions[0];
       heatMap.src = answer.heat_map;
-      heatMap.alt = "Heat-map: bright where the evidence for the answer lies";
+      heatMap.alt = "Heat map: bright where the evidence for the answer lies";
       legend.textContent = heatMapLegend(answer, model);
     } catch (error) {
-      legend.textContent = `No heat-map: ${error.message}`;
+      legend.textContent = `No heat map: ${error.message}`;
       legend.hidden = false;
       return;
     } finally {

@@ -38,7 +38,7 @@ export function unsureReason({ label, probabilities, neither }, model) {
   return `Too close to call: ${band} the answer is “unsure”.`;
 }
 
-// What the heat-map is evidence for: the answer, or the nearer class if the answer is unsure.
+// What the heat map is evidence for: the answer, or the nearer class if the answer is unsure.
 export function heatMapLegend({ label, probabilities }, model) {
   const [negative, positive] = Object.keys(probabilities);
   const nearerClass = probabilities[positive] >= (model?.threshold ?? 0.5) ? positive : negative;
