@@ -35,7 +35,7 @@ QUICK = ("--recipe", "classic", *(f"--set={setting}" for setting in QUICK_SETTIN
 
 @pytest.fixture(scope="session", autouse=True)
 def _session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Fixtures that live longer than one test keep out of the user's caches as well."""
+    """Fixtures that live longer than one test do not use the user's caches either."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOGVSCAT_HOME", str(tmp_path_factory.mktemp("home")))
         yield
@@ -43,7 +43,7 @@ def _session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test has caches of its own and a plain environment."""
+    """Each test has its own caches and a plain environment."""
     monkeypatch.setenv("DOGVSCAT_HOME", str(tmp_path_factory.mktemp("home")))
     for name in ("DOGVSCAT_DATA", "NO_COLOR", "FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
@@ -60,7 +60,7 @@ def test_data() -> Path:
 
 @pytest.fixture(scope="session")
 def dogvscat() -> Dogvscat:
-    """Runs the command line in a process of its own: `dogvscat("predict", photo)`; output is text, never a terminal."""
+    """Runs the command line in its own process: `dogvscat("predict", photo)`. The output is text, never a terminal."""
 
     def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "dogvscat", *map(str, arguments)]
@@ -82,17 +82,17 @@ def drawn_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
     """A finished run folder of a network that trained for a second. Do not change it: tests share it."""
     folder = tmp_path_factory.mktemp("runs") / "quick"
-    done = dogvscat("train", drawn_photos, "--out", folder, *QUICK)
-    assert done.returncode == 0, done.stderr
+    result = dogvscat("train", drawn_photos, "--out", folder, *QUICK)
+    assert result.returncode == 0, result.stderr
     return folder
 
 
 @pytest.fixture(scope="session")
 def _onnxruntime_web_archive() -> Path:
     """The pinned archive: in the folder that `DOGVSCAT_TEST_NPM` names, in npm's cache, or from its registry."""
-    given = Path(os.environ.get("DOGVSCAT_TEST_NPM", "/nowhere"), ort_web.ARCHIVE)
-    if given.is_file():
-        return given
+    local = Path(os.environ.get("DOGVSCAT_TEST_NPM", "/nowhere"), ort_web.ARCHIVE)
+    if local.is_file():
+        return local
     try:
         ort_web.runtime_files()
     except (FetchError, UsageError) as error:
@@ -105,7 +105,7 @@ def _onnxruntime_web_archive() -> Path:
 @pytest.fixture
 def onnxruntime_web(_onnxruntime_web_archive: Path) -> Path:
     """ONNX Runtime Web in this test's caches, as if it had been fetched before."""
-    kept = caches.area("archives") / ort_web.ARCHIVE
+    kept = caches.folder("archives") / ort_web.ARCHIVE
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.symlink_to(_onnxruntime_web_archive)
     return kept
@@ -131,9 +131,9 @@ def _linear_graph(weights: np.ndarray) -> bytes:
 
 
 def _red_or_blue(image_size: int = 32) -> np.ndarray:
-    away = (np.arange(image_size) + 0.5) / image_size - 0.5  # from the middle, in -0.5..0.5
+    distance = (np.arange(image_size) + 0.5) / image_size - 0.5  # of each pixel from the middle, in -0.5..0.5
     weights = np.zeros((image_size, image_size, 3))
-    weights[:, :, 0] = 8.0 + 16.0 * away[None, :] + 32.0 * away[:, None]
+    weights[:, :, 0] = 8.0 + 16.0 * distance[None, :] + 32.0 * distance[:, None]
     weights[:, :, 2] = -8.0
     return weights / image_size**2
 
@@ -162,10 +162,10 @@ def no_provenance() -> Provenance:
 
 @pytest.fixture(scope="session")
 def linear_bundle(no_provenance: Provenance) -> LinearBundle:
-    """Publishes a bundle that can be followed by hand: `linear_bundle(folder, threshold=0.6)`.
+    """Publishes a bundle whose answers can be worked out by hand: `linear_bundle(folder, threshold=0.6)`.
 
-    Its network says dog to red and cat to blue, and looks at red more closely to the lower right: for a picture of one
-    colour the logit is 8 * (red - blue), both in 0..1; any other answer depends on what is where.
+    Its network answers dog for red and cat for blue, and red counts more towards the lower right. For an image of one
+    color the logit is 8 * (red - blue), both in 0..1; for others it depends on where the colors are.
     """
 
     def publish(
@@ -204,9 +204,9 @@ def predict(dogvscat: Dogvscat, untouched_bundle: Path) -> PredictJson:
 
     def run(*photos: object, **options: Any) -> tuple[int, list[dict[str, Any]], str]:
         command = ("predict", "--json", "--model", untouched_bundle, "--", *photos)
-        done = dogvscat(*command, **{"encoding": "utf-8", "errors": "strict", **options})
-        assert "Traceback" not in done.stderr, done.stderr
-        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+        result = dogvscat(*command, **{"encoding": "utf-8", "errors": "strict", **options})
+        assert "Traceback" not in result.stderr, result.stderr
+        return result.returncode, [json.loads(line) for line in result.stdout.splitlines()], result.stderr
 
     return run
 
@@ -231,10 +231,10 @@ def change_card(bundle: Path) -> ChangeCard:
 
 @pytest.fixture(scope="session")
 def unprivileged() -> dict[str, Any]:
-    """Options for `dogvscat(...)` under which file permissions hold, also where the tests run as root.
+    """Options for `dogvscat(...)` with which file permissions hold, even if the tests run as root.
 
-    Root could change to another user, but that one might not be allowed to run this Python; so the child stays root
-    and gives up what lets root pass over permissions (Linux: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH).
+    Another user might not be allowed to run this Python. So the child stays root and gives up the capabilities that
+    let root ignore permissions (Linux: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH).
     """
     if os.geteuid() != 0:
         return {}
@@ -251,17 +251,17 @@ def unprivileged() -> dict[str, Any]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Makes a disk with room for so many bytes: `small_disk(65536)`; again, with another number, resizes it."""
+    """Makes a disk with room for this many bytes: `small_disk(65536)`. A second call resizes it."""
     folder = tmp_path / "disk"
 
     def mount(num_bytes: int) -> Path:
         size = f"size={num_bytes},mode=755"
         options = f"remount,{size}" if folder.is_mount() else size
         folder.mkdir(exist_ok=True)
-        done = subprocess.run(
+        result = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False
         )
-        if done.returncode:
+        if result.returncode:
             folder.rmdir()
             pytest.skip("a small disk is needed, and only root may mount one")
         return folder

@@ -64,11 +64,11 @@ def shell(desk: Path) -> Shell:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_does_what_it_says(shell: Shell, desk: Path, command: str) -> None:
-    done = shell(command)
-    assert done.returncode == EXPECTED_CODES.get(command, 0), done.stderr
-    assert "Traceback" not in done.stderr
+    result = shell(command)
+    assert result.returncode == EXPECTED_CODES.get(command, 0), result.stderr
+    assert "Traceback" not in result.stderr
     if "--json" in command:
-        assert all("path" in json.loads(line) for line in done.stdout.splitlines())
+        assert all("path" in json.loads(line) for line in result.stdout.splitlines())
     if "--out results" in command:
         assert (desk / command.split()[-1]).stat().st_size > 500
         again = shell(command)
@@ -79,14 +79,14 @@ def test_a_command_does_what_it_says(shell: Shell, desk: Path, command: str) -> 
         assert list((desk / "why").glob("*-explained.jpg"))
         assert bool(list((desk / "why").glob("*/00-filters.png"))) == ("--layers" in command)
     else:
-        assert done.stdout.count("\n") == {"photo.jpg": 1, "photo.jpg photos/": 13}.get(
+        assert result.stdout.count("\n") == {"photo.jpg": 1, "photo.jpg photos/": 13}.get(
             command.removeprefix("dogvscat predict ").removesuffix(" --model runs/mine"), 3 if "head" in command else 12
         )
 
 
 def test_the_programs_run_one_after_the_other(desk: Path) -> None:
     programs = [program for program in PROGRAMS if ADDRESS not in program]
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\n".join(programs)],
         cwd=desk,
         capture_output=True,
@@ -94,8 +94,8 @@ def test_the_programs_run_one_after_the_other(desk: Path) -> None:
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
     assert lines[0].startswith("Prediction(path='photo.jpg', label=")
     assert lines[1].startswith("Failure(path='broken.jpg', code='unsupported_format'")
     assert [line.split()[0] for line in lines[2:6]] == ["photo.jpg", "picture", "picture", "picture"]
@@ -135,18 +135,18 @@ def test_what_the_page_asks_a_service_is_answered_as_it_says(desk: Path, shell: 
     with serving("dogvscat serve", desk) as address:
         answers: dict[str, Any] = {}
         for command in ASKING:
-            done = shell(command.replace(ADDRESS, address).replace("curl", "curl --silent --show-error", 1))
-            assert done.returncode == 0, done.stderr
+            result = shell(command.replace(ADDRESS, address).replace("curl", "curl --silent --show-error", 1))
+            assert result.returncode == 0, result.stderr
             path = command.split("127.0.0.1:8000")[1].rstrip("'")
-            answers[command] = done.stdout if path == "/metrics" else json.loads(done.stdout)
+            answers[command] = result.stdout if path == "/metrics" else json.loads(result.stdout)
         program = "\n".join(program for program in PROGRAMS if ADDRESS in program).replace(ADDRESS, address)
-        done = subprocess.run([sys.executable, "-c", program], cwd=desk, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+        result = subprocess.run([sys.executable, "-c", program], cwd=desk, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
     one, form, explained, model, openapi, metrics, ready, named, refused = answers.values()
-    (alone,) = one["predictions"]
-    assert (alone["name"], set(alone["probabilities"])) == ("picture", {"cat", "dog"})
+    (single,) = one["predictions"]
+    assert (single["name"], set(single["probabilities"])) == ("picture", {"cat", "dog"})
     photo, broken = form["predictions"]
-    assert photo == {**alone, "name": "photo.jpg"}
+    assert photo == {**single, "name": "photo.jpg"}
     assert broken["error"]["code"] == "unsupported_format"
     assert explained["predictions"][0]["heat_map"].startswith("data:image/png;base64,")
     assert model["name"] == named["name"] == "best"
@@ -154,7 +154,7 @@ def test_what_the_page_asks_a_service_is_answered_as_it_says(desk: Path, shell: 
     assert "# HELP" in metrics
     assert ready["ready"] is True
     assert (refused["status"], refused["code"]) == (415, "unsupported_format")
-    assert done.stdout.split() == ["photo.jpg", photo["label"], str(photo["probabilities"]["dog"])]
+    assert result.stdout.split() == ["photo.jpg", photo["label"], str(photo["probabilities"]["dog"])]
 
 
 def test_the_page_has_examples_of_all_kinds() -> None:

@@ -157,10 +157,10 @@ def test_folders_are_walked_in_order_and_other_files_counted(predict: Callable, 
 
 def test_a_photo_on_stdin_is_told_from_a_list(dogvscat: Callable, drawn_photos: Path) -> None:
     with next(path for path in drawn_photos.glob("cat/*")).open("rb") as photo:
-        done = dogvscat("predict", "-", stdin=photo)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: stdin is not text, expected a list of paths, one per line\n")
-    assert done.stdout == ""
+        result = dogvscat("predict", "-", stdin=photo)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: stdin is not text, expected a list of paths, one per line\n")
+    assert result.stdout == ""
 
 
 def test_a_list_on_stdin_is_read_between_other_arguments(predict: Callable, tmp_path: Path) -> None:
@@ -238,9 +238,9 @@ def collection(folder: Path) -> Path:
 def test_audit_lists_every_bad_photo_and_changes_none(dogvscat: Dogvscat, tmp_path: Path) -> None:
     photos = collection(tmp_path / "photos")
     before = contents(photos)
-    done = dogvscat("audit", "--json", photos, "--out", tmp_path / "audit")
-    assert (done.returncode, done.stderr) == (0, "")
-    counts = json.loads(done.stdout)["issues"]
+    result = dogvscat("audit", "--json", photos, "--out", tmp_path / "audit")
+    assert (result.returncode, result.stderr) == (0, "")
+    counts = json.loads(result.stdout)["issues"]
     assert counts["unreadable"] == len(BAD) - 1
     assert counts["empty"] == 1
     issues = shown(tmp_path / "audit")
@@ -265,14 +265,14 @@ def test_two_classes_of_other_names_from_bad_photos_to_answers(dogvscat: Dogvsca
     before = contents(photos)
     settings = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=1")
     run = tmp_path / os.fsdecode(b"run \xff'")
-    done = dogvscat("train", photos, "--recipe=classic", "--out", run, *(f"--set={setting}" for setting in settings))
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+    result = dogvscat("train", photos, "--recipe=classic", "--out", run, *(f"--set={setting}" for setting in settings))
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
     with (run / "manifest.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}
     assert {path for path, row in rows.items() if not row["split"]} == {f"wolf/{name}" for name in BAD}
     assert {os.fsencode(path) for path in rows} == {os.path.relpath(path, os.fsencode(photos)) for path in before}
-    assert f"left out: {len(BAD)} photos (manifest.csv says why)" in done.stderr
+    assert f"left out: {len(BAD)} photos (manifest.csv says why)" in result.stderr
     assert json.loads((run / "bundle" / "card.json").read_text())["positive_class"] == "wolf"
     answered = dogvscat("predict", "--json", "--model", run, photos)
     answers = [json.loads(line) for line in answered.stdout.splitlines()]

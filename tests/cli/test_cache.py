@@ -29,31 +29,31 @@ def sizes(dogvscat: Dogvscat) -> dict[str, int]:
 
 def test_each_cache_is_shown_with_its_size_and_purpose(dogvscat: Dogvscat, home: Path) -> None:
     assert sizes(dogvscat) == {"archives": 4096, "scans": 3, "pixels": 2_500_000, "verified": 0}
-    done = dogvscat("cache")
-    assert done.stdout.splitlines()[0] == str(home)
-    assert "pixels         2.5 MB  decoded photos, ready for training" in done.stdout
-    assert "scans         3 bytes" in done.stdout
+    result = dogvscat("cache")
+    assert result.stdout.splitlines()[0] == str(home)
+    assert "pixels         2.5 MB  decoded photos, ready for training" in result.stdout
+    assert "scans         3 bytes" in result.stdout
 
 
 def test_one_cache_is_cleared_and_the_others_stay(dogvscat: Dogvscat, home: Path) -> None:
-    done = dogvscat("cache", "--clear", "pixels")
-    assert done.returncode == 0
-    assert "pixels: 2.5 MB freed" in done.stderr
+    result = dogvscat("cache", "--clear", "pixels")
+    assert result.returncode == 0
+    assert "pixels: 2.5 MB freed" in result.stderr
     assert sizes(dogvscat) == {"archives": 4096, "scans": 3, "pixels": 0, "verified": 0}
 
 
 def test_all_caches_are_cleared_and_what_is_not_ours_stays(dogvscat: Dogvscat, home: Path) -> None:
-    done = dogvscat("cache", "--clear", "all", "--clear", "scans")
-    assert done.returncode == 0
+    result = dogvscat("cache", "--clear", "all", "--clear", "scans")
+    assert result.returncode == 0
     assert set(sizes(dogvscat).values()) == {0}
     assert [path.name for path in home.iterdir()] == ["mine.txt"]
     assert dogvscat("cache", "--clear", "all").returncode == 0  # nothing there any more
 
 
 def test_a_home_that_does_not_exist_is_empty(dogvscat: Dogvscat, tmp_path: Path) -> None:
-    done = dogvscat("cache", "--json", env={**os.environ, "DOGVSCAT_HOME": str(tmp_path / "none")})
-    assert done.returncode == 0
-    assert set(json.loads(done.stdout)["caches"].values()) == {0}
+    result = dogvscat("cache", "--json", env={**os.environ, "DOGVSCAT_HOME": str(tmp_path / "none")})
+    assert result.returncode == 0
+    assert set(json.loads(result.stdout)["caches"].values()) == {0}
     assert not (tmp_path / "none").exists()
 
 
@@ -62,10 +62,10 @@ def test_a_cache_that_cannot_be_cleared_is_not_called_cleared(
 ) -> None:
     (home / "pixels").chmod(0o555)
     try:
-        done = dogvscat("cache", "--clear", "pixels", **unprivileged)
+        result = dogvscat("cache", "--clear", "pixels", **unprivileged)
     finally:
         (home / "pixels").chmod(0o755)
-    assert done.returncode == 1
-    assert f"error: could not clear {home / 'pixels'}: Permission denied" in done.stderr
-    assert "freed" not in done.stderr
+    assert result.returncode == 1
+    assert f"error: could not clear {home / 'pixels'}: Permission denied" in result.stderr
+    assert "freed" not in result.stderr
     assert sizes(dogvscat)["pixels"] == 2_500_000

@@ -1,4 +1,4 @@
-"""`dogvscat evaluate`: what a run has seen is judged apart, and what cannot be judged is named."""
+"""`dogvscat evaluate`: training photos are evaluated separately, and unusable photos are named."""
 
 import csv
 import json
@@ -33,19 +33,19 @@ def by_name(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_a_run_learned_from_is_judged_apart(
+def test_photos_that_a_run_was_trained_on_are_evaluated_separately(
     dogvscat: Dogvscat, quick_run: Path, drawn_photos: Path, tmp_path: Path
 ) -> None:
     before = by_name(quick_run)
-    done = dogvscat("evaluate", quick_run, drawn_photos, "--out", tmp_path / "out", "--json")
-    assert done.returncode == 0, done.stderr
-    metrics = json.loads(done.stdout)["metrics"]
+    result = dogvscat("evaluate", quick_run, drawn_photos, "--out", tmp_path / "out", "--json")
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads(result.stdout)["metrics"]
     manifest = rows_of(quick_run / "manifest.csv")
     for split in ("train", "validation"):
         assert metrics[split]["n"] == sum(row["split"] == split for row in manifest)
     assert metrics.keys() == {"train", "validation"}
-    assert "of these photos trained the model; they are evaluated separately" in done.stderr
-    # The graph alone and the network in training give the same figures for what it learned from.
+    assert "of these photos trained the model; they are evaluated separately" in result.stderr
+    # The exported graph and the network at the end of training give the same figures for what it learned from.
     at_the_end = json.loads((quick_run / "metrics.json").read_text())
     expected, received = at_the_end["train"]["figures"]["log_loss"], metrics["train"]["figures"]["log_loss"]
     assert received["value"] == pytest.approx(expected["value"], abs=1e-4)
@@ -54,10 +54,10 @@ def test_what_a_run_learned_from_is_judged_apart(
 
 def test_new_photos_are_one_split_with_all_files(dogvscat: Dogvscat, quick_run: Path, tmp_path: Path) -> None:
     write_sample(tmp_path / "new", 20, seed=9, image_size=64)
-    done = dogvscat("evaluate", quick_run, tmp_path / "new", "--out", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("all        accuracy ")
-    assert "n = 20" in done.stdout
+    result = dogvscat("evaluate", quick_run, tmp_path / "new", "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("all        accuracy ")
+    assert "n = 20" in result.stdout
     assert {path.name for path in (tmp_path / "out").iterdir()} >= FILES
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     predictions = rows_of(tmp_path / "out" / "predictions.csv")
@@ -66,20 +66,20 @@ def test_new_photos_are_one_split_with_all_files(dogvscat: Dogvscat, quick_run: 
     assert "drawn sample, not photographs" in page
 
 
-def test_photos_that_cannot_be_read_are_listed_and_the_rest_is_judged(
+def test_photos_that_cannot_be_read_are_listed_and_the_rest_is_evaluated(
     dogvscat: Dogvscat, untouched_bundle: Path, tmp_path: Path
 ) -> None:
     write_sample(tmp_path / "new", 12, seed=9, image_size=64)
     (tmp_path / "new" / "cat" / "broken.jpg").write_bytes(b"text")
     (tmp_path / "new" / "dog" / "empty.jpg").write_bytes(b"")
-    done = dogvscat("evaluate", untouched_bundle, tmp_path / "new", "--out", tmp_path / "out")
-    assert done.returncode == 3
-    assert "n = 12" in done.stdout
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    result = dogvscat("evaluate", untouched_bundle, tmp_path / "new", "--out", tmp_path / "out")
+    assert result.returncode == 3
+    assert "n = 12" in result.stdout
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 2
     assert "cat/broken.jpg: is not a picture of a known format" in errors[0]
     assert "dog/empty.jpg: the file is empty" in errors[1]
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -90,14 +90,14 @@ def test_photos_that_cannot_be_read_are_listed_and_the_rest_is_judged(
         ("{bundle} {wolves}", 2, "error: Missing option '--out'"),
     ],
 )
-def test_what_cannot_be_judged_is_refused(
+def test_other_classes_and_used_folders_are_refused(
     dogvscat: Dogvscat, untouched_bundle: Path, tmp_path: Path, arguments: str, code: int, error: str
 ) -> None:
     for name in ("husky", "wolf"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.jpg").write_bytes(b"never looked at")
-    done = dogvscat("evaluate", *arguments.format(bundle=untouched_bundle, wolves=tmp_path).split(), cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (code, "")
-    assert error in done.stderr
-    assert "Traceback" not in done.stderr
+    result = dogvscat("evaluate", *arguments.format(bundle=untouched_bundle, wolves=tmp_path).split(), cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert error in result.stderr
+    assert "Traceback" not in result.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["husky", "wolf"]

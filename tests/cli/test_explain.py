@@ -1,4 +1,4 @@
-"""`dogvscat explain` writes a picture a photo, says what it saw, and leaves the photos alone."""
+"""`dogvscat explain` writes one picture per photo, prints the answers, and leaves the photos unchanged."""
 
 import hashlib
 import json
@@ -28,10 +28,10 @@ def test_each_photo_gets_its_picture(
         shutil.copy(photo, photos / folder / "same name.jpg")
     (photos / "broken.jpg").write_bytes(b"no picture")
     before = digests(photos)
-    done = dogvscat("explain", photos, "--model", untouched_bundle, "--out", photos, "--json")
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 3
-    assert "1 of 3 photos could not be used" in done.stderr
+    result = dogvscat("explain", photos, "--model", untouched_bundle, "--out", photos, "--json")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.returncode == 3
+    assert "1 of 3 photos could not be used" in result.stderr
     assert [Path(row["path"]).parent.name for row in rows] == ["photos", "a", "b"]
     assert rows[0]["error"]["code"] == "unsupported_format"
     names = [Path(row["explained"]).name for row in rows[1:]]
@@ -46,10 +46,10 @@ def test_the_picture_shows_photo_heat_and_answer(dogvscat: Dogvscat, untouched_b
     pixels = np.zeros((200, 300, 3), dtype=np.uint8)
     pixels[:, 150:, 0] = 255  # red speaks for dog, more so to the lower right
     Image.fromarray(pixels).save(tmp_path / "half.png")
-    done = dogvscat("explain", tmp_path / "half.png", "--model", untouched_bundle, "--out", tmp_path / "why")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("dog ")
-    assert "half.png -> " in done.stdout
+    result = dogvscat("explain", tmp_path / "half.png", "--model", untouched_bundle, "--out", tmp_path / "why")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("dog ")
+    assert "half.png -> " in result.stdout
     shown = np.asarray(Image.open(tmp_path / "why" / "half-explained.jpg")).astype(int)
     photo, heat = shown[16:216, 16:316], shown[16:216, 332:632]
     assert np.abs(photo - pixels).mean() < 4.0  # JPEG
@@ -64,9 +64,9 @@ def test_every_method_works_on_a_trained_network(
 ) -> None:
     photo = min(drawn_photos.rglob("*.jpg"))
     extra = ["--layers"] if method == "grad-cam" else []
-    done = dogvscat("explain", photo, "--model", quick_run, "--out", tmp_path, "--method", method, *extra)
-    assert done.returncode == 0, done.stderr
-    assert "learned from drawings" in done.stderr
+    result = dogvscat("explain", photo, "--model", quick_run, "--out", tmp_path, "--method", method, *extra)
+    assert result.returncode == 0, result.stderr
+    assert "learned from drawings" in result.stderr
     assert (tmp_path / f"{photo.stem}-explained.jpg").stat().st_size > 1000
     layers = tmp_path / f"{photo.stem}-explained"
     expected = ["00-filters.png", "01-relu1.png", "02-relu2.png"] if extra else []
@@ -74,7 +74,7 @@ def test_every_method_works_on_a_trained_network(
 
 
 def test_a_wrong_method_is_named(dogvscat: Dogvscat, tmp_path: Path) -> None:
-    done = dogvscat("explain", "x.jpg", "--out", tmp_path / "why", "--method", "magic")
-    assert done.returncode == 2
-    assert "'--method'" in done.stderr
-    assert "grad-cam" in done.stderr
+    result = dogvscat("explain", "x.jpg", "--out", tmp_path / "why", "--method", "magic")
+    assert result.returncode == 2
+    assert "'--method'" in result.stderr
+    assert "grad-cam" in result.stderr

@@ -94,7 +94,7 @@ def test_the_documented_preparation_is_the_decoders(exported: dict[str, str], fo
     np.testing.assert_array_equal(ours[0], decode_photo(folder / "photo.jpg", Predictor.load().card.image_size))
 
 
-def test_json_says_where_and_how_exactly(dogvscat: Dogvscat, untouched_bundle: Path, tmp_path: Path) -> None:
+def test_json_has_the_path_and_the_parity(dogvscat: Dogvscat, untouched_bundle: Path, tmp_path: Path) -> None:
     process = dogvscat("export", untouched_bundle, "--format", "onnx", "--out", tmp_path / "out", "--json")
     document = json.loads(process.stdout)
     assert document["model"] == str(tmp_path / "out" / "model.onnx")

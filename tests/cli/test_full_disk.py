@@ -32,29 +32,29 @@ def room_for(*files: Path) -> int:
 
 
 def fill(disk: Path, leave: int) -> Path:
-    """Leave no more than so many bytes."""
+    """Fill the disk until only this many bytes are free."""
     filler = disk / "filler"
     state = os.statvfs(disk)
     filler.write_bytes(bytes(state.f_bavail * state.f_frsize - leave))
     return filler
 
 
-def refused(done: subprocess.CompletedProcess[str], reason: str) -> str:
+def refused(result: subprocess.CompletedProcess[str], reason: str) -> str:
     """The error of a command that could not write."""
-    assert done.returncode == 1, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    error = next(line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert result.returncode == 1, result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    error = next(line for line in result.stderr.splitlines() if line.startswith("error: "))
     assert error.startswith("error: could not write ")
     assert error.endswith(f": {reason}")
-    assert "hint: " in done.stderr
+    assert "hint: " in result.stderr
     return error
 
 
 def test_a_training_whose_disk_fills_up_twice_ends_as_if_it_had_not(
     dogvscat: Dogvscat, quick_run: Path, drawn_photos: Path, small_disk: SmallDisk
 ) -> None:
-    """First the pixel cache does not fit, then the second checkpoint beside the first; then there is room."""
+    """First the pixel cache does not fit, then the second checkpoint next to the first; then there is room."""
     disk = small_disk(64 * 1024)
     run = disk / "run"
     settings = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
@@ -75,9 +75,9 @@ def test_a_training_whose_disk_fills_up_twice_ends_as_if_it_had_not(
     assert not list(disk.rglob("*.partial"))
 
     small_disk(16 * 1024 * 1024)
-    done = dogvscat("train", "--resume", run, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert "Resuming after epoch 1" in done.stderr
+    result = dogvscat("train", "--resume", run, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert "Resuming after epoch 1" in result.stderr
     straight, interrupted = (
         unpack_weights((folder / "bundle" / "weights.npz").read_bytes()) for folder in (quick_run, run)
     )
@@ -121,27 +121,27 @@ def test_a_disk_that_fills_up_in_the_middle_of_many_trainings_keeps_those_that_a
     (tmp_path / "plan.toml").write_text(head + BASE + tables)
     arguments = [command, str(drawn_photos), "--config", str(tmp_path / "plan.toml"), "--out", str(out)]
     arguments += ["--trials", "4", "--no-pruning"] if command == "tune" else []
-    said: list[str] = []
+    lines: list[str] = []
     with subprocess.Popen(
         [sys.executable, "-m", "dogvscat", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         assert process.stdout is not None
         for line in process.stderr:
-            said.append(line)
+            lines.append(line)
             if line.startswith(fill_at):
                 fill(out.parent, 0)
-        shown = process.stdout.read()
+        stdout = process.stdout.read()
     assert f"error: could not write {out}" in refused(
-        subprocess.CompletedProcess(arguments, process.returncode, shown, "".join(said)), FULL
+        subprocess.CompletedProcess(arguments, process.returncode, stdout, "".join(lines)), FULL
     )
     finished = {file: file.stat().st_mtime_ns for file in out.rglob("cell.json")}
     assert len(finished) in (2, 3)
     assert not list(out.rglob("*.partial"))
 
     (out.parent / "filler").unlink()
-    done = dogvscat(*arguments)
-    assert done.returncode == 0, done.stderr
+    result = dogvscat(*arguments)
+    assert result.returncode == 0, result.stderr
     assert {file: file.stat().st_mtime_ns for file in finished} == finished  # none is trained again
     assert len(list(out.rglob("cell.json"))) == 4
     table = (out / ("study.csv" if command == "study" else "trials.csv")).read_text().splitlines()
@@ -171,7 +171,7 @@ def test_an_audit_that_does_not_fit_leaves_the_one_before(
     assert after["issues.csv"].count(b",empty,") == 39
 
 
-def test_a_disk_that_is_full_from_the_start_is_told_of_at_once(
+def test_a_disk_that_is_full_from_the_start_is_reported_at_once(
     dogvscat: Dogvscat, untouched_bundle: Path, drawn_photos: Path, small_disk: SmallDisk
 ) -> None:
     disk = small_disk(16 * PAGE)
@@ -189,11 +189,11 @@ def test_a_disk_that_is_full_from_the_start_is_told_of_at_once(
         ("audit", drawn_photos),
         ("predict", drawn_photos, "--model", untouched_bundle),
     ):  # whose caches only save time
-        done = dogvscat(*command, env=full_home)
-        assert done.returncode == 0, done.stderr
+        result = dogvscat(*command, env=full_home)
+        assert result.returncode == 0, result.stderr
 
 
-def test_read_only_folders_are_told_of_at_once(
+def test_read_only_folders_are_reported_at_once(
     dogvscat: Dogvscat, untouched_bundle: Path, drawn_photos: Path, tmp_path: Path, unprivileged: dict[str, Any]
 ) -> None:
     closed = tmp_path / "closed"
@@ -229,18 +229,18 @@ def test_a_run_that_may_no_longer_be_written_stays_as_it_is(
     for folder in folders:
         folder.chmod(0o555)
     try:
-        done = dogvscat("train", "--resume", quick_run, "--set", "training.epochs=3", **unprivileged)
+        result = dogvscat("train", "--resume", quick_run, "--set", "training.epochs=3", **unprivileged)
     finally:
         for folder in folders:
             folder.chmod(0o755)
-    refused(done, "Permission denied")
+    refused(result, "Permission denied")
     assert contents(quick_run) == before
 
 
 @pytest.mark.parametrize("name", ["DOGVSCAT_HOME", "HOME"])
-def test_a_home_that_is_no_folder_does_not_keep_from_predicting(
+def test_a_home_that_is_not_a_folder_does_not_prevent_predictions(
     dogvscat: Dogvscat, untouched_bundle: Path, drawn_photos: Path, name: str
 ) -> None:
     environment = {key: value for key, value in os.environ.items() if key not in ("DOGVSCAT_HOME", "XDG_CACHE_HOME")}
-    done = dogvscat("predict", drawn_photos, "--model", untouched_bundle, env={**environment, name: "/dev/null"})
-    assert done.returncode == 0, done.stderr
+    result = dogvscat("predict", drawn_photos, "--model", untouched_bundle, env={**environment, name: "/dev/null"})
+    assert result.returncode == 0, result.stderr

@@ -1,4 +1,4 @@
-"""The light wing stays light; and what every command promises: exit codes, streams, suggestions, no stray colours."""
+"""Light commands import nothing heavy; every command keeps to its exit codes, streams and colors."""
 
 import json
 import os
@@ -48,9 +48,9 @@ def loaded_by(folder: Path, *arguments: object) -> tuple[int, set[str]]:
     """The exit code of a command and the top-level modules it imported."""
     listing = folder / "modules.txt"
     command = [sys.executable, "-c", LOADED, str(listing), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, timeout=120)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, {name.partition(".")[0] for name in listing.read_text().split()}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, timeout=120)
+    assert "Traceback" not in result.stderr, result.stderr
+    return result.returncode, {name.partition(".")[0] for name in listing.read_text().split()}
 
 
 def test_the_first_three_answers_load_next_to_nothing(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_the_bundles_own_format_is_exported_with_nothing_heavy(tmp_path: Path, u
         ("export --format keras --out out --photos nothing", 3),
     ],
 )
-def test_what_is_wrong_from_the_start_is_said_before_keras_loads(
+def test_wrong_arguments_are_reported_before_keras_is_imported(
     tmp_path: Path, drawn_photos: Path, arguments: str, expected: int
 ) -> None:
     (tmp_path / "photos").symlink_to(drawn_photos)
@@ -109,7 +109,7 @@ def test_what_is_wrong_from_the_start_is_said_before_keras_loads(
     assert modules & {"keras", "tensorflow"} == set()
 
 
-def test_a_damaged_checkpoint_is_told_of_before_keras_loads(tmp_path: Path, quick_run: Path) -> None:
+def test_a_damaged_checkpoint_is_reported_before_keras_is_imported(tmp_path: Path, quick_run: Path) -> None:
     run = Path(shutil.copytree(quick_run, tmp_path / "run"))
     (run / "checkpoint" / "state.npz").write_bytes(b"garbage")
     code, modules = loaded_by(tmp_path, "train", "--resume", run)
@@ -157,11 +157,11 @@ def test_exit_codes(
     words = [word.format(photo=photo, photos=drawn_photos) for word in arguments.split()]
     if words[0] == "predict" and "--model" not in words:
         words += ["--model", str(untouched_bundle)]
-    done = dogvscat(*words, cwd=tmp_path)
-    assert done.returncode == code, done.stderr
-    assert error in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not code or not done.stdout
+    result = dogvscat(*words, cwd=tmp_path)
+    assert result.returncode == code, result.stderr
+    assert error in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not code or not result.stdout
     assert not list(tmp_path.iterdir())  # whatever failed left nothing behind
 
 
@@ -185,12 +185,12 @@ def test_ctrl_c_ends_a_prediction_with_130(quick_run: Path, drawn_photos: Path) 
 
 
 def test_the_first_screen_names_the_next_step(dogvscat: Dogvscat) -> None:
-    done = dogvscat()
-    assert done.stdout.startswith("dogvscat tells dogs from cats in photographs")
-    assert "Start with `dogvscat predict` on a photo of your own." in done.stdout
-    assert not done.stderr
+    result = dogvscat()
+    assert result.stdout.startswith("dogvscat tells dogs from cats in photographs")
+    assert "Start with `dogvscat predict` on a photo of your own." in result.stdout
+    assert not result.stderr
     help_page = dogvscat("--help").stdout
-    commands = set(re.findall(r"^  dogvscat (\w+)", done.stdout, re.MULTILINE))
+    commands = set(re.findall(r"^  dogvscat (\w+)", result.stdout, re.MULTILINE))
     assert {"predict", "train", "audit", "evaluate", "fetch", "sample"} <= commands
     assert all(re.search(rf"^│ {command} ", help_page, re.MULTILINE) for command in commands)
 
@@ -198,9 +198,9 @@ def test_the_first_screen_names_the_next_step(dogvscat: Dogvscat) -> None:
 def test_json_is_all_there_is_on_stdout(
     dogvscat: Dogvscat, untouched_bundle: Path, drawn_photos: Path, tmp_path: Path
 ) -> None:
-    done = dogvscat("predict", "--json", "--model", untouched_bundle, drawn_photos, tmp_path / "nothing.jpg")
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 3
+    result = dogvscat("predict", "--json", "--model", untouched_bundle, drawn_photos, tmp_path / "nothing.jpg")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.returncode == 3
     assert len(rows) == 49
     assert sum("error" in row for row in rows) == 1
     audited = dogvscat("audit", "--json", drawn_photos, "--out", tmp_path / "audit")
@@ -217,8 +217,8 @@ def test_no_colours_off_a_terminal(dogvscat: Dogvscat, untouched_bundle: Path, a
     words = arguments.split()
     if "nothing.jpg" in words:
         words += ["--model", str(untouched_bundle)]
-    done = dogvscat(*words)
-    assert "\x1b" not in done.stdout + done.stderr
+    result = dogvscat(*words)
+    assert "\x1b" not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
@@ -226,11 +226,11 @@ def test_errors_are_red_on_a_terminal_unless_no_color_is_set(no_color: str) -> N
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "dogvscat", "audit", "nothing"]
     environment = {**os.environ, "TERM": "xterm", "NO_COLOR": no_color}
-    done = subprocess.run(command, stderr=theirs, env=environment, timeout=60, check=False)
+    result = subprocess.run(command, stderr=theirs, env=environment, timeout=60, check=False)
     os.close(theirs)
     shown = os.read(ours, 4096)
     os.close(ours)
-    assert done.returncode == 3
+    assert result.returncode == 3
     assert b"error: cannot open nothing" in shown
     assert (b"\x1b[31m" in shown) == (not no_color)
 
@@ -243,13 +243,13 @@ def test_results_that_reach_no_disk_are_an_error(
     words = arguments.format(photos=drawn_photos).split()
     words += ["--model", str(untouched_bundle)] if "predict" in words else []
     with Path("/dev/full").open("w") as full:
-        done = dogvscat(*words, capture_output=False, stdout=full, stderr=subprocess.PIPE)
-    assert done.returncode == 1
-    assert "error: could not write the results to stdout: No space left on device" in done.stderr
-    assert "Traceback" not in done.stderr
+        result = dogvscat(*words, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert result.returncode == 1
+    assert "error: could not write the results to stdout: No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(untouched_bundle: Path, drawn_photos: Path) -> None:
+def test_a_reader_that_closes_the_pipe_is_not_an_error(untouched_bundle: Path, drawn_photos: Path) -> None:
     command = [sys.executable, "-m", "dogvscat", "predict", "--json", "--model", str(untouched_bundle)]
     command += [str(drawn_photos)] * 40  # far more rows than a pipe holds
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

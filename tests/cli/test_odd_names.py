@@ -62,11 +62,11 @@ def test_odd_names_cannot_upset_a_terminal(dogvscat: Dogvscat, untouched_bundle:
     """As text it is one line a photo and no control character, whether the photo is good or bad."""
     for number, name in enumerate(ODD_NAMES):
         put(tmp_path, name, PHOTO if number % 2 else b"")
-    done = dogvscat("predict", "--model", untouched_bundle, tmp_path, encoding="utf-8", errors="strict")
-    assert done.returncode == 3
-    assert len(done.stdout.splitlines()) == len(ODD_NAMES) // 2
-    assert len(done.stderr.splitlines()) == len(ODD_NAMES) - len(ODD_NAMES) // 2 + 1
-    assert all(char.isprintable() for char in (done.stdout + done.stderr).replace("\n", ""))
+    result = dogvscat("predict", "--model", untouched_bundle, tmp_path, encoding="utf-8", errors="strict")
+    assert result.returncode == 3
+    assert len(result.stdout.splitlines()) == len(ODD_NAMES) // 2
+    assert len(result.stderr.splitlines()) == len(ODD_NAMES) - len(ODD_NAMES) // 2 + 1
+    assert all(char.isprintable() for char in (result.stdout + result.stderr).replace("\n", ""))
 
 
 def test_names_no_file_can_have_are_failures_like_others(predict: Callable, tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_the_pages_of_an_audit_show_names_and_do_not_run_them(dogvscat: Dogvscat
     for name in (*ODD_NAMES, b"<script>alert(1)<.jpg"):
         put(tmp_path / "photos" / "cat", name, b"")  # empty, so that the page shows it
     put(tmp_path / "photos" / "dog", b"1.png", PHOTO)
-    done = dogvscat("audit", tmp_path / "photos", "--out", tmp_path / "audit")
-    assert done.returncode == 0, done.stderr
+    result = dogvscat("audit", tmp_path / "photos", "--out", tmp_path / "audit")
+    assert result.returncode == 0, result.stderr
     page = (tmp_path / "audit" / "audit.html").read_text(encoding="utf-8")
     assert "&lt;script&gt;alert(1)&lt;.jpg" in page
     assert "<script>alert" not in page

@@ -65,8 +65,8 @@ def test_an_audit_finds_them_to_be_one_picture(dogvscat: Dogvscat, tmp_path: Pat
         for name in ("cat", "dog"):
             (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
             (tmp_path / "photos" / name / f"{number}.jpg").write_bytes(oriented(draw(name, 77, 240), number))
-    done = dogvscat("audit", tmp_path / "photos", "--out", tmp_path / "audit")
-    assert done.returncode == 0, done.stderr
+    result = dogvscat("audit", tmp_path / "photos", "--out", tmp_path / "audit")
+    assert result.returncode == 0, result.stderr
     with (tmp_path / "audit" / "issues.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["kind"] == "near_duplicate"]
     groups = {name: {row["group"] for row in rows if row["path"].startswith(name)} for name in ("cat", "dog")}

@@ -12,10 +12,10 @@ def pictures(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_sample_has_half_of_each_class_and_says_what_it_is(dogvscat: Dogvscat, tmp_path: Path) -> None:
-    done = dogvscat("sample", tmp_path / "drawn", "--count", 6)
-    assert done.returncode == 0
-    assert done.stdout == ""
-    assert f"Train on them with: dogvscat train {tmp_path / 'drawn'}" in done.stderr
+    result = dogvscat("sample", tmp_path / "drawn", "--count", 6)
+    assert result.returncode == 0
+    assert result.stdout == ""
+    assert f"Train on them with: dogvscat train {tmp_path / 'drawn'}" in result.stderr
     assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == ["DRAWN_SAMPLE.txt", "cat", "dog"]
     assert [len(list((tmp_path / "drawn" / name).iterdir())) for name in ("cat", "dog")] == [3, 3]
     assert "not photographs" in (tmp_path / "drawn" / "DRAWN_SAMPLE.txt").read_text()
@@ -32,7 +32,7 @@ def test_equal_seeds_draw_equal_animals(dogvscat: Dogvscat, tmp_path: Path) -> N
 
 def test_a_folder_with_something_in_it_is_left_alone(dogvscat: Dogvscat, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    done = dogvscat("sample", tmp_path)
-    assert done.returncode == 1
-    assert done.stderr == f"error: {tmp_path} is not empty\nhint: Choose a new or an empty folder.\n"
+    result = dogvscat("sample", tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == f"error: {tmp_path} is not empty\nhint: Choose a new or an empty folder.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -46,7 +46,7 @@ def test_drawn_pictures_are_marked_in_every_output(quick_run: Path) -> None:
 
 @pytest.fixture(scope="module")
 def wary_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
-    """A run that has also seen pictures of noise, which show neither; 8 of 24 were kept for measuring."""
+    """A run that was also trained on pictures of noise, which show neither class; 8 of 24 were held out."""
     folder = tmp_path_factory.mktemp("wary")
     (folder / "noise").mkdir()
     for number in range(24):
@@ -54,14 +54,14 @@ def wary_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvs
         Image.fromarray(noise).resize((64, 64)).save(folder / "noise" / f"{number}.png")
     settings = ["network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2"]
     flags = ["--recipe=classic", *(f"--set={setting}" for setting in settings)]
-    done = dogvscat("train", drawn_photos, "--neither", folder / "noise", "--out", folder / "run", *flags)
-    assert done.returncode == 0, done.stderr
-    assert "neither: 16 photos to learn from, 8 held out to measure how many are noticed" in done.stderr
-    assert "n = 8" in done.stdout.splitlines()[-1]
+    result = dogvscat("train", drawn_photos, "--neither", folder / "noise", "--out", folder / "run", *flags)
+    assert result.returncode == 0, result.stderr
+    assert "neither: 16 photos to learn from, 8 held out to measure how many are noticed" in result.stderr
+    assert "n = 8" in result.stdout.splitlines()[-1]
     return folder / "run"
 
 
-def test_photos_of_neither_are_measured_on_those_kept_apart(wary_run: Path) -> None:
+def test_recognising_neither_is_measured_on_held_out_photos(wary_run: Path) -> None:
     metrics = json.loads((wary_run / "metrics.json").read_text())["neither"]["figures"]
     card = json.loads((wary_run / "bundle" / "card.json").read_text())
     assert metrics["unsure_rate"]["n"] == 8
@@ -75,26 +75,28 @@ def test_predict_and_evaluate_use_the_second_output(
     wary_run: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
 ) -> None:
     limit = json.loads((wary_run / "bundle" / "card.json").read_text())["neither_limit"]
-    done = dogvscat("predict", "--json", "--model", wary_run, wary_run.parent / "noise", drawn_photos)
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    result = dogvscat("predict", "--json", "--model", wary_run, wary_run.parent / "noise", drawn_photos)
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(answers) == 24 + 48
     assert all(answer["label"] == "unsure" for answer in answers if answer["neither"] > limit)
     assert "neither" in dogvscat("predict", "--model", wary_run, drawn_photos / "cat").stdout
-    judged = dogvscat("evaluate", wary_run, drawn_photos, "--out", tmp_path / "judged")
-    assert judged.returncode == 0, judged.stderr
-    with (tmp_path / "judged" / "predictions.csv").open(newline="") as file:
+    evaluated = dogvscat("evaluate", wary_run, drawn_photos, "--out", tmp_path / "evaluation")
+    assert evaluated.returncode == 0, evaluated.stderr
+    with (tmp_path / "evaluation" / "predictions.csv").open(newline="") as file:
         unsure = {Path(row["path"]).parts[-2:]: row["unsure"] == "yes" for row in csv.DictReader(file)}
     named = {Path(answer["path"]).parts[-2:]: answer["label"] == "unsure" for answer in answers}
     assert len(unsure) == 48
     assert unsure == {name: named[name] for name in unsure}
 
 
-def test_a_run_with_photos_of_neither_is_judged_again_to_the_same_bits(wary_run: Path, dogvscat: Dogvscat) -> None:
+def test_a_run_with_photos_of_neither_class_is_evaluated_again_to_the_same_bits(
+    wary_run: Path, dogvscat: Dogvscat
+) -> None:
     kept = ("metrics.json", "predictions.csv", "bundle/model.onnx")
     before = [(wary_run / file).read_bytes() for file in kept]
     dogvscat("cache", "--clear", "pixels")  # so that the photos are decoded again
-    done = dogvscat("train", "--resume", wary_run)
-    assert done.returncode == 0, done.stderr
+    result = dogvscat("train", "--resume", wary_run)
+    assert result.returncode == 0, result.stderr
     assert [(wary_run / file).read_bytes() for file in kept] == before
     noise = wary_run.parent / "noise" / "0.png"
     moved = noise.rename(wary_run.parent / "0.png")
@@ -105,16 +107,14 @@ def test_a_run_with_photos_of_neither_is_judged_again_to_the_same_bits(wary_run:
     assert "have changed since this run was started" in gone.stderr
 
 
-def test_a_second_output_needs_photos_of_neither(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
-    done = dogvscat("train", drawn_photos, "--out", tmp_path / "run", "--set", "network.neither_output=true")
-    assert done.returncode == 2
-    assert "no photos of neither class are given" in done.stderr
-    assert "--neither" in done.stderr
+def test_a_second_output_needs_photos_that_show_neither(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    result = dogvscat("train", drawn_photos, "--out", tmp_path / "run", "--set", "network.neither_output=true")
+    assert result.returncode == 2
+    assert "no photos of neither class are given" in result.stderr
+    assert "--neither" in result.stderr
 
 
-def test_what_was_seen_in_the_mistakes_goes_into_the_model_card(
-    wary_run: Path, dogvscat: Dogvscat, tmp_path: Path
-) -> None:
+def test_known_failures_go_into_the_model_card(wary_run: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
     run = Path(shutil.copytree(wary_run, tmp_path / "run"))
     (run / "known_failures.md").write_text("- White cats on snow are called dogs.\n\n- Puppies from behind.\n")
     assert dogvscat("train", "--resume", run).returncode == 0

@@ -63,8 +63,8 @@ def test_a_quick_loop_or_a_dumb_terminal_shows_none(arguments: list[str], term: 
 
 
 def test_off_a_terminal_there_is_none() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, "slow"], capture_output=True, timeout=60, check=True)
-    assert (done.stdout, done.stderr) == (b"780\n", b"")
+    result = subprocess.run([sys.executable, "-c", PROGRAM, "slow"], capture_output=True, timeout=60, check=True)
+    assert (result.stdout, result.stderr) == (b"780\n", b"")
     assert not on_terminal()
 
 

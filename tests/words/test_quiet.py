@@ -34,9 +34,9 @@ finally:
 def test_noise_is_shown_only_on_failure(body: str, expected: str, exit_code: int) -> None:
     command = [sys.executable, "-c", PROGRAM.format(body=body)]
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    done = subprocess.run(command, env=buffered, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == exit_code
+    result = subprocess.run(command, env=buffered, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == exit_code
     if exit_code:
-        assert done.stderr.startswith(expected)
+        assert result.stderr.startswith(expected)
     else:
-        assert done.stderr == expected
+        assert result.stderr == expected
