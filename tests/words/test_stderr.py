@@ -1,4 +1,5 @@
-"""Bars appear on a terminal only, after a while, on stderr; items pass through unchanged."""
+"""Progress bars appear on a terminal only, after a while, and leave the items unchanged. Native noise is shown on
+failure only. Both are tested in separate processes, because they are about file descriptor 2."""
 
 import os
 import pty
@@ -82,3 +83,39 @@ def test_items_come_one_at_a_time_and_errors_pass() -> None:
     assert taken == [0]
     with pytest.raises(ValueError, match="no more"):
         list(tracked)
+
+
+NOISY_PROGRAM = """
+import os, sys
+from dogvscat.stderr import quiet_stderr
+descriptors = set(os.listdir("/dev/fd"))
+print("before", file=sys.stderr)
+try:
+    with quiet_stderr():
+        os.write(2, b"native\\n")
+        sys.stderr.write("half a line")
+        {body}
+finally:
+    assert set(os.listdir("/dev/fd")) == descriptors
+    print("|after", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "exit_code"),
+    [
+        ("pass", "before\n|after\n", 0),
+        ("raise SystemExit(7)", "before\nnative\nhalf a line|after\n", 7),
+        ("raise KeyError('x')", "before\nnative\nhalf a line|after\nTraceback", 1),
+        ("os.write(2, bytes(100_000)); raise SystemExit(7)", "before\nnative\n", 7),
+    ],
+)
+def test_noise_is_shown_only_on_failure(body: str, expected: str, exit_code: int) -> None:
+    command = [sys.executable, "-c", NOISY_PROGRAM.format(body=body)]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    result = subprocess.run(command, env=buffered, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == exit_code
+    if exit_code:
+        assert result.stderr.startswith(expected)
+    else:
+        assert result.stderr == expected
