@@ -98,10 +98,9 @@ def _train(
     from dogvscat.photos.default_photos import find_photos
     from dogvscat.settings import resolve_config
 
-    resolved = resolve_config(
-        recipe, config, overrides
-    )  # before Keras is imported: errors come at once
-    for setting in overrides:  # warn about settings that another setting makes ineffective
+    # Settings are checked, and those without effect reported, before anything heavy is imported.
+    resolved = resolve_config(recipe, config, overrides)
+    for setting in overrides:
         if why := why_inactive(resolved, setting.partition("=")[0].strip()):
             report(why)
     need_train_extra()
