@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -89,6 +88,8 @@ def quiet_stderr() -> Iterator[None]:
     Redirecting `sys.stderr` would not be enough: TensorFlow announces its build from C++, on every start, and has no
     setting against it.
     """
+    import tempfile  # here: it brings `random`, and every start of the program imports this file
+
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as captured:
