@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.options import AsJson, LabelledPhotos
-from dogvscat.cli.output import report, show_json
+from dogvscat.cli.output import report, show_json, show_metrics
 
 
 def command(
@@ -25,7 +25,6 @@ def command(
 
     need_train_extra()
     from dogvscat.bundle.evaluation import evaluate
-    from dogvscat.cli.results import show_figures
     from dogvscat.photos.sources import open_photos
 
     evaluation = evaluate(model, open_photos(photos), out, report)
@@ -33,7 +32,7 @@ def command(
     if as_json:
         show_json({"model": str(model), "out": str(out), "metrics": metrics})
     else:
-        show_figures(metrics)
+        show_metrics(metrics)
         report(f"Look at {out}/report.html")
     for failure in evaluation.failures:  # photos that could not be read; all others were evaluated
         report(f"error: {failure.message}")

@@ -2,11 +2,12 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from dogvscat.errors import WriteError
+from dogvscat.labels import NEITHER
 from dogvscat.text import json_line, printable
 
 
@@ -40,8 +41,31 @@ def flush() -> None:
         sys.stdout.flush()
 
 
+def show_metrics(metrics: Mapping[str, Any]) -> None:
+    """Print the accuracy of each split with its interval and n, then precision and recall of each class.
+
+    Args:
+        metrics: The content of metrics.json.
+    """
+    for split, result in metrics.items():
+        figures = result["figures"]
+        if split == NEITHER:  # photos that show neither class have no accuracy: `unsure` is the correct answer
+            unsure_rate = figures["unsure_rate"]
+            show(f"{split:<10} answered `unsure`: {_with_interval(unsure_rate)}, n = {unsure_rate['n']:,}")
+            continue
+        accuracy = figures["accuracy"]
+        show(f"{split:<10} accuracy {_with_interval(accuracy)}, n = {result['n']:,}")
+        if accuracy["low"] <= figures["majority_baseline"]["value"]:  # the interval includes the baseline
+            show("           not better than always naming the majority class: useless so far")
+        for name in result["class_names"]:
+            precision = _percent_or_undefined(figures[f"precision_{name}"]["value"])
+            recall = _percent_or_undefined(figures[f"recall_{name}"]["value"])
+            show(f"           {name}: precision {precision}, recall {recall}")
+
+
 @contextmanager
 def _checked_stdout() -> Iterator[None]:
+    """Turn a full disk behind stdout into a WriteError; a closed pipe stays a BrokenPipeError."""
     try:
         yield
     except OSError as error:
@@ -50,3 +74,11 @@ def _checked_stdout() -> Iterator[None]:
             raise
         hint = "Free some space and run the same command again."
         raise WriteError(f"could not write the results to stdout: {error.strerror}", hint=hint) from None
+
+
+def _with_interval(figure: Mapping[str, Any]) -> str:
+    return f"{figure['value']:.2%} (95%: {figure['low']:.2%} to {figure['high']:.2%})"
+
+
+def _percent_or_undefined(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2%}"

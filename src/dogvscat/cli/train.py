@@ -7,8 +7,7 @@ import typer
 
 from dogvscat.cli.extras import need_train_extra
 from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Config, Recipe, Settings
-from dogvscat.cli.output import report, show, show_json
-from dogvscat.cli.results import show_figures
+from dogvscat.cli.output import report, show, show_json, show_metrics
 from dogvscat.errors import UsageError
 
 _NEXT_STEP = "Look at {run_dir}/report.html, then try: dogvscat predict PHOTO --model {run_dir}"
@@ -125,5 +124,5 @@ def _show_result(run_dir: Path, as_json: bool) -> None:
     if as_json:
         show_json({"run": str(run_dir), "metrics": metrics})
         return
-    show_figures(metrics)
+    show_metrics(metrics)
     report(_NEXT_STEP.format(run_dir=run_dir))
