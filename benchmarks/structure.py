@@ -117,7 +117,8 @@ def traced_files(checkout: Path) -> list[str]:
     def trace(frame, event: str, argument: object) -> None:  # type: ignore[no-untyped-def]
         code = frame.f_code
         is_function = code.co_flags & inspect.CO_OPTIMIZED and not code.co_name.startswith("<")
-        if event == "call" and is_function and code.co_filename.startswith(package):
+        is_ours = code.co_filename.startswith(package) and code.co_filename.endswith(".py")  # not a compiled template
+        if event == "call" and is_function and is_ours:
             first_calls.setdefault((code.co_filename.removeprefix(package), code.co_qualname))
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,151 @@
+"""The photos of a training: found, split, corrected, described and decoded; and found again when a run is resumed."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dogvscat import atomic, caches
+from dogvscat.config import Config
+from dogvscat.errors import DataError, UsageError
+from dogvscat.learning.data.dataset import Dataset
+from dogvscat.learning.loop.checkpoint import load_checkpoint
+from dogvscat.learning.run.create import InputPaths
+from dogvscat.learning.run.folder import Run
+from dogvscat.photos.manifest import Manifest, make_manifest, make_neither_manifest
+from dogvscat.photos.pixels import PixelCache, cached_pixels, mapped_pixels
+from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
+from dogvscat.photos.sources import PhotoSource, open_neither, open_photos
+from dogvscat.settings import with_settings
+from dogvscat.stderr import Reporter
+from dogvscat.text import pluralize
+
+_UNBALANCED = 1.5
+"""From this ratio of the larger class to the smaller one on, class weights are suggested."""
+
+
+def with_neither_output(config: Config, neither: Path | None) -> Config:
+    """The configuration with the second output if photos that show neither class are given.
+
+    Raises:
+        UsageError: if `network.neither_output` is set and no such photos are given.
+    """
+    if neither is not None:
+        return with_settings(config, ["network.neither_output=true"])
+    if config.network.neither_output:
+        hint = "Name them with --neither, or --set network.neither_output=false."
+        raise UsageError("network.neither_output is set, but no photos that show neither class are given", hint=hint)
+    return config
+
+
+def read_dataset(
+    photos: Path, neither: Path | None, relabel_file: Path | None, config: Config, report: Reporter
+) -> tuple[Dataset, InputPaths]:
+    """Find, split, correct and decode the photos.
+
+    Raises:
+        DataError: if they cannot be used, or `relabel_file` is not a table of corrections.
+        WriteError: if the caches cannot be written.
+    """
+    if not os.path.exists(caches.folder("pixels")):  # noqa: PTH110 - never raises, as Path.exists may
+        atomic.refuse_unwritable(caches.folder("pixels"))
+    source = open_photos(photos)
+    relabelling = read_relabelling(relabel_file, source.class_names) if relabel_file else None
+    manifest = make_manifest(source, config.data)
+    if relabelling:
+        manifest = _relabelled(manifest, relabelling, report)
+    _describe(manifest, source.skipped, report)
+    neither_dataset = _read_neither(neither, config, manifest, report) if neither else None
+    dataset = Dataset(manifest, _decoded(source, manifest, config), neither_dataset)
+    return dataset, InputPaths(photos, neither, relabelling.digest if relabelling else None)
+
+
+def reread_dataset(run: Run, config: Config, environment: dict[str, Any]) -> Dataset:
+    """The photos of a run that is resumed, from the pixel cache or, where that was cleared, from the photos.
+
+    Raises:
+        ModelError: if the run's manifest or checkpoint is damaged.
+        DataError: if the photos are gone or have changed, and the pixel cache is gone as well.
+    """
+    manifest = run.load_manifest()
+    if run.checkpoint_file.exists():
+        load_checkpoint(run.checkpoint_file)  # a damaged one is reported now, not after all photos were decoded
+    scan = partial(_scan, Path(environment["photos"]), config)
+    pixels = _pixels_again(scan, manifest, config)
+    if not config.network.neither_output:
+        return Dataset(manifest, pixels)
+    neither_manifest = run.load_neither_manifest()
+    scan = partial(_scan_neither, Path(environment["neither"]), config, manifest)
+    return Dataset(manifest, pixels, Dataset(neither_manifest, _pixels_again(scan, neither_manifest, config)))
+
+
+def _scan(photos: Path, config: Config) -> tuple[PhotoSource, Manifest]:
+    source = open_photos(photos)
+    return source, make_manifest(source, config.data)
+
+
+def _scan_neither(neither: Path, config: Config, classes: Manifest) -> tuple[PhotoSource, Manifest]:
+    source = open_neither(neither)
+    return source, make_neither_manifest(source, config.data, classes)
+
+
+def _decoded(source: PhotoSource, manifest: Manifest, config: Config) -> dict[int, PixelCache]:
+    return {size: cached_pixels(source, manifest, size) for size in config.image_sizes}
+
+
+def _read_neither(neither: Path, config: Config, classes: Manifest, report: Reporter) -> Dataset:
+    source, manifest = _scan_neither(neither, config, classes)
+    num_train, num_test = (len(manifest.of_split(split)) for split in ("train", "test"))
+    report(
+        f"neither: {pluralize(num_train, 'photo')} to learn from, {num_test:,} held out to measure how many are noticed"
+    )
+    return Dataset(manifest, _decoded(source, manifest, config))
+
+
+def _pixels_again(
+    scan: Callable[[], tuple[PhotoSource, Manifest]], manifest: Manifest, config: Config
+) -> dict[int, PixelCache]:
+    mapped = {size: mapped_pixels(manifest, size) for size in config.image_sizes}
+    complete = {size: cache for size, cache in mapped.items() if cache is not None}
+    if len(complete) == len(mapped):
+        return complete
+    source, manifest_now = scan()  # paths may have changed since, contents may not
+    if manifest_now.digest != manifest.digest:
+        message = f"the photos in {source.location} have changed since this run was started"
+        raise DataError(message, hint="Start a new run.")
+    return _decoded(source, manifest_now, config)
+
+
+def _relabelled(manifest: Manifest, relabelling: Relabelling, report: Reporter) -> Manifest:
+    result = relabel(manifest, relabelling)
+    report(
+        f"{relabelling.file}: {result.num_relabelled:,} training photos relabelled, {result.num_left_out:,} left out"
+    )
+    if result.num_held_out:
+        report(f"{result.num_held_out:,} of its photos are validation or test photos: they keep their labels as filed")
+    if result.num_unknown:
+        report(f"{result.num_unknown:,} of its photos are not among these (another sha256)")
+    return result.manifest
+
+
+def _describe(manifest: Manifest, num_skipped: int, report: Reporter) -> None:
+    if manifest.is_synthetic:
+        report("These images are DRAWN BY CODE, they are not photographs; what is learned is of no use on photographs.")
+    for split in ("train", "validation", "test"):
+        counts = manifest.count(split)
+        if any(counts.values()):
+            report(f"{split}: {pluralize(sum(counts.values()), 'photo')} ({_counts_in_words(counts)})")
+    num_left_out = sum(1 for row in manifest.rows if not row.split)
+    if num_left_out or num_skipped:
+        kinds = "another kind" if num_skipped == 1 else "other kinds"
+        photos, files = pluralize(num_left_out, "photo"), pluralize(num_skipped, "file")
+        report(f"left out: {photos} (manifest.csv says why), {files} of {kinds}")
+    counts = manifest.count("train")
+    if max(counts.values()) > _UNBALANCED * min(counts.values()):
+        balance = "consider --set training.class_weights=balanced"
+        report(f"The classes are unbalanced ({_counts_in_words(counts)}); {balance}")
+
+
+def _counts_in_words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
