@@ -65,7 +65,7 @@ def test_the_test_trains_as_train_does_with_weights_for_unequal_classes(
         done = dogvscat("lr-find", photos, *flags)
         assert done.returncode == 0, done.stderr
         with (tmp_path / "learning_rates.csv").open(newline="") as file:
-            losses[class_weights] = [float(row["loss"]) for row in csv.DictReader(file)]
+            losses[class_weights] = [float(row["loss"]) for row in csv.DictReader(file)][:10]
     # The classes weigh 2/3 and 2, so the loss changes with every batch that is not mixed like the whole: most are not.
     ratios = np.divide(losses["balanced"], losses["none"])
     assert np.median(np.abs(ratios - 1)) > 0.05
