@@ -64,17 +64,17 @@ def test_a_card_that_says_something_impossible_is_refused(
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 @pytest.mark.parametrize("key", ["threshold", "temperature"])
-def test_what_is_no_number_is_refused(
+def test_what_is_not_a_number_is_refused(
     bundle: Path, change_card: Callable[[Edit], None], key: str, constant: str
 ) -> None:
     change_card(lambda card: card.update({key: float(constant)}))
-    with pytest.raises(ModelError, match=rf"card\.json is not JSON: {constant} is no number"):
+    with pytest.raises(ModelError, match=rf"card\.json is not JSON: {constant} is not a number"):
         parse_card(bundle)
 
 
-def test_no_number_hides_among_the_figures(bundle: Path, change_card: Callable[[Edit], None]) -> None:
+def test_a_nan_among_the_metrics_is_refused(bundle: Path, change_card: Callable[[Edit], None]) -> None:
     change_card(lambda card: card.update(metrics={"validation": {"accuracy": {"value": float("nan")}}}))
-    with pytest.raises(ModelError, match="NaN is no number"):
+    with pytest.raises(ModelError, match="NaN is not a number"):
         parse_card(bundle)
 
 
@@ -103,7 +103,7 @@ def test_json_that_is_no_table_is_refused(bundle: Path, data: bytes) -> None:
 def test_a_card_of_ten_megabytes_is_not_even_read(bundle: Path) -> None:
     card = json.loads((bundle / "card.json").read_text())
     (bundle / "card.json").write_text(json.dumps(card) + " " * 10_000_000)
-    with pytest.raises(ModelError, match="larger than 4,194,304 bytes, which no card is"):
+    with pytest.raises(ModelError, match="larger than 4,194,304 bytes; no card is that large"):
         parse_card(bundle)
 
 

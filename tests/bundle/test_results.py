@@ -147,7 +147,7 @@ def test_endings_and_folders(tmp_path: Path, dogvscat: Dogvscat) -> None:
         write(tmp_path / "folder.csv")
     done = dogvscat("predict", "x.jpg", "--out", tmp_path / "results.jsonl", "--json")
     assert done.returncode == 2
-    assert "hint: Write JSON lines with: --out results.jsonl" in done.stderr
+    assert "hint: To write JSON lines to a file: --out results.jsonl" in done.stderr
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

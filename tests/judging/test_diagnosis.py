@@ -48,7 +48,7 @@ def test_a_good_run_is_called_good():
     findings = diagnose(history(CALM), GOOD_TRAIN, GOOD_VALIDATION)
     assert kinds(findings) == ["generalises", "stopped_early"]
     assert "89.5% (89.1-89.9)" in findings[0].explanation
-    assert "best in epoch 6 and did not improve in the 3 epochs after it" in findings[1].explanation
+    assert "lowest in epoch 6 and did not improve in the 3 epochs after it" in findings[1].explanation
 
 
 def test_over_fitting_needs_a_gap_beyond_chance():

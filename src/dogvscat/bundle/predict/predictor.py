@@ -78,7 +78,7 @@ class Predictor:
     >>> sorted(prediction.probabilities)
     ['cat', 'dog']
     >>> print(predictor.predict(["missing.jpg"])[0].code)
-    unreadable
+    not_found
 
     Args:
         bundle: A verified bundle.
