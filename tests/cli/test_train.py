@@ -67,8 +67,8 @@ def test_recognising_neither_is_measured_on_held_out_photos(wary_run: Path) -> N
     assert metrics["unsure_rate"]["n"] == 8
     assert card["metrics"]["neither"] == metrics
     assert card["config"]["network"]["neither_output"] is True
-    assert "which taught nothing and chose nothing" in (wary_run / "report.html").read_text()
-    assert "of other photographs, which show neither" in (wary_run / "bundle" / "README.md").read_text()
+    assert "held out from training and from every choice" in (wary_run / "report.html").read_text()
+    assert "share answered `unsure` of photographs that show neither" in (wary_run / "bundle" / "README.md").read_text()
 
 
 def test_predict_and_evaluate_use_the_second_output(
@@ -110,7 +110,7 @@ def test_a_run_with_photos_of_neither_class_is_evaluated_again_to_the_same_bits(
 def test_a_second_output_needs_photos_that_show_neither(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
     result = dogvscat("train", drawn_photos, "--out", tmp_path / "run", "--set", "network.neither_output=true")
     assert result.returncode == 2
-    assert "no photos of neither class are given" in result.stderr
+    assert "no photos that show neither class are given" in result.stderr
     assert "--neither" in result.stderr
 
 
