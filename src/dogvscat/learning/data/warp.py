@@ -28,6 +28,23 @@ def _compiled(function: _Function) -> _Function:
     return cast("_Function", numba.njit(nogil=True)(function))
 
 
+def _compiled_once(function: _Function) -> _Function:
+    """As `_compiled`, but kept on disk for later processes: compiling takes seconds at the start of each training."""
+    compiled = _compiled(function)
+    try:
+        kept_on_disk = numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # no folder to keep it in
+        return compiled
+
+    def call(*arguments: object) -> object:
+        try:
+            return kept_on_disk(*arguments)
+        except OSError:  # the disk is full
+            return compiled(*arguments)
+
+    return cast("_Function", call)
+
+
 def warp(images: np.ndarray, maps: np.ndarray, tables: np.ndarray, size: int) -> np.ndarray:
     """Resample each image bilinearly and look each value up in a table.
 
@@ -83,7 +100,7 @@ def saturate(images: np.ndarray, factors: np.ndarray) -> np.ndarray:
     return result
 
 
-@_compiled
+@_compiled_once
 def _saturate_images(images: np.ndarray, factors: np.ndarray, result: np.ndarray) -> None:
     size = images.shape[1]
     for number in range(len(images)):
@@ -98,7 +115,7 @@ def _saturate_images(images: np.ndarray, factors: np.ndarray, result: np.ndarray
                     result[number, row, column, color] = min(max(changed, 0), 255)
 
 
-@_compiled
+@_compiled_once
 def _sharpen_images(images: np.ndarray, amounts: np.ndarray, result: np.ndarray) -> None:
     size = images.shape[1]
     for number in range(len(images)):
@@ -126,7 +143,7 @@ def _sharpen_images(images: np.ndarray, amounts: np.ndarray, result: np.ndarray)
                     result[number, row, column, color] = min(max(changed, 0), 255)
 
 
-@_compiled
+@_compiled_once
 def _warp_images(images: np.ndarray, maps: np.ndarray, tables: np.ndarray, result: np.ndarray) -> None:
     side = images.shape[1]
     words = np.empty((side, side), np.uint64)
