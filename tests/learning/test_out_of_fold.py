@@ -285,7 +285,7 @@ def test_the_command_reports_the_evidence(
     assert 'id="label_suspect"' in (out / "audit.html").read_text()
     assert main(command) == 0
     output = capfd.readouterr()
-    assert f"  label_suspect     {document['issues']['label_suspect']:>7}   Networks that never saw" in output.out
+    assert f"  label_suspect     {document['issues']['label_suspect']:>7}   Networks that were not" in output.out
     assert "Out of fold, the networks agree with" in output.out
     assert "learned next to nothing" in output.err
     assert "--relabel" not in output.err
