@@ -12,8 +12,8 @@ def show_file(file: Path) -> None:
         show(line)
 
 
-def require_photos_and_out(photos: Path | None, out: Path | None) -> tuple[Path, Path]:
-    """The photos and the folder of the results, which only `--show` does without.
+def require_photos_and_out(photos: Path | None, out: Path | None, cluster: str | None) -> tuple[Path, Path]:
+    """The photos and the folder of the results, which only `--show` does without; for a cluster as absolute paths.
 
     Raises:
         UsageError: naming the one that is missing.
@@ -23,4 +23,5 @@ def require_photos_and_out(photos: Path | None, out: Path | None) -> tuple[Path,
         raise UsageError("missing argument PHOTOS, a folder or zip with one folder per class", hint=hint)
     if out is None:
         raise UsageError("missing option --out, the folder of the results", hint=hint)
-    return photos, out
+    # Workers of a cluster have other working directories.
+    return (photos, out) if cluster is None else (photos.absolute(), out.absolute())

@@ -65,9 +65,7 @@ def command(
     if show_plan:
         show_file(builtin_study(recipe))
         return
-    photos, out = require_photos_and_out(photos, out)
-    if cluster is not None:  # workers have other working directories
-        photos, out = photos.absolute(), out.absolute()
+    photos, out = require_photos_and_out(photos, out, cluster)
     seconds = None if budget is None else parse_duration(budget, "--budget")
     plan = load_plan(config, recipe, settings or [])
     try:

@@ -74,9 +74,7 @@ def command(
     if show_space:
         show_file(builtin_space(recipe))
         return
-    photos, out = require_photos_and_out(photos, out)
-    if cluster is not None:  # workers have other working directories
-        photos, out = photos.absolute(), out.absolute()
+    photos, out = require_photos_and_out(photos, out, cluster)
     if sampler not in SAMPLERS:
         hint = suggest(sampler, SAMPLERS).strip() or None
         raise UsageError(f"there is no sampler {sampler!r}, expected {' or '.join(SAMPLERS)}", hint=hint)
