@@ -310,4 +310,4 @@ def test_more_threads_where_the_server_allows_them_give_the_same_answer(driver: 
 
 def test_a_page_opened_as_a_file_says_what_to_do(driver: Driver, page: Path) -> None:
     driver.get((page / "index.html").as_uri())
-    assert "was opened without a web server" in _text(driver, "#status")
+    assert "was opened as a file, without a web server" in _text(driver, "#status")

@@ -68,8 +68,8 @@ def test_an_answer_that_takes_too_long_is_given_up(serve: Serve, drawn: list[byt
     assert server.metrics()['requests_total{code="503",outcome="shed"}'] == 1
 
 
-def test_pictures_in_one_request_take_as_many_places(serve: Serve, drawn: list[bytes]) -> None:
-    server = serve("--queue", 3)
+def test_each_photo_of_a_request_takes_a_place(flooded, drawn: list[bytes]) -> None:
+    server, _, _ = flooded
     assert server.predict(*drawn[:3]).status_code == 200
     assert server.predict(*drawn).status_code == 429
 
