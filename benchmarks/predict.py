@@ -50,16 +50,13 @@ import os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
 import numpy as np
-from dogvscat.learning.model.networks import Brightness
-from dogvscat.learning.model.batch_norm import BatchNormalization
-own = {"Brightness": Brightness, "BatchNormalization": BatchNormalization}
-model = keras.saving.load_model(sys.argv[1], custom_objects=own)
+model = keras.saving.load_model(sys.argv[1])
 size = int(sys.argv[2])
 started = time.perf_counter()
 for photo in sys.argv[3:]:
     image = keras.utils.load_img(photo, target_size=(size, size), interpolation="bilinear")
     pixels = keras.utils.img_to_array(image, dtype="uint8")[None]
-    logit = model.predict(pixels, verbose=0)[0, 0]
+    logit = model.predict(pixels, verbose=0)["logit"][0, 0]
     print(1 / (1 + np.exp(-logit)))
     if photo == sys.argv[3]:
         started = time.perf_counter()  # not measured: the first call builds the function
@@ -219,14 +216,12 @@ def _camera_like(photos: Path, scratch: Path) -> Iterator[Path]:
 
 
 def _save_keras(bundle: Path, file: Path) -> None:
-    """Save the same network as a .keras file. Its own process does it, since Keras would slow this one."""
+    """Save the same network as a .keras file of plain layers, in another process: Keras would slow this one."""
     program = (
         "import sys; from pathlib import Path; from dogvscat.bundle.folder import load_bundle; "
-        "from dogvscat.learning.interpret.layer_maps import load_bundled_network; "
-        "from dogvscat.learning.model.networks import average_over_flips; "
-        "bundle = load_bundle(Path(sys.argv[1])); network = load_bundled_network(bundle); "
-        "both = average_over_flips(network) if bundle.card.config.network.flip_averaging else network; "
-        "both.save(sys.argv[2])"
+        "from dogvscat.learning.engine import open_engine; open_engine(0); "
+        "from dogvscat.learning.keras_export.rebuild import rebuild_network; "
+        "rebuild_network(load_bundle(Path(sys.argv[1]))).save(sys.argv[2])"
     )
     subprocess.run([sys.executable, "-c", program, str(bundle), str(file)], check=True, capture_output=True)
 
