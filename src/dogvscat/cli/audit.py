@@ -24,7 +24,8 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="KIND",
-            help="Exit with code 3 if an issue of this kind is found; `any` for every kind. May be repeated.",
+            help="Exit with code 3 if an issue of this kind, such as near_duplicate, is found; `any` for every kind. "
+            "May be repeated.",
         ),
     ] = None,
     labels: Annotated[
@@ -32,8 +33,8 @@ def command(
         typer.Option(
             "--labels",
             help="Also look for wrong labels and for photos that show neither class, and write relabel.csv. Each photo "
-            "is checked by a network that was trained on other photos. Takes as long as --folds trainings; after a "
-            "stop, the same command resumes.",
+            "is checked by a network that was trained on other photos. Takes as long as training that many networks "
+            "(--folds); after a stop, the same command resumes.",
         ),
     ] = False,
     recipe: Annotated[

@@ -45,7 +45,7 @@ def command(
 ) -> None:
     """Convert a network to another format, with a description of its inputs and outputs.
 
-    The result is written only if its probabilities agree with those of the network to 0.001.
+    The result is written only if its probabilities are within 0.001 of those of the network.
     """
     from dogvscat.bundle.export.folder import refuse_out, write_export
     from dogvscat.bundle.export.formats import get_format

@@ -12,7 +12,7 @@ from dogvscat.cli.output import flush, report, show
 def command(
     model: Model = None,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen on. 0.0.0.0 accepts requests of other machines.")
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on. 0.0.0.0 accepts requests from other machines.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free port.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of worker processes.")] = 1,

@@ -33,15 +33,15 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Correct the labels of training photos with this table, relabel.csv of `audit --labels`. Validation "
-            "and test photos keep their labels, so that results stay comparable.",
+            help="Correct the labels of training photos with this table, such as the relabel.csv that "
+            "`audit --labels` writes. Validation and test photos keep their labels, so results stay comparable.",
         ),
     ] = None,
     neither: Annotated[
         Path | None,
         typer.Option(
             metavar="PHOTOS",
-            help="A folder or zip file of photos that show neither class. The network learns to answer `unsure` to "
+            help="A folder or zip file of photos that show neither class. The network learns to answer `unsure` for "
             "such photos; a third of them is held out to measure how often it does.",
         ),
     ] = None,
