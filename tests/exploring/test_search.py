@@ -226,7 +226,7 @@ def test_sqlite_by_url(search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp
             '[space]\n"network.dropout" = { low = 0.5, high = 0.5 }',
             "low must be smaller than high, received 0.5 and 0.5",
         ),
-        ('[space]\n"network.dropout" = { low = 0.0, high = 0.5, log = true }', "logarithmic scale begins above 0"),
+        ('[space]\n"network.dropout" = { low = 0.0, high = 0.5, log = true }', "logarithmic scale starts above 0"),
         ('[space]\n"network.dropout" = { low = 0.0 }', "either low and high, or choices; received low"),
         ('[spaces]\n"network.dropout" = { low = 0.0, high = 1.0 }', "spaces"),
         ('[space]\n"network.dropout" = { low = 0.0, high = inf }', "expected finite numbers, received inf"),
