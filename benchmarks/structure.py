@@ -20,6 +20,7 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 VAGUE_NAMES = frozenset(
     [
@@ -114,7 +115,7 @@ def traced_files(checkout: Path) -> list[str]:
     sys.path.insert(0, str(checkout / "src"))
     first_calls: dict[tuple[str, str], None] = {}
 
-    def trace(frame, event: str, argument: object) -> None:  # type: ignore[no-untyped-def]
+    def trace(frame: FrameType, event: str, argument: object) -> None:
         code = frame.f_code
         is_function = code.co_flags & inspect.CO_OPTIMIZED and not code.co_name.startswith("<")
         is_ours = code.co_filename.startswith(package) and code.co_filename.endswith(".py")  # not a compiled template

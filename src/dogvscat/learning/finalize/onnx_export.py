@@ -1,6 +1,6 @@
 """A trained network as ONNX: pixels uint8 in, calibrated logit out.
 
-Knows the backend only through Keras' own exporter, which goes through tf2onnx on TensorFlow.
+It depends on the backend only through Keras' own exporter, which uses tf2onnx on TensorFlow.
 """
 
 import os
@@ -26,16 +26,17 @@ def export_onnx(model: keras.Model, temperature: float) -> bytes:
 
     Args:
         model: From `pixels` to the logit.
-        temperature: What logits are divided by.
+        temperature: The logit is divided by it.
 
     Returns:
-        A graph with input `pixels`, uint8 (N, image_size, image_size, 3), and output `logit`, float32 (N, 1); and
-        `neither`, the log-odds of showing neither class, float32 (N, 1), and `activation`, the calibrated log-odds of
-        each place, float32 (N, height, width), if the network tells.
+        A graph with input `pixels`, uint8 (N, image_size, image_size, 3), and output `logit`, float32 (N, 1). With a
+        second output of the network it also has `neither`, the log-odds of showing neither class, float32 (N, 1); and
+        if the network ends in a mean over places, `activation`, the calibrated log-odds of each place, float32
+        (N, height, width).
     """
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
-    telling = with_class_activation(model)
-    columns, activation = telling(pixels) if telling else (model(pixels), None)  # (N, 1 or 2), (N, height, width)
+    with_map = with_class_activation(model)
+    columns, activation = with_map(pixels) if with_map else (model(pixels), None)  # (N, 1 or 2), (N, height, width)
     calibrate = keras.layers.Rescaling(1.0 / temperature, name="temperature")
     outputs = {"logit": calibrate(columns[:, :1])}
     if columns.shape[-1] == 2:
@@ -52,8 +53,12 @@ def export_onnx(model: keras.Model, temperature: float) -> bytes:
 
 
 def _with_stable_names(data: bytes) -> bytes:
-    """The same graph with inner names counted in order: tf2onnx's own differ from one process to the next."""
+    """The same graph with its inner names numbered in order.
+
+    The names that tf2onnx gives differ from one process to the next, and equal weights should give equal files.
+    """
     graph = onnx.load_from_string(data)
+    # Inputs and outputs keep their names; every other value is numbered at its first use. Nodes are in execution order.
     names = {value.name: value.name for value in [*graph.graph.input, *graph.graph.output]}
     for node in graph.graph.node:
         for name in [*node.input, *node.output]:
@@ -63,6 +68,7 @@ def _with_stable_names(data: bytes) -> bytes:
         node.name = f"{node.op_type}{number}"
         node.input[:] = [names.get(name, "") for name in node.input]
         node.output[:] = [names.get(name, "") for name in node.output]
+    # The constants, too, are put in the order of their first use.
     constants = sorted(graph.graph.initializer, key=lambda constant: list(names).index(constant.name))
     for constant in constants:
         constant.name = names[constant.name]
@@ -70,7 +76,8 @@ def _with_stable_names(data: bytes) -> bytes:
     graph.graph.doc_string = ""
     graph.graph.initializer.extend(constants)
     onnx.checker.check_model(graph)
-    return graph.SerializeToString(deterministic=True)
+    serialized: bytes = graph.SerializeToString(deterministic=True)
+    return serialized
 
 
 def check_parity(
@@ -86,11 +93,11 @@ def check_parity(
         model: The network.
         temperature: As exported.
         pixels: uint8 (num_images, image_size, image_size, 3).
-        exported: What the graph says.
-        activation: And what it says of each place, (num_images, height, width), if it tells.
+        exported: The logits of the graph.
+        activation: The class activation of the graph, (num_images, height, width), if it has that output.
 
     Raises:
-        ModelError: if a probability differs by more than 1e-4, or the places do not add up to the answer.
+        ModelError: if a probability differs by more than 1e-4, or the mean of the activation is not the logit.
     """
     columns = np.array(model.predict_on_batch(pixels), dtype=np.float64)  # (num_images, 1 or 2)
     columns[:, 0] /= temperature
