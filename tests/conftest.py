@@ -33,6 +33,17 @@ QUICK = ("--recipe", "classic", *(f"--set={setting}" for setting in QUICK_SETTIN
 """Options of `train` for a network that trains in a second; it learns nothing useful."""
 
 
+_MARKED_BY_FIXTURE = {"chromium": pytest.mark.browser, "test_data": pytest.mark.data}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a test needs shows in its fixtures; the marker follows from them."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in _MARKED_BY_FIXTURE:
+                item.add_marker(_MARKED_BY_FIXTURE[fixture])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fixtures that live longer than one test do not use the user's caches either."""
@@ -271,3 +282,30 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     finally:
         if folder.is_mount():
             subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Callable[..., Any]]:
+    """Starts headless Chromiums, with more arguments and with logs: `chromium("window-size=1200,900", browser="ALL")`.
+
+    They end with the tests of the file.
+    """
+    program, driver = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+    if not (program.exists() and driver.exists()):
+        pytest.skip(f"a browser is needed: {program} and {driver}, of Debian's chromium and chromium-driver")
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    browsers = []
+
+    def start(*arguments: str, **logs: str) -> Chrome:
+        options = ChromeOptions()
+        options.binary_location = str(program)
+        for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu", *arguments):
+            options.add_argument(f"--{argument}")
+        options.set_capability("goog:loggingPrefs", logs)
+        browsers.append(Chrome(options, ChromeService(str(driver))))
+        return browsers[-1]
+
+    yield start
+    for browser in browsers:
+        browser.quit()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("ray", reason="needs the extra cluster")
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 

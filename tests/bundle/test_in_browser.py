@@ -31,7 +31,6 @@ Driver = Any
 Open = Callable[..., Driver]
 
 SHAPES = [(37, 53, 32), (37, 42, 32), (200, 61, 64), (20, 9, 32), (9, 40, 32), (300, 260, 160), (170, 600, 160)]
-CHROMIUM, CHROMEDRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -80,22 +79,12 @@ def page(_onnxruntime_web_archive: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture(scope="module")
-def driver() -> Iterator[Driver]:
+def driver(chromium: Callable[..., Driver]) -> Driver:
     """A headless Chromium that can resolve no name and notes down every request."""
-    if not (CHROMIUM.exists() and CHROMEDRIVER.exists()):
-        pytest.skip("Chromium is needed: apt install chromium chromium-driver")
-    from selenium.webdriver.chrome.service import Service
-
-    options = selenium.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900"):
-        options.add_argument(argument)
-    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    browser = selenium.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
+    without_names = "host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    browser = chromium("window-size=1200,900", without_names, performance="ALL", browser="ALL")
     browser.set_script_timeout(60)
-    yield browser
-    browser.quit()
+    return browser
 
 
 @pytest.fixture

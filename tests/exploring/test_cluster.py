@@ -30,6 +30,7 @@ from dogvscat.exploring.training_job import CellResult
 from dogvscat.learning.engine import ComputeSettings
 
 pytest.importorskip("ray", reason="needs the extra cluster")
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 _PATIENCE = 600  # seconds, for a machine that is busy with other work
 

@@ -12,6 +12,8 @@ def test_both_ends_of_wilson_solve_the_score_equation(successes, n):
     """At an end p, the share lies 1.96 standard errors sqrt(p (1 - p) / n) away from p."""
     share = wilson(successes, n)
     assert share.value == successes / n
+    assert share.low is not None
+    assert share.high is not None
     for end in (share.low, share.high):
         distance = norm.ppf(0.975) * np.sqrt(end * (1 - end) / n)
         assert abs(share.value - end) == pytest.approx(distance, abs=1e-9)

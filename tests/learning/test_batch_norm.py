@@ -24,6 +24,6 @@ def test_one_step_and_inference_agree_with_keras(policy: str) -> None:
         outputs_of.append(np.asarray(keras.Model(inputs, layer.output)(x), dtype=np.float32))
         weights.append([np.asarray(weight) for weight in model.weights])
     tolerance = 1e-5 if policy == "float32" else 3e-2
-    np.testing.assert_allclose(*outputs_of, atol=tolerance, rtol=tolerance)
+    np.testing.assert_allclose(outputs_of[0], outputs_of[1], atol=tolerance, rtol=tolerance)
     for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=tolerance, rtol=tolerance)

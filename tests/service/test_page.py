@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from axe_core_python.selenium import Axe
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -16,7 +16,6 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from dogvscat.bundle.predict.predictor import Predictor
 
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 BRING = """
 const [name, kind, data, event] = arguments;
 const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
@@ -85,16 +84,8 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Chrome]:
-    if not (CHROMIUM.exists() and DRIVER.exists()):
-        pytest.skip(f"a browser is needed: {CHROMIUM} and {DRIVER}, of Debian's chromium and chromium-driver")
-    options = ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with Chrome(options, ChromeService(str(DRIVER))) as running:
-        yield running
+def browser(chromium: Callable[..., Chrome]) -> Chrome:
+    return chromium(browser="ALL")
 
 
 @pytest.fixture
