@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,16 +23,18 @@ from dogvscat.errors import FetchError, UsageError
 from dogvscat.judging.decision import Decision
 from dogvscat.photos.drawing import write_sample
 from dogvscat.settings import build_config
-
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
-PredictJson = Callable[..., tuple[int, list[dict[str, Any]], str]]
-LinearBundle = Callable[..., Path]
-ChangeCard = Callable[[Callable[[dict[str, Any]], Any]], None]
-
-QUICK_SETTINGS = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
-QUICK = ("--recipe", "classic", *(f"--set={setting}" for setting in QUICK_SETTINGS))
-"""Options of `train` for a network that trains in a second; it learns nothing useful."""
-
+from tests.helpers import (
+    QUICK,
+    ChangeCard,
+    Dogvscat,
+    EditCard,
+    LinearBundle,
+    LinearGraph,
+    PredictJson,
+    SmallDisk,
+    json_lines,
+    shared_folder,
+)
 
 _MARKED_BY_FIXTURE = {"chromium": pytest.mark.browser, "test_data": pytest.mark.data}
 
@@ -50,6 +53,13 @@ def _session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOGVSCAT_HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _heed_ctrl_c() -> None:
+    """A shell makes its background jobs ignore Ctrl-C, and they pass that on to the commands that they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -84,33 +94,43 @@ def dogvscat() -> Dogvscat:
 @pytest.fixture(scope="session")
 def drawn_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with 48 drawn cats and dogs. Do not change it: tests share it."""
-    folder = tmp_path_factory.mktemp("drawn") / "photos"
-    write_sample(folder, 48, seed=1, image_size=64)
-    return folder
+    return (
+        shared_folder(
+            tmp_path_factory, "drawn", lambda folder: write_sample(folder / "photos", 48, seed=1, image_size=64)
+        )
+        / "photos"
+    )
 
 
 @pytest.fixture(scope="session")
 def quick_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
     """A finished run folder of a network that trained for a second. Do not change it: tests share it."""
-    folder = tmp_path_factory.mktemp("runs") / "quick"
-    result = dogvscat("train", drawn_photos, "--out", folder, *QUICK)
-    assert result.returncode == 0, result.stderr
-    return folder
+
+    def train(folder: Path) -> None:
+        result = dogvscat("train", drawn_photos, "--out", folder, *QUICK)
+        assert result.returncode == 0, result.stderr
+
+    return shared_folder(tmp_path_factory, "quick", train)
 
 
 @pytest.fixture(scope="session")
-def _onnxruntime_web_archive() -> Path:
+def _onnxruntime_web_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pinned archive: in the folder that `DOGVSCAT_TEST_NPM` names, in npm's cache, or from its registry."""
     local = Path(os.environ.get("DOGVSCAT_TEST_NPM", "/nowhere"), ort_web.ARCHIVE)
     if local.is_file():
         return local
-    try:
-        ort_web.runtime_files()
-    except (FetchError, UsageError) as error:
-        if "sha512" in error.message:
-            raise
-        pytest.skip(f"ONNX Runtime Web is needed: {error.message}")
-    return ort_web.archive_path()
+
+    def fetch(folder: Path) -> None:
+        try:
+            ort_web.runtime_files()
+        except (FetchError, UsageError) as error:
+            if "sha512" in error.message:
+                raise
+            pytest.skip(f"ONNX Runtime Web is needed: {error.message}")
+        folder.mkdir()
+        shutil.copy(ort_web.archive_path(), folder)
+
+    return shared_folder(tmp_path_factory, "onnxruntime-web", fetch) / ort_web.ARCHIVE
 
 
 @pytest.fixture
@@ -150,7 +170,7 @@ def _red_or_blue(image_size: int = 32) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def linear_graph() -> Callable[[np.ndarray], bytes]:
+def linear_graph() -> LinearGraph:
     """Makes an ONNX graph whose logit is the sum of the given weights, (image_size, image_size, 3), times pixels in
     0..1."""
     return _linear_graph
@@ -217,7 +237,7 @@ def predict(dogvscat: Dogvscat, untouched_bundle: Path) -> PredictJson:
         command = ("predict", "--json", "--model", untouched_bundle, "--", *photos)
         result = dogvscat(*command, **{"encoding": "utf-8", "errors": "strict", **options})
         assert "Traceback" not in result.stderr, result.stderr
-        return result.returncode, [json.loads(line) for line in result.stdout.splitlines()], result.stderr
+        return result.returncode, json_lines(result.stdout), result.stderr
 
     return run
 
@@ -232,7 +252,7 @@ def bundle(tmp_path: Path, untouched_bundle: Path) -> Path:
 def change_card(bundle: Path) -> ChangeCard:
     """Changes the card of `bundle` in place: `change_card(lambda card: card.pop("threshold"))`."""
 
-    def change(edit: Callable[[dict[str, Any]], Any]) -> None:
+    def change(edit: EditCard) -> None:
         card = json.loads((bundle / "card.json").read_text())
         edit(card)
         (bundle / "card.json").write_text(json.dumps(card))
@@ -261,7 +281,7 @@ def unprivileged() -> dict[str, Any]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
     """Makes a disk with room for this many bytes: `small_disk(65536)`. A second call resizes it."""
     folder = tmp_path / "disk"
 

@@ -2,16 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dogvscat.bundle.card import parse_card
 from dogvscat.errors import ModelError
-
-Edit = Callable[[dict[str, Any]], Any]
+from tests.helpers import ChangeCard, EditCard
 
 
 def test_a_card_tells_classes_decision_and_digests(bundle: Path) -> None:
@@ -26,7 +23,7 @@ def test_a_card_tells_classes_decision_and_digests(bundle: Path) -> None:
         assert hashlib.sha256((bundle / name).read_bytes()).hexdigest() == expected
 
 
-WRONG: dict[str, tuple[Edit, str]] = {
+WRONG: dict[str, tuple[EditCard, str]] = {
     "an unknown key": (lambda card: card.update(on_load="import os"), "on_load: Extra inputs"),
     "an unknown key within": (lambda card: card["origin"].update(run="x"), r"origin\.run: Extra inputs"),
     "a layer by its class": (lambda card: card["config"]["network"].update(name="Lambda"), r"config\.network\.name"),
@@ -55,7 +52,7 @@ WRONG: dict[str, tuple[Edit, str]] = {
 
 @pytest.mark.parametrize(("edit", "message"), WRONG.values(), ids=WRONG.keys())
 def test_a_card_that_says_something_impossible_is_refused(
-    bundle: Path, change_card: Callable[[Edit], None], edit: Edit, message: str
+    bundle: Path, change_card: ChangeCard, edit: EditCard, message: str
 ) -> None:
     change_card(edit)
     with pytest.raises(ModelError, match=rf"card\.json is not a valid card: .*{message}"):
@@ -64,15 +61,13 @@ def test_a_card_that_says_something_impossible_is_refused(
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 @pytest.mark.parametrize("key", ["threshold", "temperature"])
-def test_what_is_not_a_number_is_refused(
-    bundle: Path, change_card: Callable[[Edit], None], key: str, constant: str
-) -> None:
+def test_what_is_not_a_number_is_refused(bundle: Path, change_card: ChangeCard, key: str, constant: str) -> None:
     change_card(lambda card: card.update({key: float(constant)}))
     with pytest.raises(ModelError, match=rf"card\.json is not JSON: {constant} is not a number"):
         parse_card(bundle)
 
 
-def test_a_nan_among_the_metrics_is_refused(bundle: Path, change_card: Callable[[Edit], None]) -> None:
+def test_a_nan_among_the_metrics_is_refused(bundle: Path, change_card: ChangeCard) -> None:
     change_card(lambda card: card.update(metrics={"validation": {"accuracy": {"value": float("nan")}}}))
     with pytest.raises(ModelError, match="NaN is not a number"):
         parse_card(bundle)

@@ -1,18 +1,15 @@
 """`dogvscat predict --cluster`: the answers of one machine, in order, with bad files as rows."""
 
-import json
 import os
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.helpers import Dogvscat, json_lines
+
 pytest.importorskip("ray", reason="needs the extra cluster")
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +55,8 @@ def test_photos_by_url(dogvscat: Dogvscat, drawn_photos: Path, quick_run: Path) 
     alone = dogvscat("predict", drawn_photos, *model)
     spread = dogvscat("predict", url, f"{url}/missing.jpg", *model, "--cluster", "local")
     assert spread.returncode == 3, spread.stderr
-    *answers, missing = [json.loads(line) for line in spread.stdout.splitlines()]
-    expected = [json.loads(line) for line in alone.stdout.splitlines()]
+    *answers, missing = json_lines(spread.stdout)
+    expected = json_lines(alone.stdout)
     assert answers == [answer | {"path": f"file://{answer['path']}"} for answer in expected]
     message = "there is no such object"
     assert missing == {"path": f"{url}/missing.jpg", "error": {"code": "not_found", "message": message}}

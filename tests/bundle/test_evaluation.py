@@ -10,15 +10,7 @@ from PIL import Image
 from dogvscat.bundle.evaluation import Evaluation, evaluate
 from dogvscat.errors import DataError, ModelError, UsageError, WriteError
 from dogvscat.photos.sources import open_photos
-
-
-def rows_of(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as table:
-        return list(csv.DictReader(table))
-
-
-def by_name(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+from tests.helpers import read_files, read_table
 
 
 def judged(model: Path, photos: Path, out: Path) -> tuple[Evaluation, str]:
@@ -62,9 +54,9 @@ def test_what_a_run_knows_is_judged_apart(run: Path, drawn_photos: Path, tmp_pat
         photo.rename(photo.with_name(f"renamed {photo.name}"))
     evaluation, said = judged(tmp_path / model, photos, tmp_path / "out")
     assert {name: result.n for name, result in evaluation.results.items()} == {"validation": 6, "train": 40}
-    assert "40 of these photos trained the model" in said
+    assert "The model was trained on 40 of these photos" in said
     assert "2 of these photos were left out of the model's run" in said
-    predictions = rows_of(tmp_path / "out" / "predictions.csv")
+    predictions = read_table(tmp_path / "out" / "predictions.csv")
     assert len(predictions) == 46
 
 
@@ -86,16 +78,16 @@ def test_a_bundle_alone_knows_no_photos(bundle: Path, drawn_photos: Path, tmp_pa
 
 def test_newer_results_take_the_place_of_older_ones(bundle: Path, drawn_photos: Path, tmp_path: Path) -> None:
     judged(bundle, drawn_photos, tmp_path / "out")
-    first = by_name(tmp_path / "out")
+    first = read_files(tmp_path / "out")
     (tmp_path / "out" / "metrics.json").write_text("{}")
     judged(bundle, drawn_photos, tmp_path / "out")
-    assert by_name(tmp_path / "out").keys() == first.keys()
+    assert read_files(tmp_path / "out").keys() == first.keys()
     for name in ("metrics.json", "predictions.csv"):
-        assert by_name(tmp_path / "out")[name] == first[name]
+        assert read_files(tmp_path / "out")[name] == first[name]
 
 
 def test_a_run_or_a_bundle_is_never_overwritten(bundle: Path, drawn_photos: Path, tmp_path: Path) -> None:
-    before = by_name(bundle)
+    before = read_files(bundle)
     with pytest.raises(UsageError, match="bundle is a run folder or a bundle and is not overwritten"):
         judged(bundle, drawn_photos, bundle)
     unfinished = tmp_path / "unfinished"
@@ -103,7 +95,7 @@ def test_a_run_or_a_bundle_is_never_overwritten(bundle: Path, drawn_photos: Path
     (unfinished / "config.toml").write_text("")
     with pytest.raises(UsageError, match="is not overwritten"):
         judged(bundle, drawn_photos, unfinished)
-    assert by_name(bundle) == before
+    assert read_files(bundle) == before
     assert [path.name for path in unfinished.iterdir()] == ["config.toml"]
 
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,7 @@ from dogvscat.bundle.export.parity import parity_images
 from dogvscat.bundle.folder import load_bundle
 from dogvscat.errors import ModelError, UsageError, WriteError
 from dogvscat.judging.decision import Logits
-
-LinearBundle = Callable[..., Path]
+from tests.helpers import LinearBundle, SmallDisk
 
 
 @pytest.fixture
@@ -114,7 +112,7 @@ def test_nothing_is_written_without_agreement(untouched_bundle: Path, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_is_full_leaves_nothing(untouched_bundle: Path, small_disk: Callable[[int], Path]) -> None:
+def test_a_disk_that_is_full_leaves_nothing(untouched_bundle: Path, small_disk: SmallDisk) -> None:
     bundle = load_bundle(untouched_bundle)
     pictures = parity_images(bundle, None)
     conversion = convert_to_onnx(bundle, pictures.pixels)

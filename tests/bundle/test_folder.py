@@ -3,17 +3,15 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dogvscat.bundle.folder import find_bundle, load_bundle
 from dogvscat.errors import ModelError
+from tests.helpers import ChangeCard
 
-Edit = Callable[[dict[str, Any]], Any]
 FILES = ("model.onnx", "weights.npz", "golden/1.png", "golden/6.png")
 
 
@@ -100,9 +98,7 @@ def test_a_flipped_byte_in_the_card_never_goes_unnoticed(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../secret", "golden/../../secret", "/etc/hostname", "/dev/zero"])
-def test_a_card_cannot_name_files_outside_of_its_bundle(
-    bundle: Path, change_card: Callable[[Edit], None], name: str
-) -> None:
+def test_a_card_cannot_name_files_outside_of_its_bundle(bundle: Path, change_card: ChangeCard, name: str) -> None:
     (bundle.parent / "secret").write_bytes(b"secret")
     digest = hashlib.sha256(b"secret").hexdigest()
     change_card(lambda card: card["files"].update({name: digest}))
@@ -111,7 +107,7 @@ def test_a_card_cannot_name_files_outside_of_its_bundle(
 
 
 @pytest.mark.parametrize("name", ["a\0b", "", "golden", "n" * 5000])
-def test_names_that_are_no_files_are_refused(bundle: Path, change_card: Callable[[Edit], None], name: str) -> None:
+def test_names_that_are_no_files_are_refused(bundle: Path, change_card: ChangeCard, name: str) -> None:
     change_card(lambda card: card["files"].update({name: "0" * 64}))
     with pytest.raises(ModelError, match="cannot be read"):
         load_bundle(bundle)

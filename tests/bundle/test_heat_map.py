@@ -1,6 +1,5 @@
 """Heat-maps of networks whose reasons are known."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +8,13 @@ from PIL import Image
 
 from dogvscat.bundle.predict.heat_map import explained_class, heat_map_layer, heat_maps, overlay_heat_map
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
-
-LinearBundle = Callable[..., Path]
+from tests.helpers import LinearBundle, LinearGraph
 
 SIZE = 32
 
 
 @pytest.fixture
-def corner_predictor(tmp_path: Path, linear_bundle: LinearBundle, linear_graph: Callable[..., bytes]) -> Predictor:
+def corner_predictor(tmp_path: Path, linear_bundle: LinearBundle, linear_graph: LinearGraph) -> Predictor:
     """Its logit looks at nothing but the red of the upper left quarter: red there is a dog, and dark a cat."""
     weights = np.zeros((SIZE, SIZE, 3))
     weights[: SIZE // 2, : SIZE // 2, 0] = 8.0 / (SIZE // 2) ** 2

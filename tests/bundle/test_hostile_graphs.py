@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 from dogvscat.bundle.graph import open_graph, run_class_activation, run_graph
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import ModelError
+from tests.helpers import ChangeCard
 
-ChangeCard = Callable[[Callable[[dict[str, Any]], Any]], None]
 Node = onnx.NodeProto
 
 

@@ -7,7 +7,6 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from dogvscat.bundle.folder import load_bundle
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
 from dogvscat.photos.decoder import decode, decode_photo
 from dogvscat.photos.drawing import draw
+from tests.helpers import encoded
 
 selenium = pytest.importorskip("selenium.webdriver")
 Driver = Any
@@ -154,12 +154,6 @@ def _pixels(driver: Driver, data: bytes, name: str, size: int) -> np.ndarray:
     return np.array(answer, dtype=np.uint8).reshape(size, size, 3)
 
 
-def _saved(image: Image.Image, kind: str, **settings: Any) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, kind, **settings)
-    return buffer.getvalue()
-
-
 def test_it_answers_as_the_bundle_does_with_no_server_left(opened: tuple[Driver, Server], page: Path) -> None:
     driver, server = opened
     server.stop()  # from here on there is no server
@@ -194,13 +188,13 @@ def test_real_photographs_get_the_bundles_answers(opened: tuple[Driver, Server],
 @pytest.mark.parametrize(("width", "height", "size"), SHAPES)
 def test_pixels_are_pillows_to_the_last_bit(other_file: Driver, width: int, height: int, size: int) -> None:
     noise = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    data = _saved(Image.fromarray(noise), "PNG")
+    data = encoded(Image.fromarray(noise), "PNG")
     np.testing.assert_array_equal(_pixels(other_file, data, "noise.png", size), decode(data, "noise.png", size))
 
 
 @pytest.mark.parametrize("size", [(640, 480), (333, 500), (1301, 977)])
 def test_a_large_jpeg_is_reduced_as_by_the_decoder(other_file: Driver, size: tuple[int, int]) -> None:
-    data = _saved(draw("dog", 3, 500).resize(size), "JPEG", quality=92, subsampling=0)
+    data = encoded(draw("dog", 3, 500).resize(size), "JPEG", quality=92, subsampling=0)
     ours, theirs = _pixels(other_file, data, "dog.jpg", 160).astype(int), decode(data, "dog.jpg", 160).astype(int)
     assert np.abs(ours - theirs).max() <= 2  # roundings on the way from a JPEG's colours
     assert np.abs(ours - theirs).mean() < 0.5
@@ -210,13 +204,13 @@ def test_orientation_transparency_and_profiles_are_treated_as_by_the_decoder(oth
     picture = draw("cat", 1, 90).resize((150, 90))
     exif = Image.Exif()
     exif[0x0112] = 6
-    turned = _saved(picture, "JPEG", quality=95, exif=exif)
+    turned = encoded(picture, "JPEG", quality=95, exif=exif)
     clear = picture.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
     # A profile that swaps red and blue: a decoder that applies it gives other pixels.
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     swapped = profile.replace(b"rXYZ", b"?XYZ").replace(b"bXYZ", b"rXYZ").replace(b"?XYZ", b"bXYZ")
-    for data in (turned, _saved(clear, "PNG"), _saved(picture, "PNG", icc_profile=swapped)):
+    for data in (turned, encoded(clear, "PNG"), encoded(picture, "PNG", icc_profile=swapped)):
         ours, theirs = _pixels(other_file, data, "picture", 64).astype(int), decode(data, "picture", 64).astype(int)
         assert np.abs(ours - theirs).max() <= 2
 

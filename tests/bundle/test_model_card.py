@@ -1,7 +1,6 @@
 """The page for people says what the card says, and programs can read its front matter."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from dogvscat.bundle.folder import load_bundle
 from dogvscat.bundle.model_card import model_card
 from dogvscat.errors import ModelError
 from dogvscat.settings import resolve_config
+from tests.helpers import LinearBundle
 
 
 def front_matter(page: str) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def test_the_page_gives_intervals_and_settings_that_read_back(tmp_path: Path) ->
 
 
 def test_odd_class_names_break_neither_the_front_matter_nor_the_text(
-    linear_bundle: Callable[..., Path], tmp_path: Path
+    linear_bundle: LinearBundle, tmp_path: Path
 ) -> None:
     card = parse_card(linear_bundle(tmp_path / "bundle"))[0]
     names = ('a: "b"', "c\n---\nd")
@@ -58,7 +58,7 @@ def test_odd_class_names_break_neither_the_front_matter_nor_the_text(
     assert "\n---\nd" not in model_card(odd)
 
 
-def test_a_published_page_is_vouched_for(linear_bundle: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_published_page_is_vouched_for(linear_bundle: LinearBundle, tmp_path: Path) -> None:
     folder = linear_bundle(tmp_path / "bundle")
     assert (folder / "README.md").read_text(encoding="utf-8") == model_card(parse_card(folder)[0])
     (folder / "README.md").write_text("better than it is")

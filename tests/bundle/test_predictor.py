@@ -1,13 +1,12 @@
 """Answers worked out by hand for pictures of one colour, and graphs that must not be run."""
 
 import hashlib
-import io
 import itertools
 import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +18,10 @@ from dogvscat import caches
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Failure, Prediction, Predictor
 from dogvscat.errors import ModelError
 from dogvscat.photos.decoder import decode
-
-LinearBundle = Callable[..., Path]
-ChangeCard = Callable[[Callable[[dict[str, Any]], Any]], None]
+from tests.helpers import ChangeCard, LinearBundle, plain_png
 
 # red, green, blue -> the logit of the linear network: 8 * (red - blue) / 255
 COLOURS = {(255, 0, 0): 8.0, (0, 0, 255): -8.0, (90, 7, 90): 0.0, (150, 0, 99): 1.6, (51, 255, 102): -1.6}
-
-
-def png(colour: tuple[int, int, int]) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (40, 30), colour).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -39,7 +30,7 @@ def predictor(untouched_bundle: Path) -> Predictor:
 
 
 def test_answers_are_what_one_works_out_by_hand(predictor: Predictor) -> None:
-    answers = predictor.predict([png(colour) for colour in COLOURS])
+    answers = predictor.predict([plain_png(colour) for colour in COLOURS])
     for answer, logit in zip(answers, COLOURS.values(), strict=True):
         assert isinstance(answer, Prediction)
         assert answer.probabilities["dog"] == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-5)
@@ -67,13 +58,13 @@ def test_labels_follow_threshold_and_band(
     low, high = unsure or (threshold, threshold)
     changes = {"threshold": threshold, "unsure_low": low, "unsure_high": high}
     predictor.card = predictor.card.model_copy(update=changes)
-    answers = predictor.predict([png(colour) for colour in COLOURS])
+    answers = predictor.predict([plain_png(colour) for colour in COLOURS])
     assert [answer.label for answer in answers if isinstance(answer, Prediction)] == labels
 
 
 def test_other_classes_work_the_same_way(tmp_path: Path, linear_bundle: LinearBundle) -> None:
     predictor = Predictor.load(linear_bundle(tmp_path / "bundle", class_names=("husky", "wolf")))
-    (answer,) = predictor.predict([png((255, 0, 0))])
+    (answer,) = predictor.predict([plain_png((255, 0, 0))])
     assert isinstance(answer, Prediction)
     assert answer.label == "wolf"  # the positive class is the second by name
     assert list(answer.probabilities) == ["husky", "wolf"]
@@ -86,7 +77,7 @@ def test_answers_come_in_order_with_failures_in_place(tmp_path: Path, predictor:
         if number % 7 == 3:
             photos[-1].write_bytes(b"not a picture")
         elif number % 11 != 5:
-            photos[-1].write_bytes(png((number, 0, 0)))
+            photos[-1].write_bytes(plain_png((number, 0, 0)))
     answers = predictor.predict(photos)
     assert [answer.path for answer in answers] == [str(photo) for photo in photos]
     for number, answer in enumerate(answers):
@@ -136,7 +127,7 @@ def test_pillow_images_and_arrays_agree_with_their_file(predictor: Predictor, dr
 
 
 def test_what_is_no_photo_fails_in_its_place(predictor: Predictor) -> None:
-    photos: list[Any] = [png((255, 0, 0)), np.zeros((4, 4)), None, b"", 7, Image.new("RGB", (9, 9), "red")]
+    photos: list[Any] = [plain_png((255, 0, 0)), np.zeros((4, 4)), None, b"", 7, Image.new("RGB", (9, 9), "red")]
     answers = predictor.predict(photos)
     codes = [answer.code if isinstance(answer, Failure) else answer.label for answer in answers]
     assert codes == ["dog", "unsupported_format", "unsupported_format", "empty", "unsupported_format", "dog"]
@@ -151,10 +142,10 @@ def test_one_photo_instead_of_several_is_refused_not_taken_apart(predictor: Pred
 
 
 def test_decoded_pictures_are_answered_under_their_names(predictor: Predictor) -> None:
-    pixels = np.stack([decode(png(colour), "", 32) for colour in COLOURS])
+    pixels = np.stack([decode(plain_png(colour), "", 32) for colour in COLOURS])
     answers = predictor.predict_pixels(pixels, list("abcde"))
     assert [answer.path for answer in answers] == list("abcde")
-    expected = predictor.predict([png(colour) for colour in COLOURS])
+    expected = predictor.predict([plain_png(colour) for colour in COLOURS])
     assert [answer.probabilities for answer in answers] == [
         answer.probabilities for answer in expected if isinstance(answer, Prediction)
     ]
@@ -171,7 +162,7 @@ def test_many_photos_take_bounded_memory(predictor: Predictor) -> None:
         nonlocal taken
         for number in range(100_000):
             taken += 1
-            yield png((number % 256, 0, 0))
+            yield plain_png((number % 256, 0, 0))
 
     for number, _ in enumerate(itertools.islice(predictor.stream(photos()), 20 * BATCH_SIZE)):
         assert taken - number <= (2 * predictor.threads + 2) * BATCH_SIZE
@@ -209,7 +200,7 @@ def test_golden_pictures_of_one_bundle_are_answered_once(bundle: Path) -> None:
 def test_a_wrong_golden_answer_is_refused_and_the_picture_named(bundle: Path, change_card: ChangeCard) -> None:
     true_probability = json.loads((bundle / "card.json").read_text())["golden"][2]["probability"]
     change_card(lambda card: card["golden"][2].update(probability=abs(true_probability - 0.01)))
-    with pytest.raises(ModelError, match=rf"golden/3\.png should come out as .*says {true_probability:.4f}"):
+    with pytest.raises(ModelError, match=rf"golden/3\.png should have the probability .*computes {true_probability:.4f}"):
         Predictor.load(bundle)
     assert not list(caches.folder("verified").glob("*"))
 

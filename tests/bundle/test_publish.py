@@ -3,7 +3,6 @@
 import io
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,7 @@ from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.bundle.publish import unpack_weights
 from dogvscat.errors import ModelError, WriteError
 from dogvscat.photos.decoder import decode_photo
-
-LinearBundle = Callable[..., Path]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+from tests.helpers import LinearBundle, SmallDisk, read_files
 
 
 def test_a_published_bundle_verifies_and_answers_its_golden_pictures(untouched_bundle: Path) -> None:
@@ -81,30 +75,30 @@ def test_a_newer_bundle_takes_the_place_of_an_older_one(bundle: Path, linear_bun
 
 
 def test_a_graph_that_cannot_run_is_never_published(bundle: Path, linear_bundle: LinearBundle) -> None:
-    before = contents(bundle)
+    before = read_files(bundle)
     with pytest.raises(ModelError, match="the graph in the new bundle cannot be run"):
         linear_bundle(bundle, graph=b"garbage")
-    assert contents(bundle) == before
+    assert read_files(bundle) == before
     assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
 
 
 @pytest.mark.parametrize("room", [0.1, 0.5, 0.98])
 def test_a_disk_that_fills_up_leaves_the_older_bundle(
-    untouched_bundle: Path, linear_bundle: LinearBundle, small_disk: Callable[[int], Path], room: float
+    untouched_bundle: Path, linear_bundle: LinearBundle, small_disk: SmallDisk, room: float
 ) -> None:
-    num_bytes = sum(-(-len(data) // 4096) * 4096 for data in contents(untouched_bundle).values())
+    num_bytes = sum(-(-len(data) // 4096) * 4096 for data in read_files(untouched_bundle).values())
     disk = small_disk(round(num_bytes * (1 + room)))
     shutil.copytree(untouched_bundle, disk / "bundle")
     with pytest.raises(WriteError, match="No space left on device"):
         linear_bundle(disk / "bundle", threshold=0.7)
-    assert contents(disk / "bundle") == contents(untouched_bundle)
+    assert read_files(disk / "bundle") == read_files(untouched_bundle)
     assert [path.name for path in disk.iterdir()] == ["bundle"]
 
 
 def test_the_older_bundle_returns_if_the_newer_cannot_be_put_in_place(
     bundle: Path, linear_bundle: LinearBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = contents(bundle)
+    before = read_files(bundle)
     real = os.rename
 
     def failing(self: Path, target: Path) -> Path:
@@ -116,7 +110,7 @@ def test_the_older_bundle_returns_if_the_newer_cannot_be_put_in_place(
     monkeypatch.setattr(Path, "replace", failing)
     with pytest.raises(WriteError, match=r"could not write .*bundle: Input/output error"):
         linear_bundle(bundle, threshold=0.7)
-    assert contents(bundle) == before
+    assert read_files(bundle) == before
     assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
 
 

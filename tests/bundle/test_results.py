@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,7 @@ import pytest
 from dogvscat.bundle.predict.predictor import Failure, Prediction
 from dogvscat.bundle.predict.results import ResultsFile
 from dogvscat.errors import UsageError
-
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+from tests.helpers import Dogvscat
 
 MODEL = "0123456789abcdef" * 4
 NAMES = [
@@ -112,11 +111,11 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path, ending: str) -
     out = tmp_path / f"results.{ending}"
     write(out)
     before = out.read_bytes()
-    with pytest.raises(UsageError, match=r"holds predictions of another model \(0123456789abcdef, this one is ffff"):
+    with pytest.raises(UsageError, match=r"holds predictions of another model \(0123456789abcdef, the model now is ffff"):
         write(out, model="f" * 64)
-    with pytest.raises(UsageError, match=r"started with other photos: number 1 was plain\.jpg, now it is last\.jpg"):
+    with pytest.raises(UsageError, match=r"started with other photos: photo 1 was plain\.jpg, now it is last\.jpg"):
         write(out, ANSWERS[::-1])
-    with pytest.raises(UsageError, match=r"number 3 was two\nlines\r\.jpg, now there is none"):
+    with pytest.raises(UsageError, match=r"photo 3 was two\nlines\r\.jpg, now there is none"):
         write(out, ANSWERS[:2])
     assert [file.name for file in tmp_path.iterdir()] == [out.name]
     assert out.read_bytes() == before

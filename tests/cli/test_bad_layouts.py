@@ -14,6 +14,7 @@ from PIL import Image
 
 from dogvscat.cli.main import main
 from dogvscat.photos.drawing import draw
+from tests.helpers import encoded, read_files
 
 Cli = Callable[..., tuple[int, str]]
 
@@ -34,9 +35,7 @@ def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
 
 def jpeg(kind: str, seed: int) -> bytes:
-    buffer = io.BytesIO()
-    draw(kind, seed, 64).save(buffer, "JPEG")  # type: ignore[arg-type]
-    return buffer.getvalue()
+    return encoded(draw(kind, seed, 64), "JPEG")  # type: ignore[arg-type]
 
 
 CATS = {f"cat/{number}.jpg": jpeg("cat", number) for number in range(6)}
@@ -48,10 +47,6 @@ def folder_with(folder: Path, files: dict[str, bytes]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def below(name: str, files: dict[str, bytes]) -> dict[str, bytes]:
@@ -68,7 +63,7 @@ BAD_FOLDERS: dict[str, tuple[dict[str, bytes], str]] = {
         "has 3 class folders, expected two (cat: 6 photos; dog: 6 photos; owl: 6 photos)",
     ),
     "one class twice": ({**CATS, **below("Cats", CATS)}, "mean the same class (Cats: 6 photos; cat: 6 photos)"),
-    "no class folders": ({path.replace("/", "_"): data for path, data in CATS.items()}, "are in no class folders"),
+    "no class folders": ({path.replace("/", "_"): data for path, data in CATS.items()}, "are not in class folders"),
     "an archive within": ({"train.zip": b"PK\x03\x04"}, "holds no photos"),
 }
 
@@ -86,7 +81,7 @@ def test_a_folder_that_is_not_two_classes_is_refused(
         assert errors.startswith("error: ")
         assert message in errors
         assert "hint: " in errors
-    assert contents(photos) == files
+    assert read_files(photos) == files
     assert not Path("out").exists()
 
 
@@ -115,7 +110,7 @@ def test_photos_that_are_not_enough_to_train_on_are_refused(
     code, _ = cli("audit", photos, "--out", "audit")  # which still says what is wrong with each
     assert code == 0
     assert Path("audit/issues.csv").is_file()
-    assert contents(photos) == files
+    assert read_files(photos) == files
 
 
 def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
@@ -133,9 +128,7 @@ def lying(data: bytes) -> bytes:
 
 
 def blank_bitmap() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (6000, 6000)).save(buffer, "BMP")
-    return buffer.getvalue()
+    return encoded(Image.new("RGB", (6000, 6000)), "BMP")
 
 
 def bad_archives() -> Iterator[tuple[str, bytes, str]]:
@@ -144,10 +137,10 @@ def bad_archives() -> Iterator[tuple[str, bytes, str]]:
     yield "outside", zipped({**good, "../../outside.jpg": CATS["cat/1.jpg"]}), "not a plain relative path"
     yield "absolute", zipped({**good, "/tmp/outside.jpg": CATS["cat/1.jpg"]}), "not a plain relative path"
     yield "bomb", bomb, "a zip bomb"
-    yield "truncated", zipped(good)[:-300], "is not a whole zip archive"
-    yield "half", zipped(good)[: len(zipped(good)) // 2], "is not a whole zip archive"
-    yield "empty", b"", "is not a whole zip archive"
-    yield "text", b"this is no archive" * 9, "is not a whole zip archive"
+    yield "truncated", zipped(good)[:-300], "is not a complete zip archive"
+    yield "half", zipped(good)[: len(zipped(good)) // 2], "is not a complete zip archive"
+    yield "empty", b"", "is not a complete zip archive"
+    yield "text", b"this is no archive" * 9, "is not a complete zip archive"
     yield "one class", zipped(CATS), "has one class folder, expected two"
 
 
@@ -190,12 +183,12 @@ def test_a_bomb_that_lies_about_its_size_is_stopped_while_it_unpacks(cli: Cli, t
         ("train {photos} --set training.epochs=many", 2, "training.epochs: expected a whole number"),
         ("train {photos} --set training.learning_rate=nan", 2, "training.learning_rate: expected "),
         ("train {photos} --set training.optimizer=adamw", 2, "training.optimizer: expected 'adam', 'sgd' or 'muon'"),
-        ("train {photos} --recipe classic --set data.image_size=32 --set network.filters=[8,8,8,8]", 2, "used up by"),
+        ("train {photos} --recipe classic --set data.image_size=32 --set network.filters=[8,8,8,8]", 2, "too small: block"),
         ("train {photos} --recipe clasic", 2, "there is no recipe 'clasic'\nhint: Recipes: best, classic, fast"),
         ("train {photos} --recipe none.toml", 2, "there is no file none.toml"),
         ("train {photos} --config {file}", 2, "photo.jpg cannot be read as TOML"),
         ("train {photos} --test 0.9", 2, "Invalid value for '--test'"),
-        ("train {photos} --resume {photos}", 2, "--resume takes photos, --config, --relabel,"),
+        ("train {photos} --resume {photos}", 2, "a resumed run keeps its photos, --config, --relabel,"),
         ("train --resume {photos}", 4, "is not a run folder\nhint: A run folder is what `dogvscat train` writes"),
         ("train --resume {missing}", 4, "is not a run folder"),
         ("train {photos} --out {file}", 2, "photo.jpg exists already and is not overwritten"),
@@ -214,7 +207,7 @@ def test_commands_that_cannot_work_are_refused_at_once(
     received, errors = cli(*(word.format(**places) for word in arguments.split()))
     assert received == code
     assert error.format(**places) in errors
-    assert contents(photos) == {**CATS, **DOGS}
+    assert read_files(photos) == {**CATS, **DOGS}
     assert file.read_bytes() == CATS["cat/0.jpg"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "photo.jpg", "photos"]
     assert not list(Path.cwd().iterdir())
@@ -237,7 +230,7 @@ def test_a_run_is_not_resumed_as_another_one(
     code, errors = cli("train", "--resume", run, "--set", setting)
     assert code == 2
     assert error in errors
-    assert contents(run) == contents(quick_run)
+    assert read_files(run) == read_files(quick_run)
 
 
 def flipped(data: bytes) -> bytes:
@@ -269,8 +262,8 @@ def test_a_damaged_run_is_not_resumed_and_stays_as_it_is(
 ) -> None:
     run = Path(shutil.copytree(quick_run, tmp_path / "run"))
     (run / name).write_bytes(damage((run / name).read_bytes()))
-    before = contents(run)
+    before = read_files(run)
     code, errors = cli("train", "--resume", run, "--set", "training.epochs=3")
     assert code == 4
     assert re.search(error, errors)
-    assert contents(run) == before
+    assert read_files(run) == before

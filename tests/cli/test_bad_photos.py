@@ -4,13 +4,8 @@
 says so. None of them stops, shows a traceback or changes a file.
 """
 
-import csv
-import io
 import json
 import os
-import struct
-import subprocess
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,29 +15,11 @@ import pytest
 from PIL import Image
 
 from dogvscat.photos.drawing import draw, write_sample
+from tests.helpers import Dogvscat, PredictJson, black_png, encoded, json_lines, quick_flags, read_files, read_table
 
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 Rows = list[dict[str, Any]]
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
-
-
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def bomb(side: int) -> bytes:
-    """A PNG of some kB that is many megapixels large."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    packed = zlib.compressobj(9)
-    rows = b"".join(packed.compress(bytes(1 + side // 8)) for _ in range(side)) + packed.flush()  # 1 bit a pixel
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 def red(mode: str = "RGB") -> Image.Image:
@@ -53,11 +30,11 @@ def palette_with_transparency() -> bytes:
     image = Image.new("P", (60, 40), 1)
     image.putpalette([0, 0, 255, 255, 0, 0])
     image.paste(0, (0, 0, 30, 40))  # the left half is blue, but cannot be seen: white shows instead
-    return saved(image, "PNG", transparency=0)
+    return encoded(image, "PNG", transparency=0)
 
 
 def drawing(kind: str = "JPEG") -> bytes:
-    return saved(draw("cat", 5, 96), kind)
+    return encoded(draw("cat", 5, 96), kind)
 
 
 # A name for each; what is wrong with it, as the code and a part of the message.
@@ -68,28 +45,28 @@ BAD = {
     "empty.jpg": (b"", "empty", "the file is empty"),
     "text.jpg": (b"This is a text.\n" * 50, "unsupported_format", "is not a picture of a known format"),
     "page.png": (b"<html><script>alert(1)</script></html>", "unsupported_format", "is not a picture"),
-    "bomb.png": (bomb(20_000), "too_large", "declares far too many pixels"),
-    "smaller bomb.jpg": (bomb(8_000), "too_large", "declares 8000 x 8000 pixels, at most 50,000,000 are decoded"),
+    "bomb.png": (black_png(20_000), "too_large", "declares far too many pixels"),
+    "smaller bomb.jpg": (black_png(8_000), "too_large", "declares 8000 x 8000 pixels, at most 50,000,000 are decoded"),
     "photo.heic": (b"\x00\x00\x00\x18ftypheic" + bytes(99), "unsupported_format", "is a HEIC picture"),
     "postscript.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported_format", "is not a picture"),
 }
 
 # A name for each, and the logit that the linear network gives it: 8 * (red - blue).
 ODD = {
-    "cmyk.jpg": (saved(red("CMYK"), "JPEG", quality=100), 8.0),
-    "sixteen bits.png": (saved(Image.fromarray(np.full((40, 60), 51_400, np.uint16)), "PNG"), 0.0),
-    "one bit.png": (saved(Image.new("1", (60, 40), 1), "PNG"), 0.0),
-    "palette.gif": (saved(red("P"), "GIF"), 8.0),
-    "animated.gif": (saved(red(), "GIF", save_all=True, append_images=[Image.new("RGB", (60, 40), BLUE)]), 8.0),
+    "cmyk.jpg": (encoded(red("CMYK"), "JPEG", quality=100), 8.0),
+    "sixteen bits.png": (encoded(Image.fromarray(np.full((40, 60), 51_400, np.uint16)), "PNG"), 0.0),
+    "one bit.png": (encoded(Image.new("1", (60, 40), 1), "PNG"), 0.0),
+    "palette.gif": (encoded(red("P"), "GIF"), 8.0),
+    "animated.gif": (encoded(red(), "GIF", save_all=True, append_images=[Image.new("RGB", (60, 40), BLUE)]), 8.0),
     "animated.webp": (
-        saved(red(), "WEBP", save_all=True, lossless=True, append_images=[Image.new("RGB", (60, 40), BLUE)]),
+        encoded(red(), "WEBP", save_all=True, lossless=True, append_images=[Image.new("RGB", (60, 40), BLUE)]),
         8.0,
     ),
-    "transparent.png": (saved(Image.new("RGBA", (60, 40), (*RED, 0)), "PNG"), 0.0),  # on white
-    "a png.jpg": (saved(red(), "PNG"), 8.0),
-    "one pixel.png": (saved(Image.new("RGB", (1, 1), RED), "PNG"), 8.0),
-    "thin.png": (saved(Image.new("RGB", (3000, 1), BLUE), "PNG"), -8.0),
-    "progressive.jpg": (saved(red(), "JPEG", quality=100, progressive=True), 8.0),
+    "transparent.png": (encoded(Image.new("RGBA", (60, 40), (*RED, 0)), "PNG"), 0.0),  # on white
+    "a png.jpg": (encoded(red(), "PNG"), 8.0),
+    "one pixel.png": (encoded(Image.new("RGB", (1, 1), RED), "PNG"), 8.0),
+    "thin.png": (encoded(Image.new("RGB", (3000, 1), BLUE), "PNG"), -8.0),
+    "progressive.jpg": (encoded(red(), "JPEG", quality=100, progressive=True), 8.0),
 }
 
 
@@ -100,15 +77,11 @@ def written(folder: Path, files: dict[str, bytes]) -> list[Path]:
     return [folder / name for name in files]
 
 
-def contents(folder: Path) -> dict[bytes, bytes]:
-    return {os.fsencode(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def test_each_bad_photo_has_a_row_with_its_error_and_the_good_ones_go_on(predict: Callable, tmp_path: Path) -> None:
-    good = saved(red(), "PNG")
+def test_each_bad_photo_has_a_row_with_its_error_and_the_good_ones_go_on(predict: PredictJson, tmp_path: Path) -> None:
+    good = encoded(red(), "PNG")
     photos = written(tmp_path, {"first.png": good, **{name: data for name, (data, _, _) in BAD.items()}})
     photos += [tmp_path / "missing.jpg", *written(tmp_path, {"last.png": good})]
-    before = contents(tmp_path)
+    before = read_files(tmp_path)
     code, rows, errors = predict(*photos)
     assert code == 3
     assert [row["path"] for row in rows] == [str(photo) for photo in photos]
@@ -119,32 +92,32 @@ def test_each_bad_photo_has_a_row_with_its_error_and_the_good_ones_go_on(predict
         assert message in row["error"]["message"]
     assert rows[-2]["error"] == {"code": "not_found", "message": "there is no such file"}
     assert f"{len(BAD) + 1} of {len(BAD) + 3} photos could not be used" in errors
-    assert contents(tmp_path) == before
+    assert read_files(tmp_path) == before
 
 
-def test_legal_but_odd_photos_are_answered_like_plain_ones(predict: Callable, tmp_path: Path) -> None:
+def test_legal_but_odd_photos_are_answered_like_plain_ones(predict: PredictJson, tmp_path: Path) -> None:
     code, rows, errors = predict(*written(tmp_path, {name: data for name, (data, _) in ODD.items()}))
     assert (code, errors) == (0, "")
     for row, (_, logit) in zip(rows, ODD.values(), strict=True):
         assert row["probabilities"]["dog"] == pytest.approx(1 / (1 + np.exp(-logit)), abs=0.01), row["path"]
 
 
-def test_what_is_transparent_is_white(predict: Callable, tmp_path: Path) -> None:
+def test_what_is_transparent_is_white(predict: PredictJson, tmp_path: Path) -> None:
     """A half that is hidden blue and a half that is red look like white and red, in a palette as elsewhere."""
     plain = Image.new("RGB", (60, 40), "white")
     plain.paste(RED, (30, 0, 60, 40))
-    photos = written(tmp_path, {"palette.png": palette_with_transparency(), "plain.png": saved(plain, "PNG")})
+    photos = written(tmp_path, {"palette.png": palette_with_transparency(), "plain.png": encoded(plain, "PNG")})
     _, rows, _ = predict(*photos)
     assert rows[0]["probabilities"] == rows[1]["probabilities"]
     assert rows[0]["probabilities"]["dog"] > 0.9
 
 
-def test_folders_are_walked_in_order_and_other_files_counted(predict: Callable, tmp_path: Path) -> None:
-    good, folder = saved(red(), "PNG"), tmp_path / "mixed"
+def test_folders_are_walked_in_order_and_other_files_counted(predict: PredictJson, tmp_path: Path) -> None:
+    good, folder = encoded(red(), "PNG"), tmp_path / "mixed"
     written(folder / "b", {"2.png": good, "1.jpg": good, "notes.txt": b"text", "Thumbs.db": b"\x00"})
     written(folder / "a" / "deep", {"photo.JPEG": good, "film.mp4": b"\x00", "bad.jpg": b"bad"})
     written(folder / ".hidden", {"3.png": good})
-    written(folder, {"z.webp": saved(red(), "WEBP"), ".DS_Store": b"\x00"})
+    written(folder, {"z.webp": encoded(red(), "WEBP"), ".DS_Store": b"\x00"})
     (folder / "b" / "gone.png").symlink_to(tmp_path / "nowhere")
     code, rows, errors = predict(folder, tmp_path / "mixed" / "b" / "notes.txt")
     assert code == 3
@@ -163,8 +136,8 @@ def test_a_photo_on_stdin_is_told_from_a_list(dogvscat: Callable, drawn_photos: 
     assert result.stdout == ""
 
 
-def test_a_list_on_stdin_is_read_between_other_arguments(predict: Callable, tmp_path: Path) -> None:
-    good = saved(red(), "PNG")
+def test_a_list_on_stdin_is_read_between_other_arguments(predict: PredictJson, tmp_path: Path) -> None:
+    good = encoded(red(), "PNG")
     written(tmp_path, {"1.png": good, "2.png": good, "3.png": good})
     written(tmp_path / "more", {"4.png": good})
     code, rows, _ = predict("3.png", "-", "1.png", cwd=tmp_path, input="2.png\r\n\nmore\nmissing.png\n")
@@ -172,7 +145,7 @@ def test_a_list_on_stdin_is_read_between_other_arguments(predict: Callable, tmp_
     assert [row["path"] for row in rows] == ["3.png", "2.png", "more/4.png", "missing.png", "1.png"]
 
 
-def test_nothing_but_bad_photos(predict: Callable, tmp_path: Path) -> None:
+def test_nothing_but_bad_photos(predict: PredictJson, tmp_path: Path) -> None:
     photos = written(tmp_path, {f"{number}.jpg": b"bad" for number in range(100)})
     code, rows, errors = predict(*photos)
     assert code == 3
@@ -181,7 +154,7 @@ def test_nothing_but_bad_photos(predict: Callable, tmp_path: Path) -> None:
     assert "100 of 100 photos could not be used" in errors
 
 
-def test_no_photo_at_all(predict: Callable, tmp_path: Path) -> None:
+def test_no_photo_at_all(predict: PredictJson, tmp_path: Path) -> None:
     written(tmp_path, {"notes.txt": b"text"})
     code, rows, errors = predict(tmp_path)
     assert (code, rows) == (3, [])
@@ -193,9 +166,9 @@ def test_no_photo_at_all(predict: Callable, tmp_path: Path) -> None:
 
 
 def test_what_may_not_be_read_is_a_row_and_not_the_end(
-    predict: Callable, tmp_path: Path, unprivileged: dict[str, Any]
+    predict: PredictJson, tmp_path: Path, unprivileged: dict[str, Any]
 ) -> None:
-    good = saved(red(), "PNG")
+    good = encoded(red(), "PNG")
     written(tmp_path / "photos", {"1.png": good, "2.png": good})
     written(tmp_path / "photos" / "closed", {"3.png": good})
     (tmp_path / "photos" / "1.png").chmod(0)
@@ -209,7 +182,7 @@ def test_what_may_not_be_read_is_a_row_and_not_the_end(
     assert [row.get("error", {}).get("code") for row in rows] == ["permission", None, "unreadable", "permission"]
 
 
-def test_a_pipe_is_not_waited_for(predict: Callable, tmp_path: Path) -> None:
+def test_a_pipe_is_not_waited_for(predict: PredictJson, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     code, rows, _ = predict(tmp_path, timeout=60)
     assert code == 3
@@ -218,8 +191,7 @@ def test_a_pipe_is_not_waited_for(predict: Callable, tmp_path: Path) -> None:
 
 def shown(folder: Path) -> list[dict[str, str]]:
     """The rows of an audit's table."""
-    with (folder / "issues.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return list(csv.DictReader(file))
+    return read_table(folder / "issues.csv", errors="surrogateescape")
 
 
 def collection(folder: Path) -> Path:
@@ -231,13 +203,13 @@ def collection(folder: Path) -> Path:
     written(folder / "wolf", {name: data for name, (data, _, _) in BAD.items()})
     written(folder / "wolf", {name: data for name, (data, _) in ODD.items()})
     for number, name in enumerate((b"\xff.jpg", b"two\nlines.jpg", "猫 \u202e.jpg".encode())):
-        written(folder / "husky", {os.fsdecode(name): saved(draw("cat", 1000 + number, 64), "PNG")})
+        written(folder / "husky", {os.fsdecode(name): encoded(draw("cat", 1000 + number, 64), "PNG")})
     return folder
 
 
 def test_audit_lists_every_bad_photo_and_changes_none(dogvscat: Dogvscat, tmp_path: Path) -> None:
     photos = collection(tmp_path / "photos")
-    before = contents(photos)
+    before = read_files(photos)
     result = dogvscat("audit", "--json", photos, "--out", tmp_path / "audit")
     assert (result.returncode, result.stderr) == (0, "")
     counts = json.loads(result.stdout)["issues"]
@@ -248,12 +220,12 @@ def test_audit_lists_every_bad_photo_and_changes_none(dogvscat: Dogvscat, tmp_pa
     assert reasons.keys() == {f"wolf/{name}" for name in BAD}
     for name, (_, _, message) in BAD.items():
         assert message in reasons[f"wolf/{name}"]
-    assert contents(photos) == before
+    assert read_files(photos) == before
 
 
 def test_audit_can_fail_for_scripts(dogvscat: Dogvscat, tmp_path: Path) -> None:
     for name in ("cat", "dog"):
-        written(tmp_path / "photos" / name, {"1.jpg": saved(draw(name, 1, 64), "JPEG"), "2.jpg": b""})
+        written(tmp_path / "photos" / name, {"1.jpg": encoded(draw(name, 1, 64), "JPEG"), "2.jpg": b""})
     assert dogvscat("audit", tmp_path / "photos").returncode == 0
     assert dogvscat("audit", tmp_path / "photos", "--fail-on", "empty").returncode == 3
     assert dogvscat("audit", tmp_path / "photos", "--fail-on", "tiny").returncode == 0
@@ -262,20 +234,18 @@ def test_audit_can_fail_for_scripts(dogvscat: Dogvscat, tmp_path: Path) -> None:
 def test_two_classes_of_other_names_from_bad_photos_to_answers(dogvscat: Dogvscat, tmp_path: Path) -> None:
     """Trains on good photos among bad ones and odd names, leaves the bad out by name, and the result answers."""
     photos = collection(tmp_path / "photos")
-    before = contents(photos)
-    settings = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=1")
+    before = read_files(photos)
     run = tmp_path / os.fsdecode(b"run \xff'")
-    result = dogvscat("train", photos, "--recipe=classic", "--out", run, *(f"--set={setting}" for setting in settings))
+    result = dogvscat("train", photos, "--out", run, *quick_flags("training.epochs=1"))
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr
-    with (run / "manifest.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = {row["path"]: row for row in csv.DictReader(file)}
+    rows = {row["path"]: row for row in read_table(run / "manifest.csv", errors="surrogateescape")}
     assert {path for path, row in rows.items() if not row["split"]} == {f"wolf/{name}" for name in BAD}
-    assert {os.fsencode(path) for path in rows} == {os.path.relpath(path, os.fsencode(photos)) for path in before}
+    assert rows.keys() == before.keys()
     assert f"left out: {len(BAD)} photos (manifest.csv says why)" in result.stderr
     assert json.loads((run / "bundle" / "card.json").read_text())["positive_class"] == "wolf"
     answered = dogvscat("predict", "--json", "--model", run, photos)
-    answers = [json.loads(line) for line in answered.stdout.splitlines()]
+    answers = json_lines(answered.stdout)
     assert answered.returncode == 3
     assert len(answers) == len(rows)
     assert sum("error" in answer for answer in answers) == len(BAD)
@@ -283,4 +253,4 @@ def test_two_classes_of_other_names_from_bad_photos_to_answers(dogvscat: Dogvsca
         if "error" not in answer:
             assert list(answer["probabilities"]) == ["husky", "wolf"]
             assert answer["label"] in ("husky", "wolf", "unsure")
-    assert contents(photos) == before
+    assert read_files(photos) == before

@@ -1,16 +1,12 @@
 """`dogvscat evaluate`: training photos are evaluated separately, and unusable photos are named."""
 
-import csv
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dogvscat.photos.drawing import write_sample
-
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+from tests.helpers import Dogvscat, read_files, read_table
 
 FILES = {
     "metrics.json",
@@ -24,32 +20,23 @@ FILES = {
 }
 
 
-def rows_of(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as table:
-        return list(csv.DictReader(table))
-
-
-def by_name(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def test_photos_that_a_run_was_trained_on_are_evaluated_separately(
     dogvscat: Dogvscat, quick_run: Path, drawn_photos: Path, tmp_path: Path
 ) -> None:
-    before = by_name(quick_run)
+    before = read_files(quick_run)
     result = dogvscat("evaluate", quick_run, drawn_photos, "--out", tmp_path / "out", "--json")
     assert result.returncode == 0, result.stderr
     metrics = json.loads(result.stdout)["metrics"]
-    manifest = rows_of(quick_run / "manifest.csv")
+    manifest = read_table(quick_run / "manifest.csv")
     for split in ("train", "validation"):
         assert metrics[split]["n"] == sum(row["split"] == split for row in manifest)
     assert metrics.keys() == {"train", "validation"}
-    assert "of these photos trained the model; they are evaluated separately" in result.stderr
+    assert "of these photos; they are evaluated separately" in result.stderr
     # The exported graph and the network at the end of training give the same figures for what it learned from.
     at_the_end = json.loads((quick_run / "metrics.json").read_text())
     expected, received = at_the_end["train"]["figures"]["log_loss"], metrics["train"]["figures"]["log_loss"]
     assert received["value"] == pytest.approx(expected["value"], abs=1e-4)
-    assert by_name(quick_run) == before
+    assert read_files(quick_run) == before
 
 
 def test_new_photos_are_one_split_with_all_files(dogvscat: Dogvscat, quick_run: Path, tmp_path: Path) -> None:
@@ -60,7 +47,7 @@ def test_new_photos_are_one_split_with_all_files(dogvscat: Dogvscat, quick_run: 
     assert "n = 20" in result.stdout
     assert {path.name for path in (tmp_path / "out").iterdir()} >= FILES
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    predictions = rows_of(tmp_path / "out" / "predictions.csv")
+    predictions = read_table(tmp_path / "out" / "predictions.csv")
     assert metrics["all"]["n"] == len(predictions) == 20
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "drawn sample, not photographs" in page
@@ -85,7 +72,7 @@ def test_photos_that_cannot_be_read_are_listed_and_the_rest_is_evaluated(
 @pytest.mark.parametrize(
     ("arguments", "code", "error"),
     [
-        ("{bundle} {wolves} --out out", 3, "error: the photos are of husky and wolf, the model knows cat and dog"),
+        ("{bundle} {wolves} --out out", 3, "error: the photos show husky and wolf, but the model knows cat and dog"),
         ("{bundle} {wolves} --out {bundle}", 2, "is a run folder or a bundle and is not overwritten"),
         ("{bundle} {wolves}", 2, "error: Missing option '--out'"),
     ],

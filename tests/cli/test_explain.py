@@ -1,17 +1,14 @@
 """`dogvscat explain` writes one picture per photo, prints the answers, and leaves the photos unchanged."""
 
 import hashlib
-import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+from tests.helpers import Dogvscat, json_lines
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -29,7 +26,7 @@ def test_each_photo_gets_its_picture(
     (photos / "broken.jpg").write_bytes(b"no picture")
     before = digests(photos)
     result = dogvscat("explain", photos, "--model", untouched_bundle, "--out", photos, "--json")
-    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    rows = json_lines(result.stdout)
     assert result.returncode == 3
     assert "1 of 3 photos could not be used" in result.stderr
     assert [Path(row["path"]).parent.name for row in rows] == ["photos", "a", "b"]

@@ -18,8 +18,7 @@ from PIL import Image
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
 from dogvscat.photos.decoder import decode_photo
 from dogvscat.photos.drawing import draw
-
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+from tests.helpers import Dogvscat
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^dogvscat export (.+)$", DOCUMENT, re.MULTILINE)

@@ -3,9 +3,8 @@ once there is room. On real small disks, which only root may mount; folders beco
 """
 
 import os
+import shutil
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,10 @@ import pytest
 
 from dogvscat.bundle.publish import unpack_weights
 from dogvscat.photos.drawing import write_sample
-
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
-SmallDisk = Callable[[int], Path]
+from tests.helpers import QUICK, Dogvscat, SmallDisk, quick_base, read_files, run_until
 
 PAGE = 4096
 FULL = "No space left on device"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def room_for(*files: Path) -> int:
@@ -57,8 +50,7 @@ def test_a_training_whose_disk_fills_up_twice_ends_as_if_it_had_not(
     """First the pixel cache does not fit, then the second checkpoint next to the first; then there is room."""
     disk = small_disk(64 * 1024)
     run = disk / "run"
-    settings = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
-    command = ("train", drawn_photos, "--recipe=classic", "--out", run, *(f"--set={setting}" for setting in settings))
+    command = ("train", drawn_photos, "--out", run, *QUICK)
     environment = {**os.environ, "DOGVSCAT_HOME": str(disk / "home")}
     assert "/home/pixels/" in refused(dogvscat(*command, env=environment), FULL)
     assert not run.exists()
@@ -87,17 +79,7 @@ def test_a_training_whose_disk_fills_up_twice_ends_as_if_it_had_not(
         assert (run / name).read_bytes() == (quick_run / name).read_bytes()
 
 
-BASE = """
-recipe = "classic"
-
-[base]
-"network.filters" = [8, 8]
-"network.dense_units" = 8
-"data.image_size" = 32
-"training.epochs" = 2
-"training.early_stopping_patience" = 0
-"training.threads" = 1
-"""
+BASE = quick_base("training.epochs=2", "training.early_stopping_patience=0")
 
 
 @pytest.mark.parametrize(
@@ -121,20 +103,8 @@ def test_a_disk_that_fills_up_in_the_middle_of_many_trainings_keeps_those_that_a
     (tmp_path / "plan.toml").write_text(head + BASE + tables)
     arguments = [command, str(drawn_photos), "--config", str(tmp_path / "plan.toml"), "--out", str(out)]
     arguments += ["--trials", "4", "--no-pruning"] if command == "tune" else []
-    lines: list[str] = []
-    with subprocess.Popen(
-        [sys.executable, "-m", "dogvscat", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        assert process.stdout is not None
-        for line in process.stderr:
-            lines.append(line)
-            if line.startswith(fill_at):
-                fill(out.parent, 0)
-        stdout = process.stdout.read()
-    assert f"error: could not write {out}" in refused(
-        subprocess.CompletedProcess(arguments, process.returncode, stdout, "".join(lines)), FULL
-    )
+    stopped = run_until(fill_at, lambda _: fill(out.parent, 0), *arguments)
+    assert f"error: could not write {out}" in refused(stopped, FULL)
     finished = {file: file.stat().st_mtime_ns for file in out.rglob("cell.json")}
     assert len(finished) in (2, 3)
     assert not list(out.rglob("*.partial"))
@@ -158,15 +128,15 @@ def test_an_audit_that_does_not_fit_leaves_the_one_before(
     disk = small_disk(2 * 1024 * 1024)
     command = ("audit", photos, "--out", disk / "audit")
     assert dogvscat(*command).returncode == 0
-    before = contents(disk / "audit")
+    before = read_files(disk / "audit")
     (photos / "cat" / "blank 1.jpg").unlink()
     for leave in (PAGE, 0):
         filler = fill(disk, leave)
         assert str(disk / "audit") in refused(dogvscat(*command), FULL)
-        assert contents(disk / "audit") == before
+        assert read_files(disk / "audit") == before
         filler.unlink()
     assert dogvscat(*command).returncode == 0
-    after = contents(disk / "audit")
+    after = read_files(disk / "audit")
     assert after.keys() == before.keys()
     assert after["issues.csv"].count(b",empty,") == 39
 
@@ -218,23 +188,24 @@ def test_read_only_folders_are_reported_at_once(
             assert dogvscat(*command, env=home, **unprivileged).returncode == 0
     finally:
         closed.chmod(0o755)
-    assert contents(tmp_path) == {"closed/mine.txt": b"mine"}
+    assert read_files(tmp_path) == {"closed/mine.txt": b"mine"}
 
 
 def test_a_run_that_may_no_longer_be_written_stays_as_it_is(
-    dogvscat: Dogvscat, quick_run: Path, unprivileged: dict[str, Any]
+    dogvscat: Dogvscat, quick_run: Path, tmp_path: Path, unprivileged: dict[str, Any]
 ) -> None:
-    before = contents(quick_run)
-    folders = [quick_run, *(path for path in quick_run.rglob("*") if path.is_dir())]
+    run = Path(shutil.copytree(quick_run, tmp_path / "run"))  # others read the shared one at the same time
+    before = read_files(run)
+    folders = [run, *(path for path in run.rglob("*") if path.is_dir())]
     for folder in folders:
         folder.chmod(0o555)
     try:
-        result = dogvscat("train", "--resume", quick_run, "--set", "training.epochs=3", **unprivileged)
+        result = dogvscat("train", "--resume", run, "--set", "training.epochs=3", **unprivileged)
     finally:
         for folder in folders:
             folder.chmod(0o755)
     refused(result, "Permission denied")
-    assert contents(quick_run) == before
+    assert read_files(run) == before
 
 
 @pytest.mark.parametrize("name", ["DOGVSCAT_HOME", "HOME"])

@@ -8,12 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+from tests.helpers import Dogvscat, json_lines
 
 HEAVY = {
     "keras",
@@ -136,7 +135,7 @@ def test_a_damaged_checkpoint_is_reported_before_keras_is_imported(tmp_path: Pat
         ("audit {photos} --labels --out out --folds 1", 2, "error: Invalid value for '--folds': "),
         ("audit {photos} --folds 3", 2, "error: --recipe, --folds and --set need --labels: "),
         ("audit {photos} --fail-on neither_suspect", 2, "error: neither_suspect needs --labels"),
-        ("train --resume run --relabel x.csv", 2, "error: --resume takes photos, --config, --relabel, --neither"),
+        ("train --resume run --relabel x.csv", 2, "error: a resumed run keeps its photos, --config, --relabel, --neither"),
         ("audit {photos} --fail-on blurry", 2, "error: there is no kind of issue 'blurry', expected any or one of"),
         ("predict nothing.jpg", 3, "error: nothing.jpg: there is no such file\n1 of 1 photo could not be used"),
         ("audit nothing", 3, "error: cannot open nothing: No such file or directory"),
@@ -173,7 +172,6 @@ def test_ctrl_c_ends_a_prediction_with_130(quick_run: Path, drawn_photos: Path) 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
     ) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith("This network learned from drawings")  # now it waits for paths
@@ -199,7 +197,7 @@ def test_json_is_all_there_is_on_stdout(
     dogvscat: Dogvscat, untouched_bundle: Path, drawn_photos: Path, tmp_path: Path
 ) -> None:
     result = dogvscat("predict", "--json", "--model", untouched_bundle, drawn_photos, tmp_path / "nothing.jpg")
-    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    rows = json_lines(result.stdout)
     assert result.returncode == 3
     assert len(rows) == 49
     assert sum("error" in row for row in rows) == 1

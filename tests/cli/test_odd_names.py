@@ -1,15 +1,11 @@
 """File names nobody expects, through `predict` and `audit`: what goes in comes out, and nothing else happens."""
 
-import io
 import os
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from tests.helpers import Dogvscat, PredictJson, plain_png
 
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 Rows = list[dict[str, Any]]
 
 ODD_NAMES = {
@@ -27,13 +23,7 @@ ODD_NAMES = {
 }
 
 
-def _photo() -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (60, 40), "red").save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-PHOTO = _photo()
+PHOTO = plain_png("red")
 
 
 def put(folder: Path, name: bytes, data: bytes) -> None:
@@ -41,7 +31,7 @@ def put(folder: Path, name: bytes, data: bytes) -> None:
     (folder / os.fsdecode(name)).write_bytes(data)
 
 
-def test_odd_names_go_in_and_come_out(dogvscat: Dogvscat, predict: Callable, tmp_path: Path) -> None:
+def test_odd_names_go_in_and_come_out(dogvscat: Dogvscat, predict: PredictJson, tmp_path: Path) -> None:
     for name in ODD_NAMES:
         put(tmp_path, name, PHOTO)
     code, rows, errors = predict(*map(os.fsdecode, ODD_NAMES), cwd=tmp_path)
@@ -69,7 +59,7 @@ def test_odd_names_cannot_upset_a_terminal(dogvscat: Dogvscat, untouched_bundle:
     assert all(char.isprintable() for char in (result.stdout + result.stderr).replace("\n", ""))
 
 
-def test_names_no_file_can_have_are_failures_like_others(predict: Callable, tmp_path: Path) -> None:
+def test_names_no_file_can_have_are_failures_like_others(predict: PredictJson, tmp_path: Path) -> None:
     code, rows, _ = predict("n" * 5000, "", "no/such/folder/cat.jpg", "/dev/null")
     assert code == 3
     assert [row["error"]["code"] for row in rows] == ["unreadable", "unreadable", "not_found", "unreadable"]

@@ -1,24 +1,12 @@
 """The eight ways a camera can be held: `predict` and `audit` see the same picture."""
 
-import csv
-import io
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from dogvscat.photos.drawing import draw
-
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def saved(image: Image.Image, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=95, **options)
-    return buffer.getvalue()
+from tests.helpers import Dogvscat, PredictJson, encoded, read_table
 
 
 def oriented(picture: Image.Image, orientation: int) -> bytes:
@@ -35,7 +23,7 @@ def oriented(picture: Image.Image, orientation: int) -> bytes:
     }[orientation](picture)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    return saved(stored, exif=exif)
+    return encoded(stored, "JPEG", quality=95, exif=exif)
 
 
 def lopsided() -> Image.Image:
@@ -45,14 +33,14 @@ def lopsided() -> Image.Image:
     return picture
 
 
-def test_all_eight_orientations_give_the_same_answer(predict: Callable, tmp_path: Path) -> None:
+def test_all_eight_orientations_give_the_same_answer(predict: PredictJson, tmp_path: Path) -> None:
     tagged, untagged = [], []
     for number in range(1, 9):
         tagged.append(tmp_path / f"{number}.jpg")
         tagged[-1].write_bytes(oriented(lopsided(), number))
         with Image.open(tagged[-1]) as image:
             untagged.append(tmp_path / f"untagged {number}.jpg")
-            untagged[-1].write_bytes(saved(image, exif=b""))
+            untagged[-1].write_bytes(encoded(image, "JPEG", quality=95, exif=b""))
     code, rows, _ = predict(*tagged, *untagged)
     probabilities = [row["probabilities"]["dog"] for row in rows]
     assert code == 0
@@ -67,8 +55,7 @@ def test_an_audit_finds_them_to_be_one_picture(dogvscat: Dogvscat, tmp_path: Pat
             (tmp_path / "photos" / name / f"{number}.jpg").write_bytes(oriented(draw(name, 77, 240), number))
     result = dogvscat("audit", tmp_path / "photos", "--out", tmp_path / "audit")
     assert result.returncode == 0, result.stderr
-    with (tmp_path / "audit" / "issues.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["kind"] == "near_duplicate"]
+    rows = [row for row in read_table(tmp_path / "audit" / "issues.csv") if row["kind"] == "near_duplicate"]
     groups = {name: {row["group"] for row in rows if row["path"].startswith(name)} for name in ("cat", "dog")}
     assert len(rows) == 16
     assert len(groups["cat"]) == len(groups["dog"]) == 1

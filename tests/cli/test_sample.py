@@ -1,10 +1,8 @@
 """`dogvscat sample`: drawings one can train on, marked as such, and no folder of anybody's touched."""
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+from tests.helpers import Dogvscat
 
 
 def pictures(folder: Path) -> dict[str, bytes]:

@@ -1,17 +1,14 @@
 """`dogvscat train` from drawn photos to a run folder."""
 
-import csv
 import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+from tests.helpers import QUICK, Dogvscat, json_lines, read_table
 
 RUN_FILES = {
     "config.toml",
@@ -52,11 +49,9 @@ def wary_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvs
     for number in range(24):
         noise = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
         Image.fromarray(noise).resize((64, 64)).save(folder / "noise" / f"{number}.png")
-    settings = ["network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2"]
-    flags = ["--recipe=classic", *(f"--set={setting}" for setting in settings)]
-    result = dogvscat("train", drawn_photos, "--neither", folder / "noise", "--out", folder / "run", *flags)
+    result = dogvscat("train", drawn_photos, "--neither", folder / "noise", "--out", folder / "run", *QUICK)
     assert result.returncode == 0, result.stderr
-    assert "neither: 16 photos to learn from, 8 held out to measure how many are noticed" in result.stderr
+    assert "photos that show neither class: 16 to learn from, 8 held out to measure how many are recognised" in result.stderr
     assert "n = 8" in result.stdout.splitlines()[-1]
     return folder / "run"
 
@@ -67,7 +62,7 @@ def test_recognising_neither_is_measured_on_held_out_photos(wary_run: Path) -> N
     assert metrics["unsure_rate"]["n"] == 8
     assert card["metrics"]["neither"] == metrics
     assert card["config"]["network"]["neither_output"] is True
-    assert "held out from training and from every choice" in (wary_run / "report.html").read_text()
+    assert "used neither for training nor for any choice" in (wary_run / "report.html").read_text()
     assert "share answered `unsure` of photographs that show neither" in (wary_run / "bundle" / "README.md").read_text()
 
 
@@ -76,14 +71,14 @@ def test_predict_and_evaluate_use_the_second_output(
 ) -> None:
     limit = json.loads((wary_run / "bundle" / "card.json").read_text())["neither_limit"]
     result = dogvscat("predict", "--json", "--model", wary_run, wary_run.parent / "noise", drawn_photos)
-    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    answers = json_lines(result.stdout)
     assert len(answers) == 24 + 48
     assert all(answer["label"] == "unsure" for answer in answers if answer["neither"] > limit)
     assert "neither" in dogvscat("predict", "--model", wary_run, drawn_photos / "cat").stdout
     evaluated = dogvscat("evaluate", wary_run, drawn_photos, "--out", tmp_path / "evaluation")
     assert evaluated.returncode == 0, evaluated.stderr
-    with (tmp_path / "evaluation" / "predictions.csv").open(newline="") as file:
-        unsure = {Path(row["path"]).parts[-2:]: row["unsure"] == "yes" for row in csv.DictReader(file)}
+    table = read_table(tmp_path / "evaluation" / "predictions.csv")
+    unsure = {Path(row["path"]).parts[-2:]: row["unsure"] == "yes" for row in table}
     named = {Path(answer["path"]).parts[-2:]: answer["label"] == "unsure" for answer in answers}
     assert len(unsure) == 48
     assert unsure == {name: named[name] for name in unsure}

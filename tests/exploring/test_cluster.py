@@ -1,6 +1,5 @@
 """Studies and searches on a real Ray cluster of two nodes, of which parts are killed: the same as on one machine."""
 
-import csv
 import json
 import os
 import re
@@ -28,25 +27,15 @@ from dogvscat.exploring.study.run import _StudyInProgress
 from dogvscat.exploring.study.schedule import most_informative
 from dogvscat.exploring.training_job import CellResult
 from dogvscat.learning.engine import ComputeSettings
+from tests.helpers import Dogvscat, quick_base, read_table, run_until, signal_at
 
 pytest.importorskip("ray", reason="needs the extra cluster")
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 _PATIENCE = 600  # seconds, for a machine that is busy with other work
 
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 
-BASE = """
-recipe = "classic"
-
-[base]
-"network.filters" = [8, 8]
-"network.dense_units" = 8
-"data.image_size" = 32
-"training.epochs" = 4
-"training.early_stopping_patience" = 0
-"training.threads" = 1
-"""
+BASE = quick_base("training.epochs=4", "training.early_stopping_patience=0")
 STUDY = "seeds = [1, 2]\n" + BASE + '[settings]\n"training.learning_rate" = [0.01, 0.02]\n'
 SPACE = BASE + '[space]\n"training.learning_rate" = { low = 1e-4, high = 1e-2, log = true }\n'
 
@@ -177,11 +166,6 @@ def two_nodes() -> Iterator[TwoNodes]:
         process.communicate(timeout=60)
 
 
-def rows_of(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="") as opened:
-        return list(csv.DictReader(opened))
-
-
 def cells_of(folder: Path) -> dict[str, dict[str, Any]]:
     """The result of each cell without the time it took, by the cell's name."""
 
@@ -193,22 +177,6 @@ def cells_of(folder: Path) -> dict[str, dict[str, Any]]:
         result = json.loads(file.read_text())
         found[file.parent.name] = timeless(result) | {"history": [timeless(row) for row in result["history"]]}
     return found
-
-
-def run_until(command: list[str], happens: Callable[[str], bool], then: Callable[[subprocess.Popen[str]], None]) -> str:
-    """Run a command, do something at the first line of some kind, and return all its output."""
-    lines: list[str] = []
-    pending = True
-    with subprocess.Popen(
-        [sys.executable, "-m", "dogvscat", *command], stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line)
-            if pending and happens(line):
-                pending = False
-                then(process)
-    return "".join([*lines, f"exit code {process.returncode}"])
 
 
 @pytest.fixture(scope="module")
@@ -227,16 +195,15 @@ def test_a_study_on_two_nodes_of_which_one_is_killed_is_that_of_one_machine(
     two_nodes: TwoNodes, local_study: Path, drawn_photos: Path, tmp_path: Path
 ) -> None:
     flags = ["--config", str(local_study / "study.toml"), "--out", str(tmp_path), "--cluster", two_nodes.address]
-    said = run_until(
-        ["study", str(drawn_photos), *flags],
-        lambda line: line.startswith("training 3 of 6"),
-        lambda process: two_nodes.kill_second(tmp_path / "cells"),
+    result = run_until(
+        "training 3 of 6", lambda _: two_nodes.kill_second(tmp_path / "cells"), "study", drawn_photos, *flags
     )
-    assert said.endswith("exit code 0"), said
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said
     assert "2 machines, 2 cores" in said
     assert "its worker died, started again (2 of 3)" in said
     assert "(raylet)" not in said  # what Ray itself would print on stdout
-    ours, theirs = rows_of(tmp_path / "study.csv"), rows_of(local_study / "out" / "study.csv")
+    ours, theirs = read_table(tmp_path / "study.csv"), read_table(local_study / "out" / "study.csv")
     keys = [(row["setting"], row["value"], row["seed"], row["cell"]) for row in ours]
     assert keys == [(row["setting"], row["value"], row["seed"], row["cell"]) for row in theirs]
     assert len(set(keys)) == 6
@@ -249,17 +216,14 @@ def test_ctrl_c_keeps_finished_cells_and_one_machine_goes_on(
     local_study: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
 ) -> None:
     flags = ["--config", str(local_study / "study.toml"), "--out", str(tmp_path)]
-    said = run_until(
-        ["study", str(drawn_photos), *flags, "--cluster", "local"],
-        lambda line: line.startswith("  ") and "validation" in line,
-        lambda process: process.send_signal(signal.SIGINT),
-    )
-    assert said.endswith("exit code 130"), said
+    result = signal_at("  .*validation", signal.SIGINT, "study", drawn_photos, *flags, "--cluster", "local")
+    said = result.stdout + result.stderr
+    assert result.returncode == 130, said
     assert "Traceback" not in said
-    assert "Give the same command again: finished trainings are kept" in said
+    assert "Run the same command again: finished trainings are kept" in said
     finished = {file: file.stat().st_mtime_ns for file in tmp_path.glob("cells/*/cell.json")}
     assert finished
-    assert len(rows_of(tmp_path / "study.csv")) == len(finished)
+    assert len(read_table(tmp_path / "study.csv")) == len(finished)
     eventually(lambda: not training_processes(os.environ["DOGVSCAT_HOME"]))
     done = dogvscat("study", drawn_photos, *flags, timeout=_PATIENCE)
     assert done.returncode == 0, done.stderr
@@ -274,19 +238,18 @@ def test_a_search_of_which_a_worker_is_killed_counts_no_trial_twice(
     url = f"sqlite:///{tmp_path / 'trials.db'}"
     common = ["--config", str(tmp_path / "space.toml"), "--trials", "5", "--storage", url, "--sampler", "random"]
     flags = [*common, "--out", str(tmp_path / "out"), "--cluster", two_nodes.address, "--no-pruning"]
-    said = run_until(
-        ["tune", str(drawn_photos), *flags],
-        lambda line: line.startswith("2 of 5 done"),
-        lambda process: two_nodes.kill_worker(tmp_path / "out" / "trials"),
+    result = run_until(
+        "2 of 5 done", lambda _: two_nodes.kill_worker(tmp_path / "out" / "trials"), "tune", drawn_photos, *flags
     )
-    assert said.endswith("exit code 0"), said
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said
     assert "its worker died, started again (2 of 3)" in said
     study = optuna.load_study(study_name="dogvscat-classic", storage=url)
     trials = study.get_trials(deepcopy=False)
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 5
     for trial in trials:
         assert sorted(trial.intermediate_values) == [1, 2, 3, 4]  # none of the epochs before the kill is missing
-    rows = rows_of(tmp_path / "out" / "trials.csv")
+    rows = read_table(tmp_path / "out" / "trials.csv")
     assert [row["trial"] for row in rows] == ["0", "1", "2", "3", "4"]
     again = dogvscat("tune", drawn_photos, *common, "--no-pruning", "--out", tmp_path / "out")  # on one machine
     assert (again.returncode, "trial " in again.stderr) == (0, False), again.stderr
@@ -301,13 +264,13 @@ def test_trials_are_cut_short_through_the_same_journal_and_come_to_what_one_mach
         "tune", drawn_photos, *flags, "--out", tmp_path / "out", "--cluster", two_nodes.address, timeout=_PATIENCE
     )
     assert done.returncode == 0, done.stderr
-    rows = rows_of(tmp_path / "out" / "trials.csv")
+    rows = read_table(tmp_path / "out" / "trials.csv")
     assert {row["state"] for row in rows} == {"complete", "pruned"}
     assert {int(row["epochs"]) for row in rows if row["state"] == "pruned"} <= {1, 2, 3}
     assert len({row["trial"] for row in rows}) == len(rows) == 9
     best = dogvscat("train", drawn_photos, "--recipe", tmp_path / "out" / "best.toml", "--out", tmp_path / "run")
     assert best.returncode == 0, best.stderr
-    last = rows_of(tmp_path / "run" / "history.csv")[-1]
+    last = read_table(tmp_path / "run" / "history.csv")[-1]
     assert float(last["val_accuracy"]) == max(
         float(row["validation_accuracy"]) for row in rows if row["state"] == "complete"
     )
@@ -321,7 +284,7 @@ def test_trials_are_cut_short_through_the_same_journal_and_come_to_what_one_mach
         ("predict", "127.0.0.1:1", 1, "no cluster can be reached"),
         ("study", "nowhere", 2, "expected --cluster as local or HOST:PORT, received 'nowhere'"),
         ("study", "{silent}", 1, "no cluster can be reached at {silent}: timed out"),
-        ("study", "{http}", 1, "what answers at {http} is not a Ray cluster"),
+        ("study", "{http}", 1, "the server at {http} is not a Ray cluster"),
     ],
 )
 def test_a_cluster_that_is_not_there_is_named_at_once(
@@ -369,7 +332,7 @@ def test_a_training_that_always_kills_its_worker_is_given_up_by_name(two_nodes: 
     second, third, given_up = done.stdout.splitlines()
     assert second.startswith("the base, seed 1: its worker died, started again (2 of 3). ")
     assert third.startswith("the base, seed 1: its worker died, started again (3 of 3). ")
-    assert given_up.startswith("the base, seed 1: its worker died 3 times, the last time because: ")
+    assert given_up.startswith("the base, seed 1: its worker died 3 times. The last reason: ")
 
 
 def test_without_a_cluster_ray_is_not_imported(local_study: Path, drawn_photos: Path) -> None:
@@ -432,7 +395,7 @@ def test_cells_that_end_at_the_same_moment_are_counted_one_by_one(local_study: P
             pass
         progress.finish_next()
     assert [line[:15] for line in said if line.startswith("training")] == [f"training {n} of 6" for n in range(1, 7)]
-    assert rows_of(tmp_path / "study.csv") == rows_of(local_study / "out" / "study.csv")
+    assert read_table(tmp_path / "study.csv") == read_table(local_study / "out" / "study.csv")
 
 
 def test_what_is_under_way_makes_its_treatment_more_certain() -> None:

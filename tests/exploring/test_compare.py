@@ -1,11 +1,8 @@
 """`dogvscat compare` on real run folders."""
 
-import csv
 import hashlib
 import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,14 +14,12 @@ from dogvscat.photos.manifest import load_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.relabel import LEAVE_OUT, Correction, write_corrections
 from dogvscat.photos.sources import open_photos
-
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+from tests.helpers import QUICK, Dogvscat, read_table
 
 
 def correctness(run: Path) -> dict[str, bool]:
     """Whether each validation photo is classified correctly, read by other means."""
-    with (run / "predictions.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "validation"]
+    rows = [row for row in read_table(run / "predictions.csv") if row["split"] == "validation"]
     return {row["path"]: row["label"] == row["prediction"] for row in rows}
 
 
@@ -51,9 +46,9 @@ def test_runs_that_differ_only_in_seeds_are_compared_with_each_other(three_runs:
 def test_the_caveat_says_what_the_figures_do_not_account_for(three_runs: list[Path], dogvscat: Dogvscat) -> None:
     one, two, wide = three_runs
     done = dogvscat("compare", wide, one, two)
-    assert "A single training may turn out differently with another seed" in done.stderr
+    assert "Another seed may change the result of a single training" in done.stderr
     done = dogvscat("compare", one, two)
-    assert "the difference shows how much luck is in one training" in done.stderr
+    assert "the difference shows how much of a result is luck" in done.stderr
 
 
 def test_the_same_training_twice_is_not_two_seeds(three_runs: list[Path], tmp_path: Path) -> None:
@@ -84,12 +79,12 @@ def test_p_values_are_corrected_for_the_number_of_arms(three_runs: list[Path], t
 
 
 def test_learning_from_corrected_labels_is_another_arm(
-    three_runs: list[Path], quick: list[str], drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+    three_runs: list[Path], drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
 ) -> None:
     first = load_manifest(three_runs[0] / "manifest.csv").of_split("train")[0]
     table = tmp_path / "relabel.csv"
     write_corrections(table, [Correction(first.path, first.sha256, first.label, LEAVE_OUT, "")])
-    done = dogvscat("train", drawn_photos, *quick, "--seed=2", "--relabel", table, "--out", tmp_path / "corrected")
+    done = dogvscat("train", drawn_photos, *QUICK, "--seed=2", "--relabel", table, "--out", tmp_path / "corrected")
     assert done.returncode == 0, done.stderr
     comparison = compare_runs([three_runs[0], three_runs[1], tmp_path / "corrected"])
     assert [len(arm.runs) for arm in comparison.arms] == [2, 1]
@@ -158,7 +153,7 @@ def test_other_photos_and_other_splits_are_named(
         done = dogvscat("train", photos, "--out", tmp_path / f"run-{name}", *quick, flag)
         assert done.returncode == 0, done.stderr
     done = dogvscat("compare", one, tmp_path / "run-fewer")
-    assert (done.returncode, "learned from other photos: data digests" in done.stderr) == (3, True)
+    assert (done.returncode, "learned from different photos: data digests" in done.stderr) == (3, True)
     done = dogvscat("compare", one, tmp_path / "run-split")
     assert (done.returncode, "were split differently" in done.stderr) == (3, True)
     assert "data.split_seed 0 and 5" in done.stderr

@@ -1,10 +1,7 @@
 """The learning-rate range test on synthetic images."""
 
-import csv
 import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
 
@@ -16,10 +13,9 @@ from dogvscat.exploring import plan_files
 from dogvscat.exploring.lr_range import RangeTest, smooth
 from dogvscat.exploring.search.space import load_space
 from dogvscat.exploring.study.plan import StudyPlan, load_plan
+from tests.helpers import Dogvscat, quick_flags, read_table
 
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
-
-QUICK = ["network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32", "training.batch_size=8"]
+FLAGS = quick_flags("training.batch_size=8")
 
 
 def test_smoothing_by_hand() -> None:
@@ -34,18 +30,16 @@ def test_the_suggestion_stays_below_the_lowest_loss() -> None:
 
 
 def test_the_command_writes_a_table_and_a_picture(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
-    flags = ["--recipe=classic", *(f"--set={setting}" for setting in QUICK)]
-    done = dogvscat("lr-find", drawn_photos, "--steps", "60", "--out", tmp_path / "out", "--json", *flags)
+    done = dogvscat("lr-find", drawn_photos, "--steps", "60", "--out", tmp_path / "out", "--json", *FLAGS)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["note"] == "drawn sample, not photographs"
     assert 1e-6 < result["suggestion"] < 1.0
     assert result["conclusive"] is False  # sixty steps from 1e-6 teach nothing
-    again = dogvscat("lr-find", drawn_photos, "--steps", "60", "--json", *flags)
+    again = dogvscat("lr-find", drawn_photos, "--steps", "60", "--json", *FLAGS)
     assert json.loads(again.stdout) == result  # equal seeds, equal results
     assert result["now"] == 0.001
-    with (tmp_path / "out" / "learning_rates.csv").open(newline="") as file:
-        rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    rates = [float(row["learning_rate"]) for row in read_table(tmp_path / "out" / "learning_rates.csv")]
     assert len(rates) == result["steps"]
     np.testing.assert_allclose(np.diff(np.log(rates)), np.log(1e6) / 59)
     assert (tmp_path / "out" / "learning_rates.png").read_bytes().startswith(b"\x89PNG")
@@ -60,12 +54,10 @@ def test_the_test_trains_as_train_does_with_weights_for_unequal_classes(
         photo.unlink()
     losses = {}
     for class_weights in ("none", "balanced"):
-        flags = ["--recipe", "classic", *(f"--set={setting}" for setting in QUICK)]
-        flags += [f"--set=training.class_weights={class_weights}", "--steps", "20", "--out", str(tmp_path)]
+        flags = [*FLAGS, f"--set=training.class_weights={class_weights}", "--steps", "20", "--out", str(tmp_path)]
         done = dogvscat("lr-find", photos, *flags)
         assert done.returncode == 0, done.stderr
-        with (tmp_path / "learning_rates.csv").open(newline="") as file:
-            losses[class_weights] = [float(row["loss"]) for row in csv.DictReader(file)][:10]
+        losses[class_weights] = [float(row["loss"]) for row in read_table(tmp_path / "learning_rates.csv")][:10]
     # The classes weigh 2/3 and 2, so the loss changes with every batch that is not mixed like the whole: most are not.
     ratios = np.divide(losses["balanced"], losses["none"])
     assert np.median(np.abs(ratios - 1)) > 0.05

@@ -1,15 +1,13 @@
 """`dogvscat tune --storage` on a real PostgreSQL, which these tests start and stop."""
 
-import csv
 import os
 import pwd
 import secrets
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,22 +17,13 @@ from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+from tests.helpers import Dogvscat, quick_base, read_table, run_until, signal_at
 
-SPACE = """
-recipe = "classic"
-
-[base]
-"network.filters" = [8, 8]
-"network.dense_units" = 8
-"data.image_size" = 32
-"training.epochs" = 2
-"training.early_stopping_patience" = 0
-"training.threads" = 1
-
+SPACE = f"""
+{quick_base("training.epochs=2", "training.early_stopping_patience=0")}
 [space]
-"training.learning_rate" = { low = 1e-4, high = 1e-2, log = true }
-"training.batch_size" = { choices = [4, 8] }
+"training.learning_rate" = {{ low = 1e-4, high = 1e-2, log = true }}
+"training.batch_size" = {{ choices = [4, 8] }}
 """
 
 
@@ -135,14 +124,10 @@ def test_a_killed_search_goes_on_and_ends_as_one_in_a_journal(
     through = dogvscat(*common, "--out", tmp_path / "journal")
     assert through.returncode == 0, through.stderr
 
-    command = [sys.executable, "-m", "dogvscat", *common, "--out", str(tmp_path / "database"), "--storage", url]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("2 of 4 done"):
-                process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    done = dogvscat(*command[3:])
+    command = [*common, "--out", str(tmp_path / "database"), "--storage", url]
+    killed = signal_at("2 of 4 done", signal.SIGKILL, *command)
+    assert killed.returncode == -signal.SIGKILL
+    done = dogvscat(*command)
     assert done.returncode == 0, done.stderr
     assert "2 of 4 done" not in done.stderr  # what was finished is kept
     assert "3 of 4 done" in done.stderr
@@ -152,7 +137,7 @@ def test_a_killed_search_goes_on_and_ends_as_one_in_a_journal(
     assert len({str(trial[0]) for trial in ended(journal)}) == 4  # no trial is proposed twice
     assert not (tmp_path / "database" / "trials.journal").exists()
     assert (tmp_path / "database" / "best.toml").read_text() == (tmp_path / "journal" / "best.toml").read_text()
-    refused = dogvscat(*command[3:], "--seed", "7")
+    refused = dogvscat(*command, "--seed", "7")
     assert (refused.returncode, "holds another search" in refused.stderr) == (2, True)
 
 
@@ -161,32 +146,25 @@ def test_a_server_that_dies_midway_is_named_and_finished_trials_are_kept(
 ) -> None:
     url = server.make_database("dying")
     flags = ["--config", str(space), "--out", str(tmp_path / "out"), "--trials", "3", "--no-pruning", "--storage", url]
-    command = [sys.executable, "-m", "dogvscat", "tune", str(drawn_photos), *flags]
-    said = []
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            said.append(line)
-            if line.startswith("1 of 3 done"):
-                server.stop()
+    command = ["tune", str(drawn_photos), *flags]
+    result = run_until("1 of 3 done", lambda _: server.stop(), *command)
+    message = result.stderr
     try:
-        message = "".join(said)
-        assert process.returncode == 1, message
+        assert result.returncode == 1, message
         assert f"the storage postgresql+pg8000://searcher:***@127.0.0.1:{server.port}/dying was lost: " in message
         assert "hint: Finished trials are kept" in message
         assert server.password not in message
         assert "Traceback" not in message
-        refused = dogvscat(*command[3:])
+        refused = dogvscat(*command)
         assert refused.returncode == 2
         assert "cannot be used: Can't create a connection to host 127.0.0.1" in refused.stderr
     finally:
         server.start()
-    done = dogvscat(*command[3:])
+    done = dogvscat(*command)
     assert done.returncode == 0, done.stderr
     assert "1 of 3 done" not in done.stderr
     assert len(ended_at(url)) == 3
-    with (tmp_path / "out" / "trials.csv").open(newline="") as file:
-        states = [row["state"] for row in csv.DictReader(file)]
+    states = [row["state"] for row in read_table(tmp_path / "out" / "trials.csv")]
     assert states.count("complete") == 3  # the running one, if it was stored in time, failed and was proposed again
     assert set(states) <= {"complete", "fail"}
 

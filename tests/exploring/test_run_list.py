@@ -2,16 +2,13 @@
 
 import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dogvscat.errors import UsageError
 from dogvscat.exploring.run_list import HEADERS, find_runs, sort_runs
-
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
+from tests.helpers import Dogvscat, json_lines
 
 
 def test_every_run_has_a_row_with_its_figures(three_runs: list[Path]) -> None:
@@ -64,7 +61,7 @@ def test_the_command_lists_sorts_and_names_what_is_broken(
 ) -> None:
     folder = three_runs[0].parent
     done = dogvscat("runs", folder, "--sort", "-validation_accuracy", "--json")
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    rows = json_lines(done.stdout)
     accuracies = [row["validation_accuracy"] for row in rows]
     assert accuracies == sorted(accuracies, reverse=True)
     table = dogvscat("runs", folder).stdout.splitlines()

@@ -1,11 +1,8 @@
 """`dogvscat tune` on synthetic images: it resumes, refuses another search's storage, and its best settings train."""
 
-import csv
 import json
 import shutil
 import signal
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -22,43 +19,25 @@ from dogvscat.exploring.study.plan import load_plan, plan_cells, treatment_name
 from dogvscat.exploring.training_job import config_name
 from dogvscat.locks import exclusive
 from dogvscat.settings import build_config, read_toml, to_toml, with_settings
+from tests.helpers import Dogvscat, quick_base, read_table, signal_at
 
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
-CutShort = Callable[[list[str], str, signal.Signals], int]
-
-SPACE = """
-recipe = "classic"
-
-[base]
-"network.filters" = [8, 8]
-"network.dense_units" = 8
-"data.image_size" = 32
-"training.epochs" = 3
-"training.early_stopping_patience" = 0
-"training.threads" = 1
-
+SPACE = f"""
+{quick_base("training.epochs=3", "training.early_stopping_patience=0")}
 [space]
-"training.learning_rate" = { low = 1e-4, high = 1e-2, log = true }
-"training.batch_size" = { choices = [4, 8] }
-"network.dense_units" = { low = 4, high = 8, step = 2 }
+"training.learning_rate" = {{ low = 1e-4, high = 1e-2, log = true }}
+"training.batch_size" = {{ choices = [4, 8] }}
+"network.dense_units" = {{ low = 4, high = 8, step = 2 }}
 """
 
 
-def trials_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "trials.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.fixture(scope="module")
-def search(
-    tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat, cut_short: CutShort
-) -> Path:
+def search(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
     """A search of six trials that was killed after the second. Do not change it: tests share it."""
     folder = tmp_path_factory.mktemp("search")
     (folder / "space.toml").write_text(SPACE)
     flags = ["--config", str(folder / "space.toml"), "--out", str(folder / "out"), "--trials", "6"]
-    status = cut_short(["tune", str(drawn_photos), *flags], "2 of 6 done", signal.SIGKILL)
-    assert status == -signal.SIGKILL
+    killed = signal_at("2 of 6 done", signal.SIGKILL, "tune", drawn_photos, *flags)
+    assert killed.returncode == -signal.SIGKILL
     done = dogvscat("tune", drawn_photos, *flags, "--json")
     assert done.returncode == 0, done.stderr
     assert "1 of 6 done" not in done.stderr  # what was finished is kept
@@ -67,7 +46,7 @@ def search(
 
 
 def test_six_trials_were_run_and_none_is_counted_twice(search: Path) -> None:
-    rows = trials_of(search / "out")
+    rows = read_table(search / "out" / "trials.csv")
     ended = [row for row in rows if row["state"] in ("complete", "pruned")]
     assert len(ended) == 6
     assert len({row["trial"] for row in rows}) == len(rows)
@@ -100,16 +79,15 @@ def test_the_best_settings_train_to_what_the_search_found(
     assert config.training.batch_size == best["settings"]["training.batch_size"]
     done = dogvscat("train", drawn_photos, "--recipe", search / "out" / "best.toml", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    with (tmp_path / "run" / "history.csv").open(newline="") as file:
-        last = list(csv.DictReader(file))[-1]
+    last = read_table(tmp_path / "run" / "history.csv")[-1]
     assert float(last["val_accuracy"]) == best["validation_accuracy"]  # same seed, same machine, same result
 
 
 def test_the_result_has_n_and_wilson_s_interval(search: Path) -> None:
     best = json.loads((search / "result.json").read_text())
     config = build_config(read_toml(search / "out" / "best.toml"))
-    with (search / "out" / "trials" / config_name(config) / "predictions.csv").open(newline="") as file:
-        judged = [row for row in csv.DictReader(file) if row["split"] == "validation"]
+    predictions = read_table(search / "out" / "trials" / config_name(config) / "predictions.csv")
+    judged = [row for row in predictions if row["split"] == "validation"]
     right = round(best["validation_accuracy"] * len(judged))
     expected = stats.binomtest(right, len(judged)).proportion_ci(method="wilson")
     assert best["n"] == len(judged)
@@ -190,12 +168,12 @@ def test_the_figures_are_there(search: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--seed", "5"], "holds another search: seed = 5 and not 0"),
+        (["--seed", "5"], "holds another search: seed was 0 and is now 5"),
         (
             ["--sampler", "random"],
             "another search: sampler = random and not tpe",
         ),
-        (["--set", "training.epochs=4"], "another search: training.epochs = 4 and not 3\n"),
+        (["--set", "training.epochs=4"], "another search: training.epochs was 3 and is now 4\n"),
         (["--sampler", "tpee"], "there is no sampler 'tpee'"),
         (["--storage", "postgresql+pg8000://127.0.0.1:1/none"], "cannot be used"),
         (["--timeout", "soon"], "expected --timeout as a number followed by s, m or h"),
@@ -226,7 +204,7 @@ def test_sqlite_by_url(search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp
             '[space]\n"network.dropout" = { low = 0.5, high = 0.5 }',
             "low must be smaller than high, received 0.5 and 0.5",
         ),
-        ('[space]\n"network.dropout" = { low = 0.0, high = 0.5, log = true }', "logarithmic scale starts above 0"),
+        ('[space]\n"network.dropout" = { low = 0.0, high = 0.5, log = true }', "logarithmic scale must start above 0"),
         ('[space]\n"network.dropout" = { low = 0.0 }', "either low and high, or choices; received low"),
         ('[spaces]\n"network.dropout" = { low = 0.0, high = 1.0 }', "spaces"),
         ('[space]\n"network.dropout" = { low = 0.0, high = inf }', "expected finite numbers, received inf"),
@@ -237,7 +215,7 @@ def test_sqlite_by_url(search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp
         ('[space]\n"training.batch_size" = { low = 32.0, high = 128.0 }', "expected a whole number, received 62.5"),
         ('[space]\n"network.dropout" = { low = 0.0, high = 1.5 }', "network.dropout: expected less than 1.0"),
         ('[space]\n"network.dropout" = { choices = ["much"] }', 'network.dropout: expected a number, received "much"'),
-        ('[space]\n"network.dropout" = { low = 0.1, high = 0.5, log = true, step = 0.1 }', "a step goes with low and"),
+        ('[space]\n"network.dropout" = { low = 0.1, high = 0.5, log = true, step = 0.1 }', "a step needs low and"),
         (
             '[space]\n"network.stem_filters" = { low = 8, high = 32, step = 0.5 }',
             "a step that is a whole number above 0",
@@ -286,8 +264,8 @@ def test_values_that_do_not_go_together_are_a_trial_and_no_end(
     flags = ("--config", tmp_path / "space.toml", "--out", tmp_path / "out", "--sampler", "random", "--trials", "6")
     done = dogvscat("tune", drawn_photos, *flags)
     assert done.returncode == 0, done.stderr
-    assert " is impossible: data.image_size 32 is used up by block 4" in done.stderr
-    rows = trials_of(tmp_path / "out")
+    assert " is impossible: data.image_size 32 is too small: block 4" in done.stderr
+    rows = read_table(tmp_path / "out" / "trials.csv")
     assert len(rows) == 6
     assert {row["state"] for row in rows} == {"complete", "pruned"}
 
@@ -344,7 +322,7 @@ def test_more_photos_than_there_are_are_not_searched(drawn_photos: Path, dogvsca
     # The base of the bundled space learns from 5,000.
     done = dogvscat("tune", drawn_photos, "--out", tmp_path / "out", "--trials", "1")
     assert done.returncode == 3
-    assert "the search learns from up to 5,000 photos, there are " in done.stderr
+    assert "the search needs up to 5,000 training photos, there are only " in done.stderr
     assert "Add --set data.train_subset=0" in done.stderr
     (tmp_path / "space.toml").write_text(SPACE)
     flags = ("--config", tmp_path / "space.toml", "--out", tmp_path / "out", "--set", "training.epochs=1")
@@ -353,10 +331,9 @@ def test_more_photos_than_there_are_are_not_searched(drawn_photos: Path, dogvsca
     assert build_config(read_toml(tmp_path / "out" / "best.toml")).training.epochs == 1
 
 
-def test_ctrl_c_leaves_tables_of_what_is_finished(
-    search: Path, drawn_photos: Path, cut_short: CutShort, tmp_path: Path
-) -> None:
+def test_ctrl_c_leaves_tables_of_what_is_finished(search: Path, drawn_photos: Path, tmp_path: Path) -> None:
     flags = ["--config", str(search / "space.toml"), "--out", str(tmp_path), "--trials", "6"]
-    assert cut_short(["tune", str(drawn_photos), *flags], "2 of 6 done", signal.SIGINT) == 130
-    assert [row["state"] for row in trials_of(tmp_path)].count("complete") >= 1
+    stopped = signal_at("2 of 6 done", signal.SIGINT, "tune", drawn_photos, *flags)
+    assert stopped.returncode == 130, stopped.stderr
+    assert [row["state"] for row in read_table(tmp_path / "trials.csv")].count("complete") >= 1
     assert (tmp_path / "best.toml").exists()

@@ -1,11 +1,8 @@
 """`dogvscat study` on synthetic images: it resumes, trains no cell twice, and keeps to its budget."""
 
-import csv
 import json
 import shutil
 import signal
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,22 +14,11 @@ from dogvscat.exploring.study.schedule import most_informative
 from dogvscat.exploring.training_job import CellResult
 from dogvscat.locks import exclusive
 from dogvscat.settings import setting_meanings
+from tests.helpers import Dogvscat, json_lines, quick_base, read_table, signal_at
 
-Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
-CutShort = Callable[[list[str], str, signal.Signals], int]
-
-STUDY = """
-recipe = "classic"
+STUDY = f"""
 seeds = [1, 2]
-
-[base]
-"network.filters" = [8, 8]
-"network.dense_units" = 8
-"data.image_size" = 32
-"training.epochs" = 2
-"data.train_subset" = 30
-"training.threads" = 1
-
+{quick_base("training.epochs=2", "data.train_subset=30")}
 [settings]
 "network.dropout" = [0.0, 0.5]
 "data.train_subset" = [10, 20]
@@ -47,34 +33,27 @@ EXPLOSIVE = (
 """Each step multiplies the weights: after a few steps the loss is infinite."""
 
 
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "study.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.fixture(scope="module")
-def study(
-    tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat, cut_short: CutShort
-) -> Path:
+def study(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> Path:
     """A finished study that was killed in the middle. Do not change it: tests share it."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "study.toml").write_text(STUDY)
     flags = ["--config", str(folder / "study.toml"), "--out", str(folder / "out")]
-    status = cut_short(["study", str(drawn_photos), *flags], "training 4 of 8", signal.SIGKILL)
-    assert status == -signal.SIGKILL
+    killed = signal_at("training 4 of 8", signal.SIGKILL, "study", drawn_photos, *flags)
+    assert killed.returncode == -signal.SIGKILL
     finished = {path: path.stat().st_mtime_ns for path in (folder / "out" / "cells").glob("*/cell.json")}
-    assert len(finished) == 3 == len(rows_of(folder / "out"))
+    assert len(finished) == 3 == len(read_table(folder / "out" / "study.csv"))
     done = dogvscat("study", drawn_photos, "--config", folder / "study.toml", "--out", folder / "out")
     assert done.returncode == 0, done.stderr
     assert "note: drawn sample, not photographs" in done.stderr
-    assert "5 of 8 trainings remain, which takes about" in done.stderr
+    assert "5 of 8 trainings remain, which will take about" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in finished} == finished  # none was trained again
     assert "training 4 of 8" in done.stderr
     return folder
 
 
 def test_every_cell_has_one_row_and_the_base_is_named(study: Path) -> None:
-    rows = rows_of(study / "out")
+    rows = read_table(study / "out" / "study.csv")
     keys = [(row["setting"], row["value"], row["seed"]) for row in rows]
     assert len(set(keys)) == len(keys) == 8
     assert keys[:2] == [("base", "", "1"), ("base", "", "2")]
@@ -87,9 +66,8 @@ def test_every_cell_has_one_row_and_the_base_is_named(study: Path) -> None:
 
 def test_trainings_on_a_subset_are_evaluated_on_the_same_photos(study: Path) -> None:
     judged, taught = set(), {}
-    for row in rows_of(study / "out"):
-        with (study / "out" / "cells" / row["cell"] / "predictions.csv").open(newline="") as file:
-            answers = list(csv.DictReader(file))
+    for row in read_table(study / "out" / "study.csv"):
+        answers = read_table(study / "out" / "cells" / row["cell"] / "predictions.csv")
         judged.add(tuple(answer["path"] for answer in answers if answer["split"] == "validation"))
         learned = {answer["path"] for answer in answers if answer["split"] == "train"}
         taught[row["value"] if row["setting"] == "data.train_subset" else "30"] = learned
@@ -103,19 +81,18 @@ def test_the_page_says_in_words_what_was_found_and_stands_alone(study: Path) -> 
     assert "8 of 8 trainings are finished" in page
     assert "network.dropout = 0.0" in page
     assert setting_meanings(NetworkConfig)["dropout"] in page
-    assert "With three or more numbers of photos" not in page
+    assert "A power law needs at least three" not in page
     assert "<script" not in page
     assert '<p class="warning">drawn sample, not photographs</p>' in page
     for picture in ("effects", "learning_curves", "over_fitting", "training_pictures"):
         assert (study / "out" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_ctrl_c_leaves_a_page_of_what_is_finished(
-    study: Path, drawn_photos: Path, cut_short: CutShort, tmp_path: Path
-) -> None:
+def test_ctrl_c_leaves_a_page_of_what_is_finished(study: Path, drawn_photos: Path, tmp_path: Path) -> None:
     flags = ["--config", str(study / "study.toml"), "--out", str(tmp_path)]
-    assert cut_short(["study", str(drawn_photos), *flags], "training 4 of 8", signal.SIGINT) == 130
-    finished = len(rows_of(tmp_path))
+    stopped = signal_at("training 4 of 8", signal.SIGINT, "study", drawn_photos, *flags)
+    assert stopped.returncode == 130, stopped.stderr
+    finished = len(read_table(tmp_path / "study.csv"))
     assert 3 <= finished < 8
     assert f"{finished} of 8 trainings are finished" in (tmp_path / "study.html").read_text()
 
@@ -149,7 +126,7 @@ def test_a_budget_too_small_is_refused_before_the_first_cell(
     flags = ("--config", study / "study.toml", "--out", tmp_path / "out", "--budget", "0.001s")
     done = dogvscat("study", drawn_photos, *flags)
     assert done.returncode == 2
-    assert "8 of 8 trainings remain, which takes about " in done.stderr
+    assert "8 of 8 trainings remain, which will take about " in done.stderr
     assert "is too short for one training, which takes about " in done.stderr
     assert "Give --budget 1m or more." in done.stderr
     assert not list(tmp_path.rglob("cell.json"))
@@ -160,9 +137,9 @@ def test_a_study_with_another_base_or_fewer_settings_drops_no_rows(
 ) -> None:
     before = (study / "out" / "study.csv").read_bytes()
     for text, differs in (
-        (STUDY.replace('"training.epochs" = 2', '"training.epochs" = 3'), "the base has training.epochs = 3 and not 2"),
-        (STUDY.replace("[10, 20]", "[10]"), "data.train_subset = 20 with seed 1 is no longer in it"),
-        (STUDY.replace("[1, 2]", "[1]"), "the base with seed 2 is no longer in it"),
+        (STUDY.replace('"training.epochs" = 2', '"training.epochs" = 3'), "for the base, training.epochs was 2 and is now 3"),
+        (STUDY.replace("[10, 20]", "[10]"), "data.train_subset = 20 with seed 1 is no longer part of it"),
+        (STUDY.replace("[1, 2]", "[1]"), "the base with seed 2 is no longer part of it"),
     ):
         (tmp_path / "other.toml").write_text(text)
         done = dogvscat("study", drawn_photos, "--config", tmp_path / "other.toml", "--out", study / "out")
@@ -203,15 +180,15 @@ def test_a_second_output_for_neither_class_is_refused(drawn_photos: Path, dogvsc
 
 
 def test_finished_cells_are_listed_with_what_they_found(study: Path, dogvscat: Dogvscat) -> None:
-    listed = [json.loads(line) for line in dogvscat("runs", study / "out", "--json").stdout.splitlines()]
+    listed = json_lines(dogvscat("runs", study / "out", "--json").stdout)
     found = {Path(row["folder"]).name: row for row in listed}
-    for row in rows_of(study / "out"):
+    for row in read_table(study / "out" / "study.csv"):
         assert found[row["cell"]]["finished"] is True
         assert found[row["cell"]]["validation_accuracy"] == float(row["validation_accuracy"])
 
 
 def test_a_damaged_cell_is_named(study: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
-    cell = tmp_path / "out" / "cells" / rows_of(study / "out")[0]["cell"]
+    cell = tmp_path / "out" / "cells" / read_table(study / "out" / "study.csv")[0]["cell"]
     cell.mkdir(parents=True)
     (cell / "cell.json").write_text("{")
     done = dogvscat("study", drawn_photos, "--config", study / "study.toml", "--out", tmp_path / "out")
@@ -284,11 +261,11 @@ def test_numbers_of_photos_that_there_are_not_are_left_out(
     done = dogvscat("study", drawn_photos, *flags)
     assert done.returncode == 0, done.stderr
     assert "data.train_subset = 20000 is left out: there are " in done.stderr
-    assert "network.dropout = 0.5 is not tried: the base has it, or it is listed twice" in done.stderr
-    assert len(rows_of(tmp_path / "out")) == 4
+    assert "network.dropout = 0.5 is not tried: it equals the base, or is listed twice" in done.stderr
+    assert len(read_table(tmp_path / "out" / "study.csv")) == 4
     done = dogvscat("study", drawn_photos, *flags, "--set", "data.train_subset=30000")
     assert done.returncode == 3
-    assert "the base of the study learns from 30,000 photos, there are " in done.stderr
+    assert "the base of the study needs 30,000 training photos, there are only " in done.stderr
     assert "--set data.train_subset=0" in done.stderr
 
 

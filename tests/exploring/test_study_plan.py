@@ -79,7 +79,7 @@ def test_what_has_no_effect_is_not_tried_and_said() -> None:
     assert reports == [
         'network.stem_filters = 16 is not tried: network.stem_filters has no effect while network.name = "plain"',
         'network.stem_filters = 64 is not tried: network.stem_filters has no effect while network.name = "plain"',
-        "network.dropout = 0.5 is not tried: the base has it, or it is listed twice",
+        "network.dropout = 0.5 is not tried: it equals the base, or is listed twice",
         f"off, with cutout is not tried: {idle}",
         f"off, no dropout: {idle}",
     ]
@@ -90,7 +90,7 @@ def test_what_has_no_effect_is_not_tried_and_said() -> None:
     [
         ({"settings": {"network.dropuot": (0.0,)}}, "no setting 'network.dropuot'", "Did you mean 'network.dropout'?"),
         ({"settings": {"network.dropout": (1.5,)}}, "network.dropout: expected less than 1.0, received 1.5", ""),
-        ({"settings": {"data.image_size": (32,)}, "base": {"network.filters": [8] * 6}}, "used up by block", ""),
+        ({"settings": {"data.image_size": (32,)}, "base": {"network.filters": [8] * 6}}, "is too small: block", ""),
         ({"base": {"dropout": 0.1}, "settings": {"network.dropout": (0.0,)}}, "expected --set section.key=value", ""),
     ],
 )
@@ -103,14 +103,14 @@ def test_what_cannot_be_tried_is_named(fields: dict[str, object], message: str, 
 
 def test_a_file_with_an_unknown_key_suggests_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text("[setings]\n")
-    with pytest.raises(ConfigError, match="nothing called 'setings'") as caught:
+    with pytest.raises(ConfigError, match="a study has no entry 'setings'") as caught:
         load_plan(tmp_path / "study.toml")
     assert "Did you mean 'settings'?" in (caught.value.hint or "")
     (tmp_path / "study.toml").write_text("seeds = 2\n")
     with pytest.raises(ConfigError, match="seeds: expected a list in brackets, such as"):
         load_plan(tmp_path / "study.toml")
     (tmp_path / "study.toml").write_text("seeds = [1, 2, 1]\n")
-    with pytest.raises(ConfigError, match=r"seeds: expected every seed once, received \[1, 2, 1\]"):
+    with pytest.raises(ConfigError, match=r"seeds: expected each seed only once, received \[1, 2, 1\]"):
         load_plan(tmp_path / "study.toml")
     with pytest.raises(ConfigError, match="the study tries nothing"):
         plan_cells(StudyPlan())
@@ -136,9 +136,9 @@ def test_a_study_and_a_search_space_are_told_apart(tmp_path: Path) -> None:
     study, space = tmp_path / "study.toml", tmp_path / "space.toml"
     study.write_text('seeds = [1]\n[settings]\n"network.dropout" = [0.0]\n')
     space.write_text('[space]\n"network.dropout" = { low = 0.0, high = 0.6 }\n')
-    with pytest.raises(ConfigError, match="is a search space: it goes to `dogvscat tune --config`"):
+    with pytest.raises(ConfigError, match="is a search space, for `dogvscat tune --config`"):
         load_plan(space)
-    with pytest.raises(ConfigError, match="is a study: it goes to `dogvscat study --config`"):
+    with pytest.raises(ConfigError, match="is a study, for `dogvscat study --config`"):
         load_space(study, None)
     assert list(load_plan(study).settings) == list(load_space(space, None).space) == ["network.dropout"]
 
@@ -159,10 +159,10 @@ def test_the_bundled_studies_are_possible(name: str) -> None:
             {"settings": {"data.split_seed": (1, 2)}},
             "data.split_seed cannot be in [settings]: every training is evaluated",
         ),
-        ({"settings": {"training.seed": (4,)}}, "training.seed cannot be in [settings]: seeds measure how much"),
+        ({"settings": {"training.seed": (4,)}}, "training.seed cannot be in [settings]: seeds show how much"),
         (
             {"variants": {"one": {"training.threads": 1}}},
-            'training.threads cannot be in [variants."one"]: it only changes',
+            'training.threads cannot be in [variants."one"]: it changes only',
         ),
     ],
 )

@@ -5,7 +5,6 @@ when it is imported.
 """
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from dogvscat.config import NetworkConfig
 from dogvscat.judging.decision import Decision
 from dogvscat.learning.engine import open_engine
 from dogvscat.settings import build_config
+from tests.helpers import PublishNetwork
 
 if "tensorflow" in sys.modules:  # it may compute differently from the commands by now, in the last bits
     raise ImportError("a test module outside tests/learning imported Keras: move it here, or import inside its tests")
@@ -26,7 +26,7 @@ open_engine(1)
 
 
 @pytest.fixture
-def publish_network(tmp_path: Path, no_provenance: Provenance) -> Callable[[NetworkConfig, Any], Predictor]:
+def publish_network(tmp_path: Path, no_provenance: Provenance) -> PublishNetwork:
     """Publishes a network as a bundle and loads it."""
     from dogvscat.learning.finalize.onnx_export import export_onnx
     from dogvscat.learning.model.networks import average_over_flips

@@ -1,34 +1,27 @@
 """What each layer of a network sees, counted by hand, and the pictures that show it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from dogvscat.bundle.predict.predictor import Predictor
-from dogvscat.config import NetworkConfig
 from dogvscat.learning.interpret.layer_maps import layer_maps, load_bundled_network, write_layers
 from dogvscat.learning.model.networks import build_network
-
-PLAIN = NetworkConfig(filters=(4, 6), dense_units=8)
-RESIDUAL = NetworkConfig(
-    name="residual", stem_filters=4, filters=(4, 8), residual_blocks=(1, 1), dropout=0.0, flip_averaging=True
-)
-PIXELS = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+from tests.helpers import NOISE, PLAIN_NETWORK, RESIDUAL_NETWORK, PublishNetwork
 
 
-def test_a_bundled_network_answers_as_its_graph(publish_network: Callable[..., Predictor]) -> None:
-    predictor = publish_network(PLAIN, build_network(PLAIN, 32, seed=2))
-    logits = np.asarray(load_bundled_network(predictor.bundle)(PIXELS))[:, 0]
-    np.testing.assert_allclose(logits, predictor.logits(PIXELS).positive, atol=0.01)  # half-precision weights
+def test_a_bundled_network_answers_as_its_graph(publish_network: PublishNetwork) -> None:
+    predictor = publish_network(PLAIN_NETWORK, build_network(PLAIN_NETWORK, 32, seed=2))
+    logits = np.asarray(load_bundled_network(predictor.bundle)(NOISE))[:, 0]
+    np.testing.assert_allclose(logits, predictor.logits(NOISE).positive, atol=0.01)  # half-precision weights
 
 
 def test_receptive_fields_of_layers() -> None:
-    plain = {layer.name: layer for layer in layer_maps(build_network(PLAIN, 32), PIXELS[0])}
+    plain = {layer.name: layer for layer in layer_maps(build_network(PLAIN_NETWORK, 32), NOISE[0])}
     assert {name: layer.receptive_field for name, layer in plain.items()} == {"relu1": 3, "relu2": 3 + 1 + 2 * 2}
     assert {name: layer.maps.shape for name, layer in plain.items()} == {"relu1": (30, 30, 4), "relu2": (13, 13, 6)}
-    residual = {layer.name: layer.receptive_field for layer in layer_maps(build_network(RESIDUAL, 32), PIXELS[0])}
+    layers = layer_maps(build_network(RESIDUAL_NETWORK, 32), NOISE[0])
+    residual = {layer.name: layer.receptive_field for layer in layers}
     # the stem: 3 pixels every 2, pooled: 5 every 4; each convolution of 3 then adds twice the step
     assert residual["stem_relu"] == 5
     assert residual["stage1_relu"] == 5 + 8
@@ -37,10 +30,10 @@ def test_receptive_fields_of_layers() -> None:
 
 
 def test_a_position_sees_no_further_than_its_receptive_field() -> None:
-    network = build_network(PLAIN, 32, seed=1)
-    changed = PIXELS[0].copy()
+    network = build_network(PLAIN_NETWORK, 32, seed=1)
+    changed = NOISE[0].copy()
     changed[16, 16] = 255 - changed[16, 16]
-    for before, after in zip(layer_maps(network, PIXELS[0]), layer_maps(network, changed), strict=True):
+    for before, after in zip(layer_maps(network, NOISE[0]), layer_maps(network, changed), strict=True):
         rows, columns = np.nonzero((before.maps != after.maps).any(axis=-1))
         step = {"relu1": 1, "relu2": 2}[before.name]
         assert len(rows)
@@ -49,8 +42,8 @@ def test_a_position_sees_no_further_than_its_receptive_field() -> None:
 
 
 def test_pictures_of_every_layer_are_drawn(tmp_path: Path) -> None:
-    network = build_network(PLAIN, 32, seed=1)
-    write_layers(network, PIXELS[0], tmp_path)
+    network = build_network(PLAIN_NETWORK, 32, seed=1)
+    write_layers(network, NOISE[0], tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["00-filters.png", "01-relu1.png", "02-relu2.png"]
     for file in tmp_path.iterdir():
         with Image.open(file) as picture:

@@ -97,7 +97,7 @@ def test_the_mean_of_the_class_activation_map_is_the_logit(averaged: bool) -> No
     columns = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)  # (3, 2)
     np.testing.assert_allclose(logits.positive, columns[:, 0] / 1.7, atol=1e-5)
     check_parity(model, 1.7, pixels, logits, activation)
-    with pytest.raises(ModelError, match="the mean over the exported places differs from the logit by"):
+    with pytest.raises(ModelError, match="the mean over the exported positions differs from the logit by"):
         check_parity(model, 1.7, pixels, logits, activation + 0.01)
 
 

@@ -4,8 +4,6 @@ import csv
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +32,7 @@ from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.relabel import read_relabelling
 from dogvscat.photos.sources import open_photos
 from dogvscat.settings import build_config, to_toml, with_settings
+from tests.helpers import read_table, signal_at
 
 FOLDS = 3
 TINY = {
@@ -168,13 +167,13 @@ def test_a_stopped_fold_resumes_and_finished_ones_are_kept(
     shutil.copytree(whole[0] / "1", folds / "1")
     with pytest.raises(Interrupted, match="fold 2 of 3: stopped") as caught:
         predict_out_of_fold(source, manifest, config, FOLDS, folds, stop_in_fold_2)
-    assert "Give the same command again" in str(caught.value.hint)
+    assert "Run the same command again" in str(caught.value.hint)
     assert list(prediction_files(folds)) == ["1/out_of_fold.csv"]
     written = (folds / "1" / "out_of_fold.csv").stat().st_mtime_ns
 
     spoken = stopped_after_an_epoch(photos, config, tmp_path)
     assert "error: fold 2 of 3: stopped in epoch" in spoken
-    assert "hint: Give the same command again" in spoken
+    assert "hint: Run the same command again" in spoken
     assert "Traceback" not in spoken
     assert list(prediction_files(folds)) == ["1/out_of_fold.csv"]
     assert (folds / "2" / "checkpoint" / "state.npz").exists()
@@ -193,19 +192,12 @@ def test_a_stopped_fold_resumes_and_finished_ones_are_kept(
 
 
 def stopped_after_an_epoch(photos: Path, config: Config, out: Path) -> str:
-    """What a process says that is sent Ctrl-C in its second epoch."""
+    """What a process prints on stderr that is sent Ctrl-C in its second epoch."""
     (out / "tiny.toml").write_text(to_toml(config))
     arguments = ["audit", photos, "--labels", "--out", out, "--recipe", out / "tiny.toml", "--folds", FOLDS]
-    command = [sys.executable, "-m", "dogvscat", *map(str, arguments)]
-    spoken = []
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            spoken.append(line)
-            if line.startswith("epoch   1/"):
-                process.send_signal(signal.SIGINT)
-    assert process.returncode == 130, "".join(spoken)
-    return "".join(spoken)
+    stopped = signal_at("epoch   1/", signal.SIGINT, *arguments)
+    assert stopped.returncode == 130, stopped.stderr
+    return stopped.stderr
 
 
 @pytest.fixture
@@ -250,7 +242,7 @@ def test_damaged_predictions_are_named(started_folds: Path, photos: Path, config
     source = open_photos(photos)
     with pytest.raises(ModelError, match=r"2/out_of_fold\.csv cannot be used: ") as caught:
         predict_out_of_fold(source, make_manifest(source, config.data), config, FOLDS, started_folds, silent)
-    assert "Delete it and give the same command again" in str(caught.value.hint)
+    assert "Delete it and run the same command again" in str(caught.value.hint)
 
 
 def test_evidence_keeps_an_edited_table(started_folds: Path, photos: Path, config: Config) -> None:
@@ -274,10 +266,8 @@ def test_the_command_reports_the_evidence(
     command = ["audit", str(photos), "--labels", "--out", str(out), "--recipe", str(out / "tiny.toml"), "--folds", "3"]
     assert main([*command, "--json", "--fail-on", "any"]) == 3  # there are copies
     document = json.loads(capfd.readouterr().out)
-    with (out / "relabel.csv").open(newline="") as file:
-        corrections = [(row["path"], row["suggestion"] == "leave_out") for row in csv.DictReader(file)]
-    with (out / "issues.csv").open(newline="") as file:
-        issues = [(row["path"], row["kind"]) for row in csv.DictReader(file)]
+    corrections = [(row["path"], row["suggestion"] == "leave_out") for row in read_table(out / "relabel.csv")]
+    issues = [(row["path"], row["kind"]) for row in read_table(out / "issues.csv")]
     kinds = {False: "label_suspect", True: "neither_suspect"}
     assert [issue for issue in issues if issue[1] in kinds.values()] == [(p, kinds[left]) for p, left in corrections]
     assert document["issues"]["label_suspect"] == sum(not left for _, left in corrections)

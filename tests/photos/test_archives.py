@@ -119,7 +119,7 @@ def test_a_truncated_archive_is_refused(tmp_path: Path, share: float) -> None:
     path = _zip(tmp_path / "a.zip", *((f"cat/{number}.jpg", bytes(500)) for number in range(20)))
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(ArchiveError, match=r"a\.zip is not a whole zip archive"):
+    with pytest.raises(ArchiveError, match=r"a\.zip is not a complete zip archive"):
         SafeZip(path)
 
 

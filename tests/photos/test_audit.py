@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from dogvscat.photos.audit import KIND_MEANINGS, Audit, audit_photos, write_audit
-from dogvscat.photos.drawing import draw
 from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue
 from dogvscat.photos.sources import PhotoSource, open_photos
+from tests.helpers import draw_photos
 
 
 class Page(HTMLParser):
@@ -45,10 +45,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A few good photos, an empty one, a copy, and a wide one."""
-    for kind in ("cat", "dog"):
-        (tmp_path / "photos" / kind).mkdir(parents=True)
-        for seed in range(4):
-            draw(kind, seed, 100).save(tmp_path / "photos" / kind / f"{seed}.png")
+    draw_photos(tmp_path / "photos", range(4), image_size=100)
     shutil.copy(tmp_path / "photos" / "cat" / "0.png", tmp_path / "photos" / "cat" / "copy.png")
     (tmp_path / "photos" / "dog" / "empty.jpg").touch()
     Image.new("RGB", (400, 100), "teal").save(tmp_path / "photos" / "dog" / "wide.png")

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import FORMATS, MAX_FILE_BYTES, PHOTO_SUFFIXES, decode, decode_photo, decode_with_facts
+from tests.helpers import encoded, png_chunk
 
 Transpose = Image.Transpose
 
@@ -26,12 +27,6 @@ STORED_AS = {
 """How a camera held in another way stores the same scene: EXIF 2.32, tag 0x0112."""
 
 LOSSY = {"JPEG", "WEBP", "AVIF"}
-
-
-def _file(image: Image.Image, kind: str, **options: object) -> bytes:
-    data = BytesIO()
-    image.save(data, kind, **options)
-    return data.getvalue()
 
 
 def _scene(width: int = 60, height: int = 40) -> Image.Image:
@@ -54,7 +49,7 @@ def _difference(first: np.ndarray, second: np.ndarray) -> float:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_gives_the_same_square(kind: str) -> None:
-    photo = decode_with_facts(_file(_scene(), kind), "scene", 32)
+    photo = decode_with_facts(encoded(_scene(), kind), "scene", 32)
     assert (photo.pixels.shape, photo.pixels.dtype) == ((32, 32, 3), np.dtype(np.uint8))
     assert (photo.width, photo.height) == (60, 40)
     corners = photo.pixels[[4, 4, 27, 27], [4, 27, 4, 27]].astype(int)
@@ -64,7 +59,7 @@ def test_every_format_gives_the_same_square(kind: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.txt", "a.png", "a", "a.jpg"])
 def test_the_content_decides_the_format(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(_file(_scene(), "WEBP", lossless=True))
+    (tmp_path / name).write_bytes(encoded(_scene(), "WEBP", lossless=True))
     assert decode_photo(tmp_path / name, 32)[4, 4].tolist() == [255, 0, 0]
 
 
@@ -76,8 +71,8 @@ def test_all_orientations_show_the_same_scene(kind: str, orientation: int) -> No
         stored = stored.transpose(turned)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    photo = decode_with_facts(_file(stored, kind, exif=exif, quality=95), "turned", 32)
-    upright = decode(_file(_scene(), kind, quality=95), "upright", 32)
+    photo = decode_with_facts(encoded(stored, kind, exif=exif, quality=95), "turned", 32)
+    upright = decode(encoded(_scene(), kind, quality=95), "upright", 32)
     assert _difference(photo.pixels, upright) < 1.0
     assert (photo.width, photo.height) == (60, 40)
 
@@ -85,20 +80,20 @@ def test_all_orientations_show_the_same_scene(kind: str, orientation: int) -> No
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"Exif\0\0" + bytes(40)])
 def test_broken_exif_data_is_ignored(kind: str, exif: bytes) -> None:
-    pixels = decode(_file(_scene(), kind, exif=exif), "odd", 32)
-    assert np.array_equal(pixels, decode(_file(_scene(), kind), "plain", 32))
+    pixels = decode(encoded(_scene(), kind, exif=exif), "odd", 32)
+    assert np.array_equal(pixels, decode(encoded(_scene(), kind), "plain", 32))
 
 
 def test_an_unknown_orientation_is_ignored() -> None:
     exif = Image.Exif()
     exif[0x0112] = 9
-    data = _file(_scene(), "PNG", exif=exif)
+    data = encoded(_scene(), "PNG", exif=exif)
     assert decode(data, "nine", 32)[4, 4].tolist() == [255, 0, 0]
 
 
 def _only_color(image: Image.Image, kind: str, **options: object) -> list[int]:
     """The color of an image that has only one."""
-    pixels = decode(_file(image, kind, **options), "one color", 8)
+    pixels = decode(encoded(image, kind, **options), "one color", 8)
     assert np.ptp(pixels.astype(int), axis=(0, 1)).max() == 0
     return pixels[0, 0].tolist()
 
@@ -140,12 +135,9 @@ def test_sixteen_bit_colors_keep_their_high_byte() -> None:
     import struct
     import zlib
 
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
     rows = (b"\0" + struct.pack(">3H", 0x8012, 0x4034, 0xFF56) * 4) * 4
     header = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)
-    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    data = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
     assert decode(b"\x89PNG\r\n\x1a\n" + data, "deep", 4)[0, 0].tolist() == [0x80, 0x40, 0xFF]
 
 
@@ -159,7 +151,7 @@ def test_transparent_palette_entries_are_white(kind: str) -> None:
     image = Image.new("P", (8, 8), 0)
     image.putpalette([10, 20, 30, 200, 0, 0])
     image.paste(1, (0, 4, 8, 8))
-    pixels = decode(_file(image, kind, transparency=0), "palette", 8)
+    pixels = decode(encoded(image, kind, transparency=0), "palette", 8)
     assert pixels[0, 0].tolist() == [255, 255, 255]
     assert pixels[7, 7].tolist() == [200, 0, 0]
 
@@ -168,26 +160,26 @@ def test_transparent_palette_entries_are_white(kind: str) -> None:
 def test_the_first_frame_of_an_animation_is_used(kind: str) -> None:
     first, second = Image.new("RGB", (16, 16), "red"), Image.new("RGB", (16, 16), "blue")
     options = {} if kind == "TIFF" else {"lossless": True, "duration": 50}
-    pixels = decode(_file(first, kind, save_all=True, append_images=[second], **options), "animated", 8)
+    pixels = decode(encoded(first, kind, save_all=True, append_images=[second], **options), "animated", 8)
     assert pixels[0, 0].tolist() == [255, 0, 0]
 
 
 def test_a_progressive_jpeg_is_read() -> None:
     scene = _scene(400, 300)
-    progressive = decode(_file(scene, "JPEG", progressive=True, quality=90), "progressive", 64)
-    assert _difference(progressive, decode(_file(scene, "JPEG", quality=90), "baseline", 64)) < 1.0
+    progressive = decode(encoded(scene, "JPEG", progressive=True, quality=90), "progressive", 64)
+    assert _difference(progressive, decode(encoded(scene, "JPEG", quality=90), "baseline", 64)) < 1.0
 
 
 def test_scaled_decoding_is_close_to_full_decoding() -> None:
     photo = _photo(15, seed=3).resize((893, 901), Image.Resampling.BICUBIC)  # not a multiple of 8: the edges count
-    data = _file(photo, "JPEG", quality=92)
+    data = encoded(photo, "JPEG", quality=92)
     full = Image.open(BytesIO(data)).convert("RGB").resize((64, 64), Image.Resampling.BILINEAR)
     assert _difference(decode(data, "scaled", 64), np.asarray(full)) < 1.5
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2000), (2000, 3)])
 def test_any_shape_becomes_a_square(size: tuple[int, int]) -> None:
-    photo = decode_with_facts(_file(Image.new("RGB", size, "teal"), "PNG"), "odd", 48)
+    photo = decode_with_facts(encoded(Image.new("RGB", size, "teal"), "PNG"), "odd", 48)
     assert photo.pixels.shape == (48, 48, 3)
     assert photo.pixels[20, 20].tolist() == [0, 128, 128]
     assert (photo.width, photo.height) == size

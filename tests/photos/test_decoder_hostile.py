@@ -3,7 +3,6 @@
 import struct
 import time
 import warnings
-import zlib
 from io import BytesIO
 
 import numpy as np
@@ -12,20 +11,9 @@ from PIL import Image
 
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import FORMATS, MAX_PIXELS, decode
+from tests.helpers import black_png
 
 SIDE = 20_000
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def _png(side: int) -> bytes:
-    """A whole, valid black picture: 50 kB that hold 50 MB, which would become 1.2 GB of RGB."""
-    packer = zlib.compressobj(1)
-    rows = b"".join(packer.compress(bytes(side // 8 + 1)) for _ in range(side)) + packer.flush()
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", rows) + _chunk(b"IEND", b"")
 
 
 def _tiff(side: int) -> bytes:
@@ -66,7 +54,7 @@ def _avif(side: int) -> bytes:
     return _patched("AVIF", b"ispe" + struct.pack(">III", 0, 16, 16), b"ispe" + struct.pack(">III", 0, side, side))
 
 
-BOMBS = {"PNG": _png, "JPEG": _jpeg, "GIF": _gif, "BMP": _bmp, "TIFF": _tiff, "WEBP": _webp, "AVIF": _avif}
+BOMBS = {"PNG": black_png, "JPEG": _jpeg, "GIF": _gif, "BMP": _bmp, "TIFF": _tiff, "WEBP": _webp, "AVIF": _avif}
 
 
 @pytest.mark.parametrize("kind", FORMATS)

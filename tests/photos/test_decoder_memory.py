@@ -10,6 +10,7 @@ from PIL import Image
 
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import MAX_PIXELS, decode, decode_array, decode_for_display, decode_image
+from tests.helpers import encoded
 
 SIZE = 64
 
@@ -21,27 +22,21 @@ def scene(width: int = 301, height: int = 187) -> Image.Image:
     return Image.fromarray(np.stack([127 + 120 * channel for channel in channels], axis=-1).astype(np.uint8))
 
 
-def saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
 def with_orientation(orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    return saved(scene(), "JPEG", exif=exif, quality=95)
+    return encoded(scene(), "JPEG", exif=exif, quality=95)
 
 
 FILES = {
-    "PNG": saved(scene(), "PNG"),
-    "JPEG": saved(scene(), "JPEG"),
+    "PNG": encoded(scene(), "PNG"),
+    "JPEG": encoded(scene(), "JPEG"),
     "turned JPEG": with_orientation(6),
-    "palette": saved(scene().quantize(32), "PNG"),
-    "CMYK": saved(scene().convert("CMYK"), "JPEG"),
-    "transparent": saved(scene().convert("RGBA"), "WEBP", lossless=True),
-    "grey of 16 bits": saved(Image.fromarray(np.asarray(scene().convert("L"), np.uint16) * 257), "PNG"),
-    "animation": saved(scene().quantize(32), "GIF", save_all=True, append_images=[scene().rotate(180).quantize(32)]),
+    "palette": encoded(scene().quantize(32), "PNG"),
+    "CMYK": encoded(scene().convert("CMYK"), "JPEG"),
+    "transparent": encoded(scene().convert("RGBA"), "WEBP", lossless=True),
+    "grey of 16 bits": encoded(Image.fromarray(np.asarray(scene().convert("L"), np.uint16) * 257), "PNG"),
+    "animation": encoded(scene().quantize(32), "GIF", save_all=True, append_images=[scene().rotate(180).quantize(32)]),
 }
 
 

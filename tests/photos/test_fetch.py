@@ -181,7 +181,7 @@ def test_a_download_of_unknown_length_is_checked_by_its_digest(site: Site, tmp_p
 
 def test_another_file_is_removed(site: Site, tmp_path: Path) -> None:
     wrong = hashlib.sha256(b"other").hexdigest()
-    with pytest.raises(FetchError, match=f"another file: expected sha256 {wrong}, received {SHA256}"):
+    with pytest.raises(FetchError, match=f"a different file: expected sha256 {wrong}, received {SHA256}"):
         fetch_archive(site.url, wrong, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -100,11 +100,11 @@ def test_hidden_files_and_those_of_macos_are_not_photos() -> None:
         (["apples/0.jpg", "pears/0.txt"], "the class folder pears in pets holds no photos"),
         (["cat/0.jpg", "dog/0.jpg", "owl/0.jpg", "owl/1.jpg"], "3 class folders.*cat: 1.*dog: 1.*owl: 2 photos"),
         (["cat/0.jpg", "cats/0.jpg"], "both folders in pets mean the same class"),
-        (["0.jpg", "1.jpg"], r"the photos in pets are in no class folders \(2 photos\)"),
+        (["0.jpg", "1.jpg"], r"the photos in pets are not in class folders \(2 photos\)"),
         (["cat/0.jpg", "1.jpg"], r"one class folder.*\(cat: 1 photo; next to them: 1 photo\)"),
-        (["cat.0.jpg", "cat.1.jpg"], "all flat names in pets are of one class, cat"),
-        (["train/0.jpg", "test/1.jpg"], "the photos in pets/train are in no class folders"),
-        (["test/0.jpg", "val/1.jpg"], "folders for training and testing without classes inside"),
+        (["cat.0.jpg", "cat.1.jpg"], "all file names in pets start with one class, cat"),
+        (["train/0.jpg", "test/1.jpg"], "the photos in pets/train are not in class folders"),
+        (["test/0.jpg", "val/1.jpg"], "folders for training and testing, without class folders"),
         (["train/cat/0.jpg", "val/cat/1.jpg", "val/dog/1.jpg"], "pets/train has one class folder"),
         (["train/cat/0.jpg", "train/dog/0.jpg", "val/cat/1.jpg"], "pets/val has one class folder"),
         (["train/cat/0.jpg", "train/dog/0.jpg", "val/a/1.jpg", "val/b/1.jpg"], "train: cat, dog; validation: a, b"),
@@ -126,7 +126,7 @@ def test_an_empty_class_folder_is_named() -> None:
 def test_an_archive_inside_the_archive_gets_advice() -> None:
     with pytest.raises(LayoutError, match="holds no photos") as caught:
         recognize_layout(["train.zip", "test1.zip", "sampleSubmission.csv"], [], "pets")
-    assert caught.value.hint == "There is an archive inside, test1.zip: unpack it and give that."
+    assert caught.value.hint == "Unpack the archive inside, test1.zip, and give that folder."
 
 
 def test_a_long_list_of_folders_is_cut() -> None:

@@ -14,16 +14,13 @@ from dogvscat.errors import DataError, LayoutError, ModelError
 from dogvscat.photos.drawing import draw
 from dogvscat.photos.manifest import Manifest, load_manifest, make_manifest, make_neither_manifest, save_manifest
 from dogvscat.photos.sources import open_neither, open_photos
+from tests.helpers import draw_photos
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Ten cats and ten dogs."""
-    for kind in ("cat", "dog"):
-        (tmp_path / "photos" / kind).mkdir(parents=True)
-        for seed in range(10):
-            draw(kind, seed, 64).save(tmp_path / "photos" / kind / f"{seed}.png")
-    return tmp_path / "photos"
+    return draw_photos(tmp_path / "photos", range(10), image_size=64)
 
 
 def _manifest(location: Path, config: DataConfig | None = None) -> Manifest:

@@ -14,16 +14,13 @@ from dogvscat.photos.decoder import decode_photo
 from dogvscat.photos.drawing import draw
 from dogvscat.photos.scan import perceptual_hash, scan
 from dogvscat.photos.sources import PhotoSource, open_photos
+from tests.helpers import draw_photos
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Two cats, two dogs."""
-    for kind in ("cat", "dog"):
-        (tmp_path / "photos" / kind).mkdir(parents=True)
-        for seed in (1, 2):
-            draw(kind, seed, 64).save(tmp_path / "photos" / kind / f"{seed}.png")
-    return tmp_path / "photos"
+    return draw_photos(tmp_path / "photos", (1, 2), image_size=64)
 
 
 def _cached_scans() -> list[Path]:

@@ -142,10 +142,10 @@ def test_the_content_decides_whether_a_file_is_a_zip(tmp_path: Path) -> None:
     archive = _zip(_write(tmp_path / "pets", "cat/0.jpg", "dog/0.jpg")).rename(tmp_path / "pets.jpg")
     assert len(open_photos(archive).photos) == 2
     archive.write_bytes(archive.read_bytes()[:60])
-    with pytest.raises(ArchiveError, match="not a whole zip"):
+    with pytest.raises(ArchiveError, match="not a complete zip"):
         open_photos(archive)
     (tmp_path / "text.zip").write_text("no zip")
-    with pytest.raises(ArchiveError, match="not a whole zip"):
+    with pytest.raises(ArchiveError, match="not a complete zip"):
         open_photos(tmp_path / "text.zip")
 
 

@@ -8,17 +8,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
 
 from dogvscat.photos.drawing import draw
-
-Color = tuple[int, int, int]
+from tests.helpers import HoldRequest, Serve, encoded
 
 
 class Server:
@@ -123,11 +120,8 @@ class HeldRequest:
         return httpx.Response(int(status.split()[1]), headers=headers, content=content)  # type: ignore[arg-type]
 
 
-ServeFixture = Callable[..., Server]
-
-
 @contextmanager
-def _servers() -> Iterator[ServeFixture]:
+def _servers() -> Iterator[Serve]:
     running: list[Server] = []
 
     def start(*arguments: object) -> Server:
@@ -142,21 +136,21 @@ def _servers() -> Iterator[ServeFixture]:
 
 
 @pytest.fixture
-def serve() -> Iterator[ServeFixture]:
+def serve() -> Iterator[Serve]:
     """Starts a server with these arguments, on a port of its own; it ends with the test."""
     with _servers() as start:
         yield start
 
 
 @pytest.fixture(scope="module")
-def serve_for_module() -> Iterator[ServeFixture]:
+def serve_for_module() -> Iterator[Serve]:
     """As `serve`, for servers that the tests of a file share."""
     with _servers() as start:
         yield start
 
 
 @pytest.fixture
-def hold_request() -> Callable[..., HeldRequest]:
+def hold_request() -> HoldRequest:
     """Sends the head of a request to a server and waits until it is admitted."""
     return HeldRequest
 
@@ -173,18 +167,6 @@ def best() -> Iterator[Server]:
     """A server with the bundled model."""
     with _servers() as start:
         yield start()
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-@pytest.fixture(scope="session")
-def plain() -> Callable[[Color], bytes]:
-    """A PNG of one colour."""
-    return lambda color: encoded(Image.new("RGB", (40, 30), color))
 
 
 @pytest.fixture(scope="session")

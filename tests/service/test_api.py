@@ -6,7 +6,6 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from PIL import Image
 import dogvscat.service.server
 from dogvscat.bundle.folder import DEFAULT_BUNDLE
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
+from tests.helpers import plain_png
 
 FORM = "multipart/form-data; boundary=edge"
 
@@ -50,9 +50,9 @@ def test_photographs_are_told_apart(best, photographs: list[Path]) -> None:
     assert [answer["label"] for answer in answers] == [p.label for p in expected if isinstance(p, Prediction)]
 
 
-def test_answers_are_what_one_works_out_by_hand(linear, plain: Callable[..., bytes]) -> None:
+def test_answers_are_what_one_works_out_by_hand(linear) -> None:
     for red, blue in ((255, 0), (0, 255), (150, 99)):
-        (answer,) = linear.predict(plain((red, 7, blue))).json()["predictions"]
+        (answer,) = linear.predict(plain_png((red, 7, blue))).json()["predictions"]
         assert answer["probabilities"]["dog"] == pytest.approx(1 / (1 + math.exp(-8 * (red - blue) / 255)), abs=1e-5)
         assert answer["neither"] is None
         assert "heat_map" not in answer
@@ -74,8 +74,8 @@ def test_a_heat_map_is_a_picture_to_lay_over_the_photo(linear) -> None:
     assert opacity[24, 24] > 100 > 20 > opacity[4, 4]
 
 
-def test_a_bad_picture_among_good_ones_has_its_error_in_its_place(linear, plain: Callable[..., bytes]) -> None:
-    response = linear.predict(plain((255, 0, 0)), b"no picture", plain((0, 0, 255)))
+def test_a_bad_picture_among_good_ones_has_its_error_in_its_place(linear) -> None:
+    response = linear.predict(plain_png((255, 0, 0)), b"no picture", plain_png((0, 0, 255)))
     first, bad, last = response.json()["predictions"]
     assert response.status_code == 200
     assert (first["label"], last["label"]) == ("dog", "cat")
@@ -129,9 +129,9 @@ def test_a_request_that_cannot_be_answered_is_a_problem(linear, body: bytes, kin
     assert set(problem) >= {"type", "title", "detail"}
 
 
-def test_the_content_decides_not_the_type(linear, plain: Callable[..., bytes]) -> None:
+def test_the_content_decides_not_the_type(linear) -> None:
     for kind in ("text/html", "application/json", "image/gif"):
-        response = linear.client.post("/api/v1/predict", content=plain((255, 0, 0)), headers={"Content-Type": kind})
+        response = linear.client.post("/api/v1/predict", content=plain_png((255, 0, 0)), headers={"Content-Type": kind})
         assert response.json()["predictions"][0]["label"] == "dog"
 
 
@@ -149,8 +149,8 @@ def test_the_content_decides_not_the_type(linear, plain: Callable[..., bytes]) -
         "x" * 3000,
     ],
 )
-def test_names_come_back_as_they_were_sent(linear, plain: Callable[..., bytes], name: str) -> None:
-    picture = plain((255, 0, 0))
+def test_names_come_back_as_they_were_sent(linear, name: str) -> None:
+    picture = plain_png((255, 0, 0))
     in_form = linear.client.post("/api/v1/predict", files=[("files", (name, picture)), ("files", ("b", picture))])
     assert in_form.json()["predictions"][0]["name"] == name
     for sent in (name, f"\t\x01{name}"):
@@ -188,10 +188,10 @@ def resolved(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]
     return {**schema, "components": document["components"]}
 
 
-def test_the_description_for_programs_holds(linear, plain: Callable[..., bytes]) -> None:
+def test_the_description_for_programs_holds(linear) -> None:
     document = linear.client.get("/openapi.json").json()
     responses = document["paths"]["/api/v1/predict"]["post"]["responses"]
-    good = linear.predict(plain((255, 0, 0)), b"bad", explain="true").json()
+    good = linear.predict(plain_png((255, 0, 0)), b"bad", explain="true").json()
     jsonschema.validate(good, resolved(responses["200"]["content"]["application/json"]["schema"], document))
     for body, status in ((b"bad", "415"), (b"", "400")):
         schema = responses[status]["content"]["application/problem+json"]["schema"]

@@ -5,17 +5,18 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import httpx
 
+from tests.helpers import plain_png
+
 MEGABYTE = 1024 * 1024
 HEAD = "POST /api/v1/predict HTTP/1.1\r\nHost: x\r\n"
 
 
-def test_slow_clients_are_cut_and_delay_nobody(linear, plain: Callable[..., bytes]) -> None:
+def test_slow_clients_are_cut_and_delay_nobody(linear) -> None:
     """Forty headers and forty bodies at a byte in 0.7 s, so that none meets the deadline, and ten who say nothing."""
     cut: list[tuple[str, float, bytes]] = []
 
@@ -46,7 +47,7 @@ def test_slow_clients_are_cut_and_delay_nobody(linear, plain: Callable[..., byte
     crowd.start()
     healthy = 0
     while crowd.is_alive():
-        assert linear.predict(plain((255, 0, 0))).json()["predictions"][0]["label"] == "dog"
+        assert linear.predict(plain_png((255, 0, 0))).json()["predictions"][0]["label"] == "dog"
         healthy += 1
     crowd.join()
     assert healthy > 20
@@ -114,16 +115,16 @@ def test_asking_before_sending_too_much_is_answered_at_once(linear) -> None:
     assert time.perf_counter() - started < 5.0
 
 
-def test_asking_before_sending_gets_100_continue(linear, plain: Callable[..., bytes]) -> None:
-    picture = plain((255, 0, 0))
+def test_asking_before_sending_gets_100_continue(linear) -> None:
+    picture = plain_png((255, 0, 0))
     head = f"{HEAD}Content-Length: {len(picture)}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     answer, _ = answer_to(linear.port, head.encode(), picture)
     assert answer.startswith(b"HTTP/1.1 100 ")
     assert b'"label":"dog"' in answer
 
 
-def test_lengths_that_lie(linear, plain: Callable[..., bytes]) -> None:
-    picture = plain((255, 0, 0))
+def test_lengths_that_lie(linear) -> None:
+    picture = plain_png((255, 0, 0))
     gone = 'requests_total{code="499",outcome="refused"}'
     num_gone = linear.metrics().get(gone, 0.0)
     short_body = picture + bytes(4321)  # of a length that no other request has

@@ -1,9 +1,7 @@
 """Damaged, hostile and odd files over HTTP: an answer or a named 4xx for each, and nothing else changes."""
 
-import struct
 import time
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
@@ -14,6 +12,7 @@ from PIL import Image
 
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import decode
+from tests.helpers import black_png, encoded, plain_png
 
 STATUS = {"empty": 400, "unreadable": 400, "too_large": 413, "unsupported_format": 415}
 
@@ -29,9 +28,7 @@ def samples() -> Iterator[tuple[str, bytes]]:
     kinds += [(kind, photo, {}) for kind in ("WEBP", "GIF", "BMP", "TIFF")]
     kinds += [("JPEG", pictures["grey"].resize((1, 900)), {}), ("PNG", photo.resize((1, 1)), {})]
     for number, (kind, picture, options) in enumerate(kinds):
-        data = BytesIO()
-        picture.save(data, kind, **options)
-        yield f"{number}-{kind}", data.getvalue()
+        yield f"{number}-{kind}", encoded(picture, kind, **options)
 
 
 def damaged() -> Iterator[bytes]:
@@ -54,18 +51,6 @@ def damaged() -> Iterator[bytes]:
     yield b"<html><script>alert(1)</script></html>"
 
 
-def black_png(side: int) -> bytes:
-    """A whole, valid picture of few bytes."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    packer = zlib.compressobj(1)
-    rows = b"".join(packer.compress(bytes(side // 8 + 1)) for _ in range(side)) + packer.flush()
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-
-
 def outcome(data: bytes) -> int:
     """What the decoder makes of it, as a status."""
     try:
@@ -75,8 +60,8 @@ def outcome(data: bytes) -> int:
     return 200
 
 
-def test_every_file_gets_an_answer_or_a_reason(linear, plain: Callable[..., bytes]) -> None:
-    canary = linear.predict(plain((200, 30, 20))).content
+def test_every_file_gets_an_answer_or_a_reason(linear) -> None:
+    canary = linear.predict(plain_png((200, 30, 20))).content
     files = list(damaged())
     with ThreadPoolExecutor(8) as pool:
         responses = list(pool.map(linear.predict, files))
@@ -85,7 +70,7 @@ def test_every_file_gets_an_answer_or_a_reason(linear, plain: Callable[..., byte
     for response in responses:
         document = response.json()
         assert document["detail"] if response.status_code != 200 else document["predictions"][0]["label"]
-    assert linear.predict(plain((200, 30, 20))).content == canary
+    assert linear.predict(plain_png((200, 30, 20))).content == canary
     assert "Traceback" not in linear.stderr(), linear.stderr()
 
 

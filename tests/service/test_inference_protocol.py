@@ -11,6 +11,7 @@ import pytest
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.photos.decoder import decode
 from dogvscat.service.app import model_name
+from tests.helpers import LinearBundle
 
 SIZE = 32
 
@@ -181,7 +182,7 @@ def test_what_is_not_json(linear) -> None:
     check(large.json(), "inference_error_response")
 
 
-def test_the_bundle_folder_of_a_run_is_named_by_its_run(linear_bundle: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_bundle_folder_of_a_run_is_named_by_its_run(linear_bundle: LinearBundle, tmp_path: Path) -> None:
     run_dir = linear_bundle(tmp_path / "fast-1" / "bundle").parent
     assert model_name(Predictor.load(run_dir)) == "fast-1"
     assert model_name(Predictor.load(linear_bundle(tmp_path / "other"))) == "other"

@@ -3,7 +3,6 @@
 import math
 import socket
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ import httpx
 import numpy as np
 import pytest
 
-Color = tuple[int, int, int]
-Plain = Callable[[Color], bytes]
+from tests.helpers import Color, LinearBundle, Serve, plain_png
 
 
-def test_each_gets_the_answer_for_its_own_picture(linear, plain: Plain) -> None:
+def test_each_gets_the_answer_for_its_own_picture(linear) -> None:
     rng = np.random.default_rng(0)
     colors: list[Color] = [tuple(map(int, color)) for color in rng.integers(0, 256, (300, 3))]  # type: ignore[misc]
 
@@ -26,9 +24,9 @@ def test_each_gets_the_answer_for_its_own_picture(linear, plain: Plain) -> None:
             assert linear.predict(b"no picture", name=name).json()["name"] == name
             return "bad"
         if number % 10 == 7:
-            leave(linear.port, plain(colors[number]))
+            leave(linear.port, plain_png(colors[number]))
             return "left"
-        files = [("files", (name, plain(colors[number]))), ("files", (f"bad {number}", b"x"))]
+        files = [("files", (name, plain_png(colors[number]))), ("files", (f"bad {number}", b"x"))]
         answer, bad = patient(linear, files).json()["predictions"]
         red, _, blue = colors[number]
         assert answer["name"] == name
@@ -80,14 +78,14 @@ def nan_for_black(linear: bytes) -> bytes:
 
 
 def test_a_picture_that_breaks_the_network_breaks_its_own_answer_only(
-    serve: Callable[..., Any], linear_bundle: Callable[..., Path], untouched_bundle: Path, tmp_path: Path, plain: Plain
+    serve: Serve, linear_bundle: LinearBundle, untouched_bundle: Path, tmp_path: Path
 ) -> None:
     graph = nan_for_black((untouched_bundle / "model.onnx").read_bytes())
     server = serve("--model", linear_bundle(tmp_path / "breaks", graph=graph))
     colors: list[Color] = [(0, 0, 0), (255, 0, 0), (0, 0, 255)]
 
     def ask(number: int) -> tuple[int, str | None]:
-        response = server.predict(plain(colors[number % 3]))
+        response = server.predict(plain_png(colors[number % 3]))
         return response.status_code, response.json().get("predictions", [{}])[0].get("label")
 
     with ThreadPoolExecutor(16) as pool:

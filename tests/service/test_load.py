@@ -1,14 +1,13 @@
 """Overload: what does not fit into the queue is refused at once, what is accepted is answered, and all is counted."""
 
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
-Serve = Callable[..., Any]
+from tests.helpers import Serve
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from dogvscat.bundle.predict.predictor import Predictor
+from tests.helpers import LinearBundle, plain_png
 
 BRING = """
 const [name, kind, data, event] = arguments;
@@ -135,13 +136,13 @@ def test_the_panel_has_the_model_cards_figures(page: Page, best) -> None:
     assert "20,000 labelled photos" in text
 
 
-def test_pasting_choosing_and_photographing(page: Page, linear, plain: Callable[..., bytes], tmp_path: Path) -> None:
+def test_pasting_choosing_and_photographing(page: Page, linear, tmp_path: Path) -> None:
     page.open(linear.url)
-    page.bring(plain((255, 0, 0)), "image.png", event="paste")
+    page.bring(plain_png((255, 0, 0)), "image.png", event="paste")
     assert "a dog" in page.cards(1)[0].text
     for number, field in enumerate(("#chosen-files", "#taken-photo")):
         file = tmp_path / f"{number}.png"
-        file.write_bytes(plain((0, 0, 255)))
+        file.write_bytes(plain_png((0, 0, 255)))
         page.one(field).send_keys(str(file))
     assert [card.get_attribute("data-label") for card in page.cards(3)] == ["dog", "cat", "cat"]
     assert page.one("#taken-photo").get_attribute("capture") == "environment"
@@ -152,12 +153,12 @@ def test_pasting_choosing_and_photographing(page: Page, linear, plain: Callable[
     assert "no picture in the clipboard" in page.text("#warning")
 
 
-def test_twenty_at_once(page: Page, linear, plain: Callable[..., bytes], tmp_path: Path) -> None:
+def test_twenty_at_once(page: Page, linear, tmp_path: Path) -> None:
     page.open(linear.url)
     colors = [(255, 0, 0), (0, 0, 255)]
     files = [tmp_path / f"{number:02d}.png" for number in range(20)]
     for number, file in enumerate(files):
-        file.write_bytes(b"no picture" if number % 10 == 9 else plain(colors[number % 2]))
+        file.write_bytes(b"no picture" if number % 10 == 9 else plain_png(colors[number % 2]))
     page.one("#chosen-files").send_keys("\n".join(map(str, files)))
     cards = page.cards(20)
     assert [card.get_attribute("data-label") or "failed" for card in cards] == (
@@ -169,9 +170,9 @@ def test_twenty_at_once(page: Page, linear, plain: Callable[..., bytes], tmp_pat
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_name_is_only_ever_text(page: Page, linear, plain: Callable[..., bytes], name: str) -> None:
+def test_a_hostile_name_is_only_ever_text(page: Page, linear, name: str) -> None:
     page.open(linear.url)
-    page.bring(plain((255, 0, 0)), name)
+    page.bring(plain_png((255, 0, 0)), name)
     page.bring(b"<script>document.title = 'taken over'</script>", name, kind="text/html")
     good, bad = page.cards(2)
     for card in (good, bad):
@@ -182,20 +183,20 @@ def test_a_hostile_name_is_only_ever_text(page: Page, linear, plain: Callable[..
     assert not page.find("main script, main svg")
 
 
-def test_a_file_that_is_too_large_is_not_even_sent(page: Page, linear, plain: Callable[..., bytes]) -> None:
+def test_a_file_that_is_too_large_is_not_even_sent(page: Page, linear) -> None:
     page.open(linear.url)
     received = linear.metrics()["requests_received_total"]
-    page.bring(plain((255, 0, 0)) + bytes(2**20), "large.png")
+    page.bring(plain_png((255, 0, 0)) + bytes(2**20), "large.png")
     (card,) = page.cards(1)
     assert "Too large" in card.text
     assert "This file has 1.0 MB; at most 1.0 MB are read." in card.text
     assert linear.metrics()["requests_received_total"] == received + 1  # which only asked for the metrics
 
 
-def test_unsure_is_explained(page: Page, serve, linear_bundle: Callable[..., Path], plain, tmp_path: Path) -> None:
+def test_unsure_is_explained(page: Page, serve, linear_bundle: LinearBundle, tmp_path: Path) -> None:
     server = serve("--model", linear_bundle(tmp_path / "doubtful", unsure=(0.1, 0.9)))
     page.open(server.url)
-    page.bring(plain((90, 7, 90)))
+    page.bring(plain_png((90, 7, 90)))
     (card,) = page.cards(1)
     assert "Not sure" in card.text
     assert "Too close to call: between 10.0% and 90.0% dog the answer is “unsure”." in card.text
@@ -214,11 +215,11 @@ def test_a_photograph_that_shows_neither_is_explained(page: Page, best, test_dat
     assert "The photo seems to show neither a cat nor a dog" in page.cards(1)[0].text
 
 
-def test_without_the_server_each_picture_says_so(page: Page, serve, untouched_bundle: Path, plain) -> None:
+def test_without_the_server_each_picture_says_so(page: Page, serve, untouched_bundle: Path) -> None:
     server = serve("--model", untouched_bundle)
     page.open(server.url)
     server.stop()
-    page.bring(plain((255, 0, 0)))
+    page.bring(plain_png((255, 0, 0)))
     (card,) = page.cards(1)
     assert "The server cannot be reached. Is it still running?" in card.text
     assert page.one(".retry").is_displayed()
@@ -236,12 +237,12 @@ def test_a_busy_server_is_asked_again(page: Page, serve, drawn: list[bytes], tmp
     assert server.metrics()['requests_total{code="429",outcome="shed"}'] > 0  # three are in flight, one may wait
 
 
-def test_by_keyboard_alone(page: Page, linear, plain: Callable[..., bytes]) -> None:
+def test_by_keyboard_alone(page: Page, linear) -> None:
     page.open(linear.url)
     active = lambda: page.browser.switch_to.active_element  # noqa: E731
     page.one("body").send_keys(Keys.TAB)
     assert active().get_attribute("id") == "choose-photos"
-    page.bring(plain((255, 0, 0)))
+    page.bring(plain_png((255, 0, 0)))
     page.cards(1)
     reached = []
     for _ in range(4):

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,9 +19,7 @@ import pytest
 
 from dogvscat.errors import UsageError
 from dogvscat.service.server import bind
-
-Serve = Callable[..., Any]
-HoldRequest = Callable[..., Any]
+from tests.helpers import ChangeCard, HoldRequest, Serve, plain_png
 
 
 def form(photos: list[bytes]) -> dict[str, Any]:
@@ -144,13 +141,13 @@ def workers_of(server) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc, which only Linux has")
-def test_workers_are_one_service(serve: Serve, untouched_bundle: Path, plain: Callable[..., bytes]) -> None:
+def test_workers_are_one_service(serve: Serve, untouched_bundle: Path) -> None:
     server = serve("--model", untouched_bundle, "--workers", 2)
     first = workers_of(server)
     assert len(first) == 2
 
     def ask(_number: int) -> int:
-        return httpx.post(f"{server.url}/api/v1/predict", content=plain((255, 0, 0)), timeout=60.0).status_code
+        return httpx.post(f"{server.url}/api/v1/predict", content=plain_png((255, 0, 0)), timeout=60.0).status_code
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(40))) == {200}
@@ -173,9 +170,9 @@ def test_workers_are_one_service(serve: Serve, untouched_bundle: Path, plain: Ca
             assert select.select([descriptor], [], [], 60)[0]
 
 
-def test_the_log_is_json_and_contains_nothing_of_the_photos(linear, plain: Callable[..., bytes]) -> None:
-    num_bytes = len(plain((1, 2, 3)))
-    linear.predict(plain((1, 2, 3)), name="secret.jpg")
+def test_the_log_is_json_and_contains_nothing_of_the_photos(linear) -> None:
+    num_bytes = len(plain_png((1, 2, 3)))
+    linear.predict(plain_png((1, 2, 3)), name="secret.jpg")
     assert linear.wait_for_log(lambda log: [line for line in log[-1:] if line.get("bytes") == num_bytes])
     line = linear.log()[-1]
     assert set(line) == {"time", "method", "path", "status", "seconds", "bytes"}
@@ -189,11 +186,11 @@ def start_and_fail(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_bundle_that_cannot_be_used_ends_it(bundle: Path, change_card: Callable[..., None], workers: int) -> None:
+def test_a_bundle_that_cannot_be_used_ends_it(bundle: Path, change_card: ChangeCard, workers: int) -> None:
     change_card(lambda card: card["golden"][0].update(probability=0.123))
     process = start_and_fail("--model", bundle, "--port", 0, "--workers", workers)
     assert process.returncode == 4
-    assert "should come out as 0.1230" in process.stderr
+    assert "should have the probability 0.1230" in process.stderr
     assert "Traceback" not in process.stderr
     assert process.stdout == ""
 

@@ -78,7 +78,7 @@ def test_pictures_grow_as_progressive_resizing_says() -> None:
         resolve_config("classic", None, settings)
     with pytest.raises(ConfigError, match=r"pairs of epochs .* received \[0, 48\]"):
         resolve_config("classic", None, [*network, "training.progressive_resizing=[[0, 48]]"])
-    with pytest.raises(ConfigError, match="must be equally long"):
+    with pytest.raises(ConfigError, match="must have the same number of entries"):
         resolve_config("classic", None, [*network, "network.residual_blocks=[1, 1]"])
 
 
@@ -156,8 +156,8 @@ def test_what_is_wrong_is_named(setting: str, message: str, hint: str | None) ->
     ("settings", "message"),
     [
         (["data.validation_share=0.5", "data.test_share=0.5"], "together must stay below 1"),
-        (["data.image_size=32", "network.filters=[8, 8, 8, 8, 8]"], "image_size 32 is used up by block 4"),
-        (["data.image_size=32", "network.kernel_size=7", "network.filters=[8, 8, 8]"], "is used up by block 3"),
+        (["data.image_size=32", "network.filters=[8, 8, 8, 8, 8]"], "image_size 32 is too small: block 4"),
+        (["data.image_size=32", "network.kernel_size=7", "network.filters=[8, 8, 8]"], "is too small: block 3"),
     ],
 )
 def test_settings_that_are_impossible_together(settings: list[str], message: str) -> None:
