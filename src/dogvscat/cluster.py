@@ -97,7 +97,7 @@ def refuse_other_versions(expected: dict[str, str]) -> None:
         if expected.get(package) != installed.get(package):
             message = (
                 f"{socket.gethostname()} has {package} {installed.get(package, 'not installed')}, "
-                f"the command was given with {expected.get(package, 'none')}"
+                f"the machine of this command has {expected.get(package, 'none')}"
             )
             raise ClusterError(message, hint="Install the same versions on every machine: requirements/ lists them.")
 
@@ -142,7 +142,7 @@ def _refuse_unreachable(host: str, port: int) -> None:
         raise ClusterError(f"no cluster can be reached at {host}:{port}: {reason}", hint=hint) from None
     if len(answer) < 4 or answer[3] != _SETTINGS_FRAME:
         hint = "`ray status` shows the address of a cluster."
-        raise ClusterError(f"what answers at {host}:{port} is not a Ray cluster", hint=hint)
+        raise ClusterError(f"the server at {host}:{port} is not a Ray cluster", hint=hint)
 
 
 def _prepare_environment(address: str) -> None:

@@ -115,7 +115,7 @@ class NetworkConfig(Section):
         if self.name == "residual" and len(self.residual_blocks) != len(self.filters):
             raise ValueError(
                 f"network.residual_blocks {list(self.residual_blocks)} and network.filters {list(self.filters)} "
-                "must be equally long"
+                "must have the same number of entries"
             )
         return self
 
@@ -212,8 +212,8 @@ class Config(Section):
             side = (side - self.network.kernel_size + 1) // 2
             if side < 1:
                 raise ValueError(
-                    f"data.image_size {self.data.image_size} is used up by block {depth} of network.filters "
-                    f"{list(self.network.filters)}; use larger images or fewer blocks"
+                    f"data.image_size {self.data.image_size} is too small: block {depth} of network.filters "
+                    f"{list(self.network.filters)} has no pixels left; use larger images or fewer blocks"
                 )
 
     def image_size_at(self, epoch: int) -> int:

@@ -77,13 +77,13 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, report: Reporte
     card = predictor.card
     if source.class_names != card.class_names:
         raise DataError(
-            f"the photos are of {' and '.join(source.class_names)}, the model knows {' and '.join(card.class_names)}"
+            f"the photos show {' and '.join(source.class_names)}, but the model knows {' and '.join(card.class_names)}"
         )
     manifest_file = _run_manifest(predictor.bundle.folder)
     if manifest_file is None:
         report(
-            "This bundle is not inside its run folder, so photos it learned from cannot be recognised; they would make "
-            "it look better than it is."
+            "This bundle is not inside its run folder, so photos it learned from cannot be recognised; such photos "
+            "make it look better than it is."
         )
     split_of_path = _splits_in_run(manifest_file, source) if manifest_file else {}
     predictions, failures = _predict_splits(predictor, source, split_of_path)
@@ -192,8 +192,8 @@ def _decoded_batches(source: PhotoSource, image_size: int) -> Iterator[list[tupl
 def _warn(results: Mapping[str, SplitResult], card: Card, report: Reporter) -> None:
     if "train" in results:
         report(
-            f"{results['train'].n:,} of these photos trained the model; they are evaluated separately and say nothing "
-            "about new photos."
+            f"The model was trained on {results['train'].n:,} of these photos; they are evaluated separately and say "
+            "nothing about new photos."
         )
     if "validation" in results:
         report(
@@ -234,7 +234,7 @@ def _write(
 def _facts(card: Card) -> list[tuple[str, str]]:
     return [
         ("recipe", card.config.recipe),
-        ("input", f"{card.image_size} x {card.image_size} pixels; photos of any size are squashed to it"),
+        ("input", f"{card.image_size} x {card.image_size} pixels; photos of any shape are squashed to this square"),
         ("learned from", f"{card.origin.num_train:,} images, data digest {card.origin.data_digest[:16]}"),
         ("made", f"{card.origin.created}, commit {card.origin.commit}, {card.origin.hardware}"),
     ]

@@ -12,7 +12,7 @@ from dogvscat.judging.decision import Logits
 Session: TypeAlias = onnxruntime.InferenceSession
 
 ACTIVATION = "activation"
-"""The output with the class activation map; graphs of networks that do not end in a mean over places lack it."""
+"""The output with the class activation map; only networks that end in global average pooling have it."""
 _OUTPUTS = {"logit", "neither", ACTIVATION}
 
 
@@ -76,7 +76,7 @@ def run_class_activation(session: Session, pixels: np.ndarray) -> np.ndarray | N
         pixels: uint8 (num_images, image_size, image_size, 3).
 
     Returns:
-        float64 (num_images, height, width), with a few places per side; None if the graph has no such output.
+        float64 (num_images, height, width), with a few positions per side; None if the graph has no such output.
 
     Raises:
         ModelError: if the output has another shape or is not finite.
@@ -93,7 +93,7 @@ def run_class_activation(session: Session, pixels: np.ndarray) -> np.ndarray | N
     ):
         raise ModelError(
             f"the graph should give a finite `{ACTIVATION}` of shape ({len(pixels)}, height, width) with at most "
-            f"{image_size} places per side, it gives {activation.shape}"
+            f"{image_size} positions per side, it gives {activation.shape}"
         )
     return activation
 

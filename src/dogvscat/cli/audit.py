@@ -33,8 +33,8 @@ def command(
         typer.Option(
             "--labels",
             help="Also look for wrong labels and for photos that show neither class, and write relabel.csv. Each photo "
-            "is checked by a network that was trained on other photos. Takes as long as training that many networks "
-            "(--folds); after a stop, the same command resumes.",
+            "is checked by a network that was trained on other photos. Takes as long as training --folds networks; "
+            "after a stop, the same command resumes.",
         ),
     ] = False,
     recipe: Annotated[
@@ -50,7 +50,7 @@ def command(
 ) -> int:
     """Find broken, duplicate, doubtful and blank photos. The photos are not changed.
 
-    With --labels, --recipe and --set choose the networks that check the labels.
+    --recipe and --set apply to the networks that --labels trains to check the labels.
     """
     from dogvscat.cli.extras import need_train_extra
 

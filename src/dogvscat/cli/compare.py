@@ -14,12 +14,12 @@ def command(
         list[Path],
         typer.Argument(
             metavar="RUNS",
-            help="Two or more run folders. Runs that differ only in the seed count as one group, if other runs are "
-            "named as well.",
+            help="Two or more run folders. Runs that differ only in their seeds form one group, if there are other runs "
+            "as well.",
         ),
     ],
     split: Annotated[
-        str, typer.Option(metavar="validation|train", help="Split whose photos the runs are compared on.")
+        str, typer.Option(metavar="validation|train", help="Split on whose photos the runs are compared.")
     ] = "validation",
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write comparison.html, its figures and its numbers here.")

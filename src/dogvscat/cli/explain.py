@@ -40,9 +40,9 @@ def command(
         Method,
         typer.Option(
             metavar="cam|hiding|grad-cam",
-            help="cam: class activation map, for networks that end in a mean over places; for others, hiding is used. "
-            "hiding: how the answer changes when a part of the photo is hidden. grad-cam: from gradients; needs the "
-            "extra `train`.",
+            help="cam: class activation map, for networks that end in global average pooling; for others, hiding is "
+            "used. hiding: how the answer changes when a part of the photo is hidden. grad-cam: from gradients; needs "
+            "the extra `train`.",
         ),
     ] = Method.cam,
     layers: Annotated[

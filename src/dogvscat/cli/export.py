@@ -37,7 +37,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="PHOTOS",
-            help="A folder or zip file of photos on which the answers are compared; 200 of them are used.",
+            help="A folder or zip file of photos to compare the export with the network on; 200 of them are used.",
             show_default="pictures drawn by code",
         ),
     ] = None,

@@ -56,7 +56,7 @@ def show_metrics(metrics: Mapping[str, Any]) -> None:
         accuracy = figures["accuracy"]
         show(f"{split:<10} accuracy {_with_interval(accuracy)}, n = {result['n']:,}")
         if accuracy["low"] <= figures["majority_baseline"]["value"]:  # the interval includes the baseline
-            show("           not better than always naming the majority class: useless so far")
+            show("           not better than always predicting the majority class: useless so far")
         for name in result["class_names"]:
             precision = _percent_or_undefined(figures[f"precision_{name}"]["value"])
             recall = _percent_or_undefined(figures[f"recall_{name}"]["value"])

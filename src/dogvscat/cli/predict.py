@@ -41,7 +41,7 @@ def command(
 ) -> int:
     """Predict which animal each photo shows, with probabilities.
 
-    A file that cannot be used does not stop the others; if there is such a file, the exit code is 3.
+    Files that cannot be used are reported and skipped; the exit code is then 3.
     """
     from dogvscat.bundle.predict.predictor import Predictor
 

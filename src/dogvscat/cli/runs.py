@@ -32,7 +32,7 @@ def command(
     runs, errors = find_runs(folder)
     rows = sort_runs(runs, sort.removeprefix("-"), descending=sort.startswith("-"))
     if not rows and not errors:
-        raise DataError(f"there is no run in {folder}", hint="`dogvscat train PHOTOS` makes one.")
+        raise DataError(f"there is no run in {folder}", hint="`dogvscat train PHOTOS` creates one.")
     if not as_json and rows:
         width = max(len(row.folder) for row in rows)
         accuracy_headers = f"{'validation':>10} {'n':>6}  {'training':>8}"

@@ -11,7 +11,7 @@ from dogvscat.cli.output import report
 def command(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder for the drawings.")],
     count: Annotated[int, typer.Option(help="Total number of drawings, half of each class.", min=2, max=100_000)] = 400,
-    seed: Annotated[int, typer.Option(help="Seed of the drawings; each seed draws other animals.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the drawings; different seeds draw different animals.", min=0)] = 0,
 ) -> None:
     """Draw cats and dogs, to try every command without photos.
 

@@ -32,19 +32,20 @@ def command(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A study of your own, as a TOML file; start from --show.")
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML file with a study of your own; --show prints one to start from."),
     ] = None,
     settings: Settings = None,
     budget: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Stop after this time, for example 90m or 2h. It is spent where the effects are least certain.",
+            help="Stop after this time, for example 90m or 2h. The time goes to the least certain effects.",
         ),
     ] = None,
     cluster: Cluster = None,
     show_plan: Annotated[
-        bool, typer.Option("--show", help="Print the bundled study as TOML, to start your own from, and exit.")
+        bool, typer.Option("--show", help="Print the bundled study as TOML, a starting point for your own, and exit.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

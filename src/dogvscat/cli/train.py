@@ -42,7 +42,7 @@ def command(
         typer.Option(
             metavar="PHOTOS",
             help="A folder or zip file of photos that show neither class. The network learns to answer `unsure` for "
-            "such photos; a third of them is held out to measure how often it does.",
+            "such photos. A third of them is held out to measure how often it gives this answer.",
         ),
     ] = None,
     out: Annotated[
@@ -51,7 +51,8 @@ def command(
     resume: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Resume the training in this run folder. Of the other options only --set applies."
+            metavar="FOLDER",
+            help="Resume the training in this run folder; --set may change a few settings, such as training.epochs.",
         ),
     ] = None,
     show_settings: Annotated[
@@ -62,8 +63,8 @@ def command(
     """Train a network from scratch, evaluate it, and write a report and a bundle.
 
     The recipe `fast` gives a good network within minutes, `best` the most accurate one within hours; `classic` is the
-    small, plain network to learn from. Ctrl-C stops after the current step; --resume then continues to exactly the
-    same result.
+    small, plain network to learn from. Ctrl-C stops after the current step; --resume then continues, and the
+    result is exactly the same as without the stop.
     """
     # --test and --seed are short forms of settings. They come last, because the last of several values counts.
     overrides = [*(settings or []), *([f"data.test_share={test}"] if test else [])]
@@ -76,7 +77,7 @@ def command(
         return
     if resume is not None:
         if photos or config or out or relabel or neither:
-            message = "--resume takes photos, --config, --relabel, --neither and --out from the run"
+            message = "a resumed run keeps its photos, --config, --relabel, --neither and --out"
             raise UsageError(message, hint="Leave them out: dogvscat train --resume FOLDER")
         run_dir = _resume(resume, overrides)
     else:

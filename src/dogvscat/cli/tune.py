@@ -30,7 +30,10 @@ def command(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A search space of your own, as a TOML file; start from --show.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="TOML file with a search space of your own; --show prints one to start from."
+        ),
     ] = None,
     settings: Settings = None,
     trials: Annotated[int, typer.Option(help="Total number of trials, including those of earlier calls.", min=1)] = 50,
@@ -40,7 +43,7 @@ def command(
     sampler: Annotated[
         str, typer.Option(metavar="tpe|random", help="How settings are proposed: Optuna's TPE sampler, or at random.")
     ] = "tpe",
-    pruning: Annotated[bool, typer.Option(help="Stop trials early that fall behind the others.")] = True,
+    pruning: Annotated[bool, typer.Option(help="Stop a trial early if it falls behind the others.")] = True,
     seed: Annotated[int, typer.Option(help="Seed of the search and of every training.", min=0)] = 0,
     storage: Annotated[
         str | None,
@@ -52,7 +55,8 @@ def command(
     ] = None,
     cluster: Cluster = None,
     show_space: Annotated[
-        bool, typer.Option("--show", help="Print the bundled search space as TOML, to start your own from, and exit.")
+        bool,
+        typer.Option("--show", help="Print the bundled search space as TOML, a starting point for your own, and exit."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -105,5 +109,5 @@ def command(
         show(f"best: {as_percent(accuracy)}{photo_count}, in trial {trial.number}")
         for key, value in values.items():
             show(f"  {key} = {value}")
-        report("This is the best of many trials, on the photos that chose it. To test it with other seeds:")
+        report("This is the best of many trials on these photos, so it is optimistic. To test it with other seeds:")
         report(f"dogvscat study {photos} --config {out}/{CONFIRM_FILE} --out {out}/confirmed")

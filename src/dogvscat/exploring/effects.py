@@ -70,13 +70,13 @@ def measure_effects(base: Mapping[int, Outcome], treatments: Outcomes) -> list[E
     Three seeds of one treatment would say little about how much seeds matter. So the spread is pooled over the base and
     all treatments: it is what remains of the accuracies when every treatment and every seed may have a level of its own
     (two-way analysis of variance). Intervals are Student's with the degrees of freedom that this leaves. Pooling the
-    differences instead would count the base's own luck, which is in all of them, once for each. All treatments are
-    assumed to vary alike: a change that makes training much less steady is called clear too often, one that hardly
-    varies is called clear too rarely.
+    differences instead would count the luck of the base once per treatment, because it is part of every difference. All
+    treatments are assumed to vary equally: the effect of a change that makes training much less steady is called clear
+    too often, that of a change that hardly varies too rarely.
 
-    If nothing remains at all, there is no interval and no p-value. Accuracies are counts of photos, so differences that
-    agree to the photo only say that the spread is smaller than that number of photos can show; an interval of no width
-    would claim that seeds do not matter. More validation photos or more seeds resolve it.
+    If nothing remains at all, there is no interval and no p-value. Accuracies are counts of photos: if all differences
+    are equal, the spread is only too small to be seen with this number of photos, and an interval of zero width would
+    claim that seeds do not matter. More validation photos or more seeds help.
 
     Args:
         base: The base's trainings, by seed.

@@ -34,7 +34,7 @@ class RangeTest:
     rates: np.ndarray
     """float64 (num_steps,), rising by a constant factor."""
     losses: np.ndarray
-    """float64 (num_steps,), of each step's batch before the step."""
+    """float64 (num_steps,), the loss of each step's batch, before the step."""
     smoothed: np.ndarray
     """float64 (num_steps,), the losses as `smooth` returns them."""
     note: str | None = None
@@ -65,12 +65,12 @@ def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
     Args:
         photos: A folder or zip with photos of two classes.
         config: Every setting but the rate. The weights of this test are thrown away.
-        num_steps: From LOWEST to HIGHEST.
+        num_steps: Number of steps in which the rate rises from LOWEST to HIGHEST.
 
     Raises:
         DogvscatError: as `train` does.
         ConfigError: if `network.neither_output` is set.
-        ModelError: if the loss is not a number from the first steps on.
+        ModelError: if the loss is not a finite number from the first steps on.
     """
     refuse_neither_output(config)
     dataset = open_dataset(photos, config)
@@ -93,7 +93,7 @@ def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
     num_finite = int(np.sum(np.isfinite(losses)))  # only the last loss may not be finite
     if num_finite < 2:
         hint = "Check the photos with `dogvscat audit`."
-        raise ModelError("the loss is not a number from the first steps on", hint=hint)
+        raise ModelError("the loss is not a finite number from the first steps on", hint=hint)
     return RangeTest(rates[:num_finite], np.array(losses[:num_finite]), smooth(losses[:num_finite]), dataset.note)
 
 
@@ -114,7 +114,7 @@ def write_range_test(folder: Path, test: RangeTest, current_rate: float) -> None
     """Write learning_rates.csv and learning_rates.png.
 
     Args:
-        folder: Where.
+        folder: Where to write them.
         test: The result.
         current_rate: The rate that the settings have now; it is drawn as well as the suggestion.
 
@@ -131,7 +131,7 @@ def write_range_test(folder: Path, test: RangeTest, current_rate: float) -> None
         axes.axvline(current_rate, color=MUTED, linestyle=":", label=f"now: {current_rate:.2g}")
         axes.set(xscale="log", xlabel="Learning rate", ylabel="Training loss")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
-        # Cut off at the top: where the loss blows up it would make the part that matters a flat line.
+        # Cut off at the top: the loss blows up there, and would squeeze the part that matters into a flat line.
         top = float(test.smoothed[: max(2, len(test.smoothed) // 4)].max())
         axes.set_ylim(0.9 * float(test.smoothed.min()), 1.3 * top)
         figure.legend(loc="outside lower center", ncols=4)

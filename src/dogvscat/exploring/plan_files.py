@@ -20,8 +20,8 @@ _FIXED = {
     "data.neither_test_share": _NEITHER,
     "training.neither_share": _NEITHER,
     "network.neither_output": _NEITHER,
-    "training.seed": "seeds measure how much of an effect is luck, so the best one is not searched for",
-    "training.threads": "it only changes the last digits, and every training gets the same number",
+    "training.seed": "seeds show how much of an effect is luck; the best one is only the luckiest",
+    "training.threads": "it changes only the last digits, and all trainings use the same number of threads",
 }
 """The settings that are the same for every training, so that the trainings can be compared, each with the reason."""
 
@@ -59,7 +59,7 @@ def refuse_fixed(keys: Iterable[str], table: str) -> None:
     """
     for key in keys:
         if key in _FIXED:
-            # A setting about photos of neither class has no value that would help, so it cannot go into [base] either.
+            # For photos that show neither class no value of a setting would help, so it cannot go into [base] either.
             hint = "Leave it out." if _FIXED[key] == _NEITHER else "Put one value of it into [base]."
             if key == "training.seed":
                 hint = "Give --seed for another search." if table == "space" else "List the seeds in seeds."

@@ -52,7 +52,7 @@ def find_runs(folder: Path) -> tuple[list[RunSummary], list[DogvscatError]]:
         DataError: if there is no such folder.
     """
     if not folder.is_dir():
-        hint = "`dogvscat train PHOTOS` makes runs/."
+        hint = "`dogvscat train PHOTOS` creates runs/."
         raise DataError(f"there is no folder {folder}, expected one with run folders in it", hint=hint)
     runs, errors = [], []
     for path, folders, files in os.walk(folder):

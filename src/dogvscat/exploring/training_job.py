@@ -1,8 +1,8 @@
 """One training of many: from a configuration to two accuracies, in its own folder, without report and bundle.
 
 In code such a training is called a cell, after the cells of the table setting x seed that a study fills. Its folder is
-a run folder as far as it goes: a cell that was killed resumes, and `dogvscat runs` and `dogvscat compare` read finished
-cells.
+a run folder without report and bundle: a cell that was killed resumes, and `dogvscat runs` and `dogvscat compare` read
+finished cells.
 """
 
 import hashlib
@@ -84,7 +84,7 @@ def run_cell(
     Args:
         photos: A folder or zip with photos of two classes.
         config: Every setting.
-        folder: The cell's own.
+        folder: The cell's own folder.
         compute: The threads, as from `cell_threads`, and what `training.precision = "auto"` stands for; both the same
             for all cells that are compared.
         after_epoch: Called after each epoch. It may raise to stop the cell there, which is then not finished.
@@ -133,7 +133,7 @@ def run_cell(
 
 
 def cell_precision(run: Run, config: Config, compute: ComputeSettings) -> str:
-    """The arithmetic of a cell: what its settings say; if that is `auto`, what it was started in, else `compute`'s."""
+    """The arithmetic of a cell: as set; if that is `auto`, the one it was started with, else that of `compute`."""
     if config.training.precision != "auto":
         return config.training.precision
     return earlier_precision([run.folder]) or compute.precision
@@ -158,12 +158,12 @@ def read_result(folder: Path) -> CellResult | Diverged | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
-        hint = "Delete it and give the same command again: only this training is repeated."
+        hint = "Delete it and run the same command again: only this training is repeated."
         raise ModelError(f"{file} is damaged: {error}", hint=hint) from None
 
 
 def refuse_other_photos(manifest: Manifest, folders: Iterable[Path]) -> None:
-    """Make sure that the cells which were started before learn from these photos.
+    """Make sure that the cells that were started earlier learn from these photos.
 
     Raises:
         DataError: naming a cell that does not.
@@ -175,16 +175,18 @@ def refuse_other_photos(manifest: Manifest, folders: Iterable[Path]) -> None:
             continue
         environment = run.load_environment()
         if environment["data_digest"] != manifest.digest:
-            digests = f"these have the digest {manifest.digest[:16]}, those {environment['data_digest'][:16]}"
+            digests = (
+                f"their digest is {environment['data_digest'][:16]}, that of the photos now {manifest.digest[:16]}"
+            )
             message = f"{folder} learned from other photos ({environment['photos']}): {digests}"
             raise DataError(message, hint="Give the photos it was started with, or choose another --out.")
 
 
 def earlier_precision(folders: Iterable[Path]) -> str | None:
-    """The arithmetic of the first of some cells that was started, or None if none was.
+    """The arithmetic of the first of these cells that was started, or None if none was.
 
     Raises:
-        ModelError: if that cell is damaged.
+        ModelError: if this cell is damaged.
     """
     started = (run for run in map(Run, folders) if run.environment_file.exists())
     return next((run.load_environment().get("precision") for run in started), None)
@@ -222,9 +224,9 @@ def refuse_too_few_photos(photos: Path, config: Config, num_train: int, demand: 
 
     Args:
         photos: A folder or zip with photos of two classes.
-        config: Every setting; `data.train_subset` does not count.
+        config: Every setting; `data.train_subset` is ignored.
         num_train: The number that is asked for, 0 for all.
-        demand: The start of the message, such as `the search learns from up to`.
+        demand: The start of the message, such as `the search needs up to`.
 
     Returns:
         The number of photos to learn from.
@@ -237,7 +239,7 @@ def refuse_too_few_photos(photos: Path, config: Config, num_train: int, demand: 
     unlimited = config.model_copy(update={"data": config.data.model_copy(update={"train_subset": 0})})
     available = len(split_photos(photos, unlimited).of_split(TRAIN))
     if num_train > available:
-        message = f"{demand} {num_train:,} photos, there are {available:,} to learn from"
+        message = f"{demand} {num_train:,} training photos, there are only {available:,}"
         raise DataError(message, hint="Add --set data.train_subset=0 to learn from all of them.")
     return available
 

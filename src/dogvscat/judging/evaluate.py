@@ -131,7 +131,7 @@ def _caption(predictions: Predictions, index: int) -> str:
     probability = predictions.y_prob[index] if y_pred == 1 else 1 - predictions.y_prob[index]
     names = [printable(name) for name in predictions.class_names]
     predicted, stored = names[y_pred], names[1 - y_pred]  # a mistake: the label is the other class
-    answer = f"seen as {predicted}, {100 * probability:.1f}%"
+    answer = f"predicted as {predicted}, {100 * probability:.1f}%"
     if predictions.unsure[index]:
         answer = f"unsure, rather {predicted}"
     return f"{printable(predictions.paths[index])}\nfiled as {stored}\n{answer}"

@@ -125,7 +125,7 @@ def _definitions(class_names: ClassNames, decision: Decision) -> dict[str, tuple
     negative, positive = map(printable, class_names)
     band = f"between {100 * decision.unsure_low:.0f}% and {100 * decision.unsure_high:.0f}%"
     if decision.unsure_low == decision.unsure_high:
-        band = "in the band, which is empty here"  # too few validation images to choose one
+        band = "in the unsure band, which is empty here"  # too few validation images to choose one
     if decision.neither_limit < 1:
         band += ", or the photo seems to show neither"
     # 0.693 is ln 2, the log loss of a probability of 50%; 0.25 is its squared error.
@@ -134,7 +134,7 @@ def _definitions(class_names: ClassNames, decision: Decision) -> dict[str, tuple
         "balanced_accuracy": ("Balanced accuracy", "Mean of both recalls; unequal class sizes do not inflate it."),
         "roc_auc": (
             "ROC AUC",
-            f"Chance that a {positive} image gets a higher probability than a {negative} one; guessing: 0.5.",
+            f"Chance that a {positive} image gets a higher p({positive}) than a {negative} image; guessing: 0.5.",
         ),
         "log_loss": ("Log loss", "Penalises confident mistakes. 0 is perfect; always answering 50% gives 0.693."),
         "brier_score": ("Brier score", "Mean squared error of the probability. 0 is perfect; always 50% gives 0.25."),

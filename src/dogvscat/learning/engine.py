@@ -100,7 +100,7 @@ def sees_gpu() -> bool:
 
 @lru_cache(maxsize=1)
 def faster_precision() -> str:
-    """Time a convolution like those of the network in both; a fifth to half a second on two CPU cores.
+    """Time a convolution like the network's in float32 and bfloat16; a fifth to half a second on two CPU cores.
 
     Processors with bfloat16 in their matrix or vector units gain from it. Others have to imitate it: there it takes
     two to four times as long as float32, or cannot be computed at all.
@@ -116,7 +116,7 @@ def faster_precision() -> str:
 
 
 def forget_networks() -> None:
-    """Free the memory of networks built earlier in this process; without it a long row of trainings fills it up."""
+    """Free the memory of networks built earlier in this process; a long series of trainings would fill it."""
     import keras
 
     keras.utils.clear_session()

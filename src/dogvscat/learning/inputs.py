@@ -98,7 +98,8 @@ def _read_neither(neither: Path, config: Config, classes: Manifest, report: Repo
     source, manifest = _scan_neither(neither, config, classes)
     num_train, num_test = (len(manifest.of_split(split)) for split in ("train", "test"))
     report(
-        f"neither: {pluralize(num_train, 'photo')} to learn from, {num_test:,} held out to measure how many are noticed"
+        f"photos that show neither class: {num_train:,} to learn from, "
+        f"{num_test:,} held out to measure how many are recognised"
     )
     return Dataset(manifest, _decoded(source, manifest, config))
 
@@ -123,15 +124,15 @@ def _relabelled(manifest: Manifest, relabelling: Relabelling, report: Reporter) 
         f"{relabelling.file}: {result.num_relabelled:,} training photos relabelled, {result.num_left_out:,} left out"
     )
     if result.num_held_out:
-        report(f"{result.num_held_out:,} of its photos are validation or test photos: they keep their labels as filed")
+        report(f"{result.num_held_out:,} photos in the table are validation or test photos: they keep their labels")
     if result.num_unknown:
-        report(f"{result.num_unknown:,} of its photos are not among these (another sha256)")
+        report(f"{result.num_unknown:,} photos in the table were not found (no photo has their sha256)")
     return result.manifest
 
 
 def _describe(manifest: Manifest, num_skipped: int, report: Reporter) -> None:
     if manifest.is_synthetic:
-        report("These images are DRAWN BY CODE, they are not photographs; what is learned is of no use on photographs.")
+        report("These images are DRAWN BY CODE: a network that learns from them is of no use on photographs.")
     for split in ("train", "validation", "test"):
         counts = manifest.count(split)
         if any(counts.values()):

@@ -45,7 +45,7 @@ def train(
         photos: A folder or zip with photos of two classes.
         config: Every setting.
         out: The run folder, or None for the next free one below `runs/`.
-        report: Is given what happens, one sentence at a time.
+        report: Receives a sentence for each thing that happens.
         relabel_file: A table of corrections as `audit --labels` writes it, or None. It changes only the training split,
             after the split was drawn: validation and test photos stay the same, with their labels as filed.
         neither: A folder or zip of photos that show neither class, or None. With them the network learns a second
@@ -73,7 +73,7 @@ def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
     Args:
         folder: The run folder.
         settings: `section.key=value`, of `EXTENDABLE` only.
-        report: Is given what happens, one sentence at a time.
+        report: Receives a sentence for each thing that happens.
 
     Raises:
         ModelError: if the folder holds no run, or its checkpoint is damaged.
@@ -101,7 +101,7 @@ def _fit_and_finalize(run: Run, config: Config, dataset: Dataset, compute: Compu
 
     training = set_up_training(run, config, dataset, compute, report)
     if training.state.is_finished(config.training):
-        report("Nothing remains to train, unless training.epochs is raised, or the patience if it stopped early.")
+        report("Nothing remains to train, unless training.epochs is raised (or the patience, if it stopped early).")
     write_augmentation_preview(run.augmentation_picture, training.loader, dataset.note)
     try:
         training.fit()

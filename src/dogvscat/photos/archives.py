@@ -129,7 +129,7 @@ def _read_directory(path: Path) -> list[zipfile.ZipInfo]:
     # Hostile directories make zipfile raise all of these: bad offsets, unknown versions, lengths that do not fit.
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, struct.error, OSError) as error:
         hint = "Fetch or copy it again: it is damaged or was cut short."
-        raise ArchiveError(f"{path} is not a whole zip archive: {error}", hint=hint) from None
+        raise ArchiveError(f"{path} is not a complete zip archive: {error}", hint=hint) from None
 
 
 def _check_totals(path: Path, entries: list[zipfile.ZipInfo]) -> None:

@@ -232,5 +232,5 @@ def _check_digest(url: str, sha256: str, partial: _PartialDownload) -> None:
         received = hashlib.file_digest(file, "sha256").hexdigest()
     if received != sha256.lower():
         partial.remove()
-        message = f"{url} sent another file: expected sha256 {sha256.lower()}, received {received}"
+        message = f"{url} sent a different file: expected sha256 {sha256.lower()}, received {received}"
         raise FetchError(message, hint="The file was removed. Check the address, or give the right digest.")

@@ -110,7 +110,7 @@ def recognize_layout(files: Iterable[str], folders: Iterable[str], location: str
     if not top.num_photos:
         # Kaggle's archive of this competition contains train.zip and test1.zip.
         inner_archives = sorted(path for path in files if path.lower().endswith(".zip"))
-        advice = f"There is an archive inside, {inner_archives[0]}: unpack it and give that." if inner_archives else ""
+        advice = f"Unpack the archive inside, {inner_archives[0]}, and give that folder." if inner_archives else ""
         raise LayoutError(f"{location} holds no photos", hint=advice or EXPECTED_LAYOUT)
     folder = _skip_single_folders(top)
     by_split = _classes_by_split(folder, location)
@@ -188,7 +188,7 @@ def _classes_by_split(folder: _Folder, location: str) -> dict[str | None, _Paths
     class_lists = {split: ", ".join(sorted(classes)) for split, classes in by_split.items()}
     if len(set(class_lists.values())) > 1:
         listing = "; ".join(f"{split}: {names}" for split, names in class_lists.items())
-        message = f"{location} has other classes in one split than in another ({listing})"
+        message = f"{location} has different classes in different splits ({listing})"
         raise LayoutError(message, hint=EXPECTED_LAYOUT)
     # A single training folder, even next to an unlabelled test folder, declares nothing: its photos are to be split.
     return by_split if len(by_split) > 1 else {None: by_split["train"]}
@@ -213,7 +213,7 @@ def _classes(folder: _Folder, location: str) -> _PathsByClass:
     if flat_classes and len(filled) < 2:
         if len(flat_classes) == 1:
             (single_class,) = flat_classes
-            message = f"all flat names in {full_path} are of one class, {single_class}; expected cat and dog"
+            message = f"all file names in {full_path} start with one class, {single_class}; expected cat and dog"
             raise LayoutError(message, hint=EXPECTED_LAYOUT)
         return flat_classes
     classes = {class_name(name): list(inner.all_photos()) for name, inner in filled.items()}
@@ -242,9 +242,9 @@ def _mismatch_message(folder: _Folder, full_path: str) -> str:
     if len(filled) == 1 and empty:
         return f"the class folder {', '.join(empty)} in {full_path} holds no photos ({listing})"
     if not filled:
-        return f"the photos in {full_path} are in no class folders ({listing})"
+        return f"the photos in {full_path} are not in class folders ({listing})"
     if all(map(_declared_split, filled)):
-        return f"the photos in {full_path} are in folders for training and testing without classes inside ({listing})"
+        return f"the photos in {full_path} are in folders for training and testing, without class folders ({listing})"
     if len({class_name(name) for name in filled}) < len(filled) == 2:
         return f"both folders in {full_path} mean the same class ({listing})"
     count = "one class folder" if len(filled) == 1 else f"{len(filled)} class folders"

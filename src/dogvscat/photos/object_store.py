@@ -74,7 +74,7 @@ def read_object(url: str) -> bytes:
     except Exception as error:  # each driver has exceptions of its own
         raise ImageError(url, "unreadable", f"cannot be read: {_first_line(error)}") from None
     if len(data) > MAX_FILE_BYTES:
-        raise ImageError(url, "too_large", f"has more than {MAX_FILE_BYTES:,} bytes, which are not read")
+        raise ImageError(url, "too_large", f"has more than {MAX_FILE_BYTES:,} bytes; larger files are not read")
     return data
 
 

@@ -116,7 +116,7 @@ def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
     async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
         """Send one photo as the body, or several as files of a form. The format is recognised by the content; the media
         type and the file name do not matter. In a form with several photos, a bad photo has its error in place of its
-        prediction; a bad photo sent alone gets an error response."""
+        prediction; a bad photo that is the whole body gets an error response."""
         inference.admission.check()  # before the body is read, so that refusing costs almost nothing
         boundary = form_boundary(request)
         body = await read_body(request, limits.body_bytes)

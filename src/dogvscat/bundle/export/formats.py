@@ -37,7 +37,7 @@ FORMATS = {
     "openvino": Format(
         "OpenVINO IR, weights in float32",
         "OpenVINO reads `model.xml` and `model.bin` from one folder. On processors with bfloat16 units it computes in "
-        "bfloat16, less exactly than it was checked, unless `INFERENCE_PRECISION_HINT=f32` is set.",
+        "bfloat16, which is less exact than the check of this export, unless `INFERENCE_PRECISION_HINT=f32` is set.",
         ("openvino",),
     ),
     "litert": Format(

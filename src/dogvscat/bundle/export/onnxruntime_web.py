@@ -71,8 +71,8 @@ def _load_archive() -> bytes:
     data = _fetch_with_npm()
     if not _is_pinned(data):
         raise FetchError(
-            f"npm delivered another onnxruntime-web {VERSION} than the one that this version of dogvscat expects (its "
-            "sha512 differs); nothing of it was used",
+            f"the onnxruntime-web {VERSION} that npm delivered is not the one that dogvscat expects (its sha512 "
+            "differs); it was not used",
             hint="Check which registry npm uses: npm config get registry",
         )
     atomic.write_bytes(cached, data)

@@ -66,7 +66,7 @@ def _translated_ray_errors() -> Iterator[None]:
         refuse_missing_package(error)
         if isinstance(error, RayTaskError) and not isinstance(error, RayActorError):  # a bug: show its traceback
             raise
-        hint = "Look at the memory and the logs of the machines, then give the same command again."
+        hint = "Look at the memory and the logs of the machines, then run the same command again."
         message = f"workers died {_RETRIES + 1} times, last because: {first_line(error)}"
         raise ClusterError(message, hint=hint) from None
 

@@ -16,10 +16,10 @@ _OPACITY = 0.75
 
 
 def heat_maps(predictor: Predictor, pixels: np.ndarray, *, by_occlusion: bool = False) -> np.ndarray:
-    """How much evidence each place holds for the predicted class; if unsure, for the more probable class.
+    """How much evidence each position holds for the predicted class; if unsure, for the more probable class.
 
-    Where the network ends in a mean over places, this is what each place adds to the logit (class activation map, Zhou
-    et al. 2016). Any other network is run once per place, with that place hidden (occlusion).
+    Where the network ends in a mean over positions, this is what each position adds to the logit (class activation map,
+    Zhou et al. 2016). Any other network is run once per position, with that position hidden (occlusion).
 
     Args:
         predictor: The predictor to explain.

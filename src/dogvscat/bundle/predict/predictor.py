@@ -134,7 +134,8 @@ class Predictor:
             received = float(self.probabilities(pixels[None])[0])
             if abs(received - golden.probability) > GOLDEN_TOLERANCE:
                 raise ModelError(
-                    f"{file} should come out as {golden.probability:.4f}, this installation says {received:.4f}",
+                    f"{file} should have the probability {golden.probability:.4f}, "
+                    f"this installation computes {received:.4f}",
                     hint="The pixels or the arithmetic differ; compare the versions of Pillow and onnxruntime.",
                 )
 
@@ -160,7 +161,7 @@ class Predictor:
             pixels: As for `logits`.
 
         Returns:
-            float64 (num_images, height, width), with fewer places than pixels; None if the network has no such output.
+            float64 (num_images, height, width), coarser than the pixels; None if the network has no such output.
 
         Raises:
             ModelError: as for `logits`.

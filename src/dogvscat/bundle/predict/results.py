@@ -102,12 +102,12 @@ class ResultsFile:
             if row is None:
                 raise self._refusal("holds a row in another format")
             if row.model != self._format.model:
-                models = f"{row.model}, this one is {self._format.model}"
+                models = f"{row.model}, the model now is {self._format.model}"
                 raise self._refusal(f"holds predictions of another model ({models})")
             path = next(remaining, None)
             if path is None or escape_undecodable(path) != row.path:
                 now = "there is none" if path is None else f"it is {escape_undecodable(path)}"
-                difference = f"number {self.num_existing + 1} was {row.path}, now {now}"
+                difference = f"photo {self.num_existing + 1} was {row.path}, now {now}"
                 raise self._refusal(f"was started with other photos: {difference}")
             self.num_existing += 1
             self.labels[row.label] += 1
@@ -120,7 +120,7 @@ class ResultsFile:
         """Append a row.
 
         Raises:
-            WriteError: if the disk is full. Giving the same command again then resumes.
+            WriteError: if the disk is full. Running the same command again then resumes.
         """
         self.labels["error" if isinstance(result, Failure) else result.label] += 1
         self._is_unpacked_copy = False
@@ -171,7 +171,7 @@ class ResultsFile:
                 yield record
                 record = b""
             elif len(record) > _LONGEST_ROW:
-                raise self._refusal("holds a row that has no end")
+                raise self._refusal("holds a row that does not end")
 
     def _save(self) -> None:
         self._file.flush()

@@ -57,7 +57,7 @@ class Arm:
 
     @property
     def accuracies(self) -> list[float]:
-        """Of each run."""
+        """Accuracy of each run, between 0 and 1."""
         return [float(accuracy) for accuracy in self.is_correct.mean(axis=1)]
 
 
@@ -85,11 +85,11 @@ class Comparison:
     def caveat(self) -> str | None:
         """What the figures do not account for, if anything."""
         if len({arm.runs[0].config.training.seed for arm in self.arms}) == 1 and self.only_seeds_differ:
-            return "These runs have equal settings and seeds: any difference comes from other machines or versions."
+            return "These runs have equal settings and seeds: any difference comes from different machines or versions."
         if self.only_seeds_differ:
-            return "These runs differ only in their seeds: the difference shows how much luck is in one training."
+            return "These runs differ only in their seeds: the difference shows how much of a result is luck."
         if any(len(arm.runs) == 1 for arm in self.arms):
-            return "A single training may turn out differently with another seed: train each arm with several."
+            return "Another seed may change the result of a single training: train each with several seeds."
         return None
 
     @property
@@ -112,7 +112,7 @@ def compare_runs(folders: Sequence[Path], split: str = "validation") -> Comparis
     """Compare finished runs with the first one.
 
     Runs that differ only in their seeds are one arm. If there is no other arm, each of them is an arm of its own: this
-    shows how much luck is in one training.
+    shows how much of a result is luck.
 
     Args:
         folders: Run folders, at least two; the others are compared with the arm of the first.
@@ -121,7 +121,7 @@ def compare_runs(folders: Sequence[Path], split: str = "validation") -> Comparis
     Raises:
         UsageError: if there are fewer than two, or the same one twice.
         ModelError: if one of them is not a finished run.
-        DataError: if they were trained on other photos, or evaluated on other photos.
+        DataError: if they were not trained on the same photos, or not evaluated on the same ones.
     """
     if len(folders) < 2:
         hint = "`dogvscat runs` lists them."
@@ -154,19 +154,21 @@ def _read_run(run: Run, split: str) -> EvaluatedRun:
 def _refuse_incomparable(first: EvaluatedRun, second: EvaluatedRun, split: str) -> None:
     """Make sure that two runs learned from the same photos, and were evaluated on the same photos and labels."""
     folders = f"{first.run.folder} and {second.run.folder}"
-    # The digest covers the contents of all photos: first, whether there are the same photos at all.
+    # First, are these the same photos at all? The digest covers the contents of all of them.
     digests = [run.environment["data_digest"] for run in (first, second)]
     if digests[0] != digests[1]:
-        message = f"{folders} learned from other photos: data digests {digests[0][:16]} and {digests[1][:16]}"
+        message = f"{folders} learned from different photos: data digests {digests[0][:16]} and {digests[1][:16]}"
         raise DataError(message, hint="Only runs on the same photos can be compared photo by photo.")
-    # Then whether they were split alike. A corrected label (`train --relabel`) only changes the training split.
+    # Then, were they split in the same way? A corrected label (`train --relabel`) only changes the training split.
     first_photos, second_photos = (_labelled_photos(run.predictions) for run in (first, second))
     if first_photos != second_photos:
         seeds = [run.config.data.split_seed for run in (first, second)]
         only_first, only_second = len(first_photos - second_photos), len(second_photos - first_photos)
-        counts = f"{only_first:,} are only in that of the first, {only_second:,} only in that of the second"
-        message = f"{folders} were split differently: of the {split} photos {counts}"
-        raise DataError(f"{message} (data.split_seed {seeds[0]} and {seeds[1]})", hint="Train both on one split.")
+        counts = f"{only_first:,} only in the first run, {only_second:,} only in the second"
+        message = f"{folders} were split differently: of the {split} photos, {counts}"
+        raise DataError(
+            f"{message} (data.split_seed {seeds[0]} and {seeds[1]})", hint="Train both with the same split."
+        )
 
 
 def _labelled_photos(predictions: Predictions) -> set[tuple[str, int]]:

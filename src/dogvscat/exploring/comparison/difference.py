@@ -30,8 +30,9 @@ class Difference:
     variance: float
     """Of the difference on one photo, which is -1, 0 or 1 for one run each, and a mean over seeds for several."""
     p_value: float
-    """Probability of a count at least as uneven if both arms were equally good: the exact McNemar test for one run
-    each, the sign test over photos for several seeds. In a comparison corrected for the number of arms (Holm)."""
+    """Probability that `only_first` and `only_second` differ at least this much if both arms are equally good: the
+    exact McNemar test for one run each, the sign test over photos for several seeds. `compare_runs` corrects it for the
+    number of arms (Holm)."""
 
     @property
     def clear(self) -> bool:
@@ -42,8 +43,8 @@ class Difference:
     def photos_needed(self) -> int | None:
         """About how many photos would show a difference of this size in four of five cases, if it is real.
 
-        From the normal approximation of paired shares; the exact test needs at least six disagreements. Other arms are
-        not corrected for.
+        From the normal approximation of paired shares; the exact test needs at least six disagreements. There is no
+        correction for the number of arms.
 
         Returns:
             None if there is no difference, or if more than a million photos would be needed.
@@ -62,9 +63,9 @@ def paired_difference(first: np.ndarray, second: np.ndarray, seed: int = 0) -> D
     """Compare two arms photo by photo.
 
     Args:
-        first: bool (num_runs, num_photos), whether each run, which differ only in their seeds, classifies each photo
-            correctly.
-        second: bool (num_runs, num_photos), for the same photos; the number of runs may be another one.
+        first: bool (num_runs, num_photos), whether each run classifies each photo correctly. The runs differ only in
+            their seeds.
+        second: bool (num_runs, num_photos), for the same photos; the number of runs may differ.
         seed: Of the bootstrap.
 
     Raises:
@@ -119,7 +120,7 @@ def difference_in_words(first: str, second: str, difference: Difference) -> str:
     accuracy, n = difference.accuracy, difference.accuracy.n
     points = 100 * (accuracy.value or 0.0)
     if not points and not (difference.only_first + difference.only_second):
-        return f"{first} and {second} classify exactly the same of {n:,} photos correctly."
+        return f"Of {n:,} photos, {first} and {second} classify exactly the same ones correctly."
     if not points:
         return f"{first} and {second} are correct equally often on {n:,} photos, but not on the same ones."
     low, high = 100 * (accuracy.low or 0.0), 100 * (accuracy.high or 0.0)
@@ -131,5 +132,9 @@ def difference_in_words(first: str, second: str, difference: Difference) -> str:
         better = second if points > 0 else first
         return f"{statement} ({interval}): {better} is better on photos like these {n:,}."
     needed = difference.photos_needed()
-    advice = f" A difference of this size would mostly show on about {needed:,}." if needed and needed > n else ""
+    advice = (
+        f" About {needed:,} photos would show a difference of this size in four of five cases."
+        if needed and needed > n
+        else ""
+    )
     return f"{statement} ({interval}): on {n:,} photos the two cannot be told apart.{advice}"

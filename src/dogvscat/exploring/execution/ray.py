@@ -1,4 +1,4 @@
-"""Runs trainings on a Ray cluster: as many at once as cores (and GPUs) allow, and again where a worker died.
+"""Runs trainings on a Ray cluster: as many at once as cores (and GPUs) allow, and again if a worker died.
 
 A training may run twice if a machine was wrongly taken for dead. That does no harm: both write the same bits into the
 same folder.
@@ -30,11 +30,11 @@ from dogvscat.learning.loop.progress import StopRequest
 from dogvscat.stderr import Reporter
 
 ATTEMPTS = 3
-"""How often a job is started whose worker dies."""
+"""How many times a job is started before it is given up, if its worker keeps dying."""
 
 _STOP_FILE = "stop"
 """A file of this name in a job's folder, which all machines see, asks the job to stop. `ray.cancel` is not used: if a
-task ends at the moment it is cancelled, this whole process goes down
+task ends at the moment it is cancelled, this whole process crashes
 (https://github.com/ray-project/ray/pull/54798)."""
 
 _POLL_SECONDS = 0.5
@@ -137,12 +137,14 @@ class RayExecutor:
         if isinstance(death, self._ray.exceptions.LocalRayletDiedError):
             # The cluster is gone. Nothing is left to stop; a minute later Ray would end this process without a word.
             self._running.clear()
-            hint = "What is finished is kept. Start the cluster again, then give the same command again."
-            raise ClusterError("the cluster has ended on this machine", hint=hint)
+            hint = "Finished trainings are kept. Start the cluster again, then run the same command again."
+            raise ClusterError("the cluster has stopped on this machine", hint=hint)
         reason, title = first_line(death), running.job.title
         if running.attempt == ATTEMPTS:
-            hint = "What is finished is kept. Look at that machine's memory and logs, then give the same command again."
-            raise ClusterError(f"{title}: its worker died {ATTEMPTS} times, the last time because: {reason}", hint=hint)
+            hint = (
+                "Finished trainings are kept. Look at that machine's memory and logs, then run the same command again."
+            )
+            raise ClusterError(f"{title}: its worker died {ATTEMPTS} times. The last reason: {reason}", hint=hint)
         attempt = running.attempt + 1
         self._report(f"{title}: its worker died, started again ({attempt} of {ATTEMPTS}). {reason}")
         self._submit(_RunningJob(running.job, attempt))

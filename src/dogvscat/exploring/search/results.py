@@ -57,7 +57,9 @@ def write_results(folder: Path, study: optuna.Study, search: Search) -> None:
     compared, subtitle = finished, f"fANOVA over {len(finished)} finished trials"
     if any(trial.state == TrialState.PRUNED for trial in trials):
         compared = as_of_epoch(trials, first_rung(search))
-        subtitle = f"fANOVA over {len(compared)} trials as they were after {pluralize(first_rung(search), 'epoch')}"
+        subtitle = (
+            f"fANOVA over the accuracies of {len(compared)} trials after {pluralize(first_rung(search), 'epoch')}"
+        )
     if (importance := importances(compared)) is not None:
         draw_importance(folder / "importance.png", importance, subtitle, note)
 
@@ -66,7 +68,7 @@ def confirmation(study: optuna.Study, search: Search) -> str:
     """A study, as TOML, of the best settings against those that the search started from, with seeds it did not use."""
     seeds = [search.seed + number for number in range(1, 1 + _NUM_SEEDS)]
     lines = [
-        "# Is the best of a search better than the settings it started from? With seeds that had no part in it:",
+        "# Are the best settings of a search better than those it started from? Tested with seeds it did not use:",
         f"#     dogvscat study PHOTOS --config {CONFIRM_FILE} --out FOLDER",
         f"recipe = {toml_value(search.space.recipe)}",
         f"seeds = {seeds}",
@@ -114,7 +116,7 @@ def draw_history(path: Path, trials: Sequence[FrozenTrial], note: str | None) ->
         axes = figure.subplots()
         finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         numbers, values = [trial.number for trial in finished], [trial.value or 0.0 for trial in finished]
-        # A step that ends half a trial after the last one, whether that was finished or pruned.
+        # The line ends half a trial after the last one, whether that was finished or pruned.
         best, last = np.maximum.accumulate(values), max(trial.number for trial in trials)
         axes.step([*numbers, last + 0.5], [*best, best[-1]], where="post", color=WRONG, label="best so far", zorder=1)
         axes.plot(numbers, values, "o", color=VALIDATION, label="finished")

@@ -57,7 +57,7 @@ def tune(
         photos: A folder or zip with photos of two classes.
         search: How.
         folder: Gets one folder per trial below `trials/`, and the journal unless a storage is named.
-        limits: When to stop. Trials that run then are waited for.
+        limits: When to stop. Trials that are still running then are finished first.
         report: Gets a sentence for every trial.
         executor: Where the trials run.
 
@@ -72,7 +72,7 @@ def tune(
     # A worker on another machine would open an empty database of its own.
     if executor.distributed and is_in_memory(search.storage):
         storage = printable_storage(search.storage, folder)
-        hint = "Leave --storage out for a file in --out, or name a database."
+        hint = "Leave out --storage to use a file in --out, or name a database."
         raise UsageError(f"the storage {storage} is in the memory of one process only", hint=hint)
     with exclusive(folder):
         study = open_search(search, folder)
@@ -139,7 +139,7 @@ class _SearchInProgress:
         try:
             config = self.search.config(trial)
         except ConfigError as error:
-            # The values do not go together. It counts as a trial, or a search in an impossible space would never end.
+            # The values do not fit together. They count as a trial, or a search in an impossible space would never end.
             self.study.tell(trial, state=TrialState.PRUNED)
             self.report(f"trial {trial.number} is impossible: {error.message}")
             return
@@ -157,7 +157,7 @@ class _SearchInProgress:
         try:
             job, outcome = self.executor.wait()
         except Interrupted as stop:
-            stop.hint = stop.hint or "Give the same command again: finished trials are kept, and the others resume."
+            stop.hint = stop.hint or "Run the same command again: finished trials are kept, and the others resume."
             raise
         trial = self.running.pop(job.folder)
         if outcome.result is None:
@@ -206,11 +206,11 @@ def _check_photos(study: optuna.Study, search: Search, photos: Path) -> Manifest
     subset = search.space.space.get(_SUBSET)
     # The largest number of photos that any trial may ask for. 0 stands for all of them, and is never too many.
     most = max([base.data.train_subset, *(subset.examples if subset else ())])
-    refuse_too_few_photos(photos, base, most, "the search learns from up to")
+    refuse_too_few_photos(photos, base, most, "the search needs up to")
     manifest = split_photos(photos, search.space.config({_SUBSET: 0}, search.seed))
     earlier = study.user_attrs.get("data_digest", manifest.digest)
     if earlier != manifest.digest and study.get_trials(deepcopy=False):
-        digests = f"their digest is {earlier[:16]}, that of {photos} {manifest.digest[:16]}"
+        digests = f"their digest is {earlier[:16]}, that of {photos} is {manifest.digest[:16]}"
         message = f"the search was started on other photos: {digests}"
         raise DataError(message, hint="Give the photos it was started with, or choose another --out.")
     study.set_user_attr("data_digest", manifest.digest)
@@ -220,8 +220,8 @@ def _check_photos(study: optuna.Study, search: Search, photos: Path) -> Manifest
 def _shared_compute(study: optuna.Study, search: Search) -> ComputeSettings:
     """Threads and arithmetic for all trials that leave the arithmetic open.
 
-    Were it measured for each trial, bfloat16 and float32 might be compared with each other; so a search that resumes,
-    on whatever machine, takes what the storage keeps from the first call.
+    If the arithmetic were measured for each trial, bfloat16 and float32 might be compared with each other. So a resumed
+    search uses the arithmetic of its first call, which the storage keeps, on any machine.
     """
     base = search.space.config({}, search.seed)
     threads = cell_threads(base)
@@ -233,7 +233,7 @@ def _shared_compute(study: optuna.Study, search: Search) -> ComputeSettings:
 
 
 def _owner_name(folder: Path) -> str:
-    """Names who starts trials in a folder. The name moves with the folder, and no other folder has it."""
+    """A unique name for the process that starts trials in a folder. It is kept in the folder and moves with it."""
     file = folder / TRIALS_FOLDER / "owner"
     if not file.exists():
         atomic.write_text(file, uuid.uuid4().hex)
@@ -245,7 +245,7 @@ def _requeue_stopped(study: optuna.Study, owner: str | None) -> None:
 
     Args:
         study: The search.
-        owner: Whose trials, where other machines may use the storage as well; None for everybody's.
+        owner: Only trials of this owner, as other machines may use the storage as well; None for all trials.
     """
     for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
         if owner is None or trial.user_attrs.get(_OWNER, owner) == owner:

@@ -44,7 +44,7 @@ class Search:
 
     @property
     def description(self) -> dict[str, str]:
-        """Everything that makes this search what it is, as text: for people who open the storage, and to compare it.
+        """Everything that defines this search, as text: for people who open the storage, and to tell searches apart.
 
         What is fixed is listed setting by setting: a recipe of the same name may have changed since.
         """
@@ -91,7 +91,7 @@ def open_search(search: Search, folder: Path) -> optuna.Study:
             study.set_user_attr("search", search.description)
         earlier = study.user_attrs.get("search")
     if earlier != search.description:
-        hint = "Choose another --out or --storage, or give the first command again."
+        hint = "Choose another --out or --storage, or run the first command again."
         raise UsageError(f"the storage holds another search: {_differences(earlier, search.description)}", hint=hint)
     return study
 
@@ -148,11 +148,13 @@ def first_rung(search: Search) -> int:
 
 
 def _differences(earlier: object, current: Mapping[str, str]) -> str:
-    """In which entries two searches differ, for example `seed = 5 and not 0`."""
+    """In which entries two searches differ, for example `seed was 0 and is now 5`."""
     if not isinstance(earlier, Mapping):
         return "it was not started by this version of dogvscat"
     keys = [key for key in {**current, **earlier} if current.get(key) != earlier.get(key)]
-    return ", ".join(f"{key} = {current.get(key, 'nothing')} and not {earlier.get(key, 'nothing')}" for key in keys)
+    return ", ".join(
+        f"{key} was {earlier.get(key, 'nothing')} and is now {current.get(key, 'nothing')}" for key in keys
+    )
 
 
 def _sampler(search: Search, num_earlier: int) -> optuna.samplers.BaseSampler:

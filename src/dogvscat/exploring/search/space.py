@@ -49,7 +49,7 @@ class Dimension(BaseModel):
     log: bool = False
     """Uniform on a logarithmic scale; for rates."""
     step: int | float | None = None
-    """Between the values that are tried; for a plain scale."""
+    """Between the values that are tried; only on a linear scale."""
     choices: tuple[Any, ...] = ()
 
     @model_validator(mode="after")
@@ -64,14 +64,14 @@ class Dimension(BaseModel):
         if self.low is not None and self.high is not None and not self.low < self.high:
             raise ValueError(f"low must be smaller than high, received {self.low} and {self.high}")
         if self.log and (self.low or 0) <= 0:
-            raise ValueError(f"a logarithmic scale starts above 0, received low = {self.low}")
+            raise ValueError(f"a logarithmic scale must start above 0, received low = {self.low}")
         if self.step is not None:
             self._check_step(self.step)
         return self
 
     def _check_step(self, step: float) -> None:
         if self.choices or self.log:
-            raise ValueError(f"a step goes with low and high on a plain scale, received step = {step}")
+            raise ValueError(f"a step needs low and high on a linear scale, received step = {step}")
         if step <= 0 or (self._is_whole and step != int(step)):
             kind = "whole number" if self._is_whole else "number"
             raise ValueError(f"expected a step that is a {kind} above 0, received {step}")
@@ -84,7 +84,7 @@ class Dimension(BaseModel):
         """
         if self.low is None or self.high is None or self._is_whole:
             return self.choices or (self.low, self.high)
-        # A third of the way, but never a whole number: a setting that takes only whole ones is found out.
+        # A third of the way, but never a whole number, to detect a setting that takes only whole numbers.
         return (self.low, self.high, self.low + (self.step or (self.high - self.low) / math.pi))
 
     @property
@@ -153,8 +153,8 @@ def load_space(file: Path | None, recipe: str | None, settings: Sequence[str] = 
     file = file or builtin_space(recipe)
     document = read_toml(file)
     if "settings" in document or "seeds" in document:
-        hint = "For a search put [space] in place of [settings], with bounds or choices, and leave seeds out."
-        raise ConfigError(f"{file} is a study: it goes to `dogvscat study --config`", hint=hint)
+        hint = "For a search, replace [settings] by [space] with bounds or choices, and leave out seeds."
+        raise ConfigError(f"{file} is a study, for `dogvscat study --config`", hint=hint)
     if recipe is not None:
         document["recipe"] = recipe
     overrides = flatten(parse_settings(settings))
@@ -184,7 +184,7 @@ def _refuse_inactive(space: SearchSpace, base: Config) -> None:
     """Make sure that every setting of the space has an effect, at least in some of the trials."""
     for key, deciding_key in inactive_settings(base).items():
         if key in space.space and deciding_key not in space.space:
-            hint = f"Take it out of [space], or give {deciding_key} another value in [base] or values in [space]."
+            hint = f"Remove it from [space], or change {deciding_key} in [base], or search it in [space]."
             raise ConfigError(str(why_inactive(base, key)), hint=hint)
 
 

@@ -89,9 +89,9 @@ def explaining_storage_errors(url: str | None, folder: Path, failure: str = "was
             raise
         message = f"the storage {printable_storage(url, folder)} {failure}: {_cause_in_words(error, url)}"
         if failure == "was lost":
-            hint = "Finished trials are kept in it: give the same command again once it can be reached."
+            hint = "Finished trials are kept in it: run the same command again once it can be reached."
             raise WriteError(message, hint=hint) from None
-        hint = "Check the address and the password, or leave --storage out for a file in --out."
+        hint = "Check the address and the password, or leave out --storage to use a file in --out."
         raise UsageError(message, hint=hint) from None
 
 
@@ -124,7 +124,7 @@ class _Journal(JournalFileBackend):
 
     def __init__(self, file: Path) -> None:
         # Optuna's lock is a symbolic link to this path, and its age is that of the file behind it. A relative path
-        # would lead nowhere: then the lock of a killed process would be waited for without end, not for half a minute.
+        # would lead nowhere: then others would wait for the lock of a killed process for ever, not for half a minute.
         super().__init__(str(file.absolute()))
         self.file = file
 

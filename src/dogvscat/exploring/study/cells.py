@@ -44,7 +44,7 @@ class Study:
     def remaining(self) -> list[PlannedCell]:
         """The cells that are still to be trained, without the seeds with which the base diverged."""
         ended = {cell.plan.name for cell in self.finished} | {cell.plan.name for cell in self.diverged}
-        # An effect is a difference to the base with the same seed: without that base, its cells would show nothing.
+        # An effect is a difference to the base with the same seed: without that base, a cell would show nothing.
         baseless = {cell.plan.seed for cell in self.diverged if cell.plan.treatment.setting == BASE}
         return [cell for cell in self.planned if cell.name not in ended and cell.seed not in baseless]
 

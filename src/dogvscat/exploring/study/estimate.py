@@ -35,7 +35,7 @@ class BaseTiming:
     """Photos that it could learn from without `data.train_subset`."""
 
     def seconds(self, config: Config) -> float:
-        """Of a training with other settings, as far as its epochs, its number of photos and their area decide.
+        """Expected seconds of a training with other settings, from its epochs, its number of photos and their area.
 
         Other filters or layers do not count here: what they cost is known once a training with them is finished.
         """
@@ -45,7 +45,7 @@ class BaseTiming:
         return self.epoch_seconds * sum(areas) / base_area * self._photos_ratio(config)
 
     def overhead_seconds(self, config: Config) -> float:
-        """Of what comes before and after a training: building the network, and evaluating every photo once."""
+        """Expected seconds before and after a training: to build the network, and to evaluate every photo once."""
         area_ratio = config.data.image_size**2 / self.config.image_size_at(0) ** 2
         return self.build_seconds + _VALIDATION_COST * self.epoch_seconds * area_ratio * self._photos_ratio(config)
 
@@ -93,7 +93,7 @@ class StudyTime:
     finished: Sequence[FinishedCell]
 
     def seconds(self, *cells: PlannedCell) -> float:
-        """Of these cells, one after the other."""
+        """Expected seconds of these cells, one after the other."""
         return sum(self._training_seconds(cell) + self.timing.overhead_seconds(cell.config) for cell in cells)
 
     def _training_seconds(self, planned: PlannedCell) -> float:

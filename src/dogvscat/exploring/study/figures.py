@@ -121,7 +121,7 @@ def draw_scaling(path: Path, accuracies: Mapping[int, Sequence[float]], law: Pow
         axes.minorticks_off()
         # A logarithmic axis has no zero, so a training without mistakes needs a linear one.
         errors = [1 - value for values in accuracies.values() for value in values]
-        subtitle = "the lower axis is logarithmic"
+        subtitle = "the horizontal axis is logarithmic"
         if min(errors) > 0:
             subtitle = "both axes are logarithmic: a power law is a straight line"
             axes.set_yscale("log")

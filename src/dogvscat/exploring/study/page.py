@@ -51,7 +51,7 @@ def write_study(folder: Path, study: Study) -> Path | None:
     curve = scaling_curve(study)
 
     figures = {name: folder / f"{name}.png" for name in ("effects", "learning_curves", "over_fitting")}
-    subtitle = f"{pluralize(num_seeds, 'seed')} at most; 95% intervals, spread pooled over all trainings"
+    subtitle = f"up to {pluralize(num_seeds, 'seed')}; 95% intervals, spread pooled over all trainings"
     draw_effects(figures["effects"], effects, subtitle, note)
     draw_curves(figures["learning_curves"], study, note)
     draw_gaps(figures["over_fitting"], effects, base_gap, note)
@@ -125,7 +125,7 @@ def _resolution_in_words(effects: Sequence[Effect]) -> str | None:
     half_width = 100 * (surest.high - surest.low) / 2
     return (
         f"Luck: with {pluralize(surest.num_seeds, 'seed')} an interval reaches {half_width:.1f} points to either side, "
-        "so smaller effects are mostly missed here. All changes are assumed to vary alike from seed to seed."
+        "so smaller effects are mostly missed here. All changes are assumed to vary equally from seed to seed."
     )
 
 
@@ -156,7 +156,7 @@ def _effect_in_words(effect: Effect) -> str:
         return f"{name}: {points} {interval}, {pluralize(effect.num_seeds, 'seed')}"
     if effect.num_seeds == 1:
         return f"{name}: {points} with one seed; more seeds would show how much of it is luck"
-    equal = f"the same with all {effect.num_seeds} seeds, to the photo"
+    equal = f"exactly equal with all {effect.num_seeds} seeds"
     return f"{name}: {points}, {equal}; more seeds or validation photos would show how much of it is luck"
 
 
@@ -176,11 +176,11 @@ def scaling_curve(study: Study) -> ScalingCurve | None:
 def power_law_in_words(curve: ScalingCurve) -> str:
     """What the power law predicts."""
     if curve.law is None and len(curve.accuracies) < 3:
-        return "With three or more numbers of photos, a power law could be fitted."
+        return "A power law needs at least three different numbers of photos."
     if curve.law is None:
-        return "With one number of photos there were no mistakes at all: a power law cannot be fitted to that."
+        return "For one of the numbers of photos the error is 0: a power law cannot be fitted to that."
     most = max(curve.accuracies)
     return (
-        f"Twice as many photos multiply the error by {2**-curve.law.exponent:.2f}. If that continues, {2 * most:,} "
-        f"photos would give about {100 * curve.law.accuracy(2 * most):.1f}%."
+        f"Doubling the number of photos multiplies the error by {2**-curve.law.exponent:.2f}. If that continues, "
+        f"{2 * most:,} photos would give about {100 * curve.law.accuracy(2 * most):.1f}%."
     )

@@ -62,7 +62,7 @@ class StudyPlan(BaseModel):
     @classmethod
     def _every_seed_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds):
-            raise ValueError("expected every seed once")
+            raise ValueError("expected each seed only once")
         return seeds
 
     @field_validator("variants", mode="before")
@@ -77,7 +77,7 @@ class Treatment:
 
     setting: str
     value: str
-    """As TOML has it; a variant's name; empty for the base."""
+    """As written in TOML; a variant's name; empty for the base."""
     overrides: tuple[str, ...]
     """As `--set` takes them."""
 
@@ -110,7 +110,7 @@ def load_plan(file: Path | None, recipe: str | None = None, settings: Sequence[s
         settings: Such as `training.threads=1`, for the base; they override the study's own.
 
     Raises:
-        ConfigError: if there is none, or it contains something that no study can do.
+        ConfigError: if there is no such file, or it is not a valid study.
     """
     file = file or builtin_study(recipe)
     document = read_toml(file)
@@ -125,10 +125,10 @@ def load_plan(file: Path | None, recipe: str | None = None, settings: Sequence[s
         key = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             if key == "space":  # the file of a search, given to the wrong command
-                hint = "For a study put [settings] in place of [space], with lists of values, and seeds = [1, 2, 3]."
-                raise ConfigError(f"{file} is a search space: it goes to `dogvscat tune --config`", hint=hint) from None
+                hint = "For a study, replace [space] by [settings] with lists of values, and add seeds = [1, 2, 3]."
+                raise ConfigError(f"{file} is a search space, for `dogvscat tune --config`", hint=hint) from None
             hint = f"A study has {', '.join(StudyPlan.model_fields)}.{suggest(key, StudyPlan.model_fields)}"
-            raise ConfigError(f"{file}: there is nothing called {key!r} in a study", hint=hint) from None
+            raise ConfigError(f"{file}: a study has no entry {key!r}", hint=hint) from None
         raise ConfigError(f"{file}: {key}: {describe_error(first)}, received {toml_value(first['input'])}") from None
 
 
@@ -142,7 +142,7 @@ def builtin_study(recipe: str | None) -> Path:
 
 
 def plan_cells(plan: StudyPlan) -> list[PlannedCell]:
-    """Every cell, those of the base first. No cell trains in the same way as another one.
+    """Every cell, those of the base first. No two cells are the same training.
 
     Raises:
         ConfigError: for an unknown setting or an impossible combination, naming the setting at fault.
@@ -182,7 +182,7 @@ def report_untried(plan: StudyPlan, cells: Sequence[PlannedCell], report: Report
             for reason in reasons:
                 report(f"{name}: {reason}")
         else:
-            report(f"{name} is not tried: {reasons[0] if reasons else 'the base has it, or it is listed twice'}")
+            report(f"{name} is not tried: {reasons[0] if reasons else 'it equals the base, or is listed twice'}")
 
 
 def _treatments(plan: StudyPlan) -> list[Treatment]:

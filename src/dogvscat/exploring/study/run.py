@@ -33,18 +33,18 @@ from dogvscat.text import pluralize
 
 
 def without_oversized(planned: Sequence[PlannedCell], photos: Path, report: Reporter) -> list[PlannedCell]:
-    """The cells that learn from no more photos than there are.
+    """The cells for which there are enough training photos.
 
     Raises:
-        DataError: if the base asks for more.
+        DataError: if there are not enough for the base.
         DogvscatError: as `make_manifest`, if the photos cannot be used.
     """
     base = planned[0].config
-    available = refuse_too_few_photos(photos, base, base.data.train_subset, "the base of the study learns from")
+    available = refuse_too_few_photos(photos, base, base.data.train_subset, "the base of the study needs")
     feasible = [cell for cell in planned if cell.config.data.train_subset <= available]
     for treatment in dict.fromkeys(cell.treatment for cell in planned if cell not in feasible):
         name = treatment_name(treatment.setting, treatment.value)
-        report(f"{name} is left out: there are {available:,} photos to learn from")
+        report(f"{name} is left out: there are only {available:,} training photos")
     return feasible
 
 
@@ -133,7 +133,7 @@ class _StudyInProgress:
         time_left = format_duration(expected.seconds(*self.study.remaining) / slots)
         if not self.num_started:
             num_remaining, num_planned = len(self.study.remaining), len(self.study.planned)
-            self.report(f"{num_remaining} of {num_planned} trainings remain, which takes about {time_left}.")
+            self.report(f"{num_remaining} of {num_planned} trainings remain, which will take about {time_left}.")
         budget = math.inf if self.budget is None else self.budget
         # Not only the most informative one: a shorter training may still fit.
         affordable = [cell for cell in cells if self._spent_seconds() + expected.seconds(cell) <= budget]
@@ -149,9 +149,7 @@ class _StudyInProgress:
         try:
             job, result = self.executor.wait()
         except Interrupted as stop:
-            stop.hint = (
-                "Give the same command again: finished trainings are kept, and the one that was running resumes."
-            )
+            stop.hint = "Run the same command again: finished trainings are kept, and the one that was running resumes."
             write_table(table, read_study(self.study.planned, self.folder))  # others may have finished meanwhile
             raise
         cell = self.running.pop(job.folder)
@@ -178,7 +176,7 @@ class _StudyInProgress:
         return time.monotonic() - self.start_time
 
     def _stop_starting(self, budget: float, shortest: float) -> None:
-        """No cell fits into the budget, of which the shortest would take `shortest` seconds.
+        """Stop, as no cell fits into the budget: the shortest would take `shortest` seconds.
 
         Raises:
             UsageError: if the budget is too short for the first cell.
@@ -186,7 +184,7 @@ class _StudyInProgress:
         if not self.num_started:
             raise _too_short(budget, self._spent_seconds() + shortest)
         needed, remaining = format_duration(shortest), format_duration(budget - self._spent_seconds())
-        self.report(f"The shortest remaining training would take {needed}, and {remaining} are left: stopped.")
+        self.report(f"Stopped: {remaining} are left, and the shortest remaining training would take {needed}.")
         self.is_out_of_time = True
 
     def _start(self, cell: PlannedCell, time_left: str) -> None:
@@ -202,8 +200,8 @@ class _StudyInProgress:
 def _shared_compute(planned: Sequence[PlannedCell], folders: Sequence[Path]) -> ComputeSettings:
     """Threads and arithmetic for all cells that leave the arithmetic open.
 
-    Were it measured for each cell, bfloat16 and float32 might be compared with each other; so a study that resumes, on
-    whatever machine, takes that of its earlier cells.
+    If the arithmetic were measured for each cell, bfloat16 and float32 might be compared with each other. So a resumed
+    study uses the arithmetic of its earlier cells, on any machine.
     """
     threads = cell_threads(planned[0].config)
     undecided = [
@@ -216,7 +214,7 @@ def _refuse_diverged_base(study: Study) -> None:
     diverged = [cell for cell in study.diverged if cell.plan.treatment.setting == BASE]
     # One seed of the base is enough to compare with; `remaining` has no cells of seeds with which the base diverged.
     if diverged and not study.base and not study.remaining:
-        hint = "Nothing can be compared with it: lower training.learning_rate in [base], and choose another --out."
+        hint = "No change can be compared with it: lower training.learning_rate in [base], and choose another --out."
         raise DivergedError(f"{cell_title(diverged[0].plan)}: {diverged[0].reason}", hint=hint)
 
 

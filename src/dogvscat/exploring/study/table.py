@@ -40,8 +40,8 @@ def refuse_dropped_rows(planned: Sequence[PlannedCell], table: Path, cells: Path
     """Make sure that every row of a table is a cell of the plan.
 
     A study may grow: more settings, values and seeds only add rows. A study with another base or with fewer settings
-    would remove rows, and rows of two bases in one table could not be told apart. It needs its own folder, or a person
-    who moves the table away.
+    would remove rows, and rows of two bases in one table could not be told apart. Such a study needs its own folder,
+    unless a person moves the table away.
 
     Args:
         planned: The cells of the study now.
@@ -61,26 +61,27 @@ def refuse_dropped_rows(planned: Sequence[PlannedCell], table: Path, cells: Path
     title = "the base" if setting == BASE else f"{setting} = {value}"
     same_keys = [cell for cell in planned if (cell.treatment.setting, cell.treatment.value, cell.seed) == dropped[0][0]]
     if same_keys:  # the treatment is still planned, but the base below it has changed
-        difference = f"{title} has {_changed_settings(cells / name, same_keys[0])}"
+        difference = f"for {title}, {_changed_settings(cells / name, same_keys[0])}"
     else:
-        difference = f"{title} with seed {seed} is no longer in it"
+        difference = f"{title} with seed {seed} is no longer part of it"
     message = f"{table} has {len(dropped)} finished trainings that are not in this study: {difference}"
     hint = f"Choose another --out; or move {table} away: the finished trainings that fit are still used."
     raise UsageError(message, hint=hint)
 
 
 def _changed_settings(folder: Path, cell: PlannedCell) -> str:
-    """How the settings of a finished cell differ from the plan's, for example `training.epochs = 30 and not 20`."""
+    """How the settings of a finished cell differ from the plan's: `training.epochs was 20 and is now 30`."""
     try:
         config = Run(folder).load_config()
     except ModelError:
-        return "other settings than before"
+        return "the settings have changed"
     changes = [
-        f"{key} = {toml_value(new)} and not {toml_value(old)}" for key, old, new in differences(config, cell.config)
+        f"{key} was {toml_value(old)} and is now {toml_value(new)}"
+        for key, old, new in differences(config, cell.config)
     ]
     if not changes and config.recipe == cell.config.recipe:
-        return "the same settings as an earlier version of dogvscat wrote them, which knew fewer"
-    return ", ".join(changes) or "another recipe's name"
+        return "the settings were written by an earlier version of dogvscat, which had fewer"
+    return ", ".join(changes) or "the recipe had another name"
 
 
 def _read_rows(table: Path) -> list[tuple[_Key, str]]:

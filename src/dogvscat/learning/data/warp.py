@@ -1,6 +1,6 @@
 """Resampling of small images by affine maps, and changes of their colours and sharpness, compiled.
 
-On two cores, whatever a batch costs to prepare is taken from the network. Numba turns the loops below into machine code
+On two cores, the time to prepare a batch is taken from the network. Numba turns the loops below into machine code
 that needs a tenth of the time that Pillow takes for the same images (docs/experiments.md). The loops compute in
 integers only.
 """

@@ -68,7 +68,7 @@ def evaluate_training(run: Run, network: keras.Model, training: Training, datase
     logits = predict_logits(network, training.validation, image_size)
     decision = fit_decision(y_true, *logits)
     # The decision was chosen on these images, so their own figures come from decisions that were each chosen on the
-    # other parts of them: no image is evaluated by a choice it took part in.
+    # other parts of them: no image is evaluated with values that were chosen on it.
     crossed = cross_fit(y_true, logits.positive, [row.group for row in validation_rows], logits.neither)
     paths = [row.path for row in validation_rows]
     validation = Predictions(

@@ -31,7 +31,7 @@ def export_onnx(model: keras.Model, temperature: float) -> bytes:
     Returns:
         A graph with input `pixels`, uint8 (N, image_size, image_size, 3), and output `logit`, float32 (N, 1). With a
         second output of the network it also has `neither`, the log-odds of showing neither class, float32 (N, 1); and
-        if the network ends in a mean over places, `activation`, the calibrated log-odds of each place, float32
+        if the network ends in a mean over positions, `activation`, the calibrated log-odds of each position, float32
         (N, height, width).
     """
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
@@ -108,4 +108,4 @@ def check_parity(
     if activation is not None:
         difference = float(np.max(np.abs(activation.mean(axis=(1, 2)) - exported.positive)))
         if not difference <= 1e-3:
-            raise ModelError(f"the mean over the exported places differs from the logit by {difference:.2g}")
+            raise ModelError(f"the mean over the exported positions differs from the logit by {difference:.2g}")

@@ -80,7 +80,7 @@ def _facts(training: Training) -> list[tuple[str, str]]:
     return [
         ("recipe", training.config.recipe),
         ("weights", f"{training.model.count_params():,}, all learned from scratch"),
-        ("input", f"{size} x {size} pixels; photos of any size are squashed to it"),
+        ("input", f"{size} x {size} pixels; photos of any shape are squashed to this square"),
         ("training images", f"{len(training.loader.images):,}"),
         ("time", f"{sum(row['seconds'] for row in training.state.history) / 60:.0f} minutes of training"),
     ]

@@ -82,7 +82,7 @@ def _draw_filters(network: keras.Model, file: Path) -> None:
     largest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
     tiles = np.rint(127.5 + 127.5 * kernels / np.where(largest > 0, largest, 1.0)).astype(np.uint8)
     size = f"{kernels.shape[1]} x {kernels.shape[2]}"
-    title = f"{first.name}: {len(kernels)} filters of {size} pixels. What looks like a tile, light or dark, excites it."
+    title = f"{first.name}: {len(kernels)} filters of {size} pixels. Each responds to what looks like its tile."
     image_grid(file, _enlarge(tiles), [f"filter {n + 1}" for n in range(len(tiles))], _COLUMNS, title)
 
 

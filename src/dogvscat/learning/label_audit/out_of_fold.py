@@ -71,7 +71,7 @@ def fold_config(config: Config) -> Config:
     # whose weights are kept, nor the learning rate.
     if config.training.schedule == "reduce_on_plateau":
         message = f"the recipe {config.recipe!r} lowers its learning rate when the validation loss stalls"
-        hint = "Here validation photos must choose nothing. Use --recipe fast, or --set training.schedule=one_cycle."
+        hint = "Here validation photos must not influence it. Use --recipe fast, or --set training.schedule=one_cycle."
         raise UsageError(f"{message} (training.schedule = reduce_on_plateau)", hint=hint)
     return with_settings(config, ["training.early_stopping_patience=0", "network.neither_output=false"])
 
@@ -149,13 +149,13 @@ def _refuse_different(fold: Fold, config: Config) -> None:
     if not run.environment_file.exists():  # it is the last file of a start: without it nothing was trained
         return
     folder = run.folder.parent
-    hint = f"Give the first command again, choose another --out, or delete {folder} to start again."
+    hint = f"Run the first command again, choose another --out, or delete {folder} to start again."
     if (started_config := run.load_config()) != config:
         differing = _differing_settings(started_config, config)
         raise UsageError(f"{folder} was started with other settings: {differing}", hint=hint)
     manifest = run.load_manifest()
     if manifest.digest != fold.manifest.digest:
-        raise DataError(f"{folder} was started with other photos, or these have changed since", hint=hint)
+        raise DataError(f"{folder} was started with other photos, or the photos have changed since", hint=hint)
     if _held_out_digests(manifest) != _held_out_digests(fold.manifest):
         raise UsageError(f"{folder} was started with a different number of folds", hint=hint)
 
@@ -190,7 +190,7 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
             _train_fold(fold, config, pixels, compute, num_following, report)
         except (Interrupted, KeyboardInterrupt) as stop:
             message = stop.message if isinstance(stop, Interrupted) else "stopped"
-            hint = "Give the same command again: finished folds are kept, and the stopped one resumes."
+            hint = "Run the same command again: finished folds are kept, and the stopped one resumes."
             raise Interrupted(f"{name}: {message}", hint=hint) from None
 
 
@@ -233,6 +233,6 @@ def _read_predictions(fold: Fold) -> dict[str, float]:
         if not all(0.0 <= probability <= 1.0 for probability in y_prob.values()):
             raise ValueError("a probability does not lie between 0 and 1")
     except (OSError, ValueError, csv.Error) as error:
-        hint = "Delete it and give the same command again: only the photos of this fold are predicted again."
+        hint = "Delete it and run the same command again: only the photos of this fold are predicted again."
         raise ModelError(f"{file} cannot be used: {error}", hint=hint) from None
     return y_prob

@@ -18,7 +18,7 @@ from dogvscat import atomic
 from dogvscat.config import TrainingConfig
 from dogvscat.errors import ModelError
 
-if TYPE_CHECKING:  # a damaged file is found out without the seconds that Keras takes to load
+if TYPE_CHECKING:  # a damaged file is reported without waiting seconds for Keras to load
     import keras
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
@@ -29,21 +29,21 @@ class TrainingState:
     """Progress of a training; JSON in, JSON out."""
 
     epoch: int = 0
-    """Epochs finished, which is the number of the one under way, from 0."""
+    """Number of finished epochs, which is also the index of the current epoch, from 0."""
     step: int = 0
-    """Steps finished in the epoch under way."""
+    """Number of finished steps in the current epoch."""
     num_seen: int = 0
-    """Pictures seen in the epoch under way."""
+    """Images seen in the current epoch."""
     loss_sum: float = 0.0
     """Sum of their losses, each before the step it was used in."""
     accuracy_sum: float = 0.0
-    """Sum of their accuracies, likewise."""
+    """Sum of their accuracies, each before the step it was used in."""
     learning_rate: float = 0.0
     """Of the last step."""
     epoch_seconds: float = 0.0
-    """Time already spent on the epoch under way, over all sessions."""
+    """Time already spent on the current epoch, over all sessions."""
     history: list[dict[str, float]] = field(default_factory=list)
-    """A row an epoch with `HISTORY_COLUMNS`; epochs count from 1 there, as people do."""
+    """One row per finished epoch, with the columns `HISTORY_COLUMNS`; epochs are counted from 1 here."""
     best_epoch: int = 0
     """Epoch, from 1, with the smallest validation loss; 0 before the first."""
     best_val_loss: float | None = None

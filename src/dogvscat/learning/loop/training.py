@@ -205,9 +205,9 @@ def set_up_training(
     Args:
         run: Where checkpoint and history go.
         config: Every setting.
-        dataset: Learned from on `train`, watched on `validation`.
+        dataset: Its `train` split is learned from, its `validation` split is evaluated after each epoch.
         compute: As `open_engine` settled it.
-        report: Is given what is trained, if anything remains to be.
+        report: Receives a sentence on what is trained, unless nothing remains to train.
         num_following: Trainings like this one that follow it; only for the estimate of the time.
 
     Raises:
@@ -235,7 +235,7 @@ def build_model_and_batches(
     train = dataset.images("train")
     class_weights = balanced_class_weights(train.y_true) if settings.class_weights == "balanced" else (1.0, 1.0)
     loader = BatchLoader(train, config, class_weights, dataset.neither_images("train"))
-    # A dense layer fixes the size of its input; a network that ends in a mean over places takes images of any size.
+    # A dense layer fixes the size of its input; a network that ends in a mean over positions takes images of any size.
     image_size = config.data.image_size if config.network.name == "plain" else None
     model = build_network(config.network, image_size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
     compile_network(model, settings)
@@ -255,7 +255,7 @@ def cut_short_growth(config: Config) -> str | None:
     return (
         f"training.progressive_resizing takes {growth_epochs} epochs and training.epochs is {epochs}: images grow only "
         f"to {last_size} px, and the network is evaluated at {final_size} px. "
-        "Better shorten both, or add --set training.progressive_resizing=[]."
+        "Shorten progressive_resizing as well, or add --set training.progressive_resizing=[]."
     )
 
 

@@ -158,7 +158,7 @@ function showSummary() {
   const photos = allCards.length === 1 ? "1 photo" : `${allCards.length} photos`;
   let summary = `${photos}: ${sortedCounts.map(([label, count]) => `${label} ${count}`).join(", ")}`;
   if (finishedCards.length < allCards.length) summary = `${finishedCards.length} of ${photos} answered`;
-  // Screen readers read the summary aloud, so that of a single photo contains its answer.
+  // Screen readers read the summary aloud, so for a single photo it contains the answer.
   else if (allCards.length === 1) summary = `1 photo: ${allCards[0].querySelector(".verdict").textContent}`;
   byId("summary").textContent = summary;
 }

@@ -29,7 +29,7 @@ export function unsureReason({ label, probabilities, neither }, model) {
   if (model && neither !== null && neither > model.neither_limit) {
     return (
       `The photo seems to show neither ${withArticle(negative)} nor ${withArticle(positive)}, or one that is hard to ` +
-      `see (${formatProbability(neither)} neither). If it is one of the two, the bar shows which.`
+      `see (${formatProbability(neither)} neither). If it is one of the two, the bar shows which is more likely.`
     );
   }
   // The model's figures are missing if they could not be loaded.

@@ -14,7 +14,7 @@ let numAnswered = 0;
 const classifierLoaded = loadClassifier();
 classifierLoaded.then(
   ({ about }) => {
-    byId("status").textContent = "The network is loaded. You could go offline now.";
+    byId("status").textContent = "The network is loaded. You can go offline now.";
     document.title = byId("title").textContent = pageTitle(about);
     byId("warning").hidden = !about.drawn_sample;
     byId("warning").textContent =
