@@ -26,7 +26,7 @@ from dogvscat.learning.run.create import InputPaths, record_start
 from dogvscat.learning.run.folder import Run
 from dogvscat.locks import one_at_a_time
 from dogvscat.photos.manifest import Manifest, make_manifest
-from dogvscat.photos.pixels import cached_pixels
+from dogvscat.photos.pixels import cached_pixels_by_size
 from dogvscat.photos.sources import SYNTHETIC_NOTE, PhotoSource, open_photos
 from dogvscat.photos.splits import TRAIN
 from dogvscat.settings import to_toml
@@ -246,12 +246,12 @@ def open_dataset(photos: Path, config: Config) -> Dataset:
     """The photos, split and decoded at every size that a configuration needs.
 
     Raises:
-        DogvscatError: as `make_manifest` and `cached_pixels`.
+        DogvscatError: as `make_manifest` and `cached_pixels_by_size`.
     """
     # Cells that start at the same time need the same images: one decodes them, the others wait for its cache.
     with one_at_a_time(caches.folder("pixels")):
         source, manifest = _open_and_split(photos, _without_image_size(config))
-        return Dataset(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
+        return Dataset(manifest, cached_pixels_by_size(source, manifest, config.image_sizes))
 
 
 def _without_image_size(config: Config) -> DataConfig:

@@ -22,7 +22,7 @@ from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engi
 from dogvscat.learning.run.create import InputPaths, record_start
 from dogvscat.learning.run.folder import Run
 from dogvscat.photos.manifest import Manifest, ManifestRow
-from dogvscat.photos.pixels import PixelCache, cached_pixels
+from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.photos.splits import LEFT_OUT, TRAIN, VALIDATION
 from dogvscat.settings import differences, with_settings
@@ -174,7 +174,7 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
     if not unfinished:
         return
     manifest = unfinished[0].manifest  # all folds have the same photos
-    pixels = {size: cached_pixels(source, manifest, size) for size in config.image_sizes}
+    pixels = cached_pixels_by_size(source, manifest, config.image_sizes)
     report("Loading Keras")
     # All folds compute in the precision that the first one was started in, on whatever machine it was started.
     started = (fold.run.load_environment() for fold in folds if fold.run.environment_file.exists())
