@@ -45,7 +45,7 @@ def main() -> None:
 
     model = build_network(config.network, config.data.image_size)
     compile_network(model, config.training)
-    loader = BatchLoader(dataset.images("train"), config)
+    loader = BatchLoader(dataset.images["train"], config)
     fixed = loader.batch(0, 0)
     # One endless stream: the next epoch's batches are prepared while this one's last steps run, as in training.
     epochs = (loader.batches(epoch) for epoch in itertools.count())

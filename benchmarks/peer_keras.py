@@ -162,7 +162,7 @@ def _train_ours(photos: Path, config: Config, arguments: argparse.Namespace) -> 
 
     model = build_network(config.network, config.data.image_size)
     compile_network(model, config.training)
-    train, validation = dataset.images("train"), dataset.images("validation")
+    train, validation = dataset.images["train"], dataset.images["validation"]
     loader = BatchLoader(train, config)
     ends, accuracies = [], []
     for epoch in range(arguments.epochs):

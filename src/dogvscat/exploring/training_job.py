@@ -22,8 +22,7 @@ from dogvscat.judging.predictions import Predictions, read_predictions, write_pr
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engine
 from dogvscat.learning.loop.checkpoint import TrainingState
-from dogvscat.learning.run.create import InputPaths, record_start
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import InputPaths, Run, create_run
 from dogvscat.locks import one_at_a_time
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.pixels import cached_pixels_by_size
@@ -106,7 +105,7 @@ def run_cell(
 
     forget_networks()  # those of earlier cells in this process
     if not run.environment_file.exists():
-        record_start(run, config, dataset, InputPaths(photos), compute)
+        create_run(folder, config, dataset, InputPaths(photos), compute)
     training = set_up_training(run, config, dataset, compute, lambda sentence: None)
     training.quiet, training.after_epoch = True, after_epoch
     try:

@@ -11,8 +11,7 @@ from dogvscat.config import Config
 from dogvscat.errors import DataError, UsageError
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.loop.checkpoint import load_checkpoint
-from dogvscat.learning.run.create import InputPaths
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import InputPaths, Run
 from dogvscat.photos.manifest import Manifest, describe, make_manifest, make_neither_manifest
 from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size, mapped_pixels
 from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel

@@ -1,7 +1,7 @@
 """Which photos show the same picture, and what else can be wrong with photos, without a trained network.
 
-Equal files, and files whose perceptual hashes differ in few bits, show the same picture: they form a group. A split must
-not divide a group, or a network would be tested on what it was trained on.
+Equal files, and files whose perceptual hashes differ in few bits, show the same picture: they form a group. A split
+must not divide a group, or a network would be tested on what it was trained on.
 """
 
 from collections import defaultdict

@@ -25,8 +25,7 @@ from dogvscat.learning.finalize.onnx_export import check_parity, export_onnx
 from dogvscat.learning.loop.checkpoint import read_variables
 from dogvscat.learning.loop.inference import predict_logits
 from dogvscat.learning.loop.training import Training
-from dogvscat.learning.run.create import hardware
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import Run, hardware
 
 _PARITY_IMAGES = 64
 

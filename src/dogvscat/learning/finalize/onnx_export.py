@@ -15,7 +15,7 @@ from dogvscat.bundle.graph import ACTIVATION
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Logits, sigmoid
 from dogvscat.learning.engine import keras
-from dogvscat.learning.model.class_activation import with_class_activation
+from dogvscat.learning.model.networks import with_class_activation
 from dogvscat.stderr import quiet_stderr
 
 OPSET = 17

@@ -12,7 +12,7 @@ from dogvscat.judging.report import Report, write_report
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.finalize.finalize import Evaluation
 from dogvscat.learning.loop.training import Training
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import Run
 from dogvscat.settings import toml_value
 
 
