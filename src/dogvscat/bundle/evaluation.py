@@ -15,7 +15,8 @@ from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, UsageError
 from dogvscat.judging.decision import Logits
 from dogvscat.judging.diagnosis import suspected_mislabelled
-from dogvscat.judging.evaluate import SplitResult, evaluate_split, write_figures
+from dogvscat.judging.figures import write_figures
+from dogvscat.judging.metrics import SplitResult, evaluate_split
 from dogvscat.judging.predictions import Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
 from dogvscat.photos.decoder import decode

@@ -93,8 +93,7 @@ def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
 
 def _fit_and_finalize(run: Run, config: Config, dataset: Dataset, compute: ComputeSettings, report: Reporter) -> None:
     # These need Keras, which engine.py hands out only now that it is open.
-    from dogvscat.learning.finalize.finalize import evaluate_training, publish
-    from dogvscat.learning.finalize.report_inputs import write_run_report
+    from dogvscat.learning.finalize.finalize import evaluate_training, publish, write_run_report
     from dogvscat.learning.loop.inference import final_network
     from dogvscat.learning.loop.training import set_up_training
 
