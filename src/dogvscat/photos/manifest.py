@@ -174,7 +174,8 @@ def describe(manifest: Manifest, num_skipped: int) -> Iterator[str]:
     for split in (TRAIN, VALIDATION, TEST):
         counts = manifest.count(split)
         if any(counts.values()):
-            yield f"{split}: {pluralize(sum(counts.values()), 'photo')} ({_counts_in_words(counts)})"
+            by_class = _counts_in_words(counts)
+            yield f"{split}: {pluralize(sum(counts.values()), 'photo')} ({by_class})"
     num_left_out = len(manifest.of_split(LEFT_OUT))
     if num_left_out or num_skipped:
         kinds = "another kind" if num_skipped == 1 else "other kinds"

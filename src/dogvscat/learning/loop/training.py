@@ -77,8 +77,8 @@ class Training:
         Raises:
             Interrupted: on Ctrl-C or SIGTERM, after a checkpoint was written.
         """
-        config, state = self.config.training, self.state
-        with StopRequest() as stop, TrainingDisplay(config, state, self.loader.steps_per_epoch, self.quiet) as display:
+        config, state, steps_per_epoch = self.config.training, self.state, self.loader.steps_per_epoch
+        with StopRequest() as stop, TrainingDisplay(config, state, steps_per_epoch, self.quiet) as display:
             if not (state.is_finished(config) or self.quiet):
                 display.report(self._estimate())
             while not state.is_finished(config):
