@@ -23,7 +23,7 @@ TINY = {
 }
 
 
-@pytest.mark.parametrize("module", ["loop.setup", "finalize.finalize", "model.networks", "interpret.layer_maps"])
+@pytest.mark.parametrize("module", ["loop.training", "finalize.finalize", "model.networks", "interpret.layer_maps"])
 def test_keras_cannot_be_had_before_the_engine_is_open(module: str) -> None:
     """In a fresh process; afterwards the same import works."""
     code = f"import dogvscat.learning.{module}"
