@@ -20,7 +20,7 @@ from dogvscat.learning.data.batches import BatchLoader
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import open_engine
 from dogvscat.photos.manifest import make_manifest
-from dogvscat.photos.pixels import cached_pixels
+from dogvscat.photos.pixels import cached_pixels_by_size
 from dogvscat.photos.sources import open_photos
 from dogvscat.settings import resolve_config
 
@@ -37,7 +37,7 @@ def main() -> None:
     config = resolve_config(arguments.recipe, None, arguments.settings)
     source = open_photos(arguments.photos)
     manifest = make_manifest(source, config.data)
-    dataset = Dataset(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
+    dataset = Dataset(manifest, cached_pixels_by_size(source, manifest, config.image_sizes))
     open_engine(config.training.threads)
 
     from dogvscat.learning.model.networks import build_network
@@ -45,7 +45,7 @@ def main() -> None:
 
     model = build_network(config.network, config.data.image_size)
     compile_network(model, config.training)
-    loader = BatchLoader(dataset.images("train"), config)
+    loader = BatchLoader(dataset.images["train"], config)
     fixed = loader.batch(0, 0)
     # One endless stream: the next epoch's batches are prepared while this one's last steps run, as in training.
     epochs = (loader.batches(epoch) for epoch in itertools.count())

@@ -98,7 +98,7 @@ def _load_fold(folder: Path, paths: list[str]) -> tuple[np.ndarray, int, Predict
     """The network of a fold, for the photos that were its validation photos."""
     from dogvscat.learning.data.dataset import Dataset
     from dogvscat.learning.engine import open_engine
-    from dogvscat.learning.run.folder import Run
+    from dogvscat.learning.run import Run
     from dogvscat.photos.pixels import mapped_pixels
 
     run = Run(folder)

@@ -149,11 +149,11 @@ def _train_ours(photos: Path, config: Config, arguments: argparse.Namespace) -> 
     from dogvscat.learning.data.batches import BatchLoader
     from dogvscat.learning.data.dataset import Dataset
     from dogvscat.learning.engine import open_engine
-    from dogvscat.photos.pixels import cached_pixels
+    from dogvscat.photos.pixels import cached_pixels_by_size
 
     source = open_photos(photos)
     manifest = make_manifest(source, config.data)
-    dataset = Dataset(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
+    dataset = Dataset(manifest, cached_pixels_by_size(source, manifest, config.image_sizes))
     open_engine(0)
 
     from dogvscat.learning.loop.inference import predict_logits
@@ -162,7 +162,7 @@ def _train_ours(photos: Path, config: Config, arguments: argparse.Namespace) -> 
 
     model = build_network(config.network, config.data.image_size)
     compile_network(model, config.training)
-    train, validation = dataset.images("train"), dataset.images("validation")
+    train, validation = dataset.images["train"], dataset.images["validation"]
     loader = BatchLoader(train, config)
     ends, accuracies = [], []
     for epoch in range(arguments.epochs):

@@ -8,7 +8,7 @@ import pytest
 
 from dogvscat.bundle.card import parse_card
 from dogvscat.bundle.folder import load_bundle
-from dogvscat.bundle.model_card import model_card
+from dogvscat.bundle.publish import model_card
 from dogvscat.errors import ModelError
 from dogvscat.settings import resolve_config
 from tests.helpers import LinearBundle

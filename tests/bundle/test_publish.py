@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from dogvscat.bundle.card import parse_card
-from dogvscat.bundle.folder import load_bundle
+from dogvscat.bundle.card import GOLDEN_FOLDER, parse_card
+from dogvscat.bundle.folder import DEFAULT_BUNDLE, load_bundle
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.bundle.publish import unpack_weights
 from dogvscat.errors import ModelError, WriteError
 from dogvscat.photos.decoder import decode_photo
+from dogvscat.photos.drawing import golden_pictures
 from tests.helpers import LinearBundle, SmallDisk, read_files
 
 
@@ -27,6 +29,13 @@ def test_a_published_bundle_verifies_and_answers_its_golden_pictures(untouched_b
         assert predictor.probabilities(pixels[None])[0] == pytest.approx(golden.probability, abs=1e-6)
     probabilities = [golden.probability for golden in card.golden]
     assert np.ptp(probabilities) > 0.05  # else a broken graph could pass
+
+
+def test_the_golden_pictures_of_the_package_are_those_that_the_code_draws() -> None:
+    files = sorted((DEFAULT_BUNDLE / GOLDEN_FOLDER).iterdir())
+    for file, picture in zip(files, golden_pictures(160), strict=True):
+        with Image.open(file) as image:
+            np.testing.assert_array_equal(np.asarray(image), np.asarray(picture))
 
 
 def test_others_may_read_a_bundle(untouched_bundle: Path) -> None:

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from dogvscat.judging.diagnosis import Finding, diagnose, suspected_mislabelled
-from dogvscat.judging.history import History
 from dogvscat.judging.intervals import MetricValue, wilson
-from dogvscat.judging.predictions import Predictions
+from dogvscat.judging.predictions import History, Predictions
 from dogvscat.settings import resolve_config, with_settings
 
 

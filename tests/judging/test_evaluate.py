@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.evaluate import evaluate_split, write_figures
-from dogvscat.judging.history import History
+from dogvscat.judging.figures import write_figures
+from dogvscat.judging.metrics import evaluate_split
 from dogvscat.judging.plotting import WRONG
-from dogvscat.judging.predictions import Predictions
+from dogvscat.judging.predictions import History, Predictions
 
 NAMES = ("cat", "dog")
 HOSTILE = ["$\\frac{1}{0}$.jpg", "a\nb.jpg", "\udcff\u732b\U0001f431.jpg", "x" * 300, "<script>", "$", ""]

@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -32,7 +34,7 @@ def test_a_share_lies_in_its_interval_within_0_and_1(successes, n):
 
 def test_a_share_of_nothing_is_undefined():
     assert wilson(0, 0) == MetricValue(None, None, None, 0, "none")
-    assert wilson(0, 0).to_dict() == {"value": None, "low": None, "high": None, "n": 0, "method": "none"}
+    assert asdict(wilson(0, 0)) == {"value": None, "low": None, "high": None, "n": 0, "method": "none"}
 
 
 def test_each_resample_draws_as_many_images_as_there_are():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def test_a_single_class_leaves_metrics_undefined_and_never_nan(label, n, y_prob)
     assert figures["majority_baseline"].value == 1
     assert figures["log_loss"].value is not None
     assert np.isfinite(figures["log_loss"].value)
-    json.dumps({name: figure.to_dict() for name, figure in figures.items()}, allow_nan=False)
+    json.dumps({name: asdict(figure) for name, figure in figures.items()}, allow_nan=False)
 
 
 def test_class_names_of_any_kind_are_kept():

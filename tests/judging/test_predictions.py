@@ -45,7 +45,7 @@ def test_mistakes_come_most_confident_first():
     predictions = Predictions(
         "all", CLASSES, list("abcde"), y_true, y_prob, (y_prob >= 0.5).astype(int), np.zeros(5, bool)
     )
-    assert predictions.mistakes().tolist() == [4, 1, 3, 0]
+    assert predictions.mistakes.tolist() == [4, 1, 3, 0]
 
 
 def test_a_split_without_photos_is_an_error_that_says_so():

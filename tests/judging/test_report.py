@@ -8,9 +8,9 @@ import pytest
 from dogvscat.errors import WriteError
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import diagnose, suspected_mislabelled
-from dogvscat.judging.evaluate import SplitResult, evaluate_split, write_figures
-from dogvscat.judging.history import History
-from dogvscat.judging.predictions import Predictions
+from dogvscat.judging.figures import write_figures
+from dogvscat.judging.metrics import SplitResult, evaluate_split
+from dogvscat.judging.predictions import History, Predictions
 from dogvscat.judging.report import Report, render_report, write_report
 
 HOSTILE = "<script>alert('x')</script>\udcff&.jpg"

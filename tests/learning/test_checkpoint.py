@@ -130,7 +130,7 @@ def test_the_best_epochs_weights_are_restored(tmp_path: Path) -> None:
 def test_estimating_the_time_changes_nothing(tmp_path: Path) -> None:
     training = make_training(tmp_path)
     before = weights_of(training.model)
-    assert "s an epoch" in training._estimate()
+    assert "s per epoch" in training._estimate()
     for a, b in zip(before, weights_of(training.model), strict=True):
         np.testing.assert_array_equal(a, b)
 

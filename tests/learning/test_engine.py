@@ -10,8 +10,7 @@ import pytest
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, faster_precision, open_engine
 from dogvscat.learning.loop.training import set_up_training
-from dogvscat.learning.run.create import InputPaths, record_start
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import InputPaths, Run, create_run
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.sources import open_photos
@@ -24,7 +23,7 @@ TINY = {
 }
 
 
-@pytest.mark.parametrize("module", ["loop.setup", "finalize.finalize", "model.networks", "interpret.layer_maps"])
+@pytest.mark.parametrize("module", ["loop.training", "finalize.finalize", "model.networks", "interpret.layer_maps"])
 def test_keras_cannot_be_had_before_the_engine_is_open(module: str) -> None:
     """In a fresh process; afterwards the same import works."""
     code = f"import dogvscat.learning.{module}"
@@ -61,7 +60,7 @@ def test_a_run_resumes_in_the_precision_it_was_started_in(drawn_photos: Path, tm
     dataset = Dataset(manifest, {32: cached_pixels(source, manifest, 32)})
     for precision, policy in (("float32", "float32"), ("bfloat16", "mixed_bfloat16")):
         run = Run(tmp_path / precision)
-        record_start(run, config, dataset, InputPaths(drawn_photos), ComputeSettings(1, precision))
+        create_run(run.folder, config, dataset, InputPaths(drawn_photos), ComputeSettings(1, precision))
         compute = open_engine(1, run.load_environment()["precision"])
         sentences: list[str] = []
         training = set_up_training(run, config, dataset, compute, sentences.append)

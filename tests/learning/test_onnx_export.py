@@ -9,7 +9,6 @@ import pytest
 from dogvscat.bundle.graph import open_graph, run_class_activation, run_graph
 from dogvscat.config import NetworkConfig
 from dogvscat.errors import ModelError
-from dogvscat.judging.decision import Logits
 from dogvscat.learning.finalize.onnx_export import check_parity, export_onnx
 from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.photos.decoder import decode
@@ -17,6 +16,19 @@ from dogvscat.photos.sources import open_photos
 from dogvscat.settings import resolve_config
 
 SMALL = NetworkConfig(filters=(4, 8), dense_units=8)
+
+
+def with_shifted_output(graph: bytes, name: str, shift: float) -> bytes:
+    """The same graph, one of whose outputs is larger by `shift`."""
+    model = onnx.load_from_string(graph)
+    for node in model.graph.node:
+        node.output[:] = [f"{output}_before" if output == name else output for output in node.output]
+        node.input[:] = [f"{value}_before" if value == name else value for value in node.input]
+    constant = onnx.numpy_helper.from_array(np.array(shift, dtype=np.float32), "shift")
+    model.graph.initializer.append(constant)
+    model.graph.node.append(onnx.helper.make_node("Add", [f"{name}_before", "shift"], [name]))
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
 
 
 def test_keras_and_onnx_agree_on_500_real_photos(test_data: Path) -> None:
@@ -57,23 +69,24 @@ def test_temperature_divides_the_logit() -> None:
 def test_a_graph_with_other_logits_is_refused() -> None:
     model = build_network(SMALL, 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    logits = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)[:, 0]
-    check_parity(model, 1.0, pixels, Logits(logits))
+    graph = export_onnx(model, temperature=1.0)
+    check_parity(model, 1.0, graph, pixels)
     with pytest.raises(ModelError, match="differs from the network"):
-        check_parity(model, 1.0, pixels, Logits(logits + 0.01))
+        check_parity(model, 1.0, with_shifted_output(graph, "logit", 0.01), pixels)
 
 
 def test_the_neither_output_keeps_its_own_scale() -> None:
     model = build_network(SMALL.model_copy(update={"neither_output": True}), 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     columns = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)  # (3, 2)
-    exported = run_graph(open_graph(export_onnx(model, temperature=4.0), "test"), pixels)
+    graph = export_onnx(model, temperature=4.0)
+    exported = run_graph(open_graph(graph, "test"), pixels)
     assert exported.neither is not None
     np.testing.assert_allclose(exported.positive, columns[:, 0] / 4.0, atol=1e-5)
     np.testing.assert_allclose(exported.neither, columns[:, 1], atol=1e-5)
-    check_parity(model, 4.0, pixels, exported)
+    check_parity(model, 4.0, graph, pixels)
     with pytest.raises(ModelError, match="differs from the network"):
-        check_parity(model, 4.0, pixels, Logits(exported.positive, exported.neither + 0.01))
+        check_parity(model, 4.0, with_shifted_output(graph, "neither", 0.01), pixels)
 
 
 RESIDUAL = NetworkConfig(name="residual", stem_filters=4, filters=(4, 8), residual_blocks=(1, 1), neither_output=True)
@@ -88,7 +101,8 @@ def test_the_mean_of_the_class_activation_map_is_the_logit(averaged: bool) -> No
             variable.assign(np.random.default_rng(len(variable.path)).uniform(0.5, 1.5, variable.shape))
     model = average_over_flips(model) if averaged else model
     pixels = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
-    session = open_graph(export_onnx(model, temperature=1.7), "test")
+    graph = export_onnx(model, temperature=1.7)
+    session = open_graph(graph, "test")
     activation, logits = run_class_activation(session, pixels), run_graph(session, pixels)
     assert activation is not None
     assert activation.shape == (3, 6, 6)  # 48 halved by the stem, its pooling and the second stage
@@ -96,9 +110,9 @@ def test_the_mean_of_the_class_activation_map_is_the_logit(averaged: bool) -> No
     np.testing.assert_allclose(activation.mean(axis=(1, 2)), logits.positive, atol=1e-5)
     columns = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)  # (3, 2)
     np.testing.assert_allclose(logits.positive, columns[:, 0] / 1.7, atol=1e-5)
-    check_parity(model, 1.7, pixels, logits, activation)
+    check_parity(model, 1.7, graph, pixels)
     with pytest.raises(ModelError, match="the mean over the exported positions differs from the logit by"):
-        check_parity(model, 1.7, pixels, logits, activation + 0.01)
+        check_parity(model, 1.7, with_shifted_output(graph, "activation", 0.01), pixels)
 
 
 def test_the_activation_map_of_a_mirror_image_is_mirrored() -> None:

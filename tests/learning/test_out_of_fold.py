@@ -26,7 +26,7 @@ from dogvscat.learning.label_audit.out_of_fold import (
 )
 from dogvscat.learning.loop.inference import final_network, predict_logits
 from dogvscat.learning.loop.training import set_up_training
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import Run
 from dogvscat.photos.manifest import Manifest, ManifestRow, make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.relabel import read_relabelling
@@ -146,7 +146,7 @@ def test_each_photo_is_predicted_once_by_a_network_that_never_saw_its_group(
         assert training.state.is_finished(config.training)
         training.fit()  # nothing is left but to choose the weights
         network = final_network(training.model, config, training.loader.images)
-        logits = predict_logits(network, dataset.images("validation"), 32).positive
+        logits = predict_logits(network, dataset.images["validation"], 32).positive
         seen |= {row.path: 1 / (1 + np.exp(-logit)) for row, logit in zip(held_out, logits, strict=True)}
     np.testing.assert_allclose(predictions.y_prob, [seen[row.path] for row in predictions.rows], rtol=1e-12)
     with (folder / "1" / "out_of_fold.csv").open(newline="") as file:

@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.photos.drawing import draw
-from dogvscat.photos.duplicates import group_names, near_duplicates
-from dogvscat.photos.issues import ISSUE_KINDS, Issue, find_issues
+from dogvscat.photos.issues import ISSUE_KINDS, Issue, find_issues, group_names, near_duplicates
 from dogvscat.photos.scan import scan
 from dogvscat.photos.sources import open_photos
 

@@ -59,7 +59,7 @@ def test_all_facts_of_a_scan(photos: Path) -> None:
     assert len(half_photo.perceptual_hash) == 64
     assert (scanned["dog/blank.jpg"].mode, scanned["dog/blank.jpg"].contrast) == ("CMYK", 0.0)
     for path, code in (("dog/empty.jpg", "empty"), ("dog/text.jpg", "unsupported_format")):
-        assert (scanned[path].usable, scanned[path].error_code, scanned[path].perceptual_hash) == (False, code, "")
+        assert (scanned[path].error_code, scanned[path].perceptual_hash) == (code, "")
     assert list(scanned) == sorted(scanned)
 
 
@@ -105,7 +105,7 @@ def test_a_missing_photo_is_not_cached(photos: Path, tmp_path: Path) -> None:
     assert scan(source)[0].error_code == "not_found"
     assert _cached_scans() == []
     (tmp_path / "away.png").rename(photos / "cat" / "1.png")
-    assert scan(source)[0].usable
+    assert not scan(source)[0].error_code
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "garbage", "other photos", "fewer", "other labels"])

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dogvscat.labels import CAT_AND_DOG, class_name, is_cat_or_dog, sorted_class_names
+from dogvscat.labels import CAT_AND_DOG
+from dogvscat.photos.layout import class_name, is_cat_or_dog, sorted_class_names
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,12 @@ from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, UsageError
 from dogvscat.judging.decision import Logits
 from dogvscat.judging.diagnosis import suspected_mislabelled
-from dogvscat.judging.evaluate import SplitResult, evaluate_split, write_figures
+from dogvscat.judging.figures import write_figures
+from dogvscat.judging.metrics import SplitResult, evaluate_split
 from dogvscat.judging.predictions import Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
 from dogvscat.photos.decoder import decode
-from dogvscat.photos.duplicates import find_copies
+from dogvscat.photos.issues import find_copies
 from dogvscat.photos.layout import Photo
 from dogvscat.photos.manifest import load_manifest
 from dogvscat.photos.scan import scan
@@ -125,7 +126,7 @@ def _splits_in_run(manifest_file: Path, source: PhotoSource) -> dict[str, str]:
     split_of_content = {row.sha256: row.split for row in rows}
     scanned = scan(source)
     by_content = {photo.path: split_of_content[photo.sha256] for photo in scanned if photo.sha256 in split_of_content}
-    unmatched = [photo for photo in scanned if photo.path not in by_content and photo.usable]
+    unmatched = [photo for photo in scanned if photo.path not in by_content and not photo.error_code]
     # For each unmatched photo, the index of the row that shows the same picture, or None.
     copies = find_copies([photo.perceptual_hash for photo in unmatched], [row.perceptual_hash for row in rows])
     by_picture = {

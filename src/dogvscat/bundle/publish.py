@@ -1,8 +1,10 @@
-"""Write a bundle: graph, weights, golden pictures, and the card with the sha256 of them all."""
+"""Write a bundle: graph, weights, golden pictures, the page for people, and the card with the sha256 of them all."""
 
 import hashlib
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,35 @@ import numpy as np
 
 from dogvscat import atomic
 from dogvscat.bundle.card import CARD_FILE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE, Card, GoldenPicture, Provenance
+from dogvscat.bundle.folder import DEFAULT_BUNDLE
 from dogvscat.bundle.graph import open_graph, run_graph
-from dogvscat.bundle.model_card import MODEL_CARD_FILE, model_card
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision
-from dogvscat.labels import ClassNames
+from dogvscat.labels import NEITHER, ClassNames
+from dogvscat.pages import open_templates
 from dogvscat.photos.decoder import decode
-from dogvscat.photos.drawing import golden_pictures
+from dogvscat.photos.sources import SYNTHETIC_WARNING
+from dogvscat.settings import to_toml
+from dogvscat.text import printable
 
-_GOLDEN_SIZE = 160  # pixels per side
+MODEL_CARD_FILE = "README.md"
+
+_TITLES = {
+    "accuracy": "accuracy",
+    "precision_{0}": "precision of {0}",
+    "recall_{0}": "recall of {0}",
+    "precision_{1}": "precision of {1}",
+    "recall_{1}": "recall of {1}",
+    "roc_auc": "area under the ROC curve",
+    "log_loss": "log loss, nats",
+    "expected_calibration_error": "expected calibration error",
+    "unsure_rate": "share answered `unsure`",
+    "selective_accuracy": "accuracy of the other answers",
+}
+"""Title by metric; {0} and {1} stand for the names of the classes."""
+_INDEXED = ("accuracy", "roc_auc", "log_loss", "expected_calibration_error")
+"""The metrics in the front matter."""
 
 
 def publish_bundle(
@@ -47,15 +68,15 @@ def publish_bundle(
         known_failures: Written by a person who looked at its mistakes.
 
     Raises:
-        ModelError: if the graph cannot be run.
+        ModelError: if the graph cannot be run, or this installation is not complete.
         WriteError: if the folder cannot be written.
     """
-    pictures = _golden_files()
+    pictures, packed_weights = _golden_files(), _pack_weights(weights)
     session = open_graph(graph, "the new bundle")
     pixels = np.stack([decode(data, name, config.data.image_size) for name, data in pictures.items()])
     # The default decision has temperature 1: the logits of the graph are calibrated.
     y_prob = Decision().probabilities(run_graph(session, pixels).positive)  # (num_golden,)
-    files = {MODEL_FILE: graph, WEIGHTS_FILE: _pack_weights(weights), **pictures}
+    files = {MODEL_FILE: graph, WEIGHTS_FILE: packed_weights, **pictures}
     card = Card(
         class_names=class_names,
         positive_class=class_names[1],
@@ -81,6 +102,41 @@ def publish_bundle(
     return card
 
 
+def model_card(card: Card) -> str:
+    """The page of a bundle for people, in Markdown, made only from its card.
+
+    What it is, how good it is, how it was made, what it must not be used for. The form is that of the Hugging Face Hub
+    (huggingface.co/docs/hub/model-cards): a front matter that programs read, with the metrics as a `model-index`, then
+    Markdown.
+
+    Args:
+        card: Complete except for the sha256 of this page.
+    """
+    negative, positive = map(printable, card.class_names)
+    validation, neither = card.metrics.get("validation", {}), card.metrics.get(NEITHER, {})
+    # File names and class names were chosen by strangers: whatever the card quotes is made printable.
+    front_matter, metrics = _front_matter(card, validation), [*_titled(card, validation), *_titled_neither(neither)]
+    templates = open_templates(
+        Path(__file__).parent,
+        json=partial(json.dumps, ensure_ascii=False),
+        share=lambda value, decimals: f"{value:.{decimals}%}",
+    )
+    return templates.get_template("model_card.md.jinja").render(
+        card=card,
+        origin=card.origin,
+        front_matter=front_matter,
+        negative=negative,
+        positive=positive,
+        photographs="drawings" if card.origin.drawn_sample else "photographs",
+        synthetic_warning=SYNTHETIC_WARNING,
+        has_neither=card.config.network.neither_output,
+        metrics=metrics,
+        accuracy=validation.get("accuracy", {}).get("value"),
+        neither_unsure_rate=neither.get("unsure_rate", {}).get("value"),
+        settings=to_toml(card.config).rstrip(),
+    )
+
+
 def unpack_weights(data: bytes) -> list[np.ndarray]:
     """The weights of a bundle as float32, in the network's order.
 
@@ -103,9 +159,50 @@ def _pack_weights(weights: Sequence[np.ndarray]) -> bytes:
 
 
 def _golden_files() -> dict[str, bytes]:
-    files = {}
-    for number, picture in enumerate(golden_pictures(_GOLDEN_SIZE), start=1):
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG", optimize=True)
-        files[f"{GOLDEN_FOLDER}/{number}.png"] = buffer.getvalue()
-    return files
+    """The golden pictures, drawn once by `golden_pictures` of photos/drawing.py: the same files in every bundle."""
+    pictures = sorted((DEFAULT_BUNDLE / GOLDEN_FOLDER).glob("*.png"))
+    if not pictures:
+        raise ModelError("this installation contains no golden pictures", hint="Install dogvscat again.")
+    return {f"{GOLDEN_FOLDER}/{picture.name}": picture.read_bytes() for picture in pictures}
+
+
+def _front_matter(card: Card, validation: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields that programs read. The template writes each value as JSON, which is valid YAML."""
+    metrics = [
+        {"type": name, "value": round(validation[name]["value"], 4), "name": _TITLES[name]}
+        for name in _INDEXED
+        if validation.get(name, {}).get("value") is not None
+    ]
+    result = {
+        "task": {"type": "image-classification"},
+        "dataset": {
+            "type": "imagefolder",
+            "name": f"data digest {card.origin.data_digest[:16]}",
+            "split": "validation",
+        },
+        "metrics": metrics,
+    }
+    return {
+        "library_name": "dogvscat",
+        "pipeline_tag": "image-classification",
+        "tags": ["onnx", "trained-from-scratch", *map(printable, card.class_names)],
+        "model-index": [{"name": f"dogvscat {printable(card.config.recipe)}", "results": [result]}],
+    }
+
+
+def _titled(card: Card, validation: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Title and value of each metric that is defined, in the order of `_TITLES`."""
+    shown_names = [printable(name) for name in card.class_names]
+    metrics = []
+    for key, title in _TITLES.items():
+        metric = validation.get(key.format(*card.class_names))
+        if metric and metric["value"] is not None:
+            # The key holds the names as they are, the title as they can be shown.
+            metrics.append((title.format(*shown_names), metric))
+    return metrics
+
+
+def _titled_neither(neither: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The row on photographs that show neither class, if the network was evaluated on such."""
+    metric = neither.get("unsure_rate")
+    return [("share answered `unsure` of photographs that show neither", metric)] if metric else []

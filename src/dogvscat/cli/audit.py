@@ -1,5 +1,6 @@
 """`dogvscat audit`: find what is wrong with the photos before a network learns from them."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,7 +116,7 @@ def _show(audit: "Audit", agreement: "MetricValue | None", out: Path | None, as_
     counts = audit.count_kinds()
     if as_json:
         document = {"photos": audit.count_classes(), "skipped": audit.skipped, "issues": counts}
-        show_json(document | ({"label_agreement": agreement.to_dict()} if agreement else {}))
+        show_json(document | ({"label_agreement": asdict(agreement)} if agreement else {}))
         return
     if audit.is_synthetic:
         report("These are drawings, not photographs.")

@@ -104,7 +104,7 @@ def _train(
         if why := why_inactive(resolved, setting.partition("=")[0].strip()):
             report(why)
     need_train_extra()
-    from dogvscat.learning.run.create import refuse_existing
+    from dogvscat.learning.run import refuse_existing
     from dogvscat.learning.train import train
 
     refuse_existing(out)  # before photos are searched for, or even downloaded

@@ -9,7 +9,7 @@ from typing import Any
 
 from dogvscat.errors import DataError, DogvscatError, UsageError
 from dogvscat.exploring.training_job import CellResult, count_validation, read_result
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import Run
 from dogvscat.settings import suggest
 
 

@@ -22,11 +22,10 @@ from dogvscat.judging.predictions import Predictions, read_predictions, write_pr
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engine
 from dogvscat.learning.loop.checkpoint import TrainingState
-from dogvscat.learning.run.create import InputPaths, record_start
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import InputPaths, Run, create_run
 from dogvscat.locks import one_at_a_time
 from dogvscat.photos.manifest import Manifest, make_manifest
-from dogvscat.photos.pixels import cached_pixels
+from dogvscat.photos.pixels import cached_pixels_by_size
 from dogvscat.photos.sources import SYNTHETIC_NOTE, PhotoSource, open_photos
 from dogvscat.photos.splits import TRAIN
 from dogvscat.settings import to_toml
@@ -106,7 +105,7 @@ def run_cell(
 
     forget_networks()  # those of earlier cells in this process
     if not run.environment_file.exists():
-        record_start(run, config, dataset, InputPaths(photos), compute)
+        create_run(folder, config, dataset, InputPaths(photos), compute)
     training = set_up_training(run, config, dataset, compute, lambda sentence: None)
     training.quiet, training.after_epoch = True, after_epoch
     try:
@@ -248,12 +247,12 @@ def open_dataset(photos: Path, config: Config) -> Dataset:
     """The photos, split and decoded at every size that a configuration needs.
 
     Raises:
-        DogvscatError: as `make_manifest` and `cached_pixels`.
+        DogvscatError: as `make_manifest` and `cached_pixels_by_size`.
     """
     # Cells that start at the same time need the same images: one decodes them, the others wait for its cache.
     with one_at_a_time(caches.folder("pixels")):
         source, manifest = _open_and_split(photos, _without_image_size(config))
-        return Dataset(manifest, {size: cached_pixels(source, manifest, size) for size in config.image_sizes})
+        return Dataset(manifest, cached_pixels_by_size(source, manifest, config.image_sizes))
 
 
 def _without_image_size(config: Config) -> DataConfig:

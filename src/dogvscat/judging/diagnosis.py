@@ -9,9 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from dogvscat.judging.history import History
 from dogvscat.judging.intervals import MetricValue, as_percent
-from dogvscat.judging.predictions import Predictions
+from dogvscat.judging.predictions import History, Predictions
 from dogvscat.text import pluralize
 
 OVER_FITTING_GAP = 0.03
@@ -118,7 +117,7 @@ def suspected_mislabelled(predictions: Predictions, limit: int = 30) -> list[Sus
 
 
 def _diverged(history: History) -> Finding | None:
-    if np.isfinite(history.column("loss")).all() and np.isfinite(history.column("val_loss")).all():
+    if np.isfinite(history.columns["loss"]).all() and np.isfinite(history.columns["val_loss"]).all():
         return None
     return Finding(
         "diverged",
@@ -180,7 +179,7 @@ def _under_fitting(history: History, train: Mapping[str, MetricValue]) -> Findin
 def _epoch_limit(history: History) -> Finding | None:
     epochs = len(history.rows)
     # Not history.best_epoch: without early stopping, the weights of the last epoch are kept, whatever its loss.
-    best = int(np.argmin(history.column("val_loss")))
+    best = int(np.argmin(history.columns["val_loss"]))
     if history.stopped_early or epochs - 1 - best > STILL_IMPROVING_SHARE * epochs:
         return None
     return Finding(
@@ -194,7 +193,7 @@ def _epoch_limit(history: History) -> Finding | None:
 
 
 def _noisy(history: History) -> Finding | None:
-    accuracy = history.column("val_accuracy")
+    accuracy = history.columns["val_accuracy"]
     jumps = np.diff(accuracy[len(accuracy) // 2 :])  # from epoch to epoch, in the second half
     # Second differences cancel a steady trend. Those of independent values have six times their variance: 1 + 4 + 1.
     if len(accuracy) < NOISY_EPOCHS or np.sqrt(np.mean(np.diff(jumps) ** 2) / 6) <= NOISY_ACCURACY:
@@ -241,7 +240,7 @@ def _stopped_early(history: History) -> Finding | None:
 
 
 def _memorised_late(history: History) -> Finding | None:
-    loss, val_loss, best = history.column("loss"), history.column("val_loss"), history.best_index
+    loss, val_loss, best = history.columns["loss"], history.columns["val_loss"], history.best_index
     # Memorising: after the best epoch, validation loss rises although training loss still falls.
     if val_loss[-1] <= RISE_AFTER_BEST * val_loss[best] or loss[-1] >= loss[best]:
         return None

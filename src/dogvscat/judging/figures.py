@@ -1,5 +1,6 @@
 """Figures of a training and of its predictions, one PNG each. Every rate says how many images it was counted on."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,8 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from sklearn import metrics
 
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.history import History
 from dogvscat.judging.intervals import MetricValue, as_decimal, wilson
-from dogvscat.judging.metrics import CALIBRATION_BINS, confidence_bins
+from dogvscat.judging.metrics import CALIBRATION_BINS, SplitResult, confidence_bins
 from dogvscat.judging.plotting import (
     INK,
     MUTED,
@@ -18,14 +18,61 @@ from dogvscat.judging.plotting import (
     VALIDATION,
     WRONG,
     add_title,
+    image_grid,
     label_text,
     new_figure,
     percent_ticks,
     show_message,
 )
-from dogvscat.judging.predictions import Predictions, split_words
+from dogvscat.judging.predictions import History, Predictions, num_images
+from dogvscat.text import printable
+
+GRID_COLUMNS = 6
+GRID_ROWS = 4
+"""Size of the grid of mistakes."""
+
+LoadImages = Callable[[Sequence[int]], np.ndarray]
+"""From K indices into the predictions to their images: uint8 (K, height, width, 3)."""
 
 _HISTOGRAM_BINS = 40
+
+
+def write_figures(
+    folder: Path,
+    result: SplitResult,
+    decision: Decision,
+    load_images: LoadImages,
+    history: History | None = None,
+    note: str | None = None,
+) -> dict[str, Path]:
+    """Draw every figure of one split, and the learning curves where there is a history.
+
+    Args:
+        folder: Where the PNGs go.
+        result: The split, as from `evaluate_split`.
+        decision: Its threshold and unsure band are drawn into the histogram.
+        load_images: Called once, with the indices of the most confident mistakes, or not at all if there are none.
+        history: The training behind the predictions, or None.
+        note: Words that must be seen with each figure, such as "drawn sample, not photographs".
+
+    Returns:
+        The files by their names without suffix, in the order in which a report shows them.
+
+    Raises:
+        WriteError: if a file could not be written.
+    """
+    predictions, values = result.predictions, result.metrics
+    names = ["confusion_matrix", "confusion_matrix_normalized", "roc", "reliability", "probability_histogram"]
+    paths = {name: folder / f"{name}.png" for name in ["learning_curves"] * bool(history) + [*names, "mistakes"]}
+    if history:
+        learning_curves(paths["learning_curves"], history, note)
+    confusion_matrix(paths["confusion_matrix"], predictions, normalized=False, note=note)
+    confusion_matrix(paths["confusion_matrix_normalized"], predictions, normalized=True, note=note)
+    roc(paths["roc"], predictions, values["roc_auc"], note)
+    reliability(paths["reliability"], predictions, values["expected_calibration_error"], note)
+    probability_histogram(paths["probability_histogram"], predictions, decision, note)
+    mistake_grid(paths["mistakes"], predictions, load_images, note)
+    return paths
 
 
 def learning_curves(path: Path, history: History, note: str | None = None) -> None:
@@ -41,7 +88,7 @@ def learning_curves(path: Path, history: History, note: str | None = None) -> No
         add_title(accuracy_axes, "Accuracy, higher is better", sizes)
         accuracy_axes.yaxis.set_major_formatter(percent_ticks())
         accuracy_axes.set_xlabel("Epoch")
-        accuracy_axes.set_xlim(history.column("epoch")[0] - 0.5, history.last_epoch + 0.5)
+        accuracy_axes.set_xlim(history.columns["epoch"][0] - 0.5, history.last_epoch + 0.5)
         accuracy_axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         # The entries stand below each other: the conditions of training may fill a line by themselves.
         figure.legend(*loss_axes.get_legend_handles_labels(), loc="outside lower center")
@@ -165,16 +212,42 @@ def probability_histogram(path: Path, predictions: Predictions, decision: Decisi
         rows[1].xaxis.set_major_formatter(percent_ticks())
 
 
+def mistake_grid(path: Path, predictions: Predictions, load_images: LoadImages, note: str | None = None) -> None:
+    """The most confident mistakes, each image with its label and the answer."""
+    drawn = predictions.mistakes[: GRID_COLUMNS * GRID_ROWS].tolist()
+    captions = [_caption(predictions, index) for index in drawn]
+    num_mistakes, total = len(predictions.mistakes), f"among {num_images(predictions.n, predictions.split)}"
+    if not drawn:
+        image_grid(path, np.zeros((0, 1, 1, 3), np.uint8), [], GRID_COLUMNS, f"No mistake {total}", note)
+        return
+    title = f"The only mistake {total}" if num_mistakes == 1 else f"All {num_mistakes:,} mistakes {total}"
+    if len(drawn) < num_mistakes:
+        title = f"The {len(drawn)} most confident of {num_mistakes:,} mistakes {total}"
+    image_grid(path, load_images(drawn), captions, GRID_COLUMNS, title, note)
+
+
 def _draw_curve(axes: Axes, history: History, name: str, label: str) -> None:
-    epochs, validation = history.column("epoch"), history.column(f"val_{name}")
+    epochs, validation = history.columns["epoch"], history.columns[f"val_{name}"]
     marker = "o" if len(epochs) < 3 else None
     conditions = f" ({history.train_conditions})" if history.train_conditions else ""
-    axes.plot(epochs, history.column(name), color=TRAIN, label=f"training{conditions}", marker=marker)
+    axes.plot(epochs, history.columns[name], color=TRAIN, label=f"training{conditions}", marker=marker)
     axes.plot(epochs, validation, color=VALIDATION, label="validation", marker=marker)
     axes.axvline(history.best_epoch, color=WRONG, linewidth=1, linestyle="--")
     best = validation[history.best_index]
     axes.plot(history.best_epoch, best, "o", color=WRONG, markersize=8, label="weights kept", zorder=3)
     axes.set_ylabel(label)
+
+
+def _caption(predictions: Predictions, index: int) -> str:
+    """The file, the stored label, and the prediction with its probability, as `predict` would give it."""
+    y_pred = int(predictions.y_pred[index])
+    probability = predictions.y_prob[index] if y_pred == 1 else 1 - predictions.y_prob[index]
+    names = [printable(name) for name in predictions.class_names]
+    predicted, stored = names[y_pred], names[1 - y_pred]  # a mistake: the label is the other class
+    answer = f"predicted as {predicted}, {100 * probability:.1f}%"
+    if predictions.unsure[index]:
+        answer = f"unsure, rather {predicted}"
+    return f"{printable(predictions.paths[index])}\nfiled as {stored}\n{answer}"
 
 
 def _share_text(count: int, total: int) -> str:
@@ -191,8 +264,7 @@ def _split_and_n(predictions: Predictions) -> str:
 
 
 def _split_prefix(predictions: Predictions) -> str:
-    words = split_words(predictions.split)
-    return f"{label_text(words, 18)}, " if words else ""
+    return f"{label_text(predictions.split_words, 18)}, " if predictions.split_words else ""
 
 
 def _thousands() -> StrMethodFormatter:

@@ -1,8 +1,7 @@
 """The value of a metric with its number of images and its 95% interval: Wilson for proportions, else bootstrap."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import binomtest
@@ -15,7 +14,7 @@ _CHUNK_CELLS = 1_000_000  # resampled counts held at once: 8 MB each, small enou
 
 @dataclass(frozen=True)
 class MetricValue:
-    """The value of a metric, with its uncertainty.
+    """The value of a metric, with its uncertainty. The fields are JSON values, never NaN.
 
     Args:
         value: The number, or None where it is undefined (the AUC of a single class, for example).
@@ -30,10 +29,6 @@ class MetricValue:
     high: float | None
     n: int
     method: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values; never NaN."""
-        return asdict(self)
 
 
 def undefined(n: int) -> MetricValue:
@@ -101,6 +96,18 @@ def percentile_interval(value: float | None, resampled: np.ndarray, n: int) -> M
         return MetricValue(float(value), None, None, n, "none")
     low, high = np.percentile(defined, [2.5, 97.5])
     return MetricValue(float(value), float(low), float(high), n, "bootstrap")
+
+
+def centered_interval(value: float, resampled: np.ndarray, n: int) -> MetricValue:
+    """Like `percentile_interval`, for a metric of at least 0, but moved so that the interval is centred on the value.
+
+    Noise can only raise a sum of absolute gaps, so that every resample of a well calibrated network has a larger
+    calibration error than the images themselves, and the plain interval would exclude the very value it is for.
+    Source: Kumar, Liang and Ma, Verified uncertainty calibration, NeurIPS 2019 (the bias of this estimate).
+    """
+    metric = percentile_interval(value, resampled - (resampled.mean() - value), n)
+    low = max(0.0, min(value, metric.low or 0.0))
+    return MetricValue(metric.value, low, max(value, metric.high or 0.0), n, metric.method)
 
 
 def as_percent(metric: MetricValue) -> str:

@@ -1,15 +1,25 @@
-"""Every metric of a split's predictions, each with n and a 95% interval.
+"""Evaluating the predictions of one split: every metric, each with n and a 95% interval.
 
 From accuracy to ROC AUC, higher is better; for losses and errors, lower is.
 """
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
-from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, log_loss, roc_auc_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    brier_score_loss,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    roc_auc_score,
+)
 
 from dogvscat.judging.decision import Decision, Logits, sigmoid
-from dogvscat.judging.intervals import RESAMPLES, MetricValue, bootstrap, percentile_interval, wilson
+from dogvscat.judging.intervals import RESAMPLES, MetricValue, bootstrap, centered_interval, percentile_interval, wilson
+from dogvscat.judging.predictions import Predictions
 from dogvscat.labels import ClassNames
 
 CALIBRATION_BINS = 15
@@ -17,6 +27,45 @@ CALIBRATION_BINS = 15
 
 # The columns of the bootstrap; the calibration error is one more, at the end.
 _BOOTSTRAPPED = ("balanced_accuracy", "f1_0", "f1_1", "roc_auc", "log_loss", "brier_score")
+
+
+@dataclass(frozen=True, eq=False)
+class SplitResult:
+    """The evaluation of one split.
+
+    Args:
+        predictions: The predictions that were evaluated.
+        metrics: Each metric by name, as from `compute_metrics` and `compute_unsure_metrics`.
+    """
+
+    predictions: Predictions
+    metrics: dict[str, MetricValue]
+    n: int
+    """Number of images."""
+    num_correct: int
+    """Number of correct predictions."""
+    confusion: list[list[int]]
+    """Images by stored label (rows) and predicted class (columns), in class order."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values for `metrics.json`."""
+        return {
+            "split": self.predictions.split,
+            "n": self.n,
+            "class_names": list(self.predictions.class_names),
+            "confusion_matrix": self.confusion,
+            # The file format calls the metrics figures.
+            "figures": {name: asdict(value) for name, value in self.metrics.items()},
+        }
+
+
+def evaluate_split(predictions: Predictions, seed: int = 0) -> SplitResult:
+    """Every metric of the predictions; the seed is that of the bootstrap."""
+    y_true, y_pred = predictions.y_true, predictions.y_pred
+    metrics = compute_metrics(y_true, predictions.y_prob, y_pred, predictions.class_names, seed)
+    metrics |= compute_unsure_metrics(y_true, y_pred, predictions.unsure)
+    confusion = confusion_matrix(y_true, y_pred, labels=[0, 1]).tolist()
+    return SplitResult(predictions, metrics, predictions.n, int(np.sum(y_true == y_pred)), confusion)
 
 
 def compute_metrics(
@@ -42,11 +91,10 @@ def compute_metrics(
         expected_calibration_error and majority_baseline (accuracy of always predicting the majority class).
         Proportions of images have Wilson intervals, the others bootstrap intervals.
     """
-    n = len(y_true)
-    correct = y_true == y_pred
-    metrics = {"accuracy": wilson(int(correct.sum()), n)}
+    n, correct = len(y_true), y_true == y_pred
+    values, calibration_error = _values(y_true, y_prob, y_pred), expected_calibration_error(y_true, y_prob)
     resampled = bootstrap(_statistics(y_true, y_prob, y_pred), n, seed, resamples)  # (resamples, 7)
-    values = _values(y_true, y_prob, y_pred)
+    metrics = {"accuracy": wilson(int(correct.sum()), n)}
     bootstrapped = {
         name: percentile_interval(values[name], resampled[:, column], n) for column, name in enumerate(_BOOTSTRAPPED)
     }
@@ -58,9 +106,7 @@ def compute_metrics(
         metrics[f"f1_{name}"] = bootstrapped[f"f1_{label}"]
     for name in ("roc_auc", "log_loss", "brier_score"):
         metrics[name] = bootstrapped[name]
-    metrics["expected_calibration_error"] = _centered_interval(
-        expected_calibration_error(y_true, y_prob), resampled[:, -1], n
-    )
+    metrics["expected_calibration_error"] = centered_interval(calibration_error, resampled[:, -1], n)
     majority_count = int(max(np.sum(y_true == 0), np.sum(y_true == 1)))
     metrics["majority_baseline"] = wilson(majority_count, n)
     return metrics
@@ -191,15 +237,3 @@ def _calibration_gaps(y_true: np.ndarray, y_prob: np.ndarray) -> np.ndarray:
     gaps = np.zeros((len(y_true), CALIBRATION_BINS))
     gaps[np.arange(len(y_true)), bins] = confidence - correct
     return gaps
-
-
-def _centered_interval(value: float, resampled: np.ndarray, n: int) -> MetricValue:
-    """The bootstrap interval, moved so that it is centred on the value.
-
-    Noise can only raise a sum of absolute gaps, so that every resample of a well calibrated network has a larger
-    calibration error than the images themselves, and the plain interval would exclude the very value it is for.
-    Source: Kumar, Liang and Ma, Verified uncertainty calibration, NeurIPS 2019 (the bias of this estimate).
-    """
-    metric = percentile_interval(value, resampled - (resampled.mean() - value), n)
-    low = max(0.0, min(value, metric.low or 0.0))
-    return MetricValue(metric.value, low, max(value, metric.high or 0.0), n, metric.method)

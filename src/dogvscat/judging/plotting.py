@@ -118,13 +118,17 @@ def label_text(text: str, limit: int = 200) -> str:
     It is shortened at the front to `limit` characters, because the end of a path tells files apart. Characters that
     are unprintable or missing from the font are escaped.
     """
-    escaped = "".join(char if _in_font(char) else char.encode("unicode_escape").decode() for char in printable(text))
+    drawable = _font_characters()
+    escaped = "".join(
+        char if ord(char) in drawable else char.encode("unicode_escape").decode() for char in printable(text)
+    )
     return escaped if len(escaped) <= limit else "…" + escaped[len(escaped) - limit + 1 :]
 
 
 @cache
-def _in_font(char: str) -> bool:
-    return bool(get_font(findfont(FontProperties(family=_FONT))).get_char_index(ord(char)))
+def _font_characters() -> frozenset[int]:
+    """Code points of the characters that the font has."""
+    return frozenset(get_font(findfont(FontProperties(family=_FONT))).get_charmap())
 
 
 def image_grid(

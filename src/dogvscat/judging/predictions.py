@@ -1,12 +1,13 @@
-"""Labels and predictions of one split, image by image, and the table `predictions.csv` that holds them.
+"""What is evaluated: the epochs of a training, and the labels and predictions of one split, image by image.
 
-Everything else in this room reads `Predictions`. The table lets two runs be compared image by image later.
+Everything else in this room reads `History` and `Predictions`. The table `predictions.csv` lets two runs be compared
+image by image later.
 """
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,52 @@ from dogvscat.labels import ClassNames
 from dogvscat.text import pluralize, printable
 
 _PROBABILITY = "probability_"
+
+
+@dataclass(frozen=True)
+class History:
+    """The epochs of one training.
+
+    Args:
+        rows: One mapping per epoch, in order, with the keys epoch, loss, accuracy, val_loss, val_accuracy,
+            learning_rate and seconds. `loss` and `accuracy` are of the training images as the network saw them:
+            augmented, with dropout on. None stands for a value that was not a finite number.
+        best_epoch: The epoch, as numbered in the rows, whose weights were kept.
+        stopped_early: Whether early stopping ended the training before its last planned epoch.
+        num_train: Number of training images.
+        num_validation: Number of validation images.
+        train_conditions: How the training metrics differ from those of validation, such as `augmented, with dropout`.
+
+    Raises:
+        ValueError: if there is no row, or the best epoch is not among them.
+    """
+
+    rows: Sequence[Mapping[str, float | None]]
+    best_epoch: int
+    stopped_early: bool
+    num_train: int
+    num_validation: int
+    train_conditions: str = ""
+
+    columns: dict[str, np.ndarray] = field(init=False)
+    """The columns of the rows, float64 (epochs,) each, NaN where the value was not a finite number."""
+    best_index: int = field(init=False)
+    """Position of the best epoch among the rows."""
+    last_epoch: int = field(init=False)
+    """Number of the last epoch that was trained."""
+
+    def __post_init__(self) -> None:
+        epochs = [row["epoch"] for row in self.rows]
+        if self.best_epoch not in epochs:
+            raise ValueError(f"expected best_epoch among {len(self.rows)} rows of epochs, received {self.best_epoch}")
+        columns = {
+            name: np.array([np.nan if row[name] is None else row[name] for row in self.rows], dtype=np.float64)
+            for name in self.rows[0]
+        }
+        # A frozen class has no other way to fill in fields.
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "best_index", epochs.index(self.best_epoch))
+        object.__setattr__(self, "last_epoch", int(epochs[-1] or 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +94,12 @@ class Predictions:
     y_prob: np.ndarray
     y_pred: np.ndarray
     unsure: np.ndarray
+    n: int = field(init=False)
+    """Number of images."""
+    split_words: str = field(init=False)
+    """The adjective for the images, as the function `split_words` gives it."""
+    mistakes: np.ndarray = field(init=False)
+    """Indices of the wrong predictions, the most confident first: int64 (num_mistakes,)."""
 
     def __post_init__(self) -> None:
         shapes = [np.shape(array) for array in (self.y_true, self.y_prob, self.y_pred, self.unsure)]
@@ -65,6 +118,13 @@ class Predictions:
             raise ModelError(
                 f"expected probabilities from 0 to 1, received {np.min(self.y_prob):.3g} to {np.max(self.y_prob):.3g}"
             )
+        wrong = np.flatnonzero(self.y_pred != self.y_true)
+        # A mistake is the more confident the further its probability lies from the label.
+        by_confidence = np.argsort(-np.abs(self.y_prob - self.y_true)[wrong], kind="stable")
+        # A frozen class has no other way to fill in fields.
+        object.__setattr__(self, "n", len(self.paths))
+        object.__setattr__(self, "split_words", split_words(self.split))
+        object.__setattr__(self, "mistakes", wrong[by_confidence])
 
     @classmethod
     def from_logits(
@@ -86,17 +146,6 @@ class Predictions:
         y_prob = decision.probabilities(logits.positive)
         unsure = decision.is_unsure(y_prob, logits.neither)
         return cls(split, class_names, paths, y_true, y_prob, decision.predict(y_prob), unsure)
-
-    @property
-    def n(self) -> int:
-        """Number of images."""
-        return len(self.paths)
-
-    def mistakes(self) -> np.ndarray:
-        """Indices of the wrong predictions, the most confident first: int64 (num_mistakes,)."""
-        wrong = np.flatnonzero(self.y_pred != self.y_true)
-        # A mistake is the more confident the further its probability lies from the label.
-        return np.asarray(wrong[np.argsort(-np.abs(self.y_prob - self.y_true)[wrong], kind="stable")])
 
 
 def check_finite(outputs: np.ndarray) -> None:

@@ -8,10 +8,9 @@ from typing import Any
 from dogvscat.atomic import write_bytes
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import CONFIDENT_CONTRADICTION, CURVES_NOTE, Finding, Suspect
-from dogvscat.judging.evaluate import SplitResult
-from dogvscat.judging.history import History
 from dogvscat.judging.intervals import RESAMPLES, MetricValue, as_decimal, as_percent
-from dogvscat.judging.predictions import num_images, split_words
+from dogvscat.judging.metrics import SplitResult
+from dogvscat.judging.predictions import History, num_images
 from dogvscat.labels import ClassNames
 from dogvscat.pages import data_uri, open_templates
 from dogvscat.text import printable
@@ -84,7 +83,7 @@ def render_report(report: Report) -> str:
     """The page as HTML."""
     if not report.splits:
         raise ValueError("expected at least one split to report on, received none")
-    templates = open_templates(Path(__file__).parent, percent=as_percent, decimal=as_decimal, split_words=split_words)
+    templates = open_templates(Path(__file__).parent, percent=as_percent, decimal=as_decimal)
     return templates.get_template("report.html.jinja").render(_variables(report))
 
 
@@ -109,7 +108,7 @@ def metric_rows(splits: Sequence[SplitResult], decision: Decision) -> list[Metri
     rows = []
     for name in splits[0].metrics:
         label, definition = definitions[name]
-        values = [(split_words(split.predictions.split), split.metrics[name]) for split in splits]
+        values = [(split.predictions.split_words, split.metrics[name]) for split in splits]
         rows.append(
             MetricRow(label, definition, [(words, _value_text(name, value), value.n) for words, value in values])
         )

@@ -11,18 +11,13 @@ from dogvscat.config import Config
 from dogvscat.errors import DataError, UsageError
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.loop.checkpoint import load_checkpoint
-from dogvscat.learning.run.create import InputPaths
-from dogvscat.learning.run.folder import Run
-from dogvscat.photos.manifest import Manifest, make_manifest, make_neither_manifest
-from dogvscat.photos.pixels import PixelCache, cached_pixels, mapped_pixels
+from dogvscat.learning.run import InputPaths, Run
+from dogvscat.photos.manifest import Manifest, describe, make_manifest, make_neither_manifest
+from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size, mapped_pixels
 from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
 from dogvscat.photos.sources import PhotoSource, open_neither, open_photos
 from dogvscat.settings import with_settings
 from dogvscat.stderr import Reporter
-from dogvscat.text import pluralize
-
-_UNBALANCED = 1.5
-"""From this ratio of the larger class to the smaller one on, class weights are suggested."""
 
 
 def with_neither_output(config: Config, neither: Path | None) -> Config:
@@ -55,9 +50,11 @@ def read_dataset(
     manifest = make_manifest(source, config.data)
     if relabelling:
         manifest = _relabelled(manifest, relabelling, report)
-    _describe(manifest, source.skipped, report)
+    for sentence in describe(manifest, source.skipped):
+        report(sentence)
     neither_dataset = _read_neither(neither, config, manifest, report) if neither else None
-    dataset = Dataset(manifest, _decoded(source, manifest, config), neither_dataset)
+    pixels = cached_pixels_by_size(source, manifest, config.image_sizes)
+    dataset = Dataset(manifest, pixels, neither_dataset)
     return dataset, InputPaths(photos, neither, relabelling.digest if relabelling else None)
 
 
@@ -90,10 +87,6 @@ def _scan_neither(neither: Path, config: Config, classes: Manifest) -> tuple[Pho
     return source, make_neither_manifest(source, config.data, classes)
 
 
-def _decoded(source: PhotoSource, manifest: Manifest, config: Config) -> dict[int, PixelCache]:
-    return {size: cached_pixels(source, manifest, size) for size in config.image_sizes}
-
-
 def _read_neither(neither: Path, config: Config, classes: Manifest, report: Reporter) -> Dataset:
     source, manifest = _scan_neither(neither, config, classes)
     num_train, num_test = (len(manifest.of_split(split)) for split in ("train", "test"))
@@ -101,7 +94,7 @@ def _read_neither(neither: Path, config: Config, classes: Manifest, report: Repo
         f"photos that show neither class: {num_train:,} to learn from, "
         f"{num_test:,} held out to measure how many are recognised"
     )
-    return Dataset(manifest, _decoded(source, manifest, config))
+    return Dataset(manifest, cached_pixels_by_size(source, manifest, config.image_sizes))
 
 
 def _pixels_again(
@@ -115,7 +108,7 @@ def _pixels_again(
     if manifest_now.digest != manifest.digest:
         message = f"the photos in {source.location} have changed since this run was started"
         raise DataError(message, hint="Start a new run.")
-    return _decoded(source, manifest_now, config)
+    return cached_pixels_by_size(source, manifest_now, config.image_sizes)
 
 
 def _relabelled(manifest: Manifest, relabelling: Relabelling, report: Reporter) -> Manifest:
@@ -128,25 +121,3 @@ def _relabelled(manifest: Manifest, relabelling: Relabelling, report: Reporter) 
     if result.num_unknown:
         report(f"{result.num_unknown:,} photos in the table were not found (no photo has their sha256)")
     return result.manifest
-
-
-def _describe(manifest: Manifest, num_skipped: int, report: Reporter) -> None:
-    if manifest.is_synthetic:
-        report("These images are DRAWN BY CODE: a network that learns from them is of no use on photographs.")
-    for split in ("train", "validation", "test"):
-        counts = manifest.count(split)
-        if any(counts.values()):
-            report(f"{split}: {pluralize(sum(counts.values()), 'photo')} ({_counts_in_words(counts)})")
-    num_left_out = sum(1 for row in manifest.rows if not row.split)
-    if num_left_out or num_skipped:
-        kinds = "another kind" if num_skipped == 1 else "other kinds"
-        photos, files = pluralize(num_left_out, "photo"), pluralize(num_skipped, "file")
-        report(f"left out: {photos} (manifest.csv says why), {files} of {kinds}")
-    counts = manifest.count("train")
-    if max(counts.values()) > _UNBALANCED * min(counts.values()):
-        balance = "consider --set training.class_weights=balanced"
-        report(f"The classes are unbalanced ({_counts_in_words(counts)}); {balance}")
-
-
-def _counts_in_words(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items())

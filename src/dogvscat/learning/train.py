@@ -11,8 +11,7 @@ from dogvscat.learning.data.batches import write_augmentation_preview
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, open_engine
 from dogvscat.learning.inputs import read_dataset, reread_dataset, with_neither_output
-from dogvscat.learning.run.create import create_run, refuse_existing
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import Run, create_run, new_folder, refuse_existing
 from dogvscat.settings import with_settings
 from dogvscat.stderr import Reporter
 
@@ -62,7 +61,7 @@ def train(
     dataset, paths = read_dataset(photos, neither, relabel_file, config, report)
     report("Loading Keras")
     compute = open_engine(config.training.threads, config.training.precision)
-    run = create_run(out, config, dataset, paths, compute)
+    run = create_run(new_folder(out, config.recipe), config, dataset, paths, compute)
     _fit_and_finalize(run, config, dataset, compute, report)
     return run
 
@@ -94,8 +93,7 @@ def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
 
 def _fit_and_finalize(run: Run, config: Config, dataset: Dataset, compute: ComputeSettings, report: Reporter) -> None:
     # These need Keras, which engine.py hands out only now that it is open.
-    from dogvscat.learning.finalize.finalize import evaluate_training, publish
-    from dogvscat.learning.finalize.report_inputs import write_run_report
+    from dogvscat.learning.finalize.finalize import evaluate_training, publish, write_run_report
     from dogvscat.learning.loop.inference import final_network
     from dogvscat.learning.loop.training import set_up_training
 

@@ -13,8 +13,7 @@ from dogvscat.errors import ImageError
 from dogvscat.labels import ClassNames
 from dogvscat.pages import data_uri, open_templates
 from dogvscat.photos.decoder import decode
-from dogvscat.photos.duplicates import group_names, near_duplicates
-from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue, find_issues
+from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue, find_issues, group_names, near_duplicates
 from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.text import printable
@@ -151,7 +150,7 @@ def _sections(audit: Audit, source: PhotoSource) -> list[_Section]:
 
 def _photo_entry(source: PhotoSource, photo: ScannedPhoto, issue: Issue, class_names: ClassNames) -> _PhotoEntry:
     thumbnail = ""
-    if photo.usable:
+    if not photo.error_code:
         try:
             pixels = decode(source.read(photo.path), photo.path, _THUMBNAIL_SIDE)
             thumbnail = _thumbnail_uri(Image.fromarray(pixels), photo)

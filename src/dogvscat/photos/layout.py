@@ -2,7 +2,8 @@
 
 Pure functions over relative paths, used for folders and zips alike. Three layouts are recognised: two class folders;
 flat names such as `cat.0.jpg`; and folders `train`, `validation` and `test`, each with one of the first two layouts
-inside. Any number of folders that hold just one other folder, such as `PetImages/`, may lie above.
+inside. Any number of folders that hold just one other folder, such as `PetImages/`, may lie above. Classes are matched
+by name, never by the order in which a file system lists the folders.
 """
 
 import posixpath
@@ -12,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from dogvscat.errors import LayoutError
-from dogvscat.labels import NEITHER_NAMES, ClassNames, class_name, is_cat_or_dog, sorted_class_names
+from dogvscat.labels import NEITHER_NAMES, ClassNames
 from dogvscat.photos.decoder import PHOTO_SUFFIXES
 from dogvscat.text import pluralize
 
@@ -20,6 +21,7 @@ EXPECTED_LAYOUT = (
     "Expected two folders, one per class, such as cat/ and dog/; or files named cat.0.jpg, dog.0.jpg and so on."
 )
 
+_KNOWN = {"cat": "cat", "cats": "cat", "dog": "dog", "dogs": "dog"}
 _SPLIT_FOLDERS = {
     "train": "train",
     "training": "train",
@@ -82,6 +84,28 @@ class _Folder:
 
 _PathsByClass = dict[str, list[str]]
 """Paths of the photos of each class, by class name."""
+
+
+def class_name(folder: str) -> str:
+    """The class that a folder name stands for: `Cats` is `cat`. Names of other classes are returned unchanged."""
+    return _KNOWN.get(folder.strip().lower(), folder)  # others keep their case: `Fox` and `fox` may be two classes
+
+
+def is_cat_or_dog(name: str) -> bool:
+    """Whether the name of a folder, or the prefix of a file name, is a spelling of cat or dog."""
+    return name.strip().lower() in _KNOWN
+
+
+def sorted_class_names(names: Iterable[str]) -> ClassNames:
+    """The two class names in label order.
+
+    Raises:
+        ValueError: if there are not exactly two different names.
+    """
+    ordered = sorted(set(names))  # by code point, so that the order does not depend on the locale
+    if len(ordered) != 2:
+        raise ValueError(f"expected two class names, received {ordered}")
+    return ordered[0], ordered[1]
 
 
 def is_photo(path: str) -> bool:

@@ -2,9 +2,8 @@
 
 import csv
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from pathlib import Path
 
@@ -12,27 +11,28 @@ import numpy as np
 
 from dogvscat import atomic
 from dogvscat.config import DataConfig
-from dogvscat.errors import DataError, ModelError
-from dogvscat.labels import NEITHER, NEITHER_NAMES, ClassNames, sorted_class_names
-from dogvscat.photos.duplicates import find_copies, group_names, near_duplicates
-from dogvscat.photos.issues import Issue, find_issues
+from dogvscat.errors import ModelError
+from dogvscat.labels import NEITHER, NEITHER_NAMES, ClassNames
+from dogvscat.photos.issues import Issue, find_copies, find_issues, group_names, near_duplicates
+from dogvscat.photos.layout import sorted_class_names
 from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.photos.splits import (
     LEFT_OUT,
     TEST,
     TRAIN,
-    assign_splits,
-    complete_declared_splits,
+    VALIDATION,
+    choose_splits,
     draw_neither_test_groups,
-    limit_training,
+    refuse_if_mostly_unreadable,
 )
 from dogvscat.text import pluralize
 
-MAX_UNREADABLE_SHARE = 0.5
-"""Above this share of unreadable photos, something is wrong with the whole folder and not with single photos."""
 RELABELLED = "relabelled"
 """One of a row's issues: the photo was filed under the other class than its label."""
+
+_UNBALANCED = 1.5
+"""From this ratio of the larger class to the smaller one on, class weights are suggested."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,16 @@ class Manifest:
     rows: tuple[ManifestRow, ...]
     is_synthetic: bool = False
     """Whether the images were drawn by code."""
+    digest: str = field(init=False)
+    """sha256 over the sorted pairs of sha256 and filed label: equal for a zip and its unpacked folder.
 
-    @property
-    def digest(self) -> str:
-        """sha256 over the sorted pairs of sha256 and filed label: equal for a zip and its unpacked folder.
+    Splits, corrected labels and file names do not change it.
+    """
 
-        Splits, corrected labels and file names do not change it.
-        """
+    def __post_init__(self) -> None:
         pairs = sorted(f"{row.sha256} {self.filed_as(row)}\n" for row in self.rows)
-        return hashlib.sha256("".join(pairs).encode("utf-8", "surrogateescape")).hexdigest()
+        digest = hashlib.sha256("".join(pairs).encode("utf-8", "surrogateescape")).hexdigest()
+        object.__setattr__(self, "digest", digest)  # a frozen class has no other way to fill in a field
 
     def filed_as(self, row: ManifestRow) -> str:
         """The class that a photo was filed under, before any correction of its label."""
@@ -92,8 +93,8 @@ class Manifest:
 
     def count(self, split: str) -> dict[str, int]:
         """Number of photos of each class in a split."""
-        counts = Counter(row.label for row in self.rows if row.split == split)
-        return {name: counts[name] for name in self.class_names}
+        y_true = self.labels(self.of_split(split))
+        return {name: int(np.sum(y_true == self.class_names.index(name))) for name in self.class_names}
 
 
 def make_manifest(source: PhotoSource, config: DataConfig) -> Manifest:
@@ -108,7 +109,8 @@ def make_manifest(source: PhotoSource, config: DataConfig) -> Manifest:
     pairs = near_duplicates(scanned)
     groups = group_names(scanned, pairs)
     issues = find_issues(scanned, groups, pairs)
-    splits = _splits(scanned, groups, issues, config)
+    conflicting = {issue.path for issue in issues if issue.kind == "label_conflict"}
+    splits = choose_splits(scanned, groups, conflicting, config)
     return _manifest(source, scanned, groups, splits, issues)
 
 
@@ -121,13 +123,13 @@ def make_neither_manifest(source: PhotoSource, config: DataConfig, class_manifes
         DataError: if most photos cannot be read, or fewer than two different ones remain.
     """
     scanned = scan(source)
-    _refuse_if_mostly_unreadable(scanned)
+    refuse_if_mostly_unreadable(scanned)
     pairs = near_duplicates(scanned)
     groups = group_names(scanned, pairs)
     class_hashes = [row.perceptual_hash for row in class_manifest.rows]
     # Only perceptual hashes are compared: an exact copy has the same hash as well.
     copies = find_copies([photo.perceptual_hash for photo in scanned], class_hashes)
-    usable = [i for i, photo in enumerate(scanned) if photo.usable and copies[i] is None]
+    usable = [i for i, photo in enumerate(scanned) if not photo.error_code and copies[i] is None]
     test_groups = draw_neither_test_groups([groups[i] for i in usable], config)
     splits = [LEFT_OUT] * len(scanned)
     for index in usable:
@@ -160,9 +162,34 @@ def _manifest(
     return Manifest(source.class_names, tuple(rows), source.is_synthetic)
 
 
+def describe(manifest: Manifest, num_skipped: int) -> Iterator[str]:
+    """What a person should know before a training: the counts of each split, what is left out, unbalanced classes.
+
+    Args:
+        manifest: Of photos of two classes.
+        num_skipped: Files next to the photos that are not photos.
+    """
+    if manifest.is_synthetic:
+        yield "These images are DRAWN BY CODE: a network that learns from them is of no use on photographs."
+    for split in (TRAIN, VALIDATION, TEST):
+        counts = manifest.count(split)
+        if any(counts.values()):
+            by_class = _counts_in_words(counts)
+            yield f"{split}: {pluralize(sum(counts.values()), 'photo')} ({by_class})"
+    num_left_out = len(manifest.of_split(LEFT_OUT))
+    if num_left_out or num_skipped:
+        kinds = "another kind" if num_skipped == 1 else "other kinds"
+        photos, files = pluralize(num_left_out, "photo"), pluralize(num_skipped, "file")
+        yield f"left out: {photos} (manifest.csv says why), {files} of {kinds}"
+    counts = manifest.count(TRAIN)
+    if max(counts.values()) > _UNBALANCED * min(counts.values()):
+        balance = "consider --set training.class_weights=balanced"
+        yield f"The classes are unbalanced ({_counts_in_words(counts)}); {balance}"
+
+
 def save_manifest(path: Path, manifest: Manifest) -> None:
     """Write the manifest as CSV."""
-    columns = [field.name for field in fields(ManifestRow)]
+    columns = [column.name for column in fields(ManifestRow)]
     atomic.write_csv(path, columns, map(attrgetter(*columns), manifest.rows))  # a third of astuple's time
 
 
@@ -180,7 +207,7 @@ def load_manifest(path: Path, is_synthetic: bool = False) -> Manifest:
         # surrogateescape keeps the bytes of file names that are not UTF-8; newline="" those that contain line ends.
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             header, *lines = csv.reader(file)
-        if header != [field.name for field in fields(ManifestRow)]:
+        if header != [column.name for column in fields(ManifestRow)]:
             raise ValueError("its first line does not name the columns of a manifest")
         rows = tuple(ManifestRow(*line) for line in lines)
         labels = {row.label for row in rows}  # the file does not name the classes apart from its rows
@@ -189,47 +216,12 @@ def load_manifest(path: Path, is_synthetic: bool = False) -> Manifest:
         raise ModelError(f"{path} is not a manifest: {error}") from None
 
 
-def _splits(
-    scanned: Sequence[ScannedPhoto], groups: Sequence[str], issues: Sequence[Issue], config: DataConfig
-) -> list[str]:
-    _refuse_if_mostly_unreadable(scanned)
-    conflicting = {issue.path for issue in issues if issue.kind == "label_conflict"}
-    usable = [i for i, photo in enumerate(scanned) if photo.usable and photo.path not in conflicting]
-    labels = [scanned[i].label for i in usable]
-    if min(labels.count(0), labels.count(1)) < 2:
-        unusable = len(scanned) - len(usable)
-        hint = f"`dogvscat audit` shows what is wrong with {pluralize(unusable, 'other photo')}." if unusable else None
-        raise DataError(
-            f"at least 2 usable photos of each class are needed, found {labels.count(0)} and {labels.count(1)}",
-            hint=hint or "Add photos: a few hundred of each class are needed to be of use.",
-        )
-    # From here on lists are of the usable photos only; `usable` leads back to the indices of all photos.
-    usable_groups = [groups[i] for i in usable]
-    declared = [scanned[i].declared_split for i in usable]
-    assigned = (
-        complete_declared_splits(declared, labels, usable_groups, config)
-        if any(declared)
-        else assign_splits(labels, usable_groups, config)
-    )
-    limited = limit_training(assigned, labels, usable_groups, config)
-    splits = [LEFT_OUT] * len(scanned)
-    for index, split in zip(usable, limited, strict=True):
-        splits[index] = split
-    return splits
-
-
-def _refuse_if_mostly_unreadable(scanned: Sequence[ScannedPhoto]) -> None:
-    unreadable = [photo for photo in scanned if not photo.usable]
-    if len(unreadable) > MAX_UNREADABLE_SHARE * len(scanned):
-        first = unreadable[0]
-        raise DataError(
-            f"{len(unreadable)} of {len(scanned)} photos cannot be read, for example {first.path}: {first.error}",
-            hint="`dogvscat audit` lists every one of them.",
-        )
-
-
 def _kinds_by_path(issues: Sequence[Issue]) -> dict[str, list[str]]:
     kinds: dict[str, list[str]] = {}
     for issue in issues:
         kinds.setdefault(issue.path, []).append(issue.kind)
     return kinds
+
+
+def _counts_in_words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())

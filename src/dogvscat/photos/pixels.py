@@ -8,7 +8,7 @@ folder and its zip share one cache, and copies of a file share one image.
 import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,11 @@ class PixelCache:
     def indices(self, rows: Sequence[ManifestRow]) -> np.ndarray:
         """The index in `images` of each of some manifest rows: int64 (num_rows,)."""
         return np.searchsorted(self.digests, [row.sha256 for row in rows])
+
+
+def cached_pixels_by_size(source: PhotoSource, manifest: Manifest, image_sizes: Iterable[int]) -> dict[int, PixelCache]:
+    """The pixel caches of a manifest for several image sizes, as `cached_pixels` returns each."""
+    return {size: cached_pixels(source, manifest, size) for size in image_sizes}
 
 
 def cached_pixels(source: PhotoSource, manifest: Manifest, image_size: int) -> PixelCache:

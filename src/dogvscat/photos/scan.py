@@ -6,7 +6,7 @@ Every photo is read and decoded once; the result is cached under the fingerprint
 import csv
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
@@ -51,14 +51,9 @@ class ScannedPhoto:
     contrast: float
     """Standard deviation of the grey values, in 0..127.5; near 0 for a blank photo."""
     error_code: str
-    """Empty, or the code of the ImageError."""
+    """Empty if the photo can be decoded, else the code of the ImageError."""
     error: str
     """Empty, or the reason of the ImageError."""
-
-    @property
-    def usable(self) -> bool:
-        """Whether the photo can be decoded."""
-        return not self.error_code
 
 
 def scan(source: PhotoSource) -> list[ScannedPhoto]:
@@ -70,7 +65,7 @@ def scan(source: PhotoSource) -> list[ScannedPhoto]:
     Raises:
         ArchiveError: if the archive turns out to be hostile or no longer exists.
     """
-    cache_file = caches.folder("scans") / f"{source.fingerprint()[:32]}-{DECODER_VERSION}-{SCAN_VERSION}.csv"
+    cache_file = caches.folder("scans") / f"{fingerprint(source)[:32]}-{DECODER_VERSION}-{SCAN_VERSION}.csv"
     if (scanned := _load_scan(cache_file, source.photos)) is not None:
         return scanned
     pool = ThreadPoolExecutor(os.cpu_count())  # threads suffice: Pillow decodes without holding Python's lock
@@ -81,8 +76,20 @@ def scan(source: PhotoSource) -> list[ScannedPhoto]:
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, do not scan the rest
     if not any(photo.error_code in _TEMPORARY_ERRORS for photo in scanned):
         with suppress(WriteError):  # the cache only saves time; a full disk will fail where it matters
-            _save_scan(cache_file, scanned)
+            columns = [field.name for field in fields(ScannedPhoto)]
+            atomic.write_csv(cache_file, columns, (list(asdict(photo).values()) for photo in scanned))
     return scanned
+
+
+def fingerprint(source: PhotoSource) -> str:
+    """A digest that changes when a photo is added, removed or written again. It names the cache of the scan.
+
+    It is cheap, because no file is read. NUL separates the fields, as no path can contain it.
+    """
+    digest = hashlib.sha256(os.fsencode(source.location.resolve()))
+    for path, num_bytes, modified_ns in source.file_stamps:
+        digest.update(b"\0" + os.fsencode(path) + f"\0{num_bytes}\0{modified_ns}".encode())
+    return digest.hexdigest()
 
 
 def perceptual_hash(pixels: np.ndarray) -> str:
@@ -130,11 +137,6 @@ def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
         error_code=error_code,
         error=error,
     )
-
-
-def _save_scan(path: Path, scanned: Iterable[ScannedPhoto]) -> None:
-    names = [field.name for field in fields(ScannedPhoto)]
-    atomic.write_csv(path, names, (list(asdict(photo).values()) for photo in scanned))
 
 
 def _load_scan(path: Path, photos: Sequence[Photo]) -> list[ScannedPhoto] | None:

@@ -1,6 +1,5 @@
 """Where photos come from: a folder or a zip, with the class of each photo known and its bytes readable."""
 
-import hashlib
 import os
 import posixpath
 import stat
@@ -55,16 +54,6 @@ class PhotoSource:
         if self.archive is not None:
             return self.archive.read(photo_path)
         return read_photo(self.location / photo_path)
-
-    def fingerprint(self) -> str:
-        """A digest that changes when a photo is added, removed or written again. It names the scan's cache.
-
-        It is cheap, because no file is read. NUL separates the fields, as no path can contain it.
-        """
-        digest = hashlib.sha256(os.fsencode(self.location.resolve()))
-        for path, num_bytes, modified_ns in self.file_stamps:
-            digest.update(b"\0" + os.fsencode(path) + f"\0{num_bytes}\0{modified_ns}".encode())
-        return digest.hexdigest()
 
 
 def open_photos(path: Path) -> PhotoSource:
@@ -121,18 +110,18 @@ def _open_folder(location: Path, read_layout: LayoutReader) -> PhotoSource:
             folders.append(path)
         else:  # a pipe, a device, or a link to nothing: opening one could block forever
             num_special += 1
+    num_markers = _count_synthetic_markers(files)
     class_names, photos = read_layout(files, folders, str(location))
     file_stamps = tuple((photo.path, files[photo.path].st_size, files[photo.path].st_mtime_ns) for photo in photos)
-    num_markers = _count_synthetic_markers(files)
     skipped = len(files) - len(photos) - num_markers + num_special
     return PhotoSource(location, class_names, photos, skipped, num_markers > 0, None, file_stamps)
 
 
 def _open_zip(location: Path, status: os.stat_result, read_layout: LayoutReader) -> PhotoSource:
     archive = SafeZip(location)
+    num_markers = _count_synthetic_markers(archive.names)
     class_names, photos = read_layout(archive.names, archive.folders, str(location))
     file_stamps = ((location.name, status.st_size, status.st_mtime_ns),)
-    num_markers = _count_synthetic_markers(archive.names)
     skipped = len(archive.names) - len(photos) - num_markers
     return PhotoSource(location, class_names, photos, skipped, num_markers > 0, archive, file_stamps)
 

@@ -5,18 +5,76 @@ by `evaluate`. A photo in none of them has the empty split.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
 from dogvscat.config import DataConfig
 from dogvscat.errors import DataError
+from dogvscat.photos.scan import ScannedPhoto
+from dogvscat.text import pluralize
 
 TRAIN, VALIDATION, TEST, LEFT_OUT = "train", "validation", "test", ""
+MAX_UNREADABLE_SHARE = 0.5
+"""Above this share of unreadable photos, something is wrong with the whole folder and not with single photos."""
 
 # Each use of the split seed has a number of its own, so that their random orders are unrelated: the labels 0 and 1 for
 # the splits of each class, and these.
 _NEITHER_STREAM, _SUBSET_STREAM = 2, 3
+
+
+def choose_splits(
+    scanned: Sequence[ScannedPhoto], groups: Sequence[str], conflicting: Collection[str], config: DataConfig
+) -> list[str]:
+    """A split for each photo of a source: as its folders declare, else drawn.
+
+    Args:
+        scanned: The photos.
+        groups: The name of each photo's duplicate group.
+        conflicting: Paths of photos that are filed under both classes. They are left out, like unreadable ones.
+        config: Seed, shares and limit.
+
+    Raises:
+        DataError: if most photos cannot be read, or too few remain to train and validate with both classes.
+    """
+    refuse_if_mostly_unreadable(scanned)
+    usable = [i for i, photo in enumerate(scanned) if not photo.error_code and photo.path not in conflicting]
+    labels = [scanned[i].label for i in usable]
+    if min(labels.count(0), labels.count(1)) < 2:
+        unusable = len(scanned) - len(usable)
+        hint = f"`dogvscat audit` shows what is wrong with {pluralize(unusable, 'other photo')}." if unusable else None
+        raise DataError(
+            f"at least 2 usable photos of each class are needed, found {labels.count(0)} and {labels.count(1)}",
+            hint=hint or "Add photos: a few hundred of each class are needed to be of use.",
+        )
+    # From here on lists are of the usable photos only; `usable` leads back to the indices of all photos.
+    usable_groups = [groups[i] for i in usable]
+    declared = [scanned[i].declared_split for i in usable]
+    assigned = (
+        complete_declared_splits(declared, labels, usable_groups, config)
+        if any(declared)
+        else assign_splits(labels, usable_groups, config)
+    )
+    limited = limit_training(assigned, labels, usable_groups, config)
+    splits = [LEFT_OUT] * len(scanned)
+    for index, split in zip(usable, limited, strict=True):
+        splits[index] = split
+    return splits
+
+
+def refuse_if_mostly_unreadable(scanned: Sequence[ScannedPhoto]) -> None:
+    """Raise if so many photos cannot be read that something is wrong with the whole folder.
+
+    Raises:
+        DataError: if they are more than `MAX_UNREADABLE_SHARE` of all photos.
+    """
+    unreadable = [photo for photo in scanned if photo.error_code]
+    if len(unreadable) > MAX_UNREADABLE_SHARE * len(scanned):
+        first = unreadable[0]
+        raise DataError(
+            f"{len(unreadable)} of {len(scanned)} photos cannot be read, for example {first.path}: {first.error}",
+            hint="`dogvscat audit` lists every one of them.",
+        )
 
 
 def assign_splits(labels: Sequence[int], groups: Sequence[str], config: DataConfig) -> list[str]:

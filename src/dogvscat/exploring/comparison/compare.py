@@ -13,7 +13,7 @@ from dogvscat.exploring.comparison.difference import Difference, paired_differen
 from dogvscat.exploring.effects import holm
 from dogvscat.judging.predictions import Predictions, read_predictions
 from dogvscat.learning.data.dataset import synthetic_note
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import Run
 from dogvscat.photos.manifest import Manifest
 from dogvscat.settings import differences, with_settings
 

@@ -1,6 +1,7 @@
 """What `compare` writes: its numbers as JSON, figures, and one self-contained page."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
             {
                 "from": first.name,
                 "to": arm.name,
-                "accuracy": difference.accuracy.to_dict(),
+                "accuracy": asdict(difference.accuracy),
                 "only_first": difference.only_first,
                 "only_second": difference.only_second,
                 "p_value": difference.p_value,

@@ -12,7 +12,7 @@ from dogvscat.exploring.study.plan import PlannedCell
 from dogvscat.exploring.training_job import cell_precision
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engine
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import Run
 from dogvscat.photos.manifest import Manifest
 from dogvscat.photos.splits import LEFT_OUT, TRAIN
 

@@ -14,7 +14,7 @@ from dogvscat.exploring.study.figures import draw_curves, draw_effects, draw_gap
 from dogvscat.exploring.study.plan import BASE, VARIANT, Treatment, treatment_name
 from dogvscat.exploring.training_job import count_validation, read_note
 from dogvscat.judging import report
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import Run
 from dogvscat.pages import data_uri, open_templates
 from dogvscat.settings import setting_meaning
 from dogvscat.text import pluralize

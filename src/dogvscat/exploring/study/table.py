@@ -8,7 +8,7 @@ from dogvscat import atomic
 from dogvscat.errors import ModelError, UsageError
 from dogvscat.exploring.study.cells import Study
 from dogvscat.exploring.study.plan import BASE, PlannedCell
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import Run
 from dogvscat.settings import differences, toml_value
 
 STUDY_FILE = "study.csv"

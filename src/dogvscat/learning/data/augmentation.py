@@ -62,7 +62,7 @@ def augment(
         return images.pixels(samples, image_size)
     draws = _draw(config, image_size, stateless_uniform(*key, samples, _NUM_VALUES))
     result = np.empty((len(samples), image_size, image_size, 3), np.uint8)
-    source_sizes = _source_sizes(draws.maps, image_size, images.image_sizes)
+    source_sizes = _source_sizes(draws.maps, image_size, np.array(sorted(images.cached_images)))
     for source_size in np.unique(source_sizes):
         chosen = source_sizes == source_size
         maps = draws.maps[chosen] * (source_size / image_size)  # they lead to coordinates at `image_size`

@@ -49,36 +49,31 @@ class BatchLoader:
 
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch of one step, both counted from 0."""
-        return self._batch(self._order(epoch), epoch, step)
+        settings, images = self.config.training, self.images
+        # The whole order for one batch: drawing it takes less than a hundredth of the time of a step.
+        order = stateless_permutation(settings.seed, epoch, len(images))
+        samples = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+        key = (settings.seed, epoch)
+        pixels = augment(images, samples, self.config.image_size_at(epoch), self.config.augmentation, key)
+        y_true = images.y_true[samples]
+        weights = np.asarray(self.class_weights, dtype=np.float32)[y_true]
+        pixels, mixed_labels = cutmix(pixels, y_true, samples, self.config.augmentation, key)
+        batch = Batch(pixels, mixed_labels[:, None], weights[:, None])
+        return batch if self.neither is None else self._with_neither(batch, self.neither, epoch, step)
 
     def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from `first_step` on, in order, a few of them prepared ahead."""
-        order = self._order(epoch)
         pool = ThreadPoolExecutor(1)
         ahead: deque[Future[Batch]] = deque()
         try:
             for step in range(first_step, self.steps_per_epoch):
-                ahead.append(pool.submit(self._batch, order, epoch, step))
+                ahead.append(pool.submit(self.batch, epoch, step))
                 if len(ahead) > _BATCHES_AHEAD:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-    def _order(self, epoch: int) -> np.ndarray:
-        return stateless_permutation(self.config.training.seed, epoch, len(self.images))
-
-    def _batch(self, order: np.ndarray, epoch: int, step: int) -> Batch:
-        settings = self.config.training
-        samples = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-        size = self.config.image_size_at(epoch)
-        pixels = augment(self.images, samples, size, self.config.augmentation, (settings.seed, epoch))
-        y_true = self.images.y_true[samples]
-        weights = np.asarray(self.class_weights, dtype=np.float32)[y_true]
-        pixels, mixed_labels = cutmix(pixels, y_true, samples, self.config.augmentation, (settings.seed, epoch))
-        batch = Batch(pixels, mixed_labels[:, None], weights[:, None])
-        return batch if self.neither is None else self._with_neither(batch, self.neither, epoch, step)
 
     def _with_neither(self, batch: Batch, neither: LabelledImages, epoch: int, step: int) -> Batch:
         """The batch, followed by some images that show neither class."""
@@ -131,8 +126,8 @@ def write_augmentation_preview(file: Path, loader: BatchLoader, note: str | None
     samples = np.linspace(0, len(loader.images) - 1, _PREVIEWED_IMAGES).astype(np.int64)
     columns = []
     for epoch in range(_PREVIEWED_EPOCHS):
-        place = (loader.config.training.seed, epoch)
-        augmented = augment(loader.images, samples, image_size, settings, place)
-        columns.append(cutmix(augmented, loader.images.y_true[samples], samples, settings, place)[0])
+        key = (loader.config.training.seed, epoch)
+        augmented = augment(loader.images, samples, image_size, settings, key)
+        columns.append(cutmix(augmented, loader.images.y_true[samples], samples, settings, key)[0])
     grid = np.stack(columns, axis=1).reshape(-1, image_size, image_size, 3)  # row by row
     image_grid(file, grid, [], _PREVIEWED_EPOCHS, "Each row: one image as five epochs see it", note)

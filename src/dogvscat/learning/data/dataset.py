@@ -1,7 +1,7 @@
 """The images of a run, decoded and split: what every step reads, from the first batch to the report."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,11 +29,6 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.indices)
 
-    @property
-    def image_sizes(self) -> np.ndarray:
-        """The sizes they are cached at, in pixels, smallest first: int64 (num_sizes,)."""
-        return np.array(sorted(self.cached_images))
-
     def pixels(self, samples: np.ndarray, image_size: int) -> np.ndarray:
         """Copies of some of the images: uint8 (num_samples, image_size, image_size, 3)."""
         # A sample counts within these images, `indices` within the cache.
@@ -50,18 +45,19 @@ class Dataset:
     neither: "Dataset | None" = None
     """Photos that show neither class, split into `train` and `test`."""
 
-    @property
-    def note(self) -> str | None:
-        """The note to show with every result, if any."""
-        return synthetic_note(self.manifest)
+    images: dict[str, LabelledImages] = field(init=False)
+    """By split, of those that have photos: `train`, `validation` and `test`."""
+    note: str | None = field(init=False)
+    """To be shown with every result, if any."""
 
-    def images(self, split: str) -> LabelledImages:
-        """The images of `train` or `validation`, with their labels."""
+    def __post_init__(self) -> None:
+        splits = dict.fromkeys(row.split for row in self.manifest.rows if row.split)
+        # A frozen class has no other way to fill in a field.
+        object.__setattr__(self, "note", synthetic_note(self.manifest))
+        object.__setattr__(self, "images", {split: self._images_of(split) for split in splits})
+
+    def _images_of(self, split: str) -> LabelledImages:
         rows = self.manifest.of_split(split)
         cached_images = {image_size: cache.images for image_size, cache in self.pixels.items()}
         any_cache = next(iter(self.pixels.values()))  # all caches hold the same photos in the same order
         return LabelledImages(cached_images, any_cache.indices(rows), self.manifest.labels(rows))
-
-    def neither_images(self, split: str) -> LabelledImages | None:
-        """The images that show neither class, of `train` or `test`; None if the run has none."""
-        return None if self.neither is None else self.neither.images(split)

@@ -3,7 +3,8 @@
 Doing it again for a finished run gives the same files.
 """
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,22 +12,24 @@ import numpy as np
 
 from dogvscat import atomic
 from dogvscat.bundle.card import Provenance
-from dogvscat.bundle.graph import open_graph, run_class_activation, run_graph
 from dogvscat.bundle.publish import publish_bundle
+from dogvscat.config import Config
 from dogvscat.judging.calibration import cross_fit, fit_decision
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.evaluate import SplitResult, evaluate_split
+from dogvscat.judging.diagnosis import diagnose, suspected_mislabelled
+from dogvscat.judging.figures import write_figures
 from dogvscat.judging.intervals import MetricValue
-from dogvscat.judging.metrics import compute_neither_metrics
-from dogvscat.judging.predictions import Predictions, write_predictions
+from dogvscat.judging.metrics import SplitResult, compute_neither_metrics, evaluate_split
+from dogvscat.judging.predictions import History, Predictions, write_predictions
+from dogvscat.judging.report import Report, write_report
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import keras
 from dogvscat.learning.finalize.onnx_export import check_parity, export_onnx
 from dogvscat.learning.loop.checkpoint import read_variables
 from dogvscat.learning.loop.inference import predict_logits
 from dogvscat.learning.loop.training import Training
-from dogvscat.learning.run.create import hardware
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import Run, hardware
+from dogvscat.settings import toml_value
 
 _PARITY_IMAGES = 64
 
@@ -41,30 +44,23 @@ class Evaluation:
     results: dict[str, SplitResult]
     neither: dict[str, MetricValue]
     """About photos that show neither class and that took no part in the training; empty where there are none."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values for `metrics.json`."""
-        metrics = {split: result.to_dict() for split, result in self.results.items()}
-        return metrics | ({"neither": {"figures": self._neither_figures()}} if self.neither else {})
-
-    def figures(self) -> dict[str, dict[str, Any]]:
-        """Split -> metric -> value with interval, for the card."""
-        figures = {split: result.to_dict()["figures"] for split, result in self.results.items()}
-        return figures | ({"neither": self._neither_figures()} if self.neither else {})
-
-    def _neither_figures(self) -> dict[str, Any]:
-        return {name: value.to_dict() for name, value in self.neither.items()}
+    document: dict[str, Any]
+    """The content of metrics.json: all of that by split, as JSON values."""
+    history: History
+    """How the training went."""
 
 
 def evaluate_training(run: Run, network: keras.Model, training: Training, dataset: Dataset) -> Evaluation:
-    """Evaluate both splits in inference mode; write metrics.json and predictions.csv.
+    """Evaluate both splits in inference mode; write predictions.csv and metrics.json.
 
     Raises:
         WriteError: if they cannot be written.
     """
-    manifest, image_size = dataset.manifest, training.config.data.image_size
+    manifest, config, state = dataset.manifest, training.config, training.state
+    image_size, train_conditions = config.data.image_size, _training_conditions(config)
+    chosen_epoch = state.chosen_epoch(config.training)
     validation_rows, train_rows = manifest.of_split("validation"), manifest.of_split("train")
-    y_true = manifest.labels(validation_rows)
+    y_true = training.validation.y_true
     logits = predict_logits(network, training.validation, image_size)
     decision = fit_decision(y_true, *logits)
     # The decision was chosen on these images, so their own figures come from decisions that were each chosen on the
@@ -82,15 +78,24 @@ def evaluate_training(run: Run, network: keras.Model, training: Training, datase
         predict_logits(network, training.loader.images, image_size),
         decision,
     )
-    results = {"train": evaluate_split(train), "validation": evaluate_split(validation)}
-    held_out = dataset.neither_images("test")
-    neither = {}
-    if held_out is not None:
-        neither = compute_neither_metrics(predict_logits(network, held_out, image_size), logits, decision)
-    evaluation = Evaluation(decision, crossed.folds, results, neither)
-    atomic.write_json(run.metrics_file, evaluation.to_dict())
     write_predictions(run.predictions_file, [train, validation])
-    return evaluation
+    history = History(
+        rows=state.history,
+        best_epoch=chosen_epoch,
+        stopped_early=state.stopped_early(config.training),
+        num_train=len(training.loader.images),
+        num_validation=len(training.validation),
+        train_conditions=train_conditions,
+    )
+    results = {"train": evaluate_split(train), "validation": evaluate_split(validation)}
+    document = {split: result.to_dict() for split, result in results.items()}
+    neither = {}
+    if dataset.neither is not None:
+        held_out = predict_logits(network, dataset.neither.images["test"], image_size)
+        neither = compute_neither_metrics(held_out, logits, decision)
+        document["neither"] = {"figures": {name: asdict(value) for name, value in neither.items()}}
+    atomic.write_json(run.metrics_file, document)
+    return Evaluation(decision, crossed.folds, results, neither, document, history)
 
 
 def publish(run: Run, network: keras.Model, training: Training, dataset: Dataset, evaluation: Evaluation) -> None:
@@ -104,16 +109,14 @@ def publish(run: Run, network: keras.Model, training: Training, dataset: Dataset
     graph = export_onnx(network, decision.temperature)
     samples = np.arange(min(_PARITY_IMAGES, len(training.validation)))
     pixels = training.validation.pixels(samples, config.data.image_size)
-    session = open_graph(graph, "the new bundle")
-    activation = run_class_activation(session, pixels)
-    check_parity(network, decision.temperature, pixels, run_graph(session, pixels), activation)
+    check_parity(network, decision.temperature, graph, pixels)
     provenance = Provenance(
         data_digest=dataset.manifest.digest,
         drawn_sample=dataset.manifest.is_synthetic,
         num_train=len(training.loader.images),
         num_validation=len(training.validation),
         num_neither=0 if training.loader.neither is None else len(training.loader.neither),
-        epoch=training.state.chosen_epoch(config.training),
+        epoch=evaluation.history.best_epoch,
         commit=run.load_environment()["commit"],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         hardware=hardware(),
@@ -126,6 +129,91 @@ def publish(run: Run, network: keras.Model, training: Training, dataset: Dataset
         config,
         decision,
         provenance,
-        evaluation.figures(),
+        {split: result["figures"] for split, result in evaluation.document.items()},
         run.load_known_failures(),
     )
+
+
+def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation: Evaluation) -> None:
+    """Draw the figures and write report.html.
+
+    Raises:
+        WriteError: if they cannot be written.
+    """
+    facts, settings = _facts(training), _settings(training.config)
+    environment = [(name, _value_in_words(value)) for name, value in run.load_environment().items()]
+    history, commands = evaluation.history, _next_commands(run, evaluation.history)
+    validation, train = evaluation.results["validation"], evaluation.results["train"]
+    figures = write_figures(
+        run.folder,
+        validation,
+        evaluation.decision,
+        lambda indices: training.validation.pixels(np.asarray(indices), training.config.data.image_size),
+        history,
+        dataset.note,
+    )
+    if training.config.augmentation.enabled:
+        figures["augmentation"] = run.augmentation_picture
+    report = Report(
+        title=run.folder.resolve().name,
+        splits=[validation, train],
+        decision=evaluation.decision,
+        folds=evaluation.folds,
+        neither=evaluation.neither,
+        figures=figures,
+        history=history,
+        findings=diagnose(history, train.metrics, validation.metrics),
+        suspects=suspected_mislabelled(validation.predictions),
+        facts=facts,
+        settings=settings,
+        environment=environment,
+        commands=commands,
+        note=dataset.note,
+    )
+    write_report(run.report_file, report)
+
+
+def _training_conditions(config: Config) -> str:
+    """Why figures measured during training differ from those of the validation split, in words."""
+    conditions = {
+        "augmented": config.augmentation.enabled,
+        "with dropout": config.network.dropout > 0,
+        "labels smoothed": config.training.label_smoothing > 0,
+        "loss of both outputs": config.network.neither_output,
+    }
+    return ", ".join(words for words, applies in conditions.items() if applies)
+
+
+def _facts(training: Training) -> list[tuple[str, str]]:
+    size = training.config.data.image_size
+    return [
+        ("recipe", training.config.recipe),
+        ("weights", f"{training.model.count_params():,}, all learned from scratch"),
+        ("input", f"{size} x {size} pixels; photos of any shape are squashed to this square"),
+        ("training images", f"{len(training.loader.images):,}"),
+        ("time", f"{sum(row['seconds'] for row in training.state.history) / 60:.0f} minutes of training"),
+    ]
+
+
+def _settings(config: Config) -> list[tuple[str, str]]:
+    sections = config.model_dump(exclude={"recipe"})
+    return [
+        (f"{name}.{key}", toml_value(value)) for name, section in sections.items() for key, value in section.items()
+    ]
+
+
+def _value_in_words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _next_commands(run: Run, history: History) -> list[tuple[str, str]]:
+    folder, longer = shlex.quote(str(run.folder)), f"training.epochs={2 * history.last_epoch}"
+    if history.stopped_early:
+        longer = "training.early_stopping_patience=20"
+    return [
+        (f"dogvscat predict PHOTO --model {folder}", "what this network answers for a photo of yours"),
+        (f"dogvscat evaluate {folder} PHOTOS --out FOLDER", "evaluate it on photos it has not seen"),
+        (f"dogvscat train --resume {folder} --set {longer}", "train it longer"),
+    ]

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from dogvscat.bundle.graph import ACTIVATION
+from dogvscat.bundle.graph import ACTIVATION, open_graph, run_class_activation, run_graph
 from dogvscat.errors import ModelError
-from dogvscat.judging.decision import Logits, sigmoid
+from dogvscat.judging.decision import sigmoid
 from dogvscat.learning.engine import keras
-from dogvscat.learning.model.class_activation import with_class_activation
+from dogvscat.learning.model.networks import with_class_activation
 from dogvscat.stderr import quiet_stderr
 
 OPSET = 17
@@ -80,29 +80,25 @@ def _with_stable_names(data: bytes) -> bytes:
     return serialized
 
 
-def check_parity(
-    model: keras.Model,
-    temperature: float,
-    pixels: np.ndarray,
-    exported: Logits,
-    activation: np.ndarray | None = None,
-) -> None:
-    """Make sure that the graph answers as the network does.
+def check_parity(model: keras.Model, temperature: float, graph: bytes, pixels: np.ndarray) -> None:
+    """Make sure that an exported graph answers as the network does.
 
     Args:
         model: The network.
         temperature: As exported.
+        graph: As `export_onnx` returned it.
         pixels: uint8 (num_images, image_size, image_size, 3).
-        exported: The logits of the graph.
-        activation: The class activation of the graph, (num_images, height, width), if it has that output.
 
     Raises:
-        ModelError: if a probability differs by more than 1e-4, or the mean of the activation is not the logit.
+        ModelError: if the graph cannot be run, a probability differs by more than 1e-4, or the mean of the class
+            activation is not the logit.
     """
     columns = np.array(model.predict_on_batch(pixels), dtype=np.float64)  # (num_images, 1 or 2)
     columns[:, 0] /= temperature
-    graph = np.stack([logits for logits in exported if logits is not None], axis=1)  # (num_images, 1 or 2)
-    difference = float(np.max(np.abs(sigmoid(columns) - sigmoid(graph))))
+    session = open_graph(graph, "the new bundle")
+    exported, activation = run_graph(session, pixels), run_class_activation(session, pixels)
+    exported_columns = np.stack([logits for logits in exported if logits is not None], axis=1)  # (num_images, 1 or 2)
+    difference = float(np.max(np.abs(sigmoid(columns) - sigmoid(exported_columns))))
     if not difference <= 1e-4:
         raise ModelError(f"the exported graph differs from the network by {difference:.2g} in probability")
     if activation is not None:

@@ -19,10 +19,9 @@ from dogvscat.judging.predictions import check_finite
 from dogvscat.labels import ClassNames
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engine
-from dogvscat.learning.run.create import InputPaths, record_start
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import InputPaths, Run, create_run
 from dogvscat.photos.manifest import Manifest, ManifestRow
-from dogvscat.photos.pixels import PixelCache, cached_pixels
+from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.photos.splits import LEFT_OUT, TRAIN, VALIDATION
 from dogvscat.settings import differences, with_settings
@@ -174,7 +173,7 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
     if not unfinished:
         return
     manifest = unfinished[0].manifest  # all folds have the same photos
-    pixels = {size: cached_pixels(source, manifest, size) for size in config.image_sizes}
+    pixels = cached_pixels_by_size(source, manifest, config.image_sizes)
     report("Loading Keras")
     # All folds compute in the precision that the first one was started in, on whatever machine it was started.
     started = (fold.run.load_environment() for fold in folds if fold.run.environment_file.exists())
@@ -186,7 +185,9 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
         report(f"{name}: training on {pluralize(num_train, 'photo')}, to predict the {num_held_out:,} held out")
         try:
             if not fold.run.environment_file.exists():
-                record_start(fold.run, config, Dataset(fold.manifest, pixels), InputPaths(source.location), compute)
+                create_run(
+                    fold.run.folder, config, Dataset(fold.manifest, pixels), InputPaths(source.location), compute
+                )
             _train_fold(fold, config, pixels, compute, num_following, report)
         except (Interrupted, KeyboardInterrupt) as stop:
             message = stop.message if isinstance(stop, Interrupted) else "stopped"

@@ -154,13 +154,14 @@ def write_variables(variables: Sequence[keras.Variable], values: Weights) -> Non
         variable.assign(value)
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically."""
+def save_checkpoint(path: Path, model: keras.Model, state: TrainingState, best: Weights) -> None:
+    """Write a compiled, built model's whole state atomically."""
+    checkpoint = take_checkpoint(model, state, best)
     arrays = {f"variables/{index:04d}": value for index, value in enumerate(checkpoint.variables)}
     arrays |= {f"best/{index:04d}": value for index, value in enumerate(checkpoint.best)}
-    state = np.frombuffer(json.dumps(checkpoint.state.to_dict()).encode(), dtype=np.uint8)
+    state_bytes = np.frombuffer(json.dumps(checkpoint.state.to_dict()).encode(), dtype=np.uint8)
     with atomic.atomic_file(path) as file:
-        np.savez(file, allow_pickle=False, state=state, **arrays)
+        np.savez(file, allow_pickle=False, state=state_bytes, **arrays)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -1,6 +1,8 @@
 """The network as it is evaluated and shipped, and its answers: averaged weights, float32, batch statistics measured
 again on plain images."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from dogvscat.config import Config
@@ -29,6 +31,38 @@ def final_network(trained: keras.Model, config: Config, train: LabelledImages) -
     write_variables(network.weights, read_variables(trained.weights))
     recalibrate(network, train, config.training.recalibrated_pictures, config.data.image_size)
     return average_over_flips(network) if config.network.flip_averaging else network
+
+
+class Validation(NamedTuple):
+    """How good a network under training is after an epoch."""
+
+    weights: Weights
+    """The weights that were evaluated: averaged, if the optimizer keeps averages."""
+    loss: float
+    accuracy: float
+
+
+def validate(
+    model: keras.Model, validation: LabelledImages, train: LabelledImages, num_recalibrated: int, image_size: int
+) -> Validation:
+    """Evaluate a compiled network on the validation images; it is left as it was.
+
+    Args:
+        model: The network.
+        validation: What it is evaluated on.
+        train: Training images, for the statistics of batch normalization.
+        num_recalibrated: How many of them.
+        image_size: At which size, in pixels.
+    """
+    weights, last_step = averaged_weights(model), read_variables(model.weights)
+    write_variables(model.weights, weights)
+    # Averaged weights do not fit the statistics that were collected with the weights of each step; measuring them on a
+    # few images, at the size that was just learned from, is cheap.
+    recalibrate(model, train, num_recalibrated, image_size)
+    logits = predict_logits(model, validation, image_size).positive
+    write_variables(model.weights, last_step)
+    accuracy = float(np.mean((logits >= 0) == validation.y_true))
+    return Validation(weights, log_loss(validation.y_true, logits), accuracy)
 
 
 def predict_logits(model: keras.Model, images: LabelledImages, image_size: int) -> Logits:

@@ -7,10 +7,8 @@ random number is a function of (epoch, step), and everything else lies in the ch
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from dogvscat import atomic
 from dogvscat.config import Config
@@ -24,17 +22,16 @@ from dogvscat.learning.loop.checkpoint import (
     TrainingState,
     Weights,
     load_checkpoint,
-    read_variables,
     restore_checkpoint,
     save_checkpoint,
     take_checkpoint,
     write_variables,
 )
-from dogvscat.learning.loop.inference import averaged_weights, log_loss, predict_logits, recalibrate
+from dogvscat.learning.loop.inference import averaged_weights, validate
 from dogvscat.learning.loop.progress import StopRequest, TrainingDisplay
 from dogvscat.learning.model.networks import build_network
 from dogvscat.learning.model.optimizers import compile_network, learning_rate
-from dogvscat.learning.run.folder import Run
+from dogvscat.learning.run import Run
 from dogvscat.stderr import Reporter
 from dogvscat.text import pluralize
 
@@ -61,11 +58,8 @@ class Training:
     """Show nothing."""
     after_epoch: Callable[[TrainingState], None] | None = None
     """Called after each epoch, when its checkpoint is written; it may raise to end the training there."""
-
-    def __post_init__(self) -> None:
-        self.state = TrainingState()
-        self._best_weights: Weights = []
-        self._saved_at = time.monotonic()
+    state: TrainingState = field(default_factory=TrainingState, init=False)
+    _best_weights: Weights = field(default_factory=list, init=False)
 
     def resume(self) -> None:
         """Go back to the checkpoint.
@@ -83,8 +77,8 @@ class Training:
         Raises:
             Interrupted: on Ctrl-C or SIGTERM, after a checkpoint was written.
         """
-        config, state = self.config.training, self.state
-        with StopRequest() as stop, TrainingDisplay(config, state, self.loader.steps_per_epoch, self.quiet) as display:
+        config, state, steps_per_epoch = self.config.training, self.state, self.loader.steps_per_epoch
+        with StopRequest() as stop, TrainingDisplay(config, state, steps_per_epoch, self.quiet) as display:
             if not (state.is_finished(config) or self.quiet):
                 display.report(self._estimate())
             while not state.is_finished(config):
@@ -99,7 +93,8 @@ class Training:
 
     def _train_epoch(self, display: TrainingDisplay, stop: StopRequest) -> None:
         state, num_steps = self.state, self.config.training.epochs * self.loader.steps_per_epoch
-        start = time.monotonic() - state.epoch_seconds  # as if sessions before this one had run without a break
+        saved_at = time.monotonic()
+        start = saved_at - state.epoch_seconds  # as if sessions before this one had run without a break
         for batch in self.loader.batches(state.epoch, state.step):
             step = state.epoch * self.loader.steps_per_epoch + state.step
             rate = learning_rate(self.config.training, step, num_steps, state.reductions)
@@ -110,10 +105,11 @@ class Training:
             state.epoch_seconds = time.monotonic() - start
             display.show_step(state)
             if stop.requested:
-                self._save()
+                save_checkpoint(self.checkpoint_file, self.model, state, self._best_weights)
                 raise Interrupted(f"stopped in epoch {state.epoch + 1} after step {state.step}; nothing is lost")
-            if time.monotonic() - self._saved_at > self.config.training.checkpoint_seconds:
-                self._save()
+            if time.monotonic() - saved_at > self.config.training.checkpoint_seconds:
+                save_checkpoint(self.checkpoint_file, self.model, state, self._best_weights)
+                saved_at = time.monotonic()
 
     def _train_step(self, batch: Batch, rate: float) -> tuple[float, float]:
         """One step; returns the batch's loss and accuracy before it."""
@@ -127,72 +123,55 @@ class Training:
         return float(figures["loss"]), float(figures["accuracy"])
 
     def _finish_epoch(self) -> None:
-        state = self.state
+        state, settings = self.state, self.config.training
         start = time.monotonic()
-        weights = averaged_weights(self.model)
-        logits = self._validation_logits(weights)
+        num_recalibrated = min(_RECALIBRATED_PER_EPOCH, settings.recalibrated_pictures)
+        size = self.config.image_size_at(state.epoch)
+        validation = validate(self.model, self.validation, self.loader.images, num_recalibrated, size)
+        if not math.isfinite(validation.loss):  # the loss of the last step was measured before that step
+            raise _diverged(f"the validation loss became {validation.loss} in epoch {state.epoch + 1}")
         row = {
             "epoch": state.epoch + 1,
             "loss": state.loss,
             "accuracy": state.accuracy,
-            "val_loss": log_loss(self.validation.y_true, logits),
-            "val_accuracy": float(np.mean((logits >= 0) == self.validation.y_true)),
+            "val_loss": validation.loss,
+            "val_accuracy": validation.accuracy,
             "learning_rate": state.learning_rate,
             "seconds": round(state.epoch_seconds + time.monotonic() - start, 2),
         }
-        if not math.isfinite(row["val_loss"]):  # the loss of the last step was measured before that step
-            raise _diverged(f"the validation loss became {row['val_loss']} in epoch {state.epoch + 1}")
-        if state.finish_epoch(row, self.config.training):
-            self._best_weights = weights
-        self._save()
+        if state.finish_epoch(row, settings):
+            self._best_weights = validation.weights
+        save_checkpoint(self.checkpoint_file, self.model, state, self._best_weights)
         rows = ([row[name] for name in HISTORY_COLUMNS] for row in state.history)
         atomic.write_csv(self.history_file, HISTORY_COLUMNS, rows)
 
-    def _validation_logits(self, weights: Weights) -> np.ndarray:
-        """Answers with these weights: float64 (num_validation,)."""
-        size, settings = self.config.image_size_at(self.state.epoch), self.config.training
-        last_step = read_variables(self.model.weights)
-        write_variables(self.model.weights, weights)
-        # Averaged weights do not fit the statistics that were collected with the weights of each step; measuring them
-        # on a few images, at the size that was just learned from, is cheap.
-        recalibrate(self.model, self.loader.images, min(_RECALIBRATED_PER_EPOCH, settings.recalibrated_pictures), size)
-        logits = predict_logits(self.model, self.validation, size).positive
-        write_variables(self.model.weights, last_step)
-        return logits
-
-    def _save(self) -> None:
-        save_checkpoint(self.checkpoint_file, take_checkpoint(self.model, self.state, self._best_weights))
-        self._saved_at = time.monotonic()
-
     def _estimate(self) -> str:
-        """Time a few steps, put everything back as it was, and say how long the training may take."""
-        before = take_checkpoint(self.model, self.state, self._best_weights)
+        """Time a few steps, and say how long the training may take."""
         all_sizes = [self.config.image_size_at(epoch) for epoch in range(self.config.training.epochs)]
         remaining_sizes = all_sizes[self.state.epoch :]  # one per epoch
         timed_sizes = list(dict.fromkeys(all_sizes if self.num_following else remaining_sizes))
         seconds = {size: self.epoch_seconds(all_sizes.index(size)) for size in timed_sizes}
-        restore_checkpoint(self.model, before)
-
-        def minutes(sizes: list[int]) -> int:
-            return max(1, round(sum(seconds[size] for size in sizes) / 60))
-
         per_epoch = ", ".join(f"{seconds[size]:.{0 if seconds[size] >= 10 else 1}f}" for size in timed_sizes)
         early = ", less if it stops early" if self.config.training.early_stopping_patience else ""
-        epochs = pluralize(len(remaining_sizes), "epoch")
-        estimate = f"about {per_epoch} s per epoch, at most {minutes(remaining_sizes)} min for {epochs}{early}"
+        remaining = sum(seconds[size] for size in remaining_sizes)
+        minutes, epochs = max(1, round(remaining / 60)), pluralize(len(remaining_sizes), "epoch")
+        estimate = f"about {per_epoch} s per epoch, at most {minutes} min for {epochs}{early}"
         if self.num_following:
-            all_minutes = minutes(remaining_sizes + all_sizes * self.num_following)
+            following = self.num_following * sum(seconds[size] for size in all_sizes)
+            all_minutes = max(1, round((remaining + following) / 60))
             estimate += f"; about {all_minutes} min with the trainings that follow ({self.num_following})"
         return estimate
 
     def epoch_seconds(self, epoch: int) -> float:
-        """Expected seconds of an epoch, validation included. The weights change by weight decay at most."""
+        """Expected seconds of an epoch, validation included: a few steps are timed, and everything is put back."""
         batch = self.loader.batch(epoch, 0)
+        before = take_checkpoint(self.model, self.state, self._best_weights)
         self._train_step(batch, rate=0.0)  # compiles
         start = time.monotonic()
         for _ in range(_TIMED_STEPS):
             self._train_step(batch, rate=0.0)
         seconds_per_step = (time.monotonic() - start) / _TIMED_STEPS
+        restore_checkpoint(self.model, before)
         validation_share = VALIDATION_COST * len(self.validation) / len(self.loader.images)
         return seconds_per_step * self.loader.steps_per_epoch * (1 + validation_share)
 
@@ -213,8 +192,9 @@ def set_up_training(
     Raises:
         ModelError: if the checkpoint is damaged or does not fit.
     """
+    growth_warning = cut_short_growth(config)
     model, loader = build_model_and_batches(config, dataset, compute)
-    validation = dataset.images("validation")
+    validation = dataset.images["validation"]
     training = Training(model, config, loader, validation, run.checkpoint_file, run.history_file, num_following)
     if run.checkpoint_file.exists():
         training.resume()
@@ -222,8 +202,8 @@ def set_up_training(
     if not training.state.is_finished(config.training):
         weights = f"{model.count_params():,} weights, {compute.precision}"
         report(f"Training `{config.recipe}` ({weights}) in {run.folder}")
-        if warning := cut_short_growth(config):
-            report(warning)
+        if growth_warning:
+            report(growth_warning)
     return training
 
 
@@ -232,9 +212,10 @@ def build_model_and_batches(
 ) -> tuple[keras.Model, BatchLoader]:
     """A compiled network with fresh weights, and the batches it learns from."""
     settings = config.training.model_copy(update={"precision": compute.precision})
-    train = dataset.images("train")
+    train = dataset.images["train"]
     class_weights = balanced_class_weights(train.y_true) if settings.class_weights == "balanced" else (1.0, 1.0)
-    loader = BatchLoader(train, config, class_weights, dataset.neither_images("train"))
+    neither = None if dataset.neither is None else dataset.neither.images["train"]
+    loader = BatchLoader(train, config, class_weights, neither)
     # A dense layer fixes the size of its input; a network that ends in a mean over positions takes images of any size.
     image_size = config.data.image_size if config.network.name == "plain" else None
     model = build_network(config.network, image_size, l2=settings.l2, seed=settings.seed, precision=settings.precision)

@@ -51,9 +51,48 @@ def average_over_flips(model: keras.Model) -> keras.Model:
     return keras.Model(pixels, average, name=f"{model.name}_averaged")
 
 
+def with_class_activation(model: keras.Model) -> keras.Model | None:
+    """The same network with its class activation map as a second output.
+
+    Args:
+        model: From `pixels` to logits, float32 (n, 1 or 2).
+
+    Returns:
+        A model from `pixels` to [logits, activation]; activation is float32 (n, height, width), the log-odds of the
+        positive class at each position, whose mean over the positions is the first logit. None for a network that does
+        not end in a mean over positions.
+
+    Source: Zhou et al., Learning deep features for discriminative localization, 2016.
+    """
+    network = _inner_network(model)
+    means = [layer for layer in network.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
+    if not means:
+        return None
+    # The logit is w . mean(f) + b over the features f of all positions. That is linear, so it equals mean(w . f + b):
+    # the last layer, applied to each position before the mean, gives what that position adds to the logit.
+    features = means[-1].input  # (n, height, width, filters)
+    position_logits = network.get_layer("logit")(features)  # (n, height, width, 1 or 2)
+    with_activation = keras.Model(network.input, [network.output, position_logits[..., 0]])
+    if network is model:
+        return with_activation
+    pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
+    columns, activation = with_activation(with_mirror_images(pixels))  # (2n, 1 or 2), (2n, height, width)
+    logits, mirrored_logits = keras.ops.split(columns, 2)
+    activation, mirrored_activation = keras.ops.split(activation, 2)
+    average = keras.layers.Average
+    mean_logits = average()([logits, mirrored_logits])
+    mean_activation = average()([activation, keras.ops.flip(mirrored_activation, axis=2)])
+    return keras.Model(pixels, [mean_logits, mean_activation])
+
+
 def with_mirror_images(pixels: keras.KerasTensor) -> keras.KerasTensor:
     """The images followed by their mirror images, for one call: (n, height, width, 3) to (2n, height, width, 3)."""
     return keras.ops.concatenate([pixels, keras.ops.flip(pixels, axis=2)])
+
+
+def _inner_network(model: keras.Model) -> keras.Model:
+    """The network without averaging over flips, which wraps it as a layer."""
+    return next((layer for layer in model.layers if isinstance(layer, keras.Model)), model)
 
 
 def _with_soft_colors(build: "_Layers", x: keras.KerasTensor) -> keras.KerasTensor:

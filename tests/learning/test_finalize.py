@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from dogvscat.judging.figures import learning_curves
-from dogvscat.judging.history import History
-from dogvscat.learning.finalize.report_inputs import _training_conditions
+from dogvscat.judging.predictions import History
+from dogvscat.learning.finalize.finalize import _training_conditions
 from dogvscat.settings import resolve_config
 
 
