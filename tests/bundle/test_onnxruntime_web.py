@@ -78,6 +78,6 @@ def test_other_bytes_are_not_used_and_not_kept(
 ) -> None:
     monkeypatch.setenv("npm_config_registry", wrong_registry)
     monkeypatch.setenv("npm_config_cache", str(tmp_path))
-    with pytest.raises(FetchError, match=r"onnxruntime-web .* that npm delivered is not the one .* \(its sha512 differs\)"):
+    with pytest.raises(FetchError, match=r"that npm delivered is not the one .* \(its sha512 differs\)"):
         ort_web.runtime_files()
     assert not ort_web.archive_path().exists()

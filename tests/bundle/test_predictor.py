@@ -200,7 +200,9 @@ def test_golden_pictures_of_one_bundle_are_answered_once(bundle: Path) -> None:
 def test_a_wrong_golden_answer_is_refused_and_the_picture_named(bundle: Path, change_card: ChangeCard) -> None:
     true_probability = json.loads((bundle / "card.json").read_text())["golden"][2]["probability"]
     change_card(lambda card: card["golden"][2].update(probability=abs(true_probability - 0.01)))
-    with pytest.raises(ModelError, match=rf"golden/3\.png should have the probability .*computes {true_probability:.4f}"):
+    with pytest.raises(
+        ModelError, match=rf"golden/3\.png should have the probability .*computes {true_probability:.4f}"
+    ):
         Predictor.load(bundle)
     assert not list(caches.folder("verified").glob("*"))
 

@@ -111,7 +111,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path, ending: str) -
     out = tmp_path / f"results.{ending}"
     write(out)
     before = out.read_bytes()
-    with pytest.raises(UsageError, match=r"holds predictions of another model \(0123456789abcdef, the model now is ffff"):
+    with pytest.raises(UsageError, match=r"holds predictions of another model \(0123456789abcdef, the model now is f"):
         write(out, model="f" * 64)
     with pytest.raises(UsageError, match=r"started with other photos: photo 1 was plain\.jpg, now it is last\.jpg"):
         write(out, ANSWERS[::-1])

@@ -135,7 +135,7 @@ def test_a_damaged_checkpoint_is_reported_before_keras_is_imported(tmp_path: Pat
         ("audit {photos} --labels --out out --folds 1", 2, "error: Invalid value for '--folds': "),
         ("audit {photos} --folds 3", 2, "error: --recipe, --folds and --set need --labels: "),
         ("audit {photos} --fail-on neither_suspect", 2, "error: neither_suspect needs --labels"),
-        ("train --resume run --relabel x.csv", 2, "error: a resumed run keeps its photos, --config, --relabel, --neither"),
+        ("train --resume run --relabel x.csv", 2, "error: a resumed run keeps its photos, --config, --relabel"),
         ("audit {photos} --fail-on blurry", 2, "error: there is no kind of issue 'blurry', expected any or one of"),
         ("predict nothing.jpg", 3, "error: nothing.jpg: there is no such file\n1 of 1 photo could not be used"),
         ("audit nothing", 3, "error: cannot open nothing: No such file or directory"),

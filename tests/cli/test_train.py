@@ -51,7 +51,10 @@ def wary_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvs
         Image.fromarray(noise).resize((64, 64)).save(folder / "noise" / f"{number}.png")
     result = dogvscat("train", drawn_photos, "--neither", folder / "noise", "--out", folder / "run", *QUICK)
     assert result.returncode == 0, result.stderr
-    assert "photos that show neither class: 16 to learn from, 8 held out to measure how many are recognised" in result.stderr
+    assert (
+        "photos that show neither class: 16 to learn from, 8 held out to measure how many are recognised"
+        in result.stderr
+    )
     assert "n = 8" in result.stdout.splitlines()[-1]
     return folder / "run"
 

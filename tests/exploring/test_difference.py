@@ -37,7 +37,9 @@ def test_equal_runs_cannot_be_told_apart() -> None:
     assert difference.p_value == 1.0
     assert not difference.clear
     assert headline("a", "b", difference) == "a and b cannot be told apart on 100 photos."
-    assert difference_in_words("a", "b", difference) == "Of 100 photos, a and b classify exactly the same ones correctly."
+    assert (
+        difference_in_words("a", "b", difference) == "Of 100 photos, a and b classify exactly the same ones correctly."
+    )
 
 
 def test_an_unclear_difference_says_how_many_photos_would_show_it() -> None:
