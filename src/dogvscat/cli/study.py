@@ -109,6 +109,8 @@ def _show_study(out: Path, study: "Study", as_json: bool) -> None:
             for treatment in [cell.plan.treatment]
         ]
         rows = [asdict(effect) | {"verdict": effect.verdict} for effect in effects]
+        for row in rows:
+            row["gap"] = row.pop("generalization_gap")  # programs know it by the shorter key
         show_json({"note": note, "effects": rows, "diverged": diverged})
     else:
         if note:

@@ -22,6 +22,9 @@ _WORTH_IT = 0.8
 """bfloat16 is chosen where it takes at most this share of the time of float32: it must be worth its fewer digits, and
 the gain must be larger than the noise of a busy machine."""
 
+EVALUATION_COST = 1 / 3
+"""What evaluating an image costs, relative to learning from it: there is no backward pass."""
+
 _is_open = False
 
 

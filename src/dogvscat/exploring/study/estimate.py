@@ -11,13 +11,10 @@ from dogvscat.exploring.study.cells import FinishedCell
 from dogvscat.exploring.study.plan import PlannedCell
 from dogvscat.exploring.training_job import cell_precision
 from dogvscat.learning.data.dataset import Dataset
-from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engine
+from dogvscat.learning.engine import EVALUATION_COST, ComputeSettings, forget_networks, open_engine
 from dogvscat.learning.run import Run
 from dogvscat.photos.manifest import Manifest
 from dogvscat.photos.splits import LEFT_OUT, TRAIN
-
-_VALIDATION_COST = 1 / 3
-"""What evaluating an image costs, relative to learning from it, as in the estimate of `train`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class BaseTiming:
     def overhead_seconds(self, config: Config) -> float:
         """Expected seconds before and after a training: to build the network, and to evaluate every photo once."""
         area_ratio = config.data.image_size**2 / self.config.image_size_at(0) ** 2
-        return self.build_seconds + _VALIDATION_COST * self.epoch_seconds * area_ratio * self._photos_ratio(config)
+        return self.build_seconds + EVALUATION_COST * self.epoch_seconds * area_ratio * self._photos_ratio(config)
 
     def _photos_ratio(self, config: Config) -> float:
         """The number of photos that a training learns from, relative to the base."""

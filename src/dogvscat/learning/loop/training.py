@@ -16,7 +16,7 @@ from dogvscat.errors import DivergedError, Interrupted
 from dogvscat.learning.data.batches import Batch, BatchLoader, balanced_class_weights
 from dogvscat.learning.data.dataset import Dataset, LabelledImages
 from dogvscat.learning.data.random import stateless_words
-from dogvscat.learning.engine import ComputeSettings, keras
+from dogvscat.learning.engine import EVALUATION_COST, ComputeSettings, keras
 from dogvscat.learning.loop.checkpoint import (
     HISTORY_COLUMNS,
     TrainingState,
@@ -38,8 +38,6 @@ from dogvscat.text import pluralize
 _TIMED_STEPS = 8
 _RECALIBRATED_PER_EPOCH = 1000
 """Images for the batch statistics of one epoch's validation; the final network takes as many as its recipe says."""
-VALIDATION_COST = 1 / 3
-"""What evaluating an image costs, relative to learning from it: there is no backward pass."""
 
 
 @dataclass
@@ -172,7 +170,7 @@ class Training:
             self._train_step(batch, rate=0.0)
         seconds_per_step = (time.monotonic() - start) / _TIMED_STEPS
         restore_checkpoint(self.model, before)
-        validation_share = VALIDATION_COST * len(self.validation) / len(self.loader.images)
+        validation_share = EVALUATION_COST * len(self.validation) / len(self.loader.images)
         return seconds_per_step * self.loader.steps_per_epoch * (1 + validation_share)
 
 
