@@ -113,7 +113,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path, ending: str) -
     before = out.read_bytes()
     with pytest.raises(UsageError, match=r"holds predictions of another model \(0123456789abcdef, the model now is f"):
         write(out, model="f" * 64)
-    with pytest.raises(UsageError, match=r"started with other photos: photo 1 was plain\.jpg, now it is last\.jpg"):
+    with pytest.raises(UsageError, match=r"started with different photos: photo 1 was plain\.jpg, now it is last\.jpg"):
         write(out, ANSWERS[::-1])
     with pytest.raises(UsageError, match=r"photo 3 was two\nlines\r\.jpg, now there is none"):
         write(out, ANSWERS[:2])

@@ -300,7 +300,7 @@ def test_other_photos_and_a_second_command_are_refused(
     shutil.copytree(drawn_photos, tmp_path / "photos")
     next((tmp_path / "photos").rglob("*.jpg")).unlink()
     done = dogvscat("tune", tmp_path / "photos", *flags)
-    assert (done.returncode, "the search was started on other photos" in done.stderr) == (3, True), done.stderr
+    assert (done.returncode, "the search was started with different photos" in done.stderr) == (3, True), done.stderr
     with exclusive(search / "out"):
         done = dogvscat("tune", drawn_photos, *flags)
     assert (done.returncode, "another command is running in" in done.stderr) == (2, True), done.stderr
@@ -315,7 +315,7 @@ def test_another_storage_does_not_take_up_trainings_on_other_photos(
     next((tmp_path / "photos").rglob("*.jpg")).unlink()
     flags = ("--config", search / "space.toml", "--out", tmp_path / "out", "--trials", "1")
     done = dogvscat("tune", tmp_path / "photos", *flags)
-    assert (done.returncode, "learned from other photos" in done.stderr) == (3, True), done.stderr
+    assert (done.returncode, "learned from different photos" in done.stderr) == (3, True), done.stderr
 
 
 def test_more_photos_than_there_are_are_not_searched(drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:

@@ -249,7 +249,7 @@ def test_other_photos_are_not_mixed_in(study: Path, drawn_photos: Path, dogvscat
     next((tmp_path / "photos").rglob("*.jpg")).unlink()
     before = (study / "out" / "study.csv").read_bytes()
     done = dogvscat("study", tmp_path / "photos", "--config", study / "study.toml", "--out", study / "out")
-    assert (done.returncode, "learned from other photos" in done.stderr) == (3, True), done.stderr
+    assert (done.returncode, "learned from different photos" in done.stderr) == (3, True), done.stderr
     assert (study / "out" / "study.csv").read_bytes() == before
 
 

@@ -223,7 +223,7 @@ def test_other_settings_photos_and_folds_are_refused(
     more = Path(shutil.copytree(photos, tmp_path / "photos"))
     (more / "cat" / "a dog.jpg").unlink()
     source = open_photos(more)
-    with pytest.raises(DataError, match="folds was started with other photos"):
+    with pytest.raises(DataError, match="folds was started with different photos"):
         predict_out_of_fold(source, make_manifest(source, config.data), config, FOLDS, started_folds, silent)
 
 

@@ -34,7 +34,7 @@ class Effect:
     """Lower end of the 95% interval of `gap_change`, not corrected for the number of treatments."""
     gap_high: float | None
     seconds: float
-    """Of training, the mean over seeds."""
+    """Time of a training, the mean over seeds."""
 
     @property
     def verdict(self) -> str:

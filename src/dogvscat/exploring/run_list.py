@@ -26,11 +26,11 @@ class RunSummary:
     """Finished epochs."""
     minutes: float
     validation_accuracy: float | None
-    """Between 0 and 1; of the finished run, or of the last epoch if it is not finished."""
+    """Between 0 and 1: that of the finished run, or that of the last epoch if the run is not finished."""
     num_validation: int | None
     """Validation photos that the finished run was evaluated on."""
     training_accuracy: float | None
-    """Of the finished run, in inference mode; None if it is not finished."""
+    """Accuracy of the finished run in inference mode; None if it is not finished."""
     finished: bool
     data_digest: str
     commit: str

@@ -43,7 +43,7 @@ class CellResult:
     training_accuracy: float
     """In inference mode, on training photos without augmentation."""
     seconds: float
-    """Of training, over all sessions."""
+    """Time spent on training, over all sessions."""
     epochs: int
     history: list[dict[str, float]]
     """One row per epoch, with the columns of history.csv."""
@@ -58,7 +58,7 @@ class Diverged:
     """A cell whose loss became infinite or NaN: it is finished, without accuracies."""
 
     diverged: str
-    """When, as a sentence for people."""
+    """A sentence for people that says when."""
 
 
 def config_name(config: Config) -> str:
@@ -90,7 +90,7 @@ def run_cell(
 
     Raises:
         DogvscatError: as `train` does.
-        DataError: if the cell was started on other photos.
+        DataError: if the cell was started with different photos.
         Interrupted: on Ctrl-C; the same call resumes.
     """
     if (result := read_result(folder)) is not None:  # written last, so it is there only if everything else is
@@ -177,7 +177,7 @@ def refuse_other_photos(manifest: Manifest, folders: Iterable[Path]) -> None:
             digests = (
                 f"their digest is {environment['data_digest'][:16]}, that of the photos now {manifest.digest[:16]}"
             )
-            message = f"{folder} learned from other photos ({environment['photos']}): {digests}"
+            message = f"{folder} learned from different photos ({environment['photos']}): {digests}"
             raise DataError(message, hint="Give the photos it was started with, or choose another --out.")
 
 

@@ -29,7 +29,7 @@ KIND_MEANINGS = {
     "odd_aspect_ratio": "More than three times as long as wide: squashing it to a square distorts the animal.",
     "tiny": "Shorter side below 32 pixels: too little to see.",
     "label_suspect": "Networks that were not trained on the photo predict the other class. Some of these labels are "
-    "wrong; for the others the networks are. The most suspicious come first.",
+    "wrong; in the other cases the networks are wrong. The most suspicious come first.",
     "neither_suspect": "Networks that were not trained on the photo are undecided. Some of these photos show neither "
     "class, some show both, and some are just hard.",
 }

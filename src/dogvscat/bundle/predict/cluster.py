@@ -23,7 +23,7 @@ _BLOCK = 8 * BATCH_SIZE
 """Photos sent out at a time: whole batches, so that predictions equal those of a single machine."""
 _READERS = 8
 _RETRIES = 3
-"""How often work is repeated whose worker died. The limit is for a photo that kills every worker."""
+"""How many times work is repeated after its worker died. The limit is for a photo that kills every worker."""
 
 
 def predict_on_cluster(bundle: Bundle, paths: Iterable[str]) -> Iterator[Prediction | Failure]:

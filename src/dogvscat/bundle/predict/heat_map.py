@@ -117,7 +117,7 @@ def _color_and_opacity(heat: np.ndarray, height: int, width: int) -> tuple[np.nd
 
 
 def _occlusion_map(predictor: Predictor, image: np.ndarray) -> np.ndarray:
-    """How far the logit of the positive class falls when a patch of the mean colour hides each place: (_GRID, _GRID).
+    """How far the logit of the positive class falls when a patch of mean colour hides each position: (_GRID, _GRID).
 
     Source: Zeiler and Fergus, Visualizing and understanding convolutional networks, 2014.
     """

@@ -108,7 +108,7 @@ class ResultsFile:
             if path is None or escape_undecodable(path) != row.path:
                 now = "there is none" if path is None else f"it is {escape_undecodable(path)}"
                 difference = f"photo {self.num_existing + 1} was {row.path}, now {now}"
-                raise self._refusal(f"was started with other photos: {difference}")
+                raise self._refusal(f"was started with different photos: {difference}")
             self.num_existing += 1
             self.labels[row.label] += 1
             end += len(record)

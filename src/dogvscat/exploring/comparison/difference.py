@@ -28,7 +28,7 @@ class Difference:
     only_second: int
     """Photos that the second arm classifies correctly more often than the first."""
     variance: float
-    """Of the difference on one photo, which is -1, 0 or 1 for one run each, and a mean over seeds for several."""
+    """Variance of the difference on one photo, which is -1, 0 or 1 for one run each, else a mean over seeds."""
     p_value: float
     """Probability that `only_first` and `only_second` differ at least this much if both arms are equally good: the
     exact McNemar test for one run each, the sign test over photos for several seeds. `compare_runs` corrects it for the
@@ -66,7 +66,7 @@ def paired_difference(first: np.ndarray, second: np.ndarray, seed: int = 0) -> D
         first: bool (num_runs, num_photos), whether each run classifies each photo correctly. The runs differ only in
             their seeds.
         second: bool (num_runs, num_photos), for the same photos; the number of runs may differ.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Raises:
         ValueError: if the two do not have the same number of photos.

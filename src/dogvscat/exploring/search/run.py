@@ -55,7 +55,7 @@ def tune(
 
     Args:
         photos: A folder or zip with photos of two classes.
-        search: How.
+        search: What to search, and how.
         folder: Gets one folder per trial below `trials/`, and the journal unless a storage is named.
         limits: When to stop. Trials that are still running then are finished first.
         report: Gets a sentence for every trial.
@@ -63,7 +63,7 @@ def tune(
 
     Raises:
         UsageError: if the storage cannot be reached or holds another search, or another command is at work here.
-        DataError: if the search was started on other photos.
+        DataError: if the search was started with different photos.
         WriteError: if the storage is lost midway; finished trials are kept in it.
         Interrupted: on Ctrl-C; finished trials are kept, the running one resumes next time.
         ClusterError: if machines of a cluster keep failing.
@@ -200,7 +200,7 @@ def _check_photos(study: optuna.Study, search: Search, photos: Path) -> Manifest
     """The photos of the search. Their digest is kept in the storage.
 
     Raises:
-        DataError: if the search was started on other photos, or asks for more than there are.
+        DataError: if the search was started with different photos, or asks for more than there are.
     """
     base = search.space.config({}, search.seed)
     subset = search.space.space.get(_SUBSET)
@@ -211,7 +211,7 @@ def _check_photos(study: optuna.Study, search: Search, photos: Path) -> Manifest
     earlier = study.user_attrs.get("data_digest", manifest.digest)
     if earlier != manifest.digest and study.get_trials(deepcopy=False):
         digests = f"their digest is {earlier[:16]}, that of {photos} is {manifest.digest[:16]}"
-        message = f"the search was started on other photos: {digests}"
+        message = f"the search was started with different photos: {digests}"
         raise DataError(message, hint="Give the photos it was started with, or choose another --out.")
     study.set_user_attr("data_digest", manifest.digest)
     return manifest

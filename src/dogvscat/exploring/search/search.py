@@ -32,7 +32,7 @@ class Search:
         sampler: `tpe` (Bergstra et al., Algorithms for hyper-parameter optimization, 2011) or `random`.
         pruning: Whether trials are stopped after a sixth or half of their epochs, unless they are among the best third
             so far (ASHA: Li et al., A system for massively parallel hyperparameter tuning, 2020).
-        seed: Of the sampler and of every training.
+        seed: Seed of the sampler and of every training.
         storage: URL of a database, or None for a journal file in the folder of the results.
     """
 

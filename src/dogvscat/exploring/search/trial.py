@@ -34,7 +34,7 @@ class TrialWork:
     photos: Path
     search: Search
     folder: Path
-    """Of the search."""
+    """Folder of the search."""
     training_folder: Path
     config: Config
     compute: ComputeSettings

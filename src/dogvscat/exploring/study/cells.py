@@ -64,7 +64,7 @@ class Study:
         return [treatment for treatment in treatments if treatment.setting != BASE]
 
     def effects(self) -> list[Effect]:
-        """Of every treatment with at least one finished cell whose seed the base has as well."""
+        """The effect of every treatment with at least one finished cell whose seed the base has as well."""
         outcomes = {
             (treatment.setting, treatment.value): {
                 cell.plan.seed: cell.outcome for cell in self.finished_with(treatment)

@@ -23,9 +23,9 @@ class BaseTiming:
 
     config: Config
     epoch_seconds: float
-    """Of its first epoch, validation included."""
+    """Seconds of its first epoch, validation included."""
     build_seconds: float
-    """Of building and compiling its network."""
+    """Seconds for building and compiling its network."""
     num_train: int
     """Photos that it learns from."""
     num_usable: int

@@ -92,7 +92,7 @@ class PlannedCell:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of the folder of the cell."""
         return config_name(self.config)
 
 

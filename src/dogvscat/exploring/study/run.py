@@ -71,7 +71,7 @@ def run_study(
     Raises:
         UsageError: if the budget is too short for one training, if study.csv has trainings that this study does not
             have, or if another command is at work in the folder.
-        DataError: if finished cells learned from other photos.
+        DataError: if finished cells learned from different photos.
         DivergedError: if the base diverges with every seed: then there is nothing to compare with.
         Interrupted: on Ctrl-C; finished cells are kept and the same call resumes.
         ClusterError: if machines of a cluster keep failing.

@@ -154,7 +154,7 @@ def _refuse_different(fold: Fold, config: Config) -> None:
         raise UsageError(f"{folder} was started with other settings: {differing}", hint=hint)
     manifest = run.load_manifest()
     if manifest.digest != fold.manifest.digest:
-        raise DataError(f"{folder} was started with other photos, or the photos have changed since", hint=hint)
+        raise DataError(f"{folder} was started with different photos, or the photos have changed since", hint=hint)
     if _held_out_digests(manifest) != _held_out_digests(fold.manifest):
         raise UsageError(f"{folder} was started with a different number of folds", hint=hint)
 
@@ -230,7 +230,7 @@ def _read_predictions(fold: Fold) -> dict[str, float]:
             header, *lines = csv.reader(stream)
         y_prob = {sha256: float(probability) for _, sha256, _, probability in lines}
         if tuple(header) != COLUMNS or y_prob.keys() != _held_out_digests(fold.manifest):
-            raise ValueError("it lists other photos")
+            raise ValueError("it lists different photos")
         if not all(0.0 <= probability <= 1.0 for probability in y_prob.values()):
             raise ValueError("a probability does not lie between 0 and 1")
     except (OSError, ValueError, csv.Error) as error:

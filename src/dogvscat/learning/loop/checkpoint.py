@@ -39,7 +39,7 @@ class TrainingState:
     accuracy_sum: float = 0.0
     """Sum of their accuracies, each before the step it was used in."""
     learning_rate: float = 0.0
-    """Of the last step."""
+    """Learning rate of the last step."""
     epoch_seconds: float = 0.0
     """Time already spent on the current epoch, over all sessions."""
     history: list[dict[str, float]] = field(default_factory=list)
