@@ -36,7 +36,12 @@ from tests.helpers import (
     shared_folder,
 )
 
-_MARKED_BY_FIXTURE = {"chromium": pytest.mark.browser, "test_data": pytest.mark.data}
+_MARKED_BY_FIXTURE = {
+    "chromium": pytest.mark.browser,
+    "quick_run": pytest.mark.slow,  # it trains in its own process
+    "test_data": pytest.mark.data,
+    "three_runs": pytest.mark.slow,
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

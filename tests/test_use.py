@@ -16,6 +16,8 @@ from urllib.request import urlopen
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parent.parent / "docs" / "use.md").read_text(encoding="utf-8")
 LINES = [line[2:] for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
 SERVING = [line for line in LINES if line.startswith("dogvscat serve")]

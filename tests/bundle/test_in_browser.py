@@ -27,6 +27,8 @@ from dogvscat.photos.drawing import draw
 from tests.helpers import encoded
 
 selenium = pytest.importorskip("selenium.webdriver")
+
+pytestmark = pytest.mark.slow
 Driver = Any
 Open = Callable[..., Driver]
 

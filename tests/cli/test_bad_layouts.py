@@ -16,6 +16,8 @@ from dogvscat.cli.main import main
 from dogvscat.photos.drawing import draw
 from tests.helpers import encoded, read_files
 
+pytestmark = pytest.mark.slow
+
 Cli = Callable[..., tuple[int, str]]
 
 

@@ -20,6 +20,8 @@ from dogvscat.photos.decoder import decode_photo
 from dogvscat.photos.drawing import draw
 from tests.helpers import Dogvscat
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^dogvscat export (.+)$", DOCUMENT, re.MULTILINE)
 BLOCKS = re.findall(r"^```python\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)

@@ -15,6 +15,8 @@ from dogvscat.bundle.publish import unpack_weights
 from dogvscat.photos.drawing import write_sample
 from tests.helpers import QUICK, Dogvscat, SmallDisk, quick_base, read_files, run_until
 
+pytestmark = pytest.mark.slow
+
 PAGE = 4096
 FULL = "No space left on device"
 

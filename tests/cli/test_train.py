@@ -10,6 +10,8 @@ from PIL import Image
 
 from tests.helpers import QUICK, Dogvscat, json_lines, read_table
 
+pytestmark = pytest.mark.slow
+
 RUN_FILES = {
     "config.toml",
     "environment.json",

@@ -16,6 +16,8 @@ from dogvscat.photos.relabel import LEAVE_OUT, Correction, write_corrections
 from dogvscat.photos.sources import open_photos
 from tests.helpers import QUICK, Dogvscat, read_table
 
+pytestmark = pytest.mark.slow
+
 
 def correctness(run: Path) -> dict[str, bool]:
     """Whether each validation photo is classified correctly, read by other means."""

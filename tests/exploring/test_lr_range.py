@@ -15,6 +15,8 @@ from dogvscat.exploring.search.space import load_space
 from dogvscat.exploring.study.plan import StudyPlan, load_plan
 from tests.helpers import Dogvscat, quick_flags, read_table
 
+pytestmark = pytest.mark.slow
+
 FLAGS = quick_flags("training.batch_size=8")
 
 

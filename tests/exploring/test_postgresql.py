@@ -19,6 +19,8 @@ from optuna.trial import TrialState
 
 from tests.helpers import Dogvscat, quick_base, read_table, run_until, signal_at
 
+pytestmark = pytest.mark.slow
+
 SPACE = f"""
 {quick_base("training.epochs=2", "training.early_stopping_patience=0")}
 [space]

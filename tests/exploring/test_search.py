@@ -21,6 +21,8 @@ from dogvscat.locks import exclusive
 from dogvscat.settings import build_config, read_toml, to_toml, with_settings
 from tests.helpers import Dogvscat, quick_base, read_table, signal_at
 
+pytestmark = pytest.mark.slow
+
 SPACE = f"""
 {quick_base("training.epochs=3", "training.early_stopping_patience=0")}
 [space]

@@ -16,6 +16,8 @@ from dogvscat.locks import exclusive
 from dogvscat.settings import setting_meanings
 from tests.helpers import Dogvscat, json_lines, quick_base, read_table, signal_at
 
+pytestmark = pytest.mark.slow
+
 STUDY = f"""
 seeds = [1, 2]
 {quick_base("training.epochs=2", "data.train_subset=30")}

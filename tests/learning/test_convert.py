@@ -26,6 +26,8 @@ from dogvscat.learning.loop.checkpoint import read_variables
 from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.settings import build_config
 
+pytestmark = pytest.mark.slow
+
 SIZE = 32
 PLAIN: dict[str, Any] = {"filters": [4, 8], "dense_units": 8}
 RESIDUAL: dict[str, Any] = {

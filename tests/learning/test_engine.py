@@ -16,6 +16,8 @@ from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.sources import open_photos
 from dogvscat.settings import build_config
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "data": {"image_size": 32},
     "network": {"name": "residual", "stem_filters": 4, "filters": (8,), "residual_blocks": (0,)},

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dogvscat.learning.loop.checkpoint import load_checkpoint
 from tests.helpers import Dogvscat, quick_flags, signal_at
+
+pytestmark = pytest.mark.slow
 
 FLAGS = quick_flags(
     "training.epochs=6", "training.batch_size=2", "training.checkpoint_seconds=0.001", "training.threads=1"

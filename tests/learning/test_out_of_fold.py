@@ -34,6 +34,8 @@ from dogvscat.photos.sources import open_photos
 from dogvscat.settings import build_config, to_toml, with_settings
 from tests.helpers import read_table, signal_at
 
+pytestmark = pytest.mark.slow
+
 FOLDS = 3
 TINY = {
     "recipe": "tiny",

@@ -12,6 +12,8 @@ from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import MAX_PIXELS, decode, decode_array, decode_for_display, decode_image
 from tests.helpers import encoded
 
+pytestmark = pytest.mark.slow
+
 SIZE = 64
 
 

@@ -9,8 +9,11 @@ from contextlib import suppress
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.helpers import plain_png
+
+pytestmark = pytest.mark.slow
 
 MEGABYTE = 1024 * 1024
 HEAD = "POST /api/v1/predict HTTP/1.1\r\nHost: x\r\n"

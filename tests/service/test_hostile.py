@@ -14,6 +14,8 @@ from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import decode
 from tests.helpers import black_png, encoded, plain_png
 
+pytestmark = pytest.mark.slow
+
 STATUS = {"empty": 400, "unreadable": 400, "too_large": 413, "unsupported_format": 415}
 
 

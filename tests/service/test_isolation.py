@@ -13,6 +13,8 @@ import pytest
 
 from tests.helpers import Color, LinearBundle, Serve, plain_png
 
+pytestmark = pytest.mark.slow
+
 
 def test_each_gets_the_answer_for_its_own_picture(linear) -> None:
     rng = np.random.default_rng(0)

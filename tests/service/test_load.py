@@ -9,6 +9,8 @@ import pytest
 
 from tests.helpers import Serve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def flooded(serve_for_module: Serve, drawn: list[bytes]) -> tuple[Any, list[httpx.Response], dict[str, float]]:

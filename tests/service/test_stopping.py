@@ -21,6 +21,8 @@ from dogvscat.errors import UsageError
 from dogvscat.service.server import bind
 from tests.helpers import ChangeCard, HoldRequest, Serve, plain_png
 
+pytestmark = pytest.mark.slow
+
 
 def form(photos: list[bytes]) -> dict[str, Any]:
     """Body and Content-Type of a form."""
