@@ -12,6 +12,8 @@ from dogvscat.errors import DataError, ModelError, UsageError, WriteError
 from dogvscat.photos.sources import open_photos
 from tests.helpers import read_files, read_table
 
+pytestmark = pytest.mark.slow
+
 
 def judged(model: Path, photos: Path, out: Path) -> tuple[Evaluation, str]:
     said: list[str] = []

@@ -8,6 +8,8 @@ import pytest
 from dogvscat.bundle import evaluation
 from dogvscat.bundle.predict import predictor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("module", [evaluation, predictor])
 def test_examples_print_what_they_say(module: ModuleType) -> None:

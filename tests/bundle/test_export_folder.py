@@ -23,6 +23,8 @@ from dogvscat.errors import ModelError, UsageError, WriteError
 from dogvscat.judging.decision import Logits
 from tests.helpers import LinearBundle, SmallDisk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def exported(untouched_bundle: Path, tmp_path: Path) -> Path:

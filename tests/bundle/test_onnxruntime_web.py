@@ -14,6 +14,8 @@ import pytest
 from dogvscat.bundle.export import onnxruntime_web as ort_web
 from dogvscat.errors import FetchError, UsageError
 
+pytestmark = pytest.mark.slow
+
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is needed")
 
 

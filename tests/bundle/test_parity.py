@@ -12,6 +12,8 @@ from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import DataError, LayoutError, ModelError
 from dogvscat.judging.decision import Logits
 
+pytestmark = pytest.mark.slow
+
 
 def pictures(positive: list[float], neither: list[float] | None = None) -> ParityImages:
     pixels = np.zeros((len(positive), 4, 4, 3), dtype=np.uint8)

@@ -18,6 +18,8 @@ from dogvscat.bundle.predict.results import ResultsFile
 from dogvscat.errors import UsageError
 from tests.helpers import Dogvscat
 
+pytestmark = pytest.mark.slow
+
 MODEL = "0123456789abcdef" * 4
 NAMES = [
     "plain.jpg",

@@ -17,6 +17,8 @@ from PIL import Image
 from dogvscat.photos.drawing import draw, write_sample
 from tests.helpers import Dogvscat, PredictJson, black_png, encoded, json_lines, quick_flags, read_files, read_table
 
+pytestmark = pytest.mark.slow
+
 Rows = list[dict[str, Any]]
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)

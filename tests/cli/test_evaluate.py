@@ -8,6 +8,8 @@ import pytest
 from dogvscat.photos.drawing import write_sample
 from tests.helpers import Dogvscat, read_files, read_table
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "metrics.json",
     "predictions.csv",

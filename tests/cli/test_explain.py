@@ -10,6 +10,8 @@ from PIL import Image
 
 from tests.helpers import Dogvscat, json_lines
 
+pytestmark = pytest.mark.slow
+
 
 def digests(folder: Path) -> dict[str, str]:
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.rglob("*") if file.is_file()}

@@ -14,6 +14,8 @@ import pytest
 
 from tests.helpers import Dogvscat, json_lines
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {
     "keras",
     "tensorflow",

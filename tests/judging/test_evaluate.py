@@ -10,6 +10,8 @@ from dogvscat.judging.metrics import evaluate_split
 from dogvscat.judging.plotting import WRONG
 from dogvscat.judging.predictions import History, Predictions
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("cat", "dog")
 HOSTILE = ["$\\frac{1}{0}$.jpg", "a\nb.jpg", "\udcff\u732b\U0001f431.jpg", "x" * 300, "<script>", "$", ""]
 FILES = [

@@ -20,6 +20,8 @@ from dogvscat.learning.model.networks import build_network
 from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.settings import build_config
 
+pytestmark = pytest.mark.slow
+
 SETTINGS: dict[str, dict[str, object]] = {
     "data": {"image_size": 32},
     "network": {"filters": [4, 8], "dense_units": 8, "batch_normalization": True},

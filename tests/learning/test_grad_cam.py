@@ -8,6 +8,8 @@ from dogvscat.learning.interpret.grad_cam import GradCam, gradient_of_first_logi
 from dogvscat.learning.model.networks import build_network
 from tests.helpers import NOISE, PLAIN_NETWORK, RESIDUAL_NETWORK, PublishNetwork
 
+pytestmark = pytest.mark.slow
+
 
 def test_gradients_are_finite_differences() -> None:
     network = build_network(PLAIN_NETWORK, 32, seed=1)

@@ -12,6 +12,8 @@ from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.settings import build_config
 
+pytestmark = pytest.mark.slow
+
 RESIDUAL = NetworkConfig(name="residual", filters=(4, 8), residual_blocks=(1, 1), stem_filters=4, dropout=0.0)
 
 

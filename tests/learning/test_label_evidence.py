@@ -14,6 +14,8 @@ from dogvscat.photos.relabel import read_relabelling
 from dogvscat.photos.sources import open_photos
 from dogvscat.settings import build_config
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "data": {"image_size": 32},
     "network": {"filters": (8, 8), "dense_units": 8},

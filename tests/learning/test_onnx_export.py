@@ -15,6 +15,8 @@ from dogvscat.photos.decoder import decode
 from dogvscat.photos.sources import open_photos
 from dogvscat.settings import resolve_config
 
+pytestmark = pytest.mark.slow
+
 SMALL = NetworkConfig(filters=(4, 8), dense_units=8)
 
 

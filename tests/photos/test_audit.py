@@ -17,6 +17,8 @@ from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue
 from dogvscat.photos.sources import PhotoSource, open_photos
 from tests.helpers import draw_photos
 
+pytestmark = pytest.mark.slow
+
 
 class Page(HTMLParser):
     """Tags, attributes and visible text of a page."""

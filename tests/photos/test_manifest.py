@@ -16,6 +16,8 @@ from dogvscat.photos.manifest import Manifest, load_manifest, make_manifest, mak
 from dogvscat.photos.sources import open_neither, open_photos
 from tests.helpers import draw_photos
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:

@@ -20,6 +20,8 @@ from dogvscat.bundle.folder import DEFAULT_BUNDLE
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
 from tests.helpers import plain_png
 
+pytestmark = pytest.mark.slow
+
 FORM = "multipart/form-data; boundary=edge"
 
 

@@ -13,6 +13,8 @@ from dogvscat.photos.decoder import decode
 from dogvscat.service.app import model_name
 from tests.helpers import LinearBundle
 
+pytestmark = pytest.mark.slow
+
 SIZE = 32
 
 
