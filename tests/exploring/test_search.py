@@ -151,8 +151,8 @@ def test_a_recipe_that_changed_meanwhile_is_another_search(tmp_path: Path) -> No
         open_search(search, tmp_path)
     defaults = Config().training
     assert caught.value.message == (
-        f"the storage holds another search: training.epochs = 7 and not {defaults.epochs}, "
-        f"training.weight_decay = 0.001 and not {defaults.weight_decay}"
+        f"the storage holds another search: training.epochs was {defaults.epochs} and is now 7, "
+        f"training.weight_decay was {defaults.weight_decay} and is now 0.001"
     )
 
 
@@ -173,7 +173,7 @@ def test_the_figures_are_there(search: Path) -> None:
         (["--seed", "5"], "holds another search: seed was 0 and is now 5"),
         (
             ["--sampler", "random"],
-            "another search: sampler = random and not tpe",
+            "another search: sampler was tpe and is now random",
         ),
         (["--set", "training.epochs=4"], "another search: training.epochs was 3 and is now 4\n"),
         (["--sampler", "tpee"], "there is no sampler 'tpee'"),
