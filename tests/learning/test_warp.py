@@ -1,11 +1,16 @@
 """The compiled resampling against SciPy and Pillow."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from dogvscat.learning.data.warp import saturate, sharpen, warp
+from tests.helpers import SmallDisk
 
 SIZE = 24
 KEEP = np.arange(256, dtype=np.uint8)
@@ -69,3 +74,15 @@ def test_an_amount_of_zero_and_a_single_color_change_nothing(noise: np.ndarray) 
     np.testing.assert_array_equal(sharpen(noise, np.zeros(len(noise))), noise)
     plain = np.full((2, 8, 8, 3), 77, np.uint8)
     np.testing.assert_array_equal(sharpen(plain, np.array([-1.0, 2.0])), plain)
+
+
+def test_a_full_disk_keeps_no_compiled_code_and_changes_no_image(small_disk: SmallDisk) -> None:
+    """Numba keeps compiled loops in the folder that NUMBA_CACHE_DIR names; here nothing fits into it."""
+    code = (
+        "import numpy as np; from dogvscat.learning.data.warp import sharpen\n"
+        "image = np.arange(192, dtype=np.uint8).reshape(1, 8, 8, 3)\n"
+        "print([bool((sharpen(image, np.zeros(1)) == image).all()) for _ in range(2)])"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(small_disk(4096))}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[True, True]\n", "")
