@@ -50,7 +50,6 @@ class BatchLoader:
     def batch(self, epoch: int, step: int) -> Batch:
         """The batch of one step, both counted from 0."""
         settings, images = self.config.training, self.images
-        # The whole order for one batch: drawing it takes less than a hundredth of the time of a step.
         order = stateless_permutation(settings.seed, epoch, len(images))
         samples = order[step * settings.batch_size : (step + 1) * settings.batch_size]
         key = (settings.seed, epoch)

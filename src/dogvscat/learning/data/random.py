@@ -4,6 +4,8 @@ A run that was killed can therefore resume with exactly the numbers it would hav
 Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014.
 """
 
+from functools import lru_cache
+
 import numpy as np
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: its multiples spread evenly modulo 2**64
@@ -34,9 +36,12 @@ def stateless_words(seed: int, *counters: int) -> np.ndarray:
     return np.array([word >> 32, word & 0xFFFFFFFF], dtype=np.uint32)
 
 
+@lru_cache(maxsize=4)  # every batch of an epoch asks for it, and so do the images that show neither class
 def stateless_permutation(seed: int, epoch: int, num_samples: int) -> np.ndarray:
-    """The order of the images in one epoch: a permutation, int64 (num_samples,)."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(num_samples)
+    """The order of the images in one epoch: a permutation, int64 (num_samples,), read-only."""
+    order = np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(num_samples)
+    order.setflags(write=False)  # all callers share it
+    return order
 
 
 def _hash(seed: int, *counters: int) -> np.ndarray:
