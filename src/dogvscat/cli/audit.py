@@ -10,7 +10,7 @@ from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, LabelledPhotos, Setting
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import DataError, UsageError
 
-if TYPE_CHECKING:  # the command's help does not wait for the rest
+if TYPE_CHECKING:  # --help does not wait for these imports
     from dogvscat.config import Config
     from dogvscat.judging.intervals import MetricValue
     from dogvscat.photos.audit import Audit
@@ -25,7 +25,7 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="KIND",
-            help="Exit with code 3 if an issue of this kind, such as near_duplicate, is found; `any` for every kind. "
+            help="Exit with code 3 if an issue of this kind is found, such as near_duplicate; `any` means every kind. "
             "May be repeated.",
         ),
     ] = None,
@@ -40,7 +40,11 @@ def command(
     ] = False,
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE", help="With --labels: recipe of these networks.", show_default=DEFAULT_RECIPE),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="With --labels: recipe of the networks that check the labels.",
+            show_default=DEFAULT_RECIPE,
+        ),
     ] = None,
     folds: Annotated[
         int | None,

@@ -19,7 +19,7 @@ def command(
         ),
     ],
     split: Annotated[
-        str, typer.Option(metavar="validation|train", help="Split on whose photos the runs are compared.")
+        str, typer.Option(metavar="validation|train", help="The runs are compared on the photos of this split.")
     ] = "validation",
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write comparison.html, its figures and its numbers here.")

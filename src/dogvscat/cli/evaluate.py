@@ -11,7 +11,11 @@ from dogvscat.cli.output import report, show_json, show_metrics
 
 def command(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A run folder, a bundle folder, or `best`, the bundled model.")
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A run folder, a bundle (a folder with card.json and model.onnx), or `best`, the bundled model.",
+        ),
     ],
     photos: LabelledPhotos,
     out: Annotated[

@@ -51,7 +51,7 @@ def command(
     ] = False,
     as_json: AsJsonLines = False,
 ) -> int:
-    """Show where in each photo the evidence for the answer is, as a heat map over the photo."""
+    """Draw a heat map over each photo, which shows where the evidence for the answer is."""
     if layers or method is Method.grad_cam:  # first of all: TensorFlow reads its environment when it is imported
         _prepare_keras()
     from collections import Counter

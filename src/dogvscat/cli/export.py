@@ -1,4 +1,4 @@
-"""`dogvscat export`: convert a network to another format, checked before it is written."""
+"""`dogvscat export`: convert a model to another format, checked before it is written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ def command(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="onnx, openvino, litert, savedmodel, keras, or browser, a web page that predicts in the browser.",
+            help="onnx, openvino, litert, savedmodel, keras, or browser (a web page that predicts in the browser).",
         ),
     ],
     out: Annotated[
@@ -29,7 +29,7 @@ def command(
         Path | None,
         typer.Argument(
             metavar="MODEL",
-            help="A run folder, a bundle folder, or the name of a bundled model.",
+            help="A run folder, a bundle (a folder with card.json and model.onnx), or the name of a bundled model.",
             show_default="best, the bundled model",
         ),
     ] = None,
@@ -37,15 +37,15 @@ def command(
         Path | None,
         typer.Option(
             metavar="PHOTOS",
-            help="A folder or zip file of photos to compare the export with the network on; 200 of them are used.",
+            help="A folder or zip file of photos. 200 of them are used to compare the export with the model.",
             show_default="pictures drawn by code",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Convert a network to another format, with a description of its inputs and outputs.
+    """Convert a model to another format, with a description of its inputs and outputs.
 
-    The result is written only if its probabilities are within 0.001 of those of the network.
+    The result is written only if its probabilities are within 0.001 of those of the model.
     """
     from dogvscat.bundle.export.folder import refuse_out, write_export
     from dogvscat.bundle.export.formats import get_format
@@ -68,7 +68,7 @@ def command(
     else:
         show(str(out / conversion.model_file))
     report(f"{parity.summary()} Read back by {conversion.read_by}.")
-    report(f"{out}/README.md describes its inputs and outputs.")
+    report(f"{out}/README.md describes the inputs and outputs.")
 
 
 def _converter(format_name: str) -> "Callable[[Any, Any], Conversion]":

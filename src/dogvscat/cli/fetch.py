@@ -9,7 +9,7 @@ from dogvscat.cli.output import report, show
 
 def command(
     url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Download from here.", show_default="Microsoft's address")
+        str | None, typer.Option(metavar="URL", help="Download from this address.", show_default="Microsoft's address")
     ] = None,
     sha256: Annotated[
         str | None, typer.Option(metavar="DIGEST", help="SHA-256 that the archive must have; required with --url.")

@@ -36,17 +36,17 @@ from dogvscat.text import printable
 FIRST_SCREEN = """\
 dogvscat tells dogs from cats in photographs, with networks trained from scratch.
 
-Use the bundled network
+Use the bundled model
   dogvscat predict photo.jpg                      which animal a photo shows, with probabilities
   dogvscat explain photo.jpg --out why/           which parts of the photo decided, as a heat map
   dogvscat serve                                  a web page to drop photos on, and an HTTP service
-  dogvscat export --format litert --out app/      convert it for a phone, a browser or another library
+  dogvscat export --format litert --out app/      convert the model for a phone, a browser or another library
 
 Train your own
   dogvscat train photos/                          from a folder or zip file with one folder per class (recipe: fast)
   dogvscat train photos/ --recipe classic         the small, plain network to learn from
-  dogvscat evaluate runs/fast-1 new/ --out eval/  measure it on other photos
-  dogvscat compare runs/fast-1 runs/classic-1     which of two runs is better, and is it more than luck?
+  dogvscat evaluate runs/fast-1 new/ --out eval/  measure the trained model on other photos
+  dogvscat compare runs/fast-1 runs/classic-1     which of two runs is better, and is the difference more than luck?
   dogvscat study photos/ --out study/             what does each technique do? (see also tune, lr-find and runs)
 
 Photos
@@ -79,7 +79,7 @@ def show_first_screen(
             output.show(line)
 
 
-for module in [  # in the order of --help: use a network, train one, its photos
+for module in [  # in the order of --help: use a model, train one, prepare photos
     *(predict, explain, serve, export),
     *(train, evaluate, compare, runs, study, tune, lr_find),
     *(audit, fetch, sample, cache),

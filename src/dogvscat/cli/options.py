@@ -1,6 +1,6 @@
 """Arguments and options that several commands share: one name, one type and one help text for each.
 
-An argument is optional or required by the default that the command gives it, or does not give.
+An argument is optional if the command gives it a default, else required.
 """
 
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-DEFAULT_RECIPE = "fast"  # of every command; exploring/plan_files.py has it too, because this file imports little
+DEFAULT_RECIPE = "fast"  # of every command; repeated in exploring/plan_files.py, which would take long to import here
 
 _ONE_FOLDER_PER_CLASS = "A folder or zip file with one folder of photos per class."
 
@@ -27,7 +27,7 @@ Model = Annotated[
     Path | None,
     typer.Option(
         metavar="MODEL",
-        help="A run folder, a bundle folder, or the name of a bundled model.",
+        help="A run folder, a bundle (a folder with card.json and model.onnx), or the name of a bundled model.",
         show_default="best, the bundled model",
     ),
 ]

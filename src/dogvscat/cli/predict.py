@@ -32,8 +32,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the predictions to this .csv, .jsonl or .parquet file. The same command with the same file "
-            "resumes.",
+            help="Write the predictions to this .csv, .jsonl or .parquet file. After a stop, the same command resumes.",
         ),
     ] = None,
     cluster: Cluster = None,
@@ -153,7 +152,7 @@ def summarize(arguments: PhotoArguments, labels: Counter[str]) -> int:
     """
     if arguments.skipped:
         were = "was" if arguments.skipped == 1 else "were"
-        report(f"{pluralize(arguments.skipped, 'file')} not named like a photo {were} skipped")
+        report(f"{pluralize(arguments.skipped, 'file')} without the name of a photo {were} skipped")
     if not labels.total():
         sources = ", ".join(arguments.arguments[:3]) + ", ..." * (len(arguments.arguments) > 3)
         raise DataError(f"there is no photo in {sources}", hint="Name photos or folders with photos.")

@@ -18,7 +18,7 @@ def command(
         str,
         typer.Option(
             metavar="COLUMN",
-            help="Column to sort by, with a minus sign for largest first: --sort=-validation_accuracy.",
+            help="Column to sort by. A minus sign puts the largest value first: --sort=-validation_accuracy.",
         ),
     ] = "folder",
     as_json: AsJsonLines = False,

@@ -20,7 +20,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Folder for study.csv, study.html and the runs. The same command with the same folder resumes.",
+            help="Folder for study.csv, study.html and the runs. After a stop, the same command resumes.",
         ),
     ] = None,
     recipe: Annotated[
@@ -40,7 +40,7 @@ def command(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Stop after this time, for example 90m or 2h. The time goes to the least certain effects.",
+            help="Stop after this time, for example 90m or 2h. Trainings for the least certain effects come first.",
         ),
     ] = None,
     cluster: Cluster = None,

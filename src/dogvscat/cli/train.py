@@ -60,7 +60,7 @@ def command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network from scratch, evaluate it, and write a report and a bundle.
+    """Train a network from scratch, evaluate it, and write a report and a bundle (the model with its description).
 
     The recipe `fast` gives a good network within minutes, `best` the most accurate one within hours; `classic` is the
     small, plain network to learn from. Ctrl-C stops after the current step; --resume then continues, and the

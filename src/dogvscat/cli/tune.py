@@ -18,7 +18,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Folder for the trials, figures and best.toml. The same command with the same folder resumes.",
+            help="Folder for the trials, figures and best.toml. After a stop, the same command resumes.",
         ),
     ] = None,
     recipe: Annotated[
@@ -91,8 +91,8 @@ def command(
     write_results(out, study, search)  # also trials.csv of a search without a finished trial
     if best_config(study, search) is None:
         if len(study.trials) < trials:
-            hint = "Give more --timeout; the same command resumes."
-            raise UsageError("no trial was finished in that time", hint=hint)
+            hint = "Give a longer --timeout; the same command resumes."
+            raise UsageError(f"no trial was finished within --timeout {timeout}", hint=hint)
         hint = "Narrow the [space], or give more --trials."
         raise UsageError(f"all {trials} trials diverged, were impossible or were pruned", hint=hint)
     accuracy, trial = best_accuracy(study), study.best_trial
