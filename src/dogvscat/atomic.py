@@ -60,7 +60,7 @@ def refuse_unwritable(folder: Path) -> None:
     """Raise before any work is done if its results could not be written.
 
     Args:
-        folder: It may not exist yet, nor the folders above it.
+        folder: It and the folders above it need not exist yet.
 
     Raises:
         WriteError: if nothing can be written there, tested by writing a byte.
@@ -102,7 +102,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
             self.file.write((text.removesuffix("\r\n") + "\n").encode("utf-8", "surrogateescape"))
 
     with atomic_file(path) as file:
-        # csv quotes a cell that has a character of the line terminator: with "\r\n" also a bare \r in a file name.
+        # csv quotes a cell that has a character of the line terminator. With "\r\n" it also quotes a bare \r.
         table = csv.writer(Encoder(file), lineterminator="\r\n")
         table.writerow(header)
         table.writerows(rows)

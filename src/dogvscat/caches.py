@@ -12,7 +12,7 @@ PURPOSES = {
     "archives": "downloaded archives",
     "scans": "hashes and sizes of photos, so that unchanged photos are not read again",
     "pixels": "decoded photos, ready for training",
-    "verified": "digests of bundles whose golden pictures were checked",
+    "verified": "which models passed their first check, so that it is not repeated",
 }
 """What each cache is for, by name."""
 
@@ -43,7 +43,7 @@ def home() -> Path:
 
 
 def _user_cache() -> Path:
-    """The folder that each system reserves for caches; on Linux as the XDG Base Directory Specification has it."""
+    """The folder that each system reserves for caches; on Linux that of the XDG Base Directory Specification."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "dogvscat"
     if sys.platform == "win32":
@@ -80,7 +80,9 @@ def clear(name: str) -> int:
         if path.exists():
             shutil.rmtree(path)
     except OSError as error:
-        raise WriteError(f"could not clear {path}: {error.strerror}", hint="Delete it as its owner.") from None
+        raise WriteError(
+            f"could not clear {path}: {error.strerror}", hint="Delete the folder as the user who owns it."
+        ) from None
     return freed
 
 

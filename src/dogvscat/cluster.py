@@ -28,7 +28,7 @@ _SETTINGS_FRAME = 4
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine of the cluster that is alive, with what it has in total, whether in use or not."""
+    """A machine of the cluster that is alive, with all its cores and GPUs, in use or not."""
 
     name: str
     cores: int
@@ -66,7 +66,7 @@ def ray_cluster(address: str) -> Iterator[list[Machine]]:
         if address == LOCAL:
             hint = "Leave --cluster out to work in this process only."
         raise ClusterError(f"the cluster {address} cannot be used: {first_line(error)}", hint=hint) from None
-    # Without this, Ray prints on stdout that a machine died, between the results of the command.
+    # Otherwise Ray prints a line on stdout when a machine dies, between the results of the command.
     ray._private.worker._worker_logs_enabled = False
     try:
         yield alive_machines()
@@ -96,8 +96,8 @@ def refuse_other_versions(expected: dict[str, str]) -> None:
     for package in RESULT_PACKAGES:
         if expected.get(package) != installed.get(package):
             message = (
-                f"{socket.gethostname()} has {package} {installed.get(package, 'not installed')}, "
-                f"the machine of this command has {expected.get(package, 'none')}"
+                f"{package} is {installed.get(package, 'not installed')} on {socket.gethostname()}, "
+                f"but {expected.get(package, 'not installed')} on the machine of this command"
             )
             raise ClusterError(message, hint="Install the same versions on every machine: requirements/ lists them.")
 
@@ -149,7 +149,8 @@ def _prepare_environment(address: str) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters is raised as well
     if address == LOCAL or _listens_on_loopback_only(*_host_and_port(address)):
-        # Despite its name, "0" means on every system: this process listens on loopback only, as that cluster does.
+        # The name of the variable misleads. On every system "0" means: this process listens on loopback only, as that
+        # cluster does.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     if address == LOCAL:
         os.environ["RAY_AUTH_MODE"] = "token"  # keeps out the other users of this machine as well

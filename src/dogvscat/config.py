@@ -24,18 +24,18 @@ class DataConfig(Section):
     split_seed: int = Field(0, ge=0)
     """Seed of the split only, so that runs with different training seeds are evaluated on the same photos."""
     validation_share: float = Field(1 / 9, gt=0.0, lt=0.9)
-    """Share of the usable photos, without the test split, that selects epoch, threshold and temperature."""
+    """Share of the usable photos, after the test split is taken away, that become the validation split. This split
+    selects epoch, threshold and temperature."""
     test_share: float = Field(0.0, ge=0.0, lt=0.9)
     """Share of the usable photos that is held out for `evaluate`; 0 for none."""
     train_count: int = Field(0, ge=0)
-    """Number of training photos; all others are validation. 0: by `validation_share`. Ignored if it would leave
-    validation less than half of its share."""
+    """Number of training photos; all others are validation photos. 0: `validation_share` decides. Ignored if it leaves
+    fewer validation photos than half of `validation_share`."""
     train_subset: int = Field(0, ge=0)
     """Train on only this many of the training photos, with the classes in proportion; 0 for all. A larger subset
-    contains every smaller one, and validation stays the same, which shows what more photos would bring."""
+    contains every smaller one, and validation stays the same. So several sizes show what more photos would bring."""
     neither_test_share: float = Field(1 / 3, gt=0.0, lt=1.0)
-    """Share of the photos that show neither class, if there are any, that is held out to measure how many the network
-    recognises."""
+    """Share of the `--neither` photos that is held out, to measure how many of them the network recognises."""
 
 
 class AugmentationConfig(Section):
@@ -69,12 +69,12 @@ class AugmentationConfig(Section):
     cutout: float = Field(0.0, ge=0.0, le=0.75)
     """Side of a grey square that hides a random place, as a share of the image's side (DeVries and Taylor 2017)."""
     cutmix: float = Field(0.0, ge=0.0, le=1.0)
-    """Share of the images that get a piece of another image pasted over them, of any size, and a label mixed by area
+    """Share of the images over which a piece of another image, of any size, is pasted. Their labels are mixed by area
     (Yun et al. 2019). Helps long trainings."""
 
 
 class NetworkConfig(Section):
-    """The architecture of the network, which can be rebuilt from these checked words and numbers."""
+    """The architecture of the network. These settings are enough to build it again."""
 
     name: Literal["plain", "residual"] = "plain"
     """`plain`: blocks of Conv2D, ReLU and MaxPool, then Flatten, Dense, Dropout and one logit. `residual`: a stem, then
@@ -126,13 +126,13 @@ class TrainingConfig(Section):
     epochs: int = Field(60, ge=1, le=10_000)
     """Largest number of passes over the training photos."""
     progressive_resizing: tuple[tuple[int, int], ...] = ()
-    """Pairs of (epochs, image_size) to start with, such as [[10, 64], [8, 96]]; later epochs have `data.image_size`.
+    """Pairs of (epochs, image_size) to start with, such as [[10, 64], [8, 96]]; later epochs use `data.image_size`.
     Small images at the start save time and cost little accuracy. Only for `residual`, which takes any size."""
     batch_size: int = Field(64, ge=1, le=8192)
     """Images per training step."""
     optimizer: Literal["adam", "sgd", "muon"] = "adam"
     """`adam` (with `weight_decay` it is AdamW); `sgd`, with Nesterov momentum 0.9; or `muon`, which orthogonalises the
-    update of each convolution, so that all its directions get equally long steps, and is `adam` for other weights."""
+    update of each convolution, so that all its directions get equally long steps; other weights learn as by `adam`."""
     learning_rate: float = Field(1e-3, gt=0.0, le=10.0)
     """Largest learning rate."""
     schedule: Literal["constant", "one_cycle", "reduce_on_plateau"] = "reduce_on_plateau"
@@ -143,7 +143,7 @@ class TrainingConfig(Section):
     plateau_patience: int = Field(3, ge=1)
     """Epochs without a better validation loss before the learning rate is reduced."""
     plateau_factor: float = Field(0.5, gt=0.0, lt=1.0)
-    """Factor by which the learning rate is then multiplied."""
+    """Factor by which the learning rate is multiplied after `plateau_patience` epochs without improvement."""
     l2: float = Field(0.0, ge=0.0, le=1.0)
     """Weight of the L2 penalty on kernels, which is added to the loss."""
     weight_decay: float = Field(0.0, ge=0.0, le=1.0)
@@ -189,7 +189,10 @@ class Config(Section):
     @model_validator(mode="after")
     def _check_together(self) -> "Config":
         if self.data.validation_share + self.data.test_share >= 1.0:
-            raise ValueError("data.validation_share and data.test_share together must stay below 1")
+            raise ValueError(
+                "data.validation_share and data.test_share together must stay below 1, received "
+                f"{self.data.validation_share:g} and {self.data.test_share:g}"
+            )
         if self.network.name == "plain":
             self._check_plain()
         for epochs, image_size in self.training.progressive_resizing:

@@ -14,7 +14,7 @@ from dogvscat import atomic
 from dogvscat.errors import UsageError
 
 LOCK_FILE = ".lock"
-"""An empty file in a locked folder. It stays there: a process that deletes it would split those that wait for it."""
+"""An empty file in a locked folder. It stays there: after a deletion, waiting processes could lock different files."""
 
 
 @contextmanager

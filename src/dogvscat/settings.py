@@ -236,7 +236,8 @@ def describe_error(error: Mapping[str, Any]) -> str:
     kind, limits = error["type"], error.get("ctx", {})
     if kind in ("too_short", "too_long"):
         least, most = limits.get("min_length"), limits.get("max_length")
-        return f"expected a list of at {f'least {least}' if kind == 'too_short' else f'most {most}'}"
+        bound, count = ("least", least) if kind == "too_short" else ("most", most)
+        return f"expected at {bound} {count} {'entry' if count == 1 else 'entries'}"
     for kinds, text in _EXPECTED.items():
         if kind in kinds.split():
             return text.format(**limits)

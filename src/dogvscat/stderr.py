@@ -88,7 +88,7 @@ def quiet_stderr() -> Iterator[None]:
     Redirecting `sys.stderr` would not be enough: TensorFlow announces its build from C++, on every start, and has no
     setting against it.
     """
-    import tempfile  # here: it brings `random`, and every start of the program imports this file
+    import tempfile  # here: it imports `random`, and every start of the program imports this file
 
     sys.stderr.flush()
     terminal = os.dup(2)

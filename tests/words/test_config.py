@@ -135,8 +135,8 @@ def test_every_name_round_trips(name: str) -> None:
         ),
         ("augmentation.flip=perhaps", 'augmentation.flip: expected true or false, received "perhaps"$', None),
         ("network.filters=8", r"network.filters: expected a list in brackets, such as \[32, 64\], received 8$", None),
-        ("network.filters=[]", r"network.filters: expected a list of at least 1, received \[\]$", None),
-        ("network.filters=[1, 2, 3, 4, 5, 6, 7]", "network.filters: expected a list of at most 6", None),
+        ("network.filters=[]", r"network.filters: expected at least 1 entry, received \[\]$", None),
+        ("network.filters=[1, 2, 3, 4, 5, 6, 7]", "network.filters: expected at most 6 entries", None),
         ('network.filters=[32, "x"]', 'network.filters.1: expected a whole number, received "x"$', None),
         ("network.filters=[32, 0]", r"every entry of network.filters .* received \[32, 0\]$", None),
         ("network.name=resnet", "network.name: expected 'plain' or 'residual', received", None),
@@ -155,7 +155,7 @@ def test_what_is_wrong_is_named(setting: str, message: str, hint: str | None) ->
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["data.validation_share=0.5", "data.test_share=0.5"], "together must stay below 1"),
+        (["data.validation_share=0.5", "data.test_share=0.5"], "together must stay below 1, received 0.5 and 0.5"),
         (["data.image_size=32", "network.filters=[8, 8, 8, 8, 8]"], "image_size 32 is too small: block 4"),
         (["data.image_size=32", "network.kernel_size=7", "network.filters=[8, 8, 8]"], "is too small: block 3"),
     ],
