@@ -52,7 +52,7 @@ def test_new_photos_are_one_split_with_all_files(dogvscat: Dogvscat, quick_run: 
     predictions = read_table(tmp_path / "out" / "predictions.csv")
     assert metrics["all"]["n"] == len(predictions) == 20
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "drawn sample, not photographs" in page
+    assert "pictures drawn by code, not photographs" in page
 
 
 def test_photos_that_cannot_be_read_are_listed_and_the_rest_is_evaluated(

@@ -40,7 +40,7 @@ def test_a_run_folder_holds_what_the_design_names(quick_run: Path) -> None:
 def test_drawn_pictures_are_marked_in_every_output(quick_run: Path) -> None:
     assert json.loads((quick_run / "environment.json").read_text())["drawn_sample"] is True
     assert json.loads((quick_run / "bundle" / "card.json").read_text())["origin"]["drawn_sample"] is True
-    assert "drawn sample, not photographs" in (quick_run / "report.html").read_text()
+    assert "pictures drawn by code, not photographs" in (quick_run / "report.html").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -105,8 +105,8 @@ def test_the_page_stands_alone_and_the_figures_are_json(
     page = (tmp_path / "compared" / "comparison.html").read_text()
     assert document["differences"][0]["sentence"] in page
     assert "network.dense_units" in page
-    assert '<p class="warning">drawn sample, not photographs</p>' in page
-    assert (document["note"], document["seeds_alone"]) == ("drawn sample, not photographs", False)
+    assert '<p class="warning">pictures drawn by code, not photographs</p>' in page
+    assert (document["note"], document["seeds_alone"]) == ("pictures drawn by code, not photographs", False)
     assert "http" not in page.replace('http-equiv="Content-Security-Policy"', "")
     for picture in ("curves.png", "differences.png"):
         assert (tmp_path / "compared" / picture).read_bytes().startswith(b"\x89PNG")

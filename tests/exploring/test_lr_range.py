@@ -35,7 +35,7 @@ def test_the_command_writes_a_table_and_a_picture(drawn_photos: Path, dogvscat: 
     done = dogvscat("lr-find", drawn_photos, "--steps", "60", "--out", tmp_path / "out", "--json", *FLAGS)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert result["note"] == "drawn sample, not photographs"
+    assert result["note"] == "pictures drawn by code, not photographs"
     assert 1e-6 < result["suggestion"] < 1.0
     assert result["conclusive"] is False  # sixty steps from 1e-6 teach nothing
     again = dogvscat("lr-find", drawn_photos, "--steps", "60", "--json", *FLAGS)

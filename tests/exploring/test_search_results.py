@@ -33,7 +33,7 @@ def test_any_number_of_trials_can_be_drawn(tmp_path: Path, count: int) -> None:
         trial.number = number
         trials.append(trial)
     draw_history(tmp_path / "history.png", trials, None)
-    draw_parallel(tmp_path / "parallel.png", trials, sorted(scales), "drawn sample, not photographs")
+    draw_parallel(tmp_path / "parallel.png", trials, sorted(scales), "pictures drawn by code, not photographs")
     for name in ("history", "parallel"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 

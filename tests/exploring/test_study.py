@@ -47,7 +47,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat
     assert len(finished) == 3 == len(read_table(folder / "out" / "study.csv"))
     done = dogvscat("study", drawn_photos, "--config", folder / "study.toml", "--out", folder / "out")
     assert done.returncode == 0, done.stderr
-    assert "note: drawn sample, not photographs" in done.stderr
+    assert "note: pictures drawn by code, not photographs" in done.stderr
     assert "5 of 8 trainings remain, which will take about" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in finished} == finished  # none was trained again
     assert "training 4 of 8" in done.stderr
@@ -85,7 +85,7 @@ def test_the_page_says_in_words_what_was_found_and_stands_alone(study: Path) -> 
     assert setting_meanings(NetworkConfig)["dropout"] in page
     assert "A power law needs at least three" not in page
     assert "<script" not in page
-    assert '<p class="warning">drawn sample, not photographs</p>' in page
+    assert '<p class="warning">pictures drawn by code, not photographs</p>' in page
     for picture in ("effects", "learning_curves", "over_fitting", "training_pictures"):
         assert (study / "out" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
 

@@ -102,7 +102,7 @@ def test_a_note_is_seen_on_every_figure(tmp_path):
     result = evaluate_split(predictions([0, 1, 1, 0], [0.9, 0.8, 0.1, 0.2]))
     plain = write_figures(tmp_path / "plain", result, Decision(), load_images, history())
     marked = write_figures(
-        tmp_path / "marked", result, Decision(), load_images, history(), "drawn sample, not photographs"
+        tmp_path / "marked", result, Decision(), load_images, history(), "pictures drawn by code, not photographs"
     )
     for name in plain:
         assert header_pixels(plain[name]) == 0, name

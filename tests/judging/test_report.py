@@ -51,7 +51,7 @@ def full_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
         settings=[("network.dropout", "0.5")],
         environment=[("Commit", "<none>")],
         commands=[("dogvscat predict photo.jpg --model runs/classic-1", "Try a photo.")],
-        note="drawn sample, not photographs",
+        note="pictures drawn by code, not photographs",
     )
 
 
@@ -100,7 +100,7 @@ def test_the_verdict_and_every_section_are_there(full_report):
         "How confident it is", "What to do next", "How it was made",
     ):  # fmt: skip
         assert heading in text
-    assert "drawn sample, not photographs" in text
+    assert "pictures drawn by code, not photographs" in text
     assert "cross-fitted: the images are split into 5 parts" in text
     assert "Dividing its logits by a temperature of 1.50" in text
     assert "n = 40" in text

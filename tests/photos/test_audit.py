@@ -162,7 +162,7 @@ def test_a_folder_without_issues(tmp_path: Path, drawn_photos: Path) -> None:
     audit, page = _written(drawn_photos, tmp_path / "out")
     assert audit.issues == []
     assert "Nothing was found." in page.text
-    assert "Drawn sample, not photographs." in page.text
+    assert "Pictures drawn by code, not photographs." in page.text
     assert (tmp_path / "out" / "issues.csv").read_text() == "path,kind,group,detail\n"
 
 

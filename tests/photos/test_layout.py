@@ -126,7 +126,7 @@ def test_an_empty_class_folder_is_named() -> None:
 def test_an_archive_inside_the_archive_gets_advice() -> None:
     with pytest.raises(LayoutError, match="holds no photos") as caught:
         recognize_layout(["train.zip", "test1.zip", "sampleSubmission.csv"], [], "pets")
-    assert caught.value.hint == "Unpack the archive inside, test1.zip, and give that folder."
+    assert caught.value.hint == "Unpack the archive inside, test1.zip, and give the unpacked folder."
 
 
 def test_a_long_list_of_folders_is_cut() -> None:

@@ -159,7 +159,7 @@ def test_validation_is_drawn_where_only_train_and_test_are_declared() -> None:
 
 
 def test_a_test_share_needs_a_declared_test_split() -> None:
-    with pytest.raises(DataError, match="none of them is a test split") as caught:
+    with pytest.raises(DataError, match=r"data\.test_share is 0\.1, .* none of them is a test split") as caught:
         complete_declared_splits(["train", "validation"] * 2, [0, 0, 1, 1], _singles(4), DataConfig(test_share=0.1))
     assert "a folder `test`" in str(caught.value.hint)
 

@@ -53,7 +53,7 @@ def write_figures(
         decision: Its threshold and unsure band are drawn into the histogram.
         load_images: Called once, with the indices of the most confident mistakes, or not at all if there are none.
         history: The training behind the predictions, or None.
-        note: Words that must be seen with each figure, such as "drawn sample, not photographs".
+        note: Words that must be seen with each figure, such as "pictures drawn by code, not photographs".
 
     Returns:
         The files by their names without suffix, in the order in which a report shows them.

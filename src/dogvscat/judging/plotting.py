@@ -76,7 +76,7 @@ def new_figure(path: Path, width: float, height: float, note: str | None = None)
         path: The file to write.
         width: Width in inches, of 150 pixels each.
         height: Height in inches.
-        note: Words that must be seen with the figure, such as "drawn sample, not photographs".
+        note: Words that must be seen with the figure, such as "pictures drawn by code, not photographs".
 
     Raises:
         WriteError: if the file could not be written.

@@ -40,7 +40,7 @@ class Report:
         settings: Every setting of the training: (name, value).
         environment: Versions, hardware, commit, digests: (name, value).
         commands: What to do next: (command, its purpose).
-        note: Words that must be seen first, such as "drawn sample, not photographs".
+        note: Words that must be seen first, such as "pictures drawn by code, not photographs".
     """
 
     title: str

@@ -20,11 +20,11 @@ from dogvscat.photos.decoder import MAX_FILE_BYTES, PHOTO_SUFFIXES
 MAX_ENTRIES = 1_000_000
 MAX_TOTAL_BYTES = 256 * 1024**3
 MAX_RATIO = 100
-"""Most bytes unpacked from each packed byte. Photos are compressed already, so their ratio is near 1."""
+"""Largest number of bytes that one packed byte may become. Photos are compressed already, so their ratio is near 1."""
 RATIO_FREE_BYTES = 1024 * 1024
 """Up to this unpacked size the ratio is not checked: a blank bitmap exceeds it and is harmless."""
 MAX_DEPTH = 64
-"""Most folders above a member."""
+"""Largest number of folders above a member."""
 
 # Bits of a member's flags and the header in front of its data: PKWARE's APPNOTE.TXT, sections 4.4.4 and 4.3.7.
 _UTF8_NAME = 0x800
@@ -123,7 +123,7 @@ def _read_directory(path: Path) -> list[zipfile.ZipInfo]:
     except FileNotFoundError:
         raise ArchiveError(f"there is no file {path}") from None
     except PermissionError:
-        raise ArchiveError(f"{path} may not be read by this user") from None
+        raise ArchiveError(f"{path} cannot be read: this user has no permission") from None
     except UnicodeDecodeError:
         raise ArchiveError(f"{path} has a member whose name is marked as UTF-8 but is not", hint=_HINT) from None
     # Hostile directories make zipfile raise all of these: bad offsets, unknown versions, lengths that do not fit.
@@ -168,7 +168,8 @@ def _checked_member(path: Path, name: str, info: zipfile.ZipInfo) -> _Member:
     # Only photos are ever unpacked, so a log file may be as compressible as it likes.
     bomb_bytes = max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size)
     if info.file_size > bomb_bytes and PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES:
-        raise _refusal(path, name, f"declares over {MAX_RATIO} times its {info.compress_size:,} bytes: a zip bomb")
+        reason = f"declares to unpack to over {MAX_RATIO} times its {info.compress_size:,} bytes: a zip bomb"
+        raise _refusal(path, name, reason)
     return _Member(info.header_offset, info.compress_size, info.file_size, info.CRC, info.compress_type)
 
 

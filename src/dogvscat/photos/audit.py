@@ -21,11 +21,11 @@ from dogvscat.text import printable
 KIND_MEANINGS = {
     "unreadable": "Cannot be decoded: damaged, of an unknown format, or far too large. Left out of training.",
     "empty": "The file has no bytes. Left out of training.",
-    "exact_duplicate": "The same file more than once. Copies stay in the same split, or are all left out.",
-    "near_duplicate": "The same picture saved, scaled or cropped again. Copies stay in the same split as well.",
+    "exact_duplicate": "The same file more than once. Copies are never put into different splits.",
+    "near_duplicate": "The same picture saved, scaled or cropped again. Copies are never put into different splits.",
     "label_conflict": "The same picture filed under both classes. All copies are left out of training.",
     "low_information": "Blank or nearly blank: there is nothing to see.",
-    "odd_size": "Ten times more or fewer pixels than the typical photo here.",
+    "odd_size": "Over ten times as many pixels as the median photo, or less than a tenth.",
     "odd_aspect_ratio": "More than three times as long as wide: squashing it to a square distorts the animal.",
     "tiny": "Shorter side below 32 pixels: too little to see.",
     "label_suspect": "Networks that were not trained on the photo predict the other class. Some of these labels are "
@@ -113,9 +113,9 @@ class _PhotoEntry:
 @dataclass(frozen=True)
 class _Group:
     photos: Sequence[_PhotoEntry]
-    """The first of them."""
+    """The first photos of the group, those that are shown."""
     num_photos: int
-    """How many there are."""
+    """Number of all photos of the group."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ class _Section:
     meaning: str
     count: int
     groups: Sequence[_Group]
-    """The first of them."""
+    """The first groups, those that are shown."""
     num_groups: int
-    """How many there are."""
+    """Number of all groups."""
 
 
 def _sections(audit: Audit, source: PhotoSource) -> list[_Section]:

@@ -26,7 +26,7 @@ DECODER_VERSION = 1
 """To be raised when the same file gives other pixels: the caches of older versions are then ignored."""
 
 MAX_PIXELS = 50_000_000
-"""Most pixels of a photo, as its header declares them."""
+"""Largest number of pixels that the header of a photo may declare."""
 MAX_FILE_BYTES = 100 * 1024 * 1024
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else []))
 PHOTO_SUFFIXES = frozenset(
@@ -110,7 +110,7 @@ def read_photo(path: Path) -> bytes:
     except FileNotFoundError:
         raise ImageError(str(path), "not_found", "there is no such file") from None
     except PermissionError:
-        raise ImageError(str(path), "permission", "may not be read by this user") from None
+        raise ImageError(str(path), "permission", "cannot be read: this user has no permission") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
         raise ImageError(str(path), "unreadable", f"cannot be read: {error}") from None
 
@@ -121,7 +121,7 @@ def decode_for_display(data: bytes, path: str, longest_side: int) -> np.ndarray:
     Args:
         data: The whole file.
         path: The name of the photo in errors.
-        longest_side: Most pixels along the longer side of the result.
+        longest_side: Largest number of pixels along the longer side of the result.
 
     Returns:
         uint8 (height, width, 3), RGB.

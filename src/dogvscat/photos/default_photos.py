@@ -43,8 +43,8 @@ def find_photos(photos: Path | None, report: Reporter) -> Path:
     except DataError as error:
         report(f"The archive could not be fetched: {error.message}")
     report(
-        "Training on the DRAWN SAMPLE instead: cats and dogs drawn by code. This shows every step, but the network "
-        "will be of no use on photographs. Give your own with PHOTOS (or make train DATA=photos.zip)."
+        "Training on DRAWINGS instead: cats and dogs drawn by code. This shows every step, but the network will be of "
+        "no use on photographs. Give photos of your own: dogvscat train PHOTOS (or make train DATA=photos.zip)."
     )
     return _synthetic_sample(report)
 

@@ -1,4 +1,4 @@
-"""Cats and dogs drawn by code: a sample to train on when there are no photographs, and golden pictures for bundles.
+"""Cats and dogs drawn by code: a sample to train on when there are no photographs, and the pictures that test a bundle.
 
 Scene, light, colors, fur, pose, size and position are drawn at random in the same way for both kinds, so that only the
 shape of the animal distinguishes them. Each image has a generator of its own: equal seeds give equal images, and the

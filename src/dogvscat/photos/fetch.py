@@ -217,7 +217,7 @@ def _receive(response: http.client.HTTPResponse, file: Path) -> Iterator[None]:
             if not data:
                 return
             if received + len(data) > MAX_ARCHIVE_BYTES:
-                raise FetchError(f"received more than {MAX_ARCHIVE_BYTES:,} bytes, which is not an archive of photos")
+                raise FetchError(f"the file has more than {MAX_ARCHIVE_BYTES:,} bytes; larger files are not fetched")
             unwritten = memoryview(data)
             while unwritten:  # a disk that is almost full takes a part and refuses the rest
                 with wrap_write_errors(file):

@@ -18,15 +18,16 @@ _HINT = "Check the network and the address. Or give photos of your own, a folder
 def open_response(request: urllib.request.Request, connect_seconds: float) -> http.client.HTTPResponse:
     """The server's response to a GET request, with its status checked.
 
-    The request is sent in a thread, because a name look-up has no time limit of its own. A thread that is stuck in one
-    is left behind; if it gets a response later, it closes it.
+    The request is sent in a thread, because a name look-up has no time limit of its own. A thread that is stuck in a
+    look-up is left behind; a response that it gets later is closed.
 
     Args:
         request: With or without a `Range` header.
         connect_seconds: Longest wait for the response's headers, including name look-up and redirects.
 
     Returns:
-        A response with status 200, or for a request with `Range` also 206 (the range follows) or 416 (there is none).
+        A response with status 200, or for a request with `Range` also 206 (the range follows) or 416 (there is no such
+        range).
 
     Raises:
         FetchError: if the server cannot be reached, does not answer in time, refuses, or redirects to another protocol.

@@ -204,7 +204,7 @@ def _near_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str], pai
         neighbours[second].append((bits, first))
     for index, candidates in neighbours.items():
         bits, closest = min(candidates)
-        detail = f"{bits} of 256 bits from {scanned[closest].path}"
+        detail = f"perceptual hash differs in {bits} of 256 bits from that of {scanned[closest].path}"
         yield Issue(scanned[index].path, "near_duplicate", groups[index], detail)
 
 
@@ -232,12 +232,14 @@ def _unusual_content(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> 
         size = f"{photo.width} x {photo.height} pixels"
         longer, shorter = max(photo.width, photo.height), min(photo.width, photo.height)
         if photo.contrast < LOW_INFORMATION_CONTRAST:
-            yield Issue(photo.path, "low_information", group, f"grey values vary by {photo.contrast:.1f} of 127")
+            detail = f"standard deviation of the grey values: {photo.contrast:.1f} (at most 127.5)"
+            yield Issue(photo.path, "low_information", group, detail)
         if shorter < TINY_SIDE:
             yield Issue(photo.path, "tiny", group, size)
         # The number of pixels is compared, so 10 times more is about 3 times the side.
         if not 1 / ODD_SIZE_FACTOR <= photo.width * photo.height / median <= ODD_SIZE_FACTOR:
-            yield Issue(photo.path, "odd_size", group, f"{size}, the median photo has {median:,.0f} in total")
+            detail = f"{size}, {photo.width * photo.height:,} in total; the median photo has {median:,.0f}"
+            yield Issue(photo.path, "odd_size", group, detail)
         if longer / shorter > ODD_ASPECT_RATIO:
             yield Issue(photo.path, "odd_aspect_ratio", group, size)
 

@@ -134,7 +134,9 @@ def recognize_layout(files: Iterable[str], folders: Iterable[str], location: str
     if not top.num_photos:
         # Kaggle's archive of this competition contains train.zip and test1.zip.
         inner_archives = sorted(path for path in files if path.lower().endswith(".zip"))
-        advice = f"Unpack the archive inside, {inner_archives[0]}, and give that folder." if inner_archives else ""
+        advice = (
+            f"Unpack the archive inside, {inner_archives[0]}, and give the unpacked folder." if inner_archives else ""
+        )
         raise LayoutError(f"{location} holds no photos", hint=advice or EXPECTED_LAYOUT)
     folder = _skip_single_folders(top)
     by_split = _classes_by_split(folder, location)

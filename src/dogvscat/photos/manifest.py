@@ -29,10 +29,10 @@ from dogvscat.photos.splits import (
 from dogvscat.text import pluralize
 
 RELABELLED = "relabelled"
-"""One of a row's issues: the photo was filed under the other class than its label."""
+"""One of a row's issues: the label was corrected. The photo is filed under the other class."""
 
 _UNBALANCED = 1.5
-"""From this ratio of the larger class to the smaller one on, class weights are suggested."""
+"""Class weights are suggested if the larger class has over this many times the photos of the smaller one."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def describe(manifest: Manifest, num_skipped: int) -> Iterator[str]:
 def save_manifest(path: Path, manifest: Manifest) -> None:
     """Write the manifest as CSV."""
     columns = [column.name for column in fields(ManifestRow)]
-    atomic.write_csv(path, columns, map(attrgetter(*columns), manifest.rows))  # a third of astuple's time
+    atomic.write_csv(path, columns, map(attrgetter(*columns), manifest.rows))  # takes a third of the time of astuple
 
 
 def load_manifest(path: Path, is_synthetic: bool = False) -> Manifest:

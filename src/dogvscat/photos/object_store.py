@@ -70,7 +70,7 @@ def read_object(url: str) -> bytes:
     except FileNotFoundError:
         raise ImageError(url, "not_found", "there is no such object") from None
     except PermissionError:
-        raise ImageError(url, "permission", "may not be read by this user") from None
+        raise ImageError(url, "permission", "cannot be read: this user has no permission") from None
     except Exception as error:  # each driver has exceptions of its own
         raise ImageError(url, "unreadable", f"cannot be read: {_first_line(error)}") from None
     if len(data) > MAX_FILE_BYTES:
@@ -88,7 +88,7 @@ def _open_store(url: str) -> tuple[Any, str]:
         store, path = url_to_fs(url)
     except (ImportError, ValueError) as error:  # no driver is installed; unknown protocol
         raise UsageError(
-            f"{url} cannot be reached: {_first_line(error)}", hint="Install fsspec's driver for it."
+            f"{url} cannot be reached: {_first_line(error)}", hint="Install the fsspec driver of this protocol."
         ) from None
     except Exception as error:  # for example missing credentials
         raise DataError(f"{url} cannot be reached: {_first_line(error)}") from None

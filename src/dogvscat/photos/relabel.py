@@ -99,9 +99,10 @@ def read_relabelling(path: Path, class_names: ClassNames) -> Relabelling:
         if not _SHA256.fullmatch(sha256):
             raise _malformed(path, line, f"expected a sha256 of 64 hexadecimal digits, received {row[1]!r}")
         if suggestion not in allowed:
-            raise _malformed(path, line, f"expected a suggestion out of {', '.join(allowed)}, received {row[3]!r}")
+            raise _malformed(path, line, f"expected one of {', '.join(allowed)} as suggestion, received {row[3]!r}")
         if suggestions.setdefault(sha256, suggestion) != suggestion:
-            message = f"the suggestion for {row[0]} is {suggestion}, but for the same file above {suggestions[sha256]}"
+            above = f"a line above suggests {suggestions[sha256]} for the same file"
+            message = f"the suggestion for {row[0]} is {suggestion}, but {above}"
             raise _malformed(path, line, message)
     return Relabelling(path, hashlib.sha256(data).hexdigest(), suggestions)
 

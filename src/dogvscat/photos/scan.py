@@ -25,7 +25,7 @@ from dogvscat.photos.sources import PhotoSource
 SCAN_VERSION = 1
 """To be raised when the same photo gives another result: the caches of older versions are then ignored."""
 HASH_SIDE = 16
-"""The perceptual hash has HASH_SIDE x HASH_SIDE bits. The usual 64 keep different photos less far apart."""
+"""The perceptual hash has HASH_SIDE x HASH_SIDE bits. With the usual 64 bits, different photos are less far apart."""
 
 _SCAN_SIZE = 4 * HASH_SIDE  # side of the image that the hash's cosine transform is computed from, in pixels
 _TEMPORARY_ERRORS = ("permission", "not_found")  # they can be fixed without changing the file's fingerprint
@@ -75,7 +75,7 @@ def scan(source: PhotoSource) -> list[ScannedPhoto]:
     finally:
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, do not scan the rest
     if not any(photo.error_code in _TEMPORARY_ERRORS for photo in scanned):
-        with suppress(WriteError):  # the cache only saves time; a full disk will fail where it matters
+        with suppress(WriteError):  # the cache only saves time; a full disk is reported where it matters
             columns = [field.name for field in fields(ScannedPhoto)]
             atomic.write_csv(cache_file, columns, (list(asdict(photo).values()) for photo in scanned))
     return scanned

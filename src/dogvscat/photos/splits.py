@@ -124,7 +124,8 @@ def complete_declared_splits(
     splits = list(declared)
     if config.test_share and TEST not in splits:
         hint = "Put the photos to test on into a folder `test` next to `train`, or ask for no test split."
-        raise DataError("the folders declare their own splits, and none of them is a test split", hint=hint)
+        message = "the folders declare their own splits, and none of them is a test split"
+        raise DataError(f"data.test_share is {config.test_share:g}, but {message}", hint=hint)
     if VALIDATION not in splits:
         pool = [index for index, split in enumerate(splits) if split == TRAIN]
         config = config.model_copy(update={"test_share": 0.0})
@@ -183,7 +184,7 @@ def limit_training(
 
 
 def draw_neither_test_groups(groups: Sequence[str], config: DataConfig) -> set[str]:
-    """The duplicate groups of photos that show neither class that are held out for testing.
+    """Which duplicate groups are held out for testing, of photos that show neither class.
 
     Args:
         groups: The name of each photo's duplicate group.
