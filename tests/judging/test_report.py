@@ -96,8 +96,8 @@ def test_the_verdict_and_every_section_are_there(full_report):
     text = re.sub(r"\s+", " ", Page(render_report(full_report)).text)
     assert "36 of 40 validation images correct: 90.0% (76.9-96.0)" in text
     for heading in (
-        "How the training went", "The metrics", "Its mistakes", "Labels worth checking",
-        "How confident it is", "What to do next", "How it was made",
+        "How the training went", "The metrics", "Mistakes", "Labels worth checking",
+        "How confident the network is", "What to do next", "How it was made",
     ):  # fmt: skip
         assert heading in text
     assert "pictures drawn by code, not photographs" in text

@@ -251,7 +251,7 @@ def test_too_much_is_refused(site: Site, tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(FetchError, match="has 3,072,000 bytes, at most 1,000,000"):
         fetch_archive(site.url, SHA256, tmp_path)
     site.sends_length = False
-    with pytest.raises(FetchError, match="received more than 1,000,000 bytes"):
+    with pytest.raises(FetchError, match="the file has more than 1,000,000 bytes"):
         fetch_archive(site.url, SHA256, tmp_path)
 
 

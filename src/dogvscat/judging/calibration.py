@@ -18,7 +18,7 @@ UNSURE_BUDGET = 0.045
 """Largest share of the validation images that may be answered "unsure". A classifier that is unsure about one image in
 twenty is still useful; the budget is a little smaller, so that the share stays below that on other images as well."""
 NEITHER_UNSURE_BUDGET = 0.03
-"""The part of that share for images that seem to show neither class; the rest is for answers too close to call."""
+"""The part of UNSURE_BUDGET for images that seem to show neither class; the rest is for answers too close to call."""
 LIKELIHOOD_RATIO_THRESHOLD = 3.84
 """The decision threshold leaves 0.5 only where a bias of the logits is significant at 5% in a likelihood-ratio test:
 this is the quantile of chi-squared with one degree of freedom."""
@@ -26,7 +26,7 @@ this is the quantile of chi-squared with one degree of freedom."""
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """Predictions for the images that also served to choose the decision, each by a decision fitted without the image.
+    """Predictions for the images on which the decision was chosen, each by a decision fitted without that image.
 
     Args:
         y_prob: float64 (n,), calibrated probability of the positive class.
@@ -119,8 +119,8 @@ def cross_fit(
 def _fit_temperature(y_true: np.ndarray, logits: np.ndarray) -> float:
     """The temperature with the lowest log loss.
 
-    It is 1 where there is no such minimum, that is with a single class or without a single mistake: the colder, the
-    lower the loss.
+    It is 1 with a single class or without a single mistake: then there is no such minimum, because the loss keeps
+    falling with the temperature.
     """
     sign = np.where(y_true == 1, 1.0, -1.0)  # a logit times its sign is positive if the answer is correct
     if len(np.unique(y_true)) < 2 or np.all(logits * sign > 0):
@@ -157,7 +157,7 @@ def _choose_threshold(y_true: np.ndarray, y_prob: np.ndarray) -> float:
 
 
 def _choose_neither_limit(neither_prob: np.ndarray) -> float:
-    """The limit above which at most NEITHER_UNSURE_BUDGET of the images lie, all of which do show a class.
+    """The limit that at most NEITHER_UNSURE_BUDGET of the images exceed. All of these images show a class.
 
     Args:
         neither_prob: float64 (n,), probability of showing neither class.

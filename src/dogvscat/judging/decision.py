@@ -1,6 +1,6 @@
 """From a network's logit to an answer: temperature, threshold, and where the answer is "unsure".
 
-It needs only NumPy, on purpose: training and prediction both apply with this code what `calibration.py` fits.
+It needs only NumPy, on purpose: training and prediction both use this code to apply what `calibration.py` fits.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Decision:
 
     Args:
         temperature: Logits are divided by it; above 1 it makes the network less confident.
-        threshold: The answer is the positive class from this probability on, itself included.
+        threshold: The answer is the positive class if its probability is at least this.
         unsure_low: The answer is "unsure" strictly above this probability ...
         unsure_high: ... and strictly below this one. With equal bounds no answer is too close to call.
         neither_limit: The answer is "unsure" where the probability of showing neither class is above this one.

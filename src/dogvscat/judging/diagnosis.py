@@ -17,7 +17,7 @@ OVER_FITTING_GAP = 0.03
 """Training accuracy this far above validation accuracy counts as over-fitting, if the intervals do not touch either.
 Two samples of images differ by about three points on their own."""
 UNDER_FITTING_SKILL = 0.6
-"""Of the mistakes of always predicting the majority class, the share that a network should avoid at least on its
+"""Always predicting the majority class makes many mistakes. A network should avoid at least this share of them on its
 training images. With equal classes this is an accuracy of 80%, which small networks exceed on photographs."""
 RISE_AFTER_BEST = 1.05
 """Validation loss at the end, divided by its best value. Five per cent is more than the noise of one epoch."""
@@ -154,7 +154,7 @@ def _over_fitting(train: Mapping[str, MetricValue], validation: Mapping[str, Met
         "problem",
         "Over-fitting: better on images it has seen",
         f"Accuracy is {as_percent(seen)} on training images but {as_percent(unseen)} on validation images, "
-        f"{100 * gap:.1f} points less. Part of what it learned holds only for the training images.",
+        f"{100 * gap:.1f} points less. Part of what the network learned holds only for the training images.",
         "Stronger regularisation: `--set network.dropout=0.6`, `--set augmentation.shift=0.15` or "
         "`--set training.weight_decay=0.0001`; a smaller network (`--set network.dense_units=64`); or more photos.",
     )
@@ -185,9 +185,9 @@ def _epoch_limit(history: History) -> Finding | None:
     return Finding(
         "epoch_limit",
         "problem",
-        "The epochs ran out while it was still improving",
+        "The epochs ran out while the network was still improving",
         f"Validation loss was lowest in epoch {int(history.rows[best]['epoch'] or 0)} of {history.last_epoch}. "
-        "Training ended because the epochs were used up, not because it had stopped improving.",
+        "Training ended because the epochs were used up, not because the network had stopped improving.",
         f"Continue this run: `dogvscat train --resume`, with `--set training.epochs={2 * history.last_epoch}`.",
     )
 
@@ -247,7 +247,7 @@ def _memorised_late(history: History) -> Finding | None:
     return Finding(
         "memorised_late",
         "note",
-        f"After epoch {history.best_epoch} it began to memorise",
+        f"After epoch {history.best_epoch} the network began to memorise",
         f"From then on training loss still fell while validation loss rose by "
         f"{100 * (val_loss[-1] / val_loss[best] - 1):.0f}%, the mark of over-fitting. The weights of those epochs were "
         "not kept.",
@@ -261,7 +261,7 @@ def _generalises(train: Mapping[str, MetricValue], validation: Mapping[str, Metr
     return Finding(
         "generalises",
         "good",
-        "What it learned holds for new images",
+        "What the network learned holds for new images",
         f"Under equal conditions, accuracy on training images is {as_percent(train['accuracy'])} and on validation "
         f"images {as_percent(validation['accuracy'])}: {100 * abs(gap):.1f} points apart, no sign of over-fitting.",
         "A larger network or larger images may now help: `--set network.filters=[32,64,128,256]` or "

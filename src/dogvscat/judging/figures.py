@@ -90,7 +90,7 @@ def learning_curves(path: Path, history: History, note: str | None = None) -> No
         accuracy_axes.set_xlabel("Epoch")
         accuracy_axes.set_xlim(history.columns["epoch"][0] - 0.5, history.last_epoch + 0.5)
         accuracy_axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        # The entries stand below each other: the conditions of training may fill a line by themselves.
+        # One entry per line: the conditions of training may fill a line by themselves.
         figure.legend(*loss_axes.get_legend_handles_labels(), loc="outside lower center")
 
 
@@ -246,7 +246,7 @@ def _caption(predictions: Predictions, index: int) -> str:
     predicted, stored = names[y_pred], names[1 - y_pred]  # a mistake: the label is the other class
     answer = f"predicted as {predicted}, {100 * probability:.1f}%"
     if predictions.unsure[index]:
-        answer = f"unsure, rather {predicted}"
+        answer = f"unsure, closer to {predicted}"
     return f"{printable(predictions.paths[index])}\nfiled as {stored}\n{answer}"
 
 

@@ -137,8 +137,8 @@ def compute_neither_metrics(
         seed: Seed of the bootstrap.
 
     Returns:
-        unsure_rate, the share of the former answered "unsure"; and neither_roc_auc, the chance that one of the former
-        gets a higher probability of showing neither than one of the latter.
+        unsure_rate, the share of the photos of neither class answered "unsure"; and neither_roc_auc, the chance that
+        such a photo gets a higher probability of showing neither than a photo of a class.
     """
     unsure = decision.is_unsure(decision.probabilities(neither.positive), neither.neither)
     scores = np.concatenate([logits.neither for logits in (neither, classes) if logits.neither is not None])
@@ -190,7 +190,7 @@ def _values(y_true: np.ndarray, y_prob: np.ndarray, y_pred: np.ndarray) -> dict[
 
 
 def _statistics(y_true: np.ndarray, y_prob: np.ndarray, y_pred: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """A function that computes the same metrics for many resamples at once, as `bootstrap` wants it.
+    """A function that computes the same metrics for many resamples at once, as `bootstrap` expects.
 
     Its results equal scikit-learn's with `sample_weight` (tested), whose checks at each of 2,000 calls would take half
     a minute. Nearly every metric is a function of sums over images, so that one matrix product, counts (rows, n) times

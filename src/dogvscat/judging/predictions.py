@@ -1,6 +1,6 @@
 """What is evaluated: the epochs of a training, and the labels and predictions of one split, image by image.
 
-Everything else in this room reads `History` and `Predictions`. The table `predictions.csv` lets two runs be compared
+Everything else in this package reads `History` and `Predictions`. The table `predictions.csv` lets two runs be compared
 image by image later.
 """
 
@@ -107,7 +107,7 @@ class Predictions:
             raise ValueError(f"expected four arrays of shape {(len(self.paths),)}, received {shapes}")
         if not len(self.paths):
             raise DataError(
-                f"there is no labelled photo to evaluate on in {self.split!r}, expected at least one",
+                f"there is no labelled photo in the split {self.split!r}, expected at least one to evaluate on",
                 hint="Check the folder, or see `dogvscat audit` for what was left out.",
             )
         for name, labels in (("y_true", self.y_true), ("y_pred", self.y_pred)):

@@ -27,11 +27,11 @@ class Report:
 
     Args:
         title: Heading of the page, for example `classic-3`.
-        splits: The evaluated splits, that of the headline first.
+        splits: The evaluated splits; the headline is about the first.
         decision: Temperature, threshold and unsure band of the model.
         neither: Metrics of photos that show neither class, as from `compute_neither_metrics`.
-        folds: Number of folds in which the decision was cross-fitted on the validation split; 0 if that had too few
-            images to choose one; None if no split shown took part in choosing it.
+        folds: Number of folds in which the decision was cross-fitted on the validation split; 0 if that split had too
+            few images to choose a decision; None if the decision was chosen on no split of this page.
         figures: PNG files by name, as from `write_figures`; `augmentation` may be added.
         history: The training, or None where a finished model is evaluated.
         findings: What the learning curves show, in the order they are shown.
@@ -152,7 +152,7 @@ def _definitions(class_names: ClassNames, decision: Decision) -> dict[str, tuple
     for name, text in zip(class_names, (negative, positive), strict=True):
         definitions[f"precision_{name}"] = (
             f"Precision, {text}",
-            f"Of the images predicted as {text}, the share that are.",
+            f"Of the images predicted as {text}, the share labelled {text}.",
         )
         definitions[f"recall_{name}"] = (f"Recall, {text}", f"Of the {text} images, the share predicted as {text}.")
         definitions[f"f1_{name}"] = (f"F1, {text}", "The harmonic mean of precision and recall.")

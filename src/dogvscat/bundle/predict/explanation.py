@@ -39,7 +39,7 @@ def draw_explanation(photo: np.ndarray, heat: np.ndarray, prediction: Prediction
     sheet.paste(Image.fromarray(overlay_heat_map(photo, heat)), (2 * _MARGIN + width, _MARGIN))
     draw = ImageDraw.Draw(sheet)
     top = height + 2 * _MARGIN
-    headline = f"{UNSURE}, rather {class_name}" if prediction.label == UNSURE else prediction.label
+    headline = f"{UNSURE}, closer to {class_name}" if prediction.label == UNSURE else prediction.label
     draw.text((_MARGIN, top), headline, _INK, _font(20))
     top += 32
     for name, probability in rows:
