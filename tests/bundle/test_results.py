@@ -141,7 +141,7 @@ def test_two_processes_cannot_write_one_file(tmp_path: Path) -> None:
 
 
 def test_endings_and_folders(tmp_path: Path, dogvscat: Dogvscat) -> None:
-    with pytest.raises(UsageError, match=r"results\.txt should end with \.csv, \.jsonl, \.parquet"):
+    with pytest.raises(UsageError, match=r"should end with \.csv, \.jsonl or \.parquet, received .*results\.txt"):
         write(tmp_path / "results.txt")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UsageError, match="is a folder, expected a file"):

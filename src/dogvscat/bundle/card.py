@@ -40,13 +40,13 @@ class Provenance(CardSection):
     data_digest: str
     """sha256 over the photos and their labels."""
     drawn_sample: bool
-    """True if it learned from drawings, not photographs."""
+    """True if the network learned from drawings, not photographs."""
     num_train: int
     num_validation: int
     num_neither: int = 0
     """Training photos that show neither class."""
     epoch: int
-    """The epoch whose weights it has, counted from 1."""
+    """The epoch whose weights the bundle has, counted from 1."""
     commit: str
     created: str
     """UTC, ISO 8601."""
@@ -77,7 +77,7 @@ class Card(CardSection):
     metrics: dict[str, dict[str, dict[str, Any]]]
     """Split -> figure -> value, low, high, n, method."""
     known_failures: tuple[str, ...] = ()
-    """Written by a person who looked at its mistakes, a sentence or two each."""
+    """Written by a person who looked at the mistakes of the network; a sentence or two each."""
     golden: tuple[GoldenPicture, ...] = Field(min_length=1)
     files: dict[str, str]
     """sha256 of every other file of the bundle, by relative path."""

@@ -87,14 +87,14 @@ def read_verified(folder: Path, card: Card, name: str) -> bytes:
     """
     expected = card.files.get(name)
     if expected is None:
-        raise ModelError(f"the card of {folder} does not list {name}", hint="Train it again.")
+        raise ModelError(f"the card of {folder} does not list {name}", hint="Train the network again.")
     data = _read(folder, name)
     received = hashlib.sha256(data).hexdigest()
     if received != expected:
         raise ModelError(
             f"{folder / name} is not the file this bundle was made with: expected sha256 {expected[:16]}..., "
             f"received {received[:16]}...",
-            hint="Copy the whole bundle again, or train it again.",
+            hint="Copy the whole bundle again, or train the network again.",
         )
     return data
 

@@ -51,7 +51,7 @@ class Parity:
         images = self.images
         others = f"{images.num_photos} photographs" if images.num_photos else f"{images.num_drawings} other drawings"
         return (
-            f"It differs from the bundle by at most {self.difference:.1e} in probability, on "
+            f"The export differs from the bundle by at most {self.difference:.1e} in probability, on "
             f"{images.num_golden} golden pictures and {others}."
         )
 

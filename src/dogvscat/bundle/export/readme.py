@@ -88,8 +88,8 @@ def _steps(size: int) -> list[str]:
     return [
         "Decode the file. Of an animation, take the first frame. Ignore colour profiles.",
         (
-            f"If the file is a JPEG and both sides have at least {2 * size} pixels, reduce it first: by the largest "
-            f"factor of 2, 4 and 8 that leaves both sides at least {size} pixels. Each new pixel is the mean of a "
+            f"If the file is a JPEG and both sides have at least {2 * size} pixels, reduce it first, by the largest of "
+            f"the factors 2, 4 and 8 that leaves both sides at least {size} pixels. Each new pixel is the mean of a "
             "square of old pixels, with the factor as its side. Pillow's `draft` does this."
         ),
         "Rotate it according to its EXIF orientation.",
@@ -106,7 +106,7 @@ def _steps(size: int) -> list[str]:
 def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity) -> str:
     first, second = map(printable, card.class_names)
     neither = conversion.logits.neither is not None
-    # Below, a list of lines times a bool is there or not. Names come from the user's folders, so they are escaped.
+    # Below, a list of lines times a bool is kept or left out. Names come from the user's folders, so they are escaped.
     lines = [
         f"# {first} or {second}: {FORMATS[format_name].title}",
         "",
@@ -134,11 +134,11 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
             "The temperature is already inside the model."
         ),
         *(
-            ["- `neither`, float32 (N, 1): its sigmoid estimates, uncalibrated, that the photo shows neither class."]
+            ["- `neither`, float32 (N, 1): its sigmoid is an uncalibrated probability that the photo shows neither."]
             * neither
         ),
         f"- The prediction is {second} if p >= {card.threshold!r}, otherwise {first}.",
-        f"- It is `unsure` instead if {card.unsure_low!r} < p < {card.unsure_high!r}"
+        f"- The prediction is `unsure` instead if {card.unsure_low!r} < p < {card.unsure_high!r}"
         + (f", or if the sigmoid of `neither` is above {card.neither_limit!r}." if neither else "."),
         "",
         "## Check",

@@ -51,7 +51,7 @@ def predict_on_cluster(bundle: Bundle, paths: Iterable[str]) -> Iterator[Predict
 
 @contextmanager
 def _translated_ray_errors() -> Iterator[None]:
-    """Raise what a worker raised on purpose as it was, and dead workers as a ClusterError."""
+    """Raise the errors that a worker raised on purpose unchanged, and a ClusterError for dead workers."""
     from ray.exceptions import RayActorError, RayError, RayTaskError
 
     try:
@@ -67,7 +67,7 @@ def _translated_ray_errors() -> Iterator[None]:
         if isinstance(error, RayTaskError) and not isinstance(error, RayActorError):  # a bug: show its traceback
             raise
         hint = "Look at the memory and the logs of the machines, then run the same command again."
-        message = f"workers died {_RETRIES + 1} times, last because: {first_line(error)}"
+        message = f"workers died {_RETRIES + 1} times. The last reason: {first_line(error)}"
         raise ClusterError(message, hint=hint) from None
 
 

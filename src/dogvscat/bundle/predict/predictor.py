@@ -37,7 +37,7 @@ class Prediction:
     """The prediction for one photo."""
 
     path: str
-    """As given, or `picture 3` for the fourth of some photos that have no path."""
+    """As given; for a photo without a path, `picture` and its number from 0, such as `picture 3`."""
     label: str
     """A class name, or `unsure`."""
     probabilities: dict[str, float]

@@ -96,7 +96,7 @@ class CsvRows:
             return None
 
     def is_whole(self, record: bytes) -> bool:
-        """False while the line end belongs to a file name: that is in quotes, and the closing quote is missing."""
+        """False while the line end belongs to a file name in quotes whose closing quote is still missing."""
         return record.count(b'"') % 2 == 0  # a quote inside a cell is doubled, so it counts as two
 
 

@@ -22,7 +22,7 @@ from dogvscat.text import escape_undecodable, json_line
 
 _SECONDS_UNSAVED = 1.0
 _LONGEST_ROW = 1024 * 1024
-"""In bytes. A row without end that is longer was not written by this program."""
+"""In bytes. A longer row without a line end was not written by this program."""
 
 
 class ResultsFile:
@@ -43,7 +43,8 @@ class ResultsFile:
     def __init__(self, path: Path, class_names: ClassNames, model: str) -> None:
         if path.suffix.lower() not in RESULT_SUFFIXES:
             hint = "Example: dogvscat predict photos/ --out results.csv"
-            raise UsageError(f"--out {path} should end with {', '.join(RESULT_SUFFIXES)}", hint=hint)
+            expected = f"{', '.join(RESULT_SUFFIXES[:-1])} or {RESULT_SUFFIXES[-1]}"
+            raise UsageError(f"--out should end with {expected}, received {path}", hint=hint)
         if path.is_dir():
             raise UsageError(f"--out {path} is a folder, expected a file to write")
         self.path = path
@@ -92,7 +93,7 @@ class ResultsFile:
             The remaining photos.
 
         Raises:
-            UsageError: if the rows are of another model or of other photos, or the file has something else than rows.
+            UsageError: if the rows are of another model or of other photos, or the file has anything but rows.
             WriteError: if a row that was cut off cannot be removed.
         """
         remaining = iter(paths)
@@ -147,7 +148,7 @@ class ResultsFile:
             self._rows_file.unlink(missing_ok=True)
 
     def _check_header(self) -> None:
-        """Read the header, and write it into an empty file; the position in the file is behind it then."""
+        """Read the header, or write it into an empty file. Afterwards the position in the file is behind the header."""
         self._file.seek(0)
         header = self._format.header
         received = self._file.read(len(header))

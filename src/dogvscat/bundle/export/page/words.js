@@ -22,8 +22,9 @@ export function describeAnswer(answer, about) {
     return { verdict: "Unsure", reason };
   }
   const { unsure_low: low, unsure_high: high } = about.decision;
-  const band = `between ${formatPercent(low)} and ${formatPercent(high)} ${positive}`;
-  return { verdict: "Unsure", reason: `Too close to call: ${band} the answer is unsure.` };
+  const band = `between ${formatPercent(low)} and ${formatPercent(high)}`;
+  const reason = `Too close to call: with a probability of ${positive} ${band} the answer is unsure.`;
+  return { verdict: "Unsure", reason };
 }
 
 // Returns the paragraphs of "How it works".
