@@ -199,7 +199,7 @@ def test_unsure_is_explained(page: Page, serve, linear_bundle: LinearBundle, tmp
     page.bring(plain_png((90, 7, 90)))
     (card,) = page.cards(1)
     assert "Not sure" in card.text
-    assert "Too close to call: between 10.0% and 90.0% dog the answer is “unsure”." in card.text
+    assert "Too close to call: with a probability of dog between 10.0% and 90.0% the answer is “unsure”." in card.text
 
 
 def test_a_photograph_that_shows_neither_is_explained(page: Page, best, test_data: Path) -> None:

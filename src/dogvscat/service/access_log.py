@@ -69,5 +69,5 @@ def install(writer: LogWriter) -> None:
     """Send all log messages of this process through the writer."""
     root = logging.getLogger()
     root.handlers = [JsonLogHandler(writer)]
-    # It warns about malformed forms, which are answered with a 422 and need no second line in the log.
+    # python_multipart warns about malformed forms. They are answered with a 422 and need no second line in the log.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)

@@ -18,7 +18,7 @@ class Admission:
         self.draining = False
         """True from the signal to stop: accepted requests are finished, new ones are refused."""
         self.num_queued = 0
-        """Photos that are waiting or in work."""
+        """Photos that are waiting or being processed."""
         self.body_bytes = 0
         """Bytes of the bodies of all requests that are not answered yet."""
 
@@ -53,7 +53,7 @@ class Admission:
             raise RequestError(
                 429,
                 "busy",
-                f"the queue is full: {self.num_queued} photos are waiting, at most {self.limits.queue_length} may",
+                f"the queue is full: {self.num_queued} photos are waiting, at most {self.limits.queue_length} may wait",
                 hint="Try again after the number of seconds in Retry-After, with fewer photos at once.",
                 retry_seconds=self.limits.retry_seconds,
             )

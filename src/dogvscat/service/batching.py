@@ -24,7 +24,7 @@ class Batcher(Generic[Item, Result]):
 
     Args:
         process: From a batch to that many results, in order; runs in `executor`.
-        batch_size: Items in a batch at most.
+        batch_size: Largest number of items in a batch.
         executor: Where the batches are processed.
         on_batch: Called with the size of each batch.
     """

@@ -43,7 +43,7 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer 400 only if no answer has started: the nonsense may follow a complete request."""
+        """Answer 400 only if no answer has started: the malformed bytes may follow a complete request."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
         else:

@@ -145,7 +145,8 @@ def _tensor_pixels(tensor: Tensor) -> np.ndarray:
     try:
         numbers = np.asarray(tensor.data)
     except ValueError:  # lists of different lengths
-        raise _bad_request(f"the data of {INPUT} is ragged") from None
+        message = f"the data of {INPUT} is ragged: its lists differ in length, expected the shape {tensor.shape}"
+        raise _bad_request(message) from None
     if numbers.dtype.kind != "i":  # also "O", for integers beyond 64 bits and for null
         raise _bad_request(f"the data of {INPUT} should be whole numbers, 0 to 255")
     if numbers.size != np.prod(tensor.shape) or (numbers.ndim > 1 and list(numbers.shape) != tensor.shape):

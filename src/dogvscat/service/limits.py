@@ -14,11 +14,11 @@ class Limits:
     total_body_bytes: int = 512 * MEGABYTE
     """Largest sum of the bodies of all requests that are not answered yet: the memory that bodies may take."""
     photos: int = 64
-    """Photos in one request."""
+    """Largest number of photos in one request."""
     tensor_images: int = 16
-    """Images in one request of the Open Inference Protocol, which sends numbers as JSON and so needs much memory."""
+    """Largest number of images in one request of the Open Inference Protocol, which needs much memory for its JSON."""
     queue_length: int = 64
-    """Photos that are waiting or in work, over all requests: from the end of the body to the answer."""
+    """Largest number of photos of all requests that are waiting or being processed: from end of body to answer."""
     batch_size: int = 4
     """Images that go through the network together while several wait: larger batches are no faster and take more
     memory."""
@@ -30,4 +30,4 @@ class Limits:
     """Bytes per second that a slow client must reach once `body_seconds` are used up, so that a large photo over a slow
     line still arrives."""
     retry_seconds: int = 1
-    """The Retry-After of every refused request."""
+    """The Retry-After of every refused request, in seconds."""

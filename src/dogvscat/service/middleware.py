@@ -180,6 +180,7 @@ class _Exchange:
             raise RequestError(408, "slow", message, hint="Send it again over a faster connection.") from None
 
     def _too_large(self) -> RequestError:
-        declared = f"has {self._declared:,} bytes" if self._declared else "is larger"
-        message = f"the body {declared}, at most {self._limits.body_bytes:,} are read"
+        limit = self._limits.body_bytes
+        received = f"{self._declared:,} bytes" if self._declared else f"more than {limit:,} bytes"
+        message = f"the body has {received}, at most {limit:,} are read"
         return RequestError(413, "too_large", message, hint="Send a smaller photo.")

@@ -5,7 +5,7 @@ import { formatPercent, withArticle } from "./words.js";
 // Metrics of the card, in the order of the table.
 const METRIC_NAMES = [
   ["accuracy", "Accuracy"],
-  ["selective_accuracy", "Accuracy where it is not unsure"],
+  ["selective_accuracy", "Accuracy of the answers that are not “unsure”"],
   ["unsure_rate", "Answered “unsure”"],
   ["roc_auc", "Area under the ROC curve"],
   ["expected_calibration_error", "Expected calibration error"],
@@ -30,9 +30,9 @@ export function describeModel(model, container) {
 }
 
 function unsureRule({ unsure_low, unsure_high, neither_limit }, positive) {
-  const closeCall = `strictly between ${formatPercent(unsure_low)} and ${formatPercent(unsure_high)} ${positive}`;
-  const showsNeither = neither_limit < 1 ? ", and if the photo seems to show neither" : "";
-  return `The answer is “unsure” ${closeCall}${showsNeither}.`;
+  const closeCall = `strictly between ${formatPercent(unsure_low)} and ${formatPercent(unsure_high)}`;
+  const showsNeither = neither_limit < 1 ? ", or if the photo seems to show neither" : "";
+  return `The answer is “unsure” if the probability of ${positive} is ${closeCall}${showsNeither}.`;
 }
 
 function accuracySection(model) {
@@ -69,7 +69,7 @@ function metricRow(title, { value, low, high, n }) {
 
 function limitsSection(model) {
   const section = newSection("Where it fails", [
-    "Expect more mistakes on photos of another kind than it was trained on. " +
+    "Expect more mistakes on photos unlike those that the network was trained on. " +
       "Do not use it where a wrong answer can harm somebody.",
   ]);
   if (model.known_failures.length) {

@@ -32,10 +32,10 @@ export function unsureReason({ label, probabilities, neither }, model) {
       `see (${formatProbability(neither)} neither). If it is one of the two, the bar shows which is more likely.`
     );
   }
-  // The model's figures are missing if they could not be loaded.
+  // The limits of the model are missing if they could not be loaded.
   if (!model) return "Too close to call: it could be either.";
-  const band = `between ${formatPercent(model.unsure_low)} and ${formatPercent(model.unsure_high)} ${positive}`;
-  return `Too close to call: ${band} the answer is “unsure”.`;
+  const band = `between ${formatPercent(model.unsure_low)} and ${formatPercent(model.unsure_high)}`;
+  return `Too close to call: with a probability of ${positive} ${band} the answer is “unsure”.`;
 }
 
 // What the heat map is evidence for: the answer, or the nearer class if the answer is unsure.
