@@ -1,1 +1,1 @@
-"""The one room that knows Keras."""
+"""One training, from photos to a bundle. The only package that uses Keras."""

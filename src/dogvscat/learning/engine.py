@@ -1,7 +1,7 @@
-"""The one door to Keras. Knows the backends: threads, determinism and arithmetic are settled before Keras computes.
+"""Opens Keras and knows its backends: threads, determinism and arithmetic are settled before Keras computes.
 
-Every file of this room that computes takes Keras from here, `from dogvscat.learning.engine import keras`, and gets it
-only after `open_engine`: a backend that has computed once keeps its number of threads, and TensorFlow reads its
+Every file of this package that computes imports Keras from here, `from dogvscat.learning.engine import keras`, which
+works only after `open_engine`: a backend that has computed once keeps its number of threads, and TensorFlow reads its
 environment when it is imported.
 """
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _ROUNDS = 9
 _WORTH_IT = 0.8
-"""bfloat16 is chosen where it takes at most this share of the time of float32: it must be worth its fewer digits, and
-the gain must be larger than the noise of a busy machine."""
+"""bfloat16 is chosen where it takes at most this share of the time of float32: the gain must make up for the
+fewer digits, and be larger than the noise of a busy machine."""
 
 EVALUATION_COST = 1 / 3
 """What evaluating an image costs, relative to learning from it: there is no backward pass."""

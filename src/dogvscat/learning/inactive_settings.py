@@ -1,4 +1,4 @@
-"""Settings without effect because of another: cutout where augmentation is off, a warm-up in a schedule without one.
+"""Settings that have no effect because of another setting, such as cutout where augmentation is switched off.
 
 A recipe may contain them, because a change of the other setting gives them an effect. But anyone who changes one, or
 studies its effect, should learn that it has none.

@@ -1,4 +1,4 @@
-"""From photos to an evaluated bundle, read downward: photos, data, engine, model, loop, finalize, report."""
+"""One training from top to bottom: read the photos, open Keras, train, evaluate, write the bundle and the report."""
 
 import shlex
 from collections.abc import Sequence
@@ -99,7 +99,7 @@ def _fit_and_finalize(run: Run, config: Config, dataset: Dataset, compute: Compu
 
     training = set_up_training(run, config, dataset, compute, report)
     if training.state.is_finished(config.training):
-        report("Nothing remains to train, unless training.epochs is raised (or the patience, if it stopped early).")
+        report("Nothing remains to train. To continue, raise training.epochs, or the patience after an early stop.")
     write_augmentation_preview(run.augmentation_picture, training.loader, dataset.note)
     try:
         training.fit()

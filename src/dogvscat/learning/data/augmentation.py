@@ -2,7 +2,7 @@
 
 Each image of each epoch gets its own numbers, drawn from (seed, epoch, sample). The result therefore depends neither on
 the batch that the image is in nor on what was drawn before. Flip, shift, rotation, zoom and crop are combined into one
-affine map, so that the image is resampled only once; what the map brings in from outside is a reflection of the image.
+affine map, so that the image is resampled only once; beyond its edges the image is continued by its reflection.
 """
 
 from dataclasses import dataclass

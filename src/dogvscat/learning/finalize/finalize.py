@@ -40,7 +40,7 @@ class Evaluation:
 
     decision: Decision
     folds: int
-    """Parts of the validation split in the cross-fit of its decision; 0 if it had too few images."""
+    """Number of parts of the validation split in the cross-fit of the decision; 0 if it had too few images."""
     results: dict[str, SplitResult]
     neither: dict[str, MetricValue]
     """About photos that show neither class and that took no part in the training; empty where there are none."""
@@ -214,6 +214,6 @@ def _next_commands(run: Run, history: History) -> list[tuple[str, str]]:
         longer = "training.early_stopping_patience=20"
     return [
         (f"dogvscat predict PHOTO --model {folder}", "what this network answers for a photo of yours"),
-        (f"dogvscat evaluate {folder} PHOTOS --out FOLDER", "evaluate it on photos it has not seen"),
-        (f"dogvscat train --resume {folder} --set {longer}", "train it longer"),
+        (f"dogvscat evaluate {folder} PHOTOS --out FOLDER", "evaluate the network on photos that it has not seen"),
+        (f"dogvscat train --resume {folder} --set {longer}", "train the network longer"),
     ]

@@ -100,8 +100,12 @@ def check_parity(model: keras.Model, temperature: float, graph: bytes, pixels: n
     exported_columns = np.stack([logits for logits in exported if logits is not None], axis=1)  # (num_images, 1 or 2)
     difference = float(np.max(np.abs(sigmoid(columns) - sigmoid(exported_columns))))
     if not difference <= 1e-4:
-        raise ModelError(f"the exported graph differs from the network by {difference:.2g} in probability")
+        raise ModelError(
+            f"the exported graph differs from the network by {difference:.2g} in probability, at most 1e-4 is allowed"
+        )
     if activation is not None:
         difference = float(np.max(np.abs(activation.mean(axis=(1, 2)) - exported.positive)))
         if not difference <= 1e-3:
-            raise ModelError(f"the mean over the exported positions differs from the logit by {difference:.2g}")
+            raise ModelError(
+                f"the mean over the exported positions differs from the logit by {difference:.2g}, at most 1e-3 is allowed"
+            )

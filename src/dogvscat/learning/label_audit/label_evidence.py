@@ -65,7 +65,7 @@ def audit_labels(source: PhotoSource, config: Config, num_folds: int, folder: Pa
 def find_evidence(predictions: OutOfFoldPredictions) -> LabelEvidence:
     """Doubtful labels: those that confident learning finds, and photos whose probability lies near one half.
 
-    An ambiguous photo is not reported as wrongly filed as well.
+    An ambiguous photo is not also reported as wrongly filed.
 
     Args:
         predictions: Of at least one photo of each class.

@@ -70,7 +70,10 @@ def fold_config(config: Config) -> Config:
     # whose weights are kept, nor the learning rate.
     if config.training.schedule == "reduce_on_plateau":
         message = f"the recipe {config.recipe!r} lowers its learning rate when the validation loss stalls"
-        hint = "Here validation photos must not influence it. Use --recipe fast, or --set training.schedule=one_cycle."
+        hint = (
+            "Here validation photos must not influence the learning rate. Use --recipe fast, or "
+            "--set training.schedule=one_cycle."
+        )
         raise UsageError(f"{message} (training.schedule = reduce_on_plateau)", hint=hint)
     return with_settings(config, ["training.early_stopping_patience=0", "network.neither_output=false"])
 

@@ -35,9 +35,9 @@ class TrainingState:
     num_seen: int = 0
     """Images seen in the current epoch."""
     loss_sum: float = 0.0
-    """Sum of their losses, each before the step it was used in."""
+    """Sum of the losses of these images, each measured before the step of the image."""
     accuracy_sum: float = 0.0
-    """Sum of their accuracies, each before the step it was used in."""
+    """Sum of the accuracies of these images, each measured before the step of the image."""
     learning_rate: float = 0.0
     """Learning rate of the last step."""
     epoch_seconds: float = 0.0
@@ -95,7 +95,7 @@ class TrainingState:
         return self.epoch >= config.epochs or self.stopped_early(config)
 
     def chosen_epoch(self, config: TrainingConfig) -> int:
-        """Whose weights the result has: the best epoch's with early stopping, else the last one's."""
+        """The epoch whose weights the result has: the best one with early stopping, else the last one."""
         return self.best_epoch if config.early_stopping_patience else self.epoch
 
     def to_dict(self) -> dict[str, Any]:

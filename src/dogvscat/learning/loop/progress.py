@@ -1,5 +1,4 @@
-"""What a person sees of a training, and how a person stops it: bars on a terminal, else one plain line per epoch, on
-stderr; Ctrl-C."""
+"""What a person sees of a training on stderr (bars on a terminal, else one line per epoch), and how Ctrl-C stops it."""
 
 import signal
 import sys

@@ -149,15 +149,17 @@ class Training:
         remaining_sizes = all_sizes[self.state.epoch :]  # one per epoch
         timed_sizes = list(dict.fromkeys(all_sizes if self.num_following else remaining_sizes))
         seconds = {size: self.epoch_seconds(all_sizes.index(size)) for size in timed_sizes}
-        per_epoch = ", ".join(f"{seconds[size]:.{0 if seconds[size] >= 10 else 1}f}" for size in timed_sizes)
-        early = ", less if it stops early" if self.config.training.early_stopping_patience else ""
+        per_epoch = ", ".join(
+            f"{seconds[size]:.{0 if seconds[size] >= 10 else 1}f} s per epoch at {size} px" for size in timed_sizes
+        )
+        early = ", less if training stops early" if self.config.training.early_stopping_patience else ""
         remaining = sum(seconds[size] for size in remaining_sizes)
         minutes, epochs = max(1, round(remaining / 60)), pluralize(len(remaining_sizes), "epoch")
-        estimate = f"about {per_epoch} s per epoch, at most {minutes} min for {epochs}{early}"
+        estimate = f"about {per_epoch}, at most {minutes} min for {epochs}{early}"
         if self.num_following:
             following = self.num_following * sum(seconds[size] for size in all_sizes)
             all_minutes = max(1, round((remaining + following) / 60))
-            estimate += f"; about {all_minutes} min with the trainings that follow ({self.num_following})"
+            estimate += f"; about {all_minutes} min with {pluralize(self.num_following, 'more training')}"
         return estimate
 
     def epoch_seconds(self, epoch: int) -> float:

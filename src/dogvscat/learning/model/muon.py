@@ -4,8 +4,8 @@ from dogvscat.learning.engine import keras
 
 ops = keras.ops
 
-# Of Jordan's polynomial a s + b s^3 + c s^5, as steep as possible at zero: a small singular value s grows 3.4-fold in
-# each iteration, and large ones end up around 1.
+# Coefficients of Jordan's polynomial a s + b s^3 + c s^5, which is as steep as possible at zero: a small singular value
+# s grows 3.4-fold in each iteration, and large ones end up around 1.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _MOMENTUM = 0.95
