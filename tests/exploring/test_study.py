@@ -140,8 +140,8 @@ def test_a_study_with_another_base_or_fewer_settings_drops_no_rows(
     before = (study / "out" / "study.csv").read_bytes()
     for text, differs in (
         (STUDY.replace('"training.epochs" = 2', '"training.epochs" = 3'), "base, training.epochs was 2 and is now 3"),
-        (STUDY.replace("[10, 20]", "[10]"), "data.train_subset = 20 with seed 1 is no longer part of it"),
-        (STUDY.replace("[1, 2]", "[1]"), "the base with seed 2 is no longer part of it"),
+        (STUDY.replace("[10, 20]", "[10]"), "data.train_subset = 20 with seed 1 is no longer part of the study"),
+        (STUDY.replace("[1, 2]", "[1]"), "the base with seed 2 is no longer part of the study"),
     ):
         (tmp_path / "other.toml").write_text(text)
         done = dogvscat("study", drawn_photos, "--config", tmp_path / "other.toml", "--out", study / "out")

@@ -135,4 +135,4 @@ def write_range_test(folder: Path, test: RangeTest, current_rate: float) -> None
         top = float(test.smoothed[: max(2, len(test.smoothed) // 4)].max())
         axes.set_ylim(0.9 * float(test.smoothed.min()), 1.3 * top)
         figure.legend(loc="outside lower center", ncols=4)
-        add_title(axes, "How large may the learning rate be?", f"{len(test.rates)} steps, the rate rising at each")
+        add_title(axes, "How large may the learning rate be?", f"{len(test.rates)} steps; the rate rises at each")

@@ -62,7 +62,7 @@ def refuse_fixed(keys: Iterable[str], table: str) -> None:
             # For photos that show neither class no value of a setting would help, so it cannot go into [base] either.
             hint = "Leave it out." if _FIXED[key] == _NEITHER else "Put one value of it into [base]."
             if key == "training.seed":
-                hint = "Give --seed for another search." if table == "space" else "List the seeds in seeds."
+                hint = "Give --seed for another search." if table == "space" else "List them as seeds = [1, 2, 3]."
             raise ConfigError(f"{key} cannot be in [{table}]: {_FIXED[key]}", hint=hint)
 
 

@@ -1,5 +1,5 @@
-"""Is one training better than another? A paired comparison: both are evaluated on the same photos, so what is difficult
-for both cancels out."""
+"""Is one training better than another? A paired comparison: both are evaluated on the same photos, so photos that
+are difficult for both cancel out."""
 
 from dataclasses import dataclass
 

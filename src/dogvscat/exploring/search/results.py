@@ -65,10 +65,12 @@ def write_results(folder: Path, study: optuna.Study, search: Search) -> None:
 
 
 def confirmation(study: optuna.Study, search: Search) -> str:
-    """A study, as TOML, of the best settings against those that the search started from, with seeds it did not use."""
+    """A study, as TOML, of the best settings against those that the search started from, with seeds that the search
+    did not use."""
     seeds = [search.seed + number for number in range(1, 1 + _NUM_SEEDS)]
     lines = [
-        "# Are the best settings of a search better than those it started from? Tested with seeds it did not use:",
+        "# Are the best settings of a search better than those that the search started from? This study compares them,",
+        "# with seeds that the search did not use:",
         f"#     dogvscat study PHOTOS --config {CONFIRM_FILE} --out FOLDER",
         f"recipe = {toml_value(search.space.recipe)}",
         f"seeds = {seeds}",
@@ -85,8 +87,8 @@ def confirmation(study: optuna.Study, search: Search) -> str:
 def as_of_epoch(trials: Sequence[FrozenTrial], epoch: int) -> list[FrozenTrial]:
     """The trials that reached an epoch, with the accuracy that each had then, whether they were pruned later or not.
 
-    Pruning selects: what mattered most is often common to all trials that were not pruned, and among those it would
-    seem not to matter.
+    Pruning selects: the trials that are not pruned often agree in the settings that matter most, and among such trials
+    these settings would seem not to matter.
     """
     return [
         optuna.trial.create_trial(

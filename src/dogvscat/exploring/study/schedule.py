@@ -12,8 +12,8 @@ def most_informative(study: Study, running: Collection[PlannedCell] = ()) -> lis
     """The cells to start next, the most informative first.
 
     Every treatment is trained once before any is trained twice. Then comes the treatment whose effect is least certain:
-    the one that is the fewest half widths of its interval away from zero. A treatment that diverged is last. The base
-    with the same seed is always trained first.
+    the one with the smallest effect, as a multiple of half the width of its interval. A treatment that diverged is
+    last. The base with the same seed is always trained first.
 
     Running cells count as finished, and as if they confirmed the effect: the interval of their treatment is taken to
     narrow with the square root of its number of seeds. Nothing is expected of a treatment that runs for the first time.

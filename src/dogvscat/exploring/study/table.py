@@ -10,6 +10,7 @@ from dogvscat.exploring.study.cells import Study
 from dogvscat.exploring.study.plan import BASE, PlannedCell
 from dogvscat.learning.run import Run
 from dogvscat.settings import differences, toml_value
+from dogvscat.text import pluralize
 
 STUDY_FILE = "study.csv"
 COLUMNS = ("setting", "value", "seed", "validation_accuracy", "training_accuracy", "seconds", "epochs", "cell")
@@ -63,8 +64,8 @@ def refuse_dropped_rows(planned: Sequence[PlannedCell], table: Path, cells: Path
     if same_keys:  # the treatment is still planned, but the base below it has changed
         difference = f"for {title}, {_changed_settings(cells / name, same_keys[0])}"
     else:
-        difference = f"{title} with seed {seed} is no longer part of it"
-    message = f"{table} has {len(dropped)} finished trainings that are not in this study: {difference}"
+        difference = f"{title} with seed {seed} is no longer part of the study"
+    message = f"{table} has {pluralize(len(dropped), 'finished training')} that this study does not have: {difference}"
     hint = f"Choose another --out; or move {table} away: the finished trainings that fit are still used."
     raise UsageError(message, hint=hint)
 

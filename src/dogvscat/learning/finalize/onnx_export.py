@@ -106,6 +106,5 @@ def check_parity(model: keras.Model, temperature: float, graph: bytes, pixels: n
     if activation is not None:
         difference = float(np.max(np.abs(activation.mean(axis=(1, 2)) - exported.positive)))
         if not difference <= 1e-3:
-            raise ModelError(
-                f"the mean over the exported positions differs from the logit by {difference:.2g}, at most 1e-3 is allowed"
-            )
+            what = "the mean over the exported positions differs from the logit"
+            raise ModelError(f"{what} by {difference:.2g}, at most 1e-3 is allowed")
