@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
 Reporter = Callable[[str], None]
-"""Shows one message to the person at the terminal. Rooms below the command line receive such a function."""
+"""Shows one message to the person at the terminal. Packages below the command line receive such a function."""
 
 Item = TypeVar("Item")
 

@@ -94,9 +94,8 @@ def write_audit(folder: Path, audit: Audit, source: PhotoSource) -> None:
         num_found=len({issue.path for issue in audit.issues}),
         sections=_sections(audit, source),
     )
-    atomic.write_text(
-        folder / "audit.html", page
-    )  # the larger file first: if the disk has room for it, the table fits too
+    # The larger file first: if the disk has room for it, the table fits too.
+    atomic.write_text(folder / "audit.html", page)
     header = ("path", "kind", "group", "detail")
     atomic.write_csv(folder / "issues.csv", header, (astuple(issue) for issue in audit.issues))
 

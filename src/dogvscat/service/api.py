@@ -126,7 +126,7 @@ def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
             uploads = await inference.in_thread(form_photos, body, boundary, limits.photos)
         del body  # the uploads hold copies: free the form's memory before the wait in the queue
         answers = await inference.answer_uploads(uploads, query.explain)
-        # One bad photo among several must not hide the answers of the others, so only a lone one gets an error status.
+        # One bad photo among several must not hide the answers of the others. Only a single photo gets an error status.
         if len(answers) == 1 and isinstance(answers[0], ImageError):
             return problem_response(answers[0], uploads[0].name)
         rows = [_answer_to_json(upload.name, answer) for upload, answer in zip(uploads, answers, strict=True)]

@@ -85,8 +85,8 @@ class Batcher(Generic[Item, Result]):
         return batch
 
     def _outcomes(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
-        """The result or error of each item. If a batch fails, each item is retried alone: one bad item must not spoil
-        the others' answers."""
+        """The result or error of each item. If a batch fails, each item is retried separately: one bad item must not
+        spoil the others' answers."""
         try:
             results = self._process(items)
             if len(results) != len(items):

@@ -12,7 +12,7 @@ covers two by two cells."""
 _COLORS = np.array([[60, 10, 110], [150, 25, 110], [225, 60, 50], [252, 140, 10], [255, 240, 90]], dtype=np.float64)
 """RGB from the least evidence to the most, dark to light, so that colour-blind people can read them as well."""
 _OPACITY = 0.75
-"""Of the strongest colour over the photo."""
+"""Opacity of the strongest colour over the photo."""
 
 
 def heat_maps(predictor: Predictor, pixels: np.ndarray, *, by_occlusion: bool = False) -> np.ndarray:
@@ -36,9 +36,8 @@ def heat_maps(predictor: Predictor, pixels: np.ndarray, *, by_occlusion: bool = 
     size = predictor.card.image_size
     if not len(pixels):
         return np.zeros((0, size, size))
-    evidence = (
-        None if by_occlusion else predictor.class_activation(pixels)
-    )  # (n, height, width), for the positive class
+    # (n, height, width), for the positive class
+    evidence = None if by_occlusion else predictor.class_activation(pixels)
     if evidence is None:
         evidence = np.stack([_occlusion_map(predictor, image) for image in pixels])
         positive = predictor.logits(pixels).positive

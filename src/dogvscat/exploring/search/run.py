@@ -62,7 +62,7 @@ def tune(
         executor: Where the trials run.
 
     Raises:
-        UsageError: if the storage cannot be reached or holds another search, or another command is at work here.
+        UsageError: if the storage cannot be reached or holds another search, or another command runs in the folder.
         DataError: if the search was started with different photos.
         WriteError: if the storage is lost midway; finished trials are kept in it.
         Interrupted: on Ctrl-C; finished trials are kept, the running one resumes next time.

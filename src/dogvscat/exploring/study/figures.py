@@ -38,9 +38,8 @@ def draw_effects(path: Path, effects: Sequence[Effect], subtitle: str, note: str
             color = _VERDICT_COLORS[effect.verdict]
             if effect.low is not None and effect.high is not None:
                 axes.plot([100 * effect.low, 100 * effect.high], [row, row], color=color, solid_capstyle="round")
-            face_color = (
-                color if effect.verdict in ("helped", "hurt") else "white"
-            )  # filled only if the effect is clear
+            # Filled only if the effect is clear.
+            face_color = color if effect.verdict in ("helped", "hurt") else "white"
             axes.plot([100 * effect.difference], [row], "o", color=color, markerfacecolor=face_color, markersize=7)
         _label_rows(axes, ordered)
         axes.set_xlabel("Validation accuracy against the base, points")

@@ -70,7 +70,7 @@ def run_study(
 
     Raises:
         UsageError: if the budget is too short for one training, if study.csv has trainings that this study does not
-            have, or if another command is at work in the folder.
+            have, or if another command runs in the folder.
         DataError: if finished cells learned from different photos.
         DivergedError: if the base diverges with every seed: then there is nothing to compare with.
         Interrupted: on Ctrl-C; finished cells are kept and the same call resumes.

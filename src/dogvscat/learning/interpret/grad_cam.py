@@ -38,13 +38,13 @@ class GradCam:
         return heat_maps_of_evidence(y_pred, evidence, self._predictor.card.image_size)
 
     def evidence(self, pixels: np.ndarray) -> np.ndarray:
-        """How much each position speaks for the positive class.
+        """How strong the evidence for the positive class is at each position.
 
         Args:
             pixels: uint8 (n, image_size, image_size, 3).
 
         Returns:
-            float32 (n, height, width), without a unit; negative where a position speaks for the negative class.
+            float32 (n, height, width), without a unit; negative where it is evidence for the negative class.
         """
         maps = np.asarray(self._lower.predict_on_batch(pixels))  # (n, height, width, filters)
         weights = gradient_of_first_logit(self._upper, maps).mean(axis=(1, 2))  # (n, filters)
