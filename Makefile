@@ -32,10 +32,10 @@ train: setup
 	@$(BIN)/dogvscat train --recipe "$(RECIPE)" $(if $(DATA),"$(DATA)") $(if $(OUT),--out "$(OUT)")
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser and not ray"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not browser and not ray"
 
 lint: setup
 	$(BIN)/ruff format --check .

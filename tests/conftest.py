@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,16 @@ _MARKED_BY_FIXTURE = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a test needs shows in its fixtures; the marker follows from them."""
+    """What a test needs shows in its fixtures; the marker follows from them. Long files come first.
+
+    Two processes take whole files in this order. A long file at the end would leave one of them without work.
+    """
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in _MARKED_BY_FIXTURE:
                 item.add_marker(_MARKED_BY_FIXTURE[fixture])
+    markers = Counter((item.path, marker.name) for item in items for marker in item.iter_markers())
+    items.sort(key=lambda item: (-markers[item.path, "ray"], -markers[item.path, "slow"]))
 
 
 @pytest.fixture(scope="session", autouse=True)
