@@ -1,6 +1,8 @@
 """`dogvscat train` from drawn photos to a run folder."""
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -124,3 +126,28 @@ def test_known_failures_go_into_the_model_card(wary_run: Path, dogvscat: Dogvsca
     assert card["known_failures"] == ["White cats on snow are called dogs.", "Puppies from behind."]
     assert card["origin"]["num_neither"] == 16
     assert dogvscat("predict", "--model", run, wary_run.parent / "noise" / "1.png").returncode == 0
+
+
+def test_more_epochs_keep_the_earlier_report(quick_run: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(quick_run, tmp_path / "run"))
+    report = (run / "report.html").read_bytes()
+    longer = dogvscat("train", "--resume", run, "--set", "training.epochs=3")
+    assert longer.returncode == 0, longer.stderr
+    assert f"The earlier report is kept as {run}/report-2-epochs.html." in longer.stderr
+    assert (run / "report-2-epochs.html").read_bytes() == report
+    assert (run / "report.html").read_bytes() != report
+    again = dogvscat("train", "--resume", run)
+    assert "Nothing remains to train, unless --set raises training.epochs." in again.stderr
+    assert sorted(path.name for path in run.glob("report*")) == ["report-2-epochs.html", "report.html"]
+
+
+def test_the_command_for_a_changed_training_works(
+    quick_run: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    page = (quick_run / "report.html").read_text()
+    (command,) = re.findall(r"<pre>dogvscat (train PHOTOS .*?)</pre>", page)
+    again = command.replace("PHOTOS", str(drawn_photos)).replace("SECTION.KEY=VALUE", "training.epochs=1")
+    result = dogvscat(*shlex.split(again), "--out", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    before, after = ((run / "config.toml").read_text() for run in (quick_run, tmp_path / "run"))
+    assert after == before.replace("epochs = 2", "epochs = 1")

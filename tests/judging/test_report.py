@@ -5,7 +5,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from dogvscat.config import Config
 from dogvscat.errors import WriteError
+from dogvscat.judging.advice import TrainingSetup
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import diagnose, suspected_mislabelled
 from dogvscat.judging.figures import write_figures
@@ -45,7 +47,7 @@ def full_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
         folds=5,
         figures=write_figures(folder, validation, Decision(), load_images, curves),
         history=curves,
-        findings=diagnose(curves, train.metrics, validation.metrics),
+        findings=diagnose(TrainingSetup(Config(), 80), curves, train.metrics, validation.metrics),
         suspects=suspected_mislabelled(validation.predictions),
         facts=[("Recipe", "classic")],
         settings=[("network.dropout", "0.5")],

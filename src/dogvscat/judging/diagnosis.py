@@ -1,15 +1,18 @@
-"""What the learning curves and metrics show, in words for a student, and what to try next.
+"""What the learning curves and metrics show, in words for a student; advice.py adds what to try next.
 
 Each rule is one function that returns a `Finding` or None; the thresholds of the rules are the constants below.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from dogvscat.config import TrainingConfig
+from dogvscat.judging.advice import TrainingSetup, advise
 from dogvscat.judging.intervals import MetricValue, as_percent
+from dogvscat.judging.learning_curve import describe_small_set
 from dogvscat.judging.predictions import History, Predictions
 from dogvscat.text import pluralize
 
@@ -57,7 +60,7 @@ class Finding:
     tone: Literal["good", "note", "problem"]
     title: str
     explanation: str
-    try_next: str
+    try_next: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,27 +81,34 @@ class Suspect:
 
 
 def diagnose(
-    history: History, train: Mapping[str, MetricValue], validation: Mapping[str, MetricValue]
+    setup: TrainingSetup, history: History, train: Mapping[str, MetricValue], validation: Mapping[str, MetricValue]
 ) -> list[Finding]:
-    """The findings about a training, problems first.
+    """The findings about a training, problems first, with advice that fits its settings.
 
     Args:
+        setup: What the training was made with.
         history: The epochs.
         train: Metrics of the training images, from `compute_metrics`: unchanged images, whole network, kept weights.
         validation: Metrics of the validation images.
     """
-    if diverged := _diverged(history):
-        return [diverged]  # the metrics of such a network say nothing else
-    if learned_nothing := _learned_nothing(history, validation):
-        fit_findings: list[Finding | None] = [learned_nothing]
-    else:
-        fit_findings = [_over_fitting(train, validation), _under_fitting(history, train)]
-    problems = [*fit_findings, _epoch_limit(history), _noisy(history), _few_images(validation)]
-    notes = [_stopped_early(history), _memorised_late(history)]
-    findings = [finding for finding in problems + notes if finding]
-    if any(fit_findings):
-        return findings
-    return [_generalises(train, validation), *findings]
+    # The metrics of a network that diverged say nothing else.
+    findings = [diverged] if (diverged := _diverged(history)) else _observe(setup, history, train, validation)
+    advice = advise([finding.kind for finding in findings], setup, history)
+    return [replace(finding, try_next=advice[finding.kind]) for finding in findings]
+
+
+def _observe(
+    setup: TrainingSetup, history: History, train: Mapping[str, MetricValue], validation: Mapping[str, MetricValue]
+) -> list[Finding]:
+    training = setup.config.training
+    learned_nothing = _learned_nothing(validation)
+    # A network that learned nothing is weak on its training images as well, unless it learned them by heart.
+    under_fitting = None if learned_nothing else _under_fitting(train)
+    fit_findings = [learned_nothing, _over_fitting(train, validation), under_fitting]
+    good = None if any(fit_findings) else _generalises(train, validation)
+    problems = [_epoch_limit(training, history), _noisy(training, history), _few_images(validation)]
+    notes = [_small_set(setup), _stopped_early(history), _memorised_late(training, history)]
+    return [finding for finding in (good, *fit_findings, *problems, *notes) if finding]
 
 
 def suspected_mislabelled(predictions: Predictions, limit: int = 30) -> list[Suspect]:
@@ -124,11 +134,10 @@ def _diverged(history: History) -> Finding | None:
         "problem",
         "Training diverged",
         "The loss is no longer a finite number: the steps were so large that the weights grew without limit.",
-        "A learning rate ten times smaller, for example `--set training.learning_rate=0.0001`.",
     )
 
 
-def _learned_nothing(history: History, validation: Mapping[str, MetricValue]) -> Finding | None:
+def _learned_nothing(validation: Mapping[str, MetricValue]) -> Finding | None:
     accuracy, baseline = validation["accuracy"], validation["majority_baseline"]
     # Even the lower end of the interval beats the baseline: it learned something.
     if _nan_if_none(accuracy.low) > _nan_if_none(baseline.value):
@@ -139,8 +148,6 @@ def _learned_nothing(history: History, validation: Mapping[str, MetricValue]) ->
         "No better than always predicting the majority class",
         f"Validation accuracy is {as_percent(accuracy)}; always predicting the majority class is correct for "
         f"{100 * _nan_if_none(baseline.value):.1f}%. The difference may be chance.",
-        f"First check the labels with `dogvscat audit --labels`. Then {_longer(history)}, another learning rate "
-        "(`--set training.learning_rate=0.0003`) or more photos.",
     )
 
 
@@ -155,12 +162,10 @@ def _over_fitting(train: Mapping[str, MetricValue], validation: Mapping[str, Met
         "Over-fitting: better on images it has seen",
         f"Accuracy is {as_percent(seen)} on training images but {as_percent(unseen)} on validation images, "
         f"{100 * gap:.1f} points less. Part of what the network learned holds only for the training images.",
-        "Stronger regularisation: `--set network.dropout=0.6`, `--set augmentation.shift=0.15` or "
-        "`--set training.weight_decay=0.0001`; a smaller network (`--set network.dense_units=64`); or more photos.",
     )
 
 
-def _under_fitting(history: History, train: Mapping[str, MetricValue]) -> Finding | None:
+def _under_fitting(train: Mapping[str, MetricValue]) -> Finding | None:
     accuracy, baseline = _nan_if_none(train["accuracy"].value), _nan_if_none(train["majority_baseline"].value)
     # Skill: the share of the baseline's mistakes that the network avoids.
     if baseline >= 1 or 1 - (1 - accuracy) / (1 - baseline) >= UNDER_FITTING_SKILL:
@@ -171,12 +176,12 @@ def _under_fitting(history: History, train: Mapping[str, MetricValue]) -> Findin
         "Under-fitting: weak even on images it has seen",
         f"Accuracy on the training images themselves is only {as_percent(train['accuracy'])}. The network is too "
         "small, is regularised too strongly, or was not trained for long enough.",
-        f"Try {_longer(history)}, less dropout (`--set network.dropout=0.25`), weaker augmentation "
-        "(`--set augmentation.rotation=0`), or larger images (`--set data.image_size=96`).",
     )
 
 
-def _epoch_limit(history: History) -> Finding | None:
+def _epoch_limit(training: TrainingConfig, history: History) -> Finding | None:
+    if training.schedule == "one_cycle":
+        return None  # steps shrink to nothing at the end, so the last epochs are the best ones by design
     epochs = len(history.rows)
     # Not history.best_epoch: without early stopping, the weights of the last epoch are kept, whatever its loss.
     best = int(np.argmin(history.columns["val_loss"]))
@@ -188,24 +193,22 @@ def _epoch_limit(history: History) -> Finding | None:
         "The epochs ran out while the network was still improving",
         f"Validation loss was lowest in epoch {int(history.rows[best]['epoch'] or 0)} of {history.last_epoch}. "
         "Training ended because the epochs were used up, not because the network had stopped improving.",
-        f"Continue this run: `dogvscat train --resume`, with `--set training.epochs={2 * history.last_epoch}`.",
     )
 
 
-def _noisy(history: History) -> Finding | None:
+def _noisy(training: TrainingConfig, history: History) -> Finding | None:
     accuracy = history.columns["val_accuracy"]
     jumps = np.diff(accuracy[len(accuracy) // 2 :])  # from epoch to epoch, in the second half
     # Second differences cancel a steady trend. Those of independent values have six times their variance: 1 + 4 + 1.
     if len(accuracy) < NOISY_EPOCHS or np.sqrt(np.mean(np.diff(jumps) ** 2) / 6) <= NOISY_ACCURACY:
         return None
+    lucky = "Which epoch is best" if training.early_stopping_patience else "How good the last epoch is"
     return Finding(
         "noisy_validation",
         "problem",
         "Validation jumps from epoch to epoch",
         f"In the second half of the training, validation accuracy changed by up to {100 * np.max(np.abs(jumps)):.1f} "
-        "points from one epoch to the next. Which epoch is best is then partly luck.",
-        "Smaller steps: `--set training.learning_rate=0.0003`, or larger batches (`--set training.batch_size=128`)."
-        + (" More validation images (`--set data.validation_share=0.2`)." if history.num_validation < 1000 else ""),
+        f"points from one epoch to the next. {lucky} is then partly luck.",
     )
 
 
@@ -220,7 +223,6 @@ def _few_images(validation: Mapping[str, MetricValue]) -> Finding | None:
         "Few validation images, wide interval",
         f"With {accuracy.n:,} validation images the accuracy is known to about {100 * half_width:.0f} points either "
         "way. Two settings that differ by less cannot be told apart.",
-        "More photos, or a larger share of them for validation (`--set data.validation_share=0.2`).",
     )
 
 
@@ -235,25 +237,29 @@ def _stopped_early(history: History) -> Finding | None:
         f"Validation loss was lowest in epoch {history.best_epoch} and did not improve in the "
         f"{pluralize(patience, 'epoch')} after it. So training ended after epoch {history.last_epoch}, and the weights "
         "of the best epoch were restored.",
-        "",
     )
 
 
-def _memorised_late(history: History) -> Finding | None:
-    loss, val_loss, best = history.columns["loss"], history.columns["val_loss"], history.best_index
+def _memorised_late(training: TrainingConfig, history: History) -> Finding | None:
+    loss, val_loss = history.columns["loss"], history.columns["val_loss"]
+    best = int(np.argmin(val_loss))
     # Memorising: after the best epoch, validation loss rises although training loss still falls.
     if val_loss[-1] <= RISE_AFTER_BEST * val_loss[best] or loss[-1] >= loss[best]:
         return None
+    restored = training.early_stopping_patience > 0
+    outcome = "The weights of those epochs were not kept." if restored else "The weights of the last epoch were kept."
     return Finding(
         "memorised_late",
-        "note",
-        f"After epoch {history.best_epoch} the network began to memorise",
+        "note" if restored else "problem",
+        f"After epoch {int(history.rows[best]['epoch'] or 0)} the network began to memorise",
         f"From then on training loss still fell while validation loss rose by "
-        f"{100 * (val_loss[-1] / val_loss[best] - 1):.0f}%, the mark of over-fitting. The weights of those epochs were "
-        "not kept.",
-        "More epochs will not help here. Stronger augmentation or dropout moves this point later: "
-        "`--set augmentation.zoom=0.25`, `--set network.dropout=0.6`.",
+        f"{100 * (val_loss[-1] / val_loss[best] - 1):.0f}%, the mark of over-fitting. {outcome}",
     )
+
+
+def _small_set(setup: TrainingSetup) -> Finding | None:
+    expected = None if setup.is_synthetic else describe_small_set(setup.num_train)
+    return Finding("small_set", "note", "A small training set", expected) if expected else None
 
 
 def _generalises(train: Mapping[str, MetricValue], validation: Mapping[str, MetricValue]) -> Finding:
@@ -264,16 +270,7 @@ def _generalises(train: Mapping[str, MetricValue], validation: Mapping[str, Metr
         "What the network learned holds for new images",
         f"Under equal conditions, accuracy on training images is {as_percent(train['accuracy'])} and on validation "
         f"images {as_percent(validation['accuracy'])}: {100 * abs(gap):.1f} points apart, no sign of over-fitting.",
-        "A larger network or larger images may now help: `--set network.filters=[32,64,128,256]` or "
-        "`--set data.image_size=96`.",
     )
-
-
-def _longer(history: History) -> str:
-    """How to let the network learn for longer, depending on how the training ended."""
-    if history.stopped_early:
-        return "more patience (`--set training.early_stopping_patience=12`)"
-    return f"more epochs (`--set training.epochs={2 * history.last_epoch}`)"
 
 
 def _nan_if_none(value: float | None) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from dogvscat import atomic, caches
 from dogvscat.config import Config
 from dogvscat.errors import DataError, UsageError
+from dogvscat.judging.learning_curve import describe_small_set
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.loop.checkpoint import load_checkpoint
 from dogvscat.learning.run import InputPaths, Run
@@ -16,6 +17,7 @@ from dogvscat.photos.manifest import Manifest, describe, make_manifest, make_nei
 from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size, mapped_pixels
 from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
 from dogvscat.photos.sources import PhotoSource, open_neither, open_photos
+from dogvscat.photos.splits import TRAIN
 from dogvscat.settings import with_settings
 from dogvscat.stderr import Reporter
 
@@ -50,8 +52,10 @@ def read_dataset(
     manifest = make_manifest(source, config.data)
     if relabelling:
         manifest = _relabelled(manifest, relabelling, report)
-    for sentence in describe(manifest, source.skipped):
+    for sentence in describe(manifest, source.skipped, config.training.class_weights == "balanced"):
         report(sentence)
+    if not manifest.is_synthetic and (expected := describe_small_set(len(manifest.of_split(TRAIN)))):
+        report(expected)
     neither_dataset = _read_neither(neither, config, manifest, report) if neither else None
     pixels = cached_pixels_by_size(source, manifest, config.image_sizes)
     dataset = Dataset(manifest, pixels, neither_dataset)

@@ -60,6 +60,18 @@ class Run:
         self.report_file = folder / "report.html"
         self.bundle_folder = folder / "bundle"
 
+    def keep_report(self, num_epochs: int) -> Path:
+        """Rename the report of this many epochs, because training continues; returns its new path. The page holds its
+        figures, so it stays complete.
+
+        Raises:
+            WriteError: if it cannot be renamed.
+        """
+        kept = self.report_file.with_name(f"report-{num_epochs}-epochs.html")
+        with atomic.wrap_write_errors(kept):
+            self.report_file.replace(kept)
+        return kept
+
     def load_config(self) -> Config:
         """The configuration this run was started with.
 

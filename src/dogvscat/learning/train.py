@@ -99,7 +99,10 @@ def _fit_and_finalize(run: Run, config: Config, dataset: Dataset, compute: Compu
 
     training = set_up_training(run, config, dataset, compute, report)
     if training.state.is_finished(config.training):
-        report("Nothing remains to train. To continue, raise training.epochs, or the patience after an early stop.")
+        limits = " and ".join(training.state.limits_reached(config.training))
+        report(f"Nothing remains to train. To continue, raise {limits} with --set.")
+    elif run.report_file.exists():  # of fewer epochs
+        report(f"The earlier report is kept as {run.keep_report(training.state.epoch)}.")
     write_augmentation_preview(run.augmentation_picture, training.loader, dataset.note)
     try:
         training.fit()

@@ -162,12 +162,13 @@ def _manifest(
     return Manifest(source.class_names, tuple(rows), source.is_synthetic)
 
 
-def describe(manifest: Manifest, num_skipped: int) -> Iterator[str]:
+def describe(manifest: Manifest, num_skipped: int, is_weighted: bool) -> Iterator[str]:
     """What a person should know before a training: the counts of each split, what is left out, unbalanced classes.
 
     Args:
         manifest: Of photos of two classes.
         num_skipped: Files next to the photos that are not photos.
+        is_weighted: Whether the training weights the classes already.
     """
     if manifest.is_synthetic:
         yield "These images are DRAWN BY CODE: a network that learns from them is of no use on photographs."
@@ -183,7 +184,7 @@ def describe(manifest: Manifest, num_skipped: int) -> Iterator[str]:
         yield f"left out: {photos} (manifest.csv says why), {files} of {kinds}"
     counts = manifest.count(TRAIN)
     if max(counts.values()) > _UNBALANCED * min(counts.values()):
-        balance = "consider --set training.class_weights=balanced"
+        balance = "their weights balance that" if is_weighted else "consider --set training.class_weights=balanced"
         yield f"The classes are unbalanced ({_counts_in_words(counts)}); {balance}"
 
 

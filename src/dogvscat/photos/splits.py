@@ -219,6 +219,11 @@ def check_splits(labels: Sequence[int], splits: Sequence[str]) -> None:
             )
 
 
+def validation_count(num_usable: int, config: DataConfig) -> int:
+    """How many validation photos are drawn from this many usable photos, if their folders declare no splits."""
+    return _held_out_counts(num_usable, config)[VALIDATION]
+
+
 def _held_out_counts(num_usable: int, config: DataConfig) -> dict[str, int]:
     """The sizes of the test and the validation split; everything else is for training.
 

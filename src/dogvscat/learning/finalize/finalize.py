@@ -4,6 +4,7 @@ Doing it again for a finished run gives the same files.
 """
 
 import shlex
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from dogvscat import atomic
 from dogvscat.bundle.card import Provenance
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import Config
+from dogvscat.judging.advice import TrainingSetup, longer_settings
 from dogvscat.judging.calibration import cross_fit, fit_decision
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import diagnose, suspected_mislabelled
@@ -142,8 +144,9 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
     """
     facts, settings = _facts(training), _settings(training.config)
     environment = [(name, _value_in_words(value)) for name, value in run.load_environment().items()]
-    history, commands = evaluation.history, _next_commands(run, evaluation.history)
+    history, setup = evaluation.history, _setup(training, dataset)
     validation, train = evaluation.results["validation"], evaluation.results["train"]
+    findings = diagnose(setup, history, train.metrics, validation.metrics)
     figures = write_figures(
         run.folder,
         validation,
@@ -162,12 +165,12 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
         neither=evaluation.neither,
         figures=figures,
         history=history,
-        findings=diagnose(history, train.metrics, validation.metrics),
+        findings=findings,
         suspects=suspected_mislabelled(validation.predictions),
         facts=facts,
         settings=settings,
         environment=environment,
-        commands=commands,
+        commands=_next_commands(run, setup, history, {finding.kind for finding in findings}),
         note=dataset.note,
     )
     write_report(run.report_file, report)
@@ -208,12 +211,32 @@ def _value_in_words(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _next_commands(run: Run, history: History) -> list[tuple[str, str]]:
-    folder, longer = shlex.quote(str(run.folder)), f"training.epochs={2 * history.last_epoch}"
-    if history.stopped_early:
-        longer = "training.early_stopping_patience=20"
-    return [
+def _setup(training: Training, dataset: Dataset) -> TrainingSetup:
+    rows = dataset.manifest.rows
+    sides = [min(map(int, row.size.split("x"))) for row in rows if row.split == "train"]
+    usable = [row for row in rows if row.perceptual_hash and "label_conflict" not in row.issues.split(";")]
+    return TrainingSetup(
+        training.config,
+        num_train=len(training.loader.images),
+        photo_side=int(np.median(sides)),
+        num_usable=len(usable),
+        num_validation=len(training.validation),
+        is_synthetic=dataset.manifest.is_synthetic,
+    )
+
+
+def _next_commands(run: Run, setup: TrainingSetup, history: History, kinds: Collection[str]) -> list[tuple[str, str]]:
+    folder, config_file = shlex.quote(str(run.folder)), shlex.quote(str(run.config_file))
+    again = f"dogvscat train PHOTOS --config {config_file}"
+    again += " --neither OTHERS" if setup.config.network.neither_output else ""
+    commands = [
         (f"dogvscat predict PHOTO --model {folder}", "what this network answers for a photo of yours"),
         (f"dogvscat evaluate {folder} PHOTOS --out FOLDER", "evaluate the network on photos that it has not seen"),
-        (f"dogvscat train --resume {folder} --set {longer}", "train the network longer"),
+        (f"{again} --set SECTION.KEY=VALUE", "train again with these settings and a change from above"),
     ]
+    longer = longer_settings(setup, history)
+    if not longer or "memorised_late" in kinds:
+        return commands
+    if setup.config.training.schedule == "one_cycle":
+        return [*commands, (f"{again} {longer}", "train the network longer: anew, because the learning rate of a cycle ends at zero")]
+    return [*commands, (f"dogvscat train --resume {folder} {longer}", "train the network longer")]

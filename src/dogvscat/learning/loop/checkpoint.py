@@ -94,6 +94,14 @@ class TrainingState:
         """Whether there is nothing left to train."""
         return self.epoch >= config.epochs or self.stopped_early(config)
 
+    def limits_reached(self, config: TrainingConfig) -> list[str]:
+        """The settings that ended the training; it continues if all of them are raised."""
+        reached = {
+            "training.early_stopping_patience": self.stopped_early(config),
+            "training.epochs": self.epoch >= config.epochs,
+        }
+        return [key for key, is_reached in reached.items() if is_reached]
+
     def chosen_epoch(self, config: TrainingConfig) -> int:
         """The epoch whose weights the result has: the best one with early stopping, else the last one."""
         return self.best_epoch if config.early_stopping_patience else self.epoch

@@ -98,7 +98,8 @@ class Training:
             rate = learning_rate(self.config.training, step, num_steps, state.reductions)
             loss, accuracy = self._train_step(batch, rate)
             if not math.isfinite(loss):
-                raise _diverged(f"the loss became {loss} in epoch {state.epoch + 1}, step {state.step + 1}")
+                message = f"the loss became {loss} in epoch {state.epoch + 1}, step {state.step + 1}"
+                raise _diverged(message, self.config)
             state.add_step(len(batch.y_true), loss, accuracy, rate)
             state.epoch_seconds = time.monotonic() - start
             display.show_step(state)
@@ -127,7 +128,7 @@ class Training:
         size = self.config.image_size_at(state.epoch)
         validation = validate(self.model, self.validation, self.loader.images, num_recalibrated, size)
         if not math.isfinite(validation.loss):  # the loss of the last step was measured before that step
-            raise _diverged(f"the validation loss became {validation.loss} in epoch {state.epoch + 1}")
+            raise _diverged(f"the validation loss became {validation.loss} in epoch {state.epoch + 1}", self.config)
         row = {
             "epoch": state.epoch + 1,
             "loss": state.loss,
@@ -247,5 +248,6 @@ def seed_layers(model: keras.Model, seed: int, epoch: int, step: int) -> None:
         generator.state.assign(stateless_words(seed, epoch, step, index))
 
 
-def _diverged(what: str) -> DivergedError:
-    return DivergedError(f"{what}: training diverged", hint="Start again with a smaller training.learning_rate.")
+def _diverged(message: str, config: Config) -> DivergedError:
+    smaller = f"training.learning_rate={config.training.learning_rate / 10:.2g}"
+    return DivergedError(f"{message}: training diverged", hint=f"Start again with smaller steps: --set {smaller}")
