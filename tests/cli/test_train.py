@@ -137,7 +137,7 @@ def test_more_epochs_keep_the_earlier_report(quick_run: Path, dogvscat: Dogvscat
     assert (run / "report-2-epochs.html").read_bytes() == report
     assert (run / "report.html").read_bytes() != report
     again = dogvscat("train", "--resume", run)
-    assert "Nothing remains to train, unless --set raises training.epochs." in again.stderr
+    assert "Nothing remains to train. To continue, raise training.epochs with --set." in again.stderr
     assert sorted(path.name for path in run.glob("report*")) == ["report-2-epochs.html", "report.html"]
 
 

@@ -156,7 +156,7 @@ def test_memorising_matters_more_where_the_last_weights_are_kept():
     curves = replace(history(rising, stopped_early=False), best_epoch=6)
     findings = observe(curves, GOOD_TRAIN, GOOD_VALIDATION, recipe="fast")
     finding = next(finding for finding in findings if finding.kind == "memorised_late")
-    assert finding.title == "After epoch 3 it began to memorise"
+    assert finding.title == "After epoch 3 the network began to memorise"
     assert "The weights of the last epoch were kept." in finding.explanation
     assert finding.tone == "problem"
 

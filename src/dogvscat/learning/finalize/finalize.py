@@ -238,5 +238,8 @@ def _next_commands(run: Run, setup: TrainingSetup, history: History, kinds: Coll
     if not longer or "memorised_late" in kinds:
         return commands
     if setup.config.training.schedule == "one_cycle":
-        return [*commands, (f"{again} {longer}", "train the network longer: anew, because the learning rate of a cycle ends at zero")]
+        return [
+            *commands,
+            (f"{again} {longer}", "train the network longer: anew, because the learning rate of a cycle ends at zero"),
+        ]
     return [*commands, (f"dogvscat train --resume {folder} {longer}", "train the network longer")]
