@@ -34,6 +34,7 @@ from dogvscat.settings import resolve_config
 
 SIZES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 COLUMNS = ("photos", "seed", "accuracy", "n", "train_accuracy", "minutes", "precision", "commit", "data_digest")
+NOTHING_YET = "No training has finished yet."
 DOCUMENTS = Path(__file__).parents[1] / "docs"
 
 
@@ -152,6 +153,8 @@ def documents() -> dict[Path, str]:
 
 def table(points: list[CurvePoint]) -> str:
     """A Markdown table: one row per number of photos."""
+    if not points:
+        return NOTHING_YET
     lines = [
         "| training photos | seeds | validation accuracy, mean | standard deviation | 95% | training accuracy |",
         "|---|---|---|---|---|---|",
@@ -178,6 +181,8 @@ def interval(point: CurvePoint) -> tuple[str, str]:
 
 def sentence(points: list[CurvePoint]) -> str:
     """The curve in a few words, as bullet points."""
+    if not points:
+        return NOTHING_YET
     return "\n".join(f"- {point.num_photos:,} training photos: {100 * point.accuracy:.1f}%" for point in points)
 
 

@@ -243,10 +243,10 @@ def _shorter_settings(setup: TrainingSetup, history: History) -> str | None:
 
 def _first_possible(rules: tuple[tuple[str, Rule], ...], setup: TrainingSetup) -> str | None:
     """The first setting that can be changed as its rule says, as `key=value`."""
-    config = setup.config
+    config, inactive = setup.config, setup.config.inactive_settings
     for key, rule in rules:
         value = rule(config.value(key), setup)
-        if value is None or value == config.value(key) or key in config.inactive_settings:
+        if value is None or value == config.value(key) or key in inactive:
             continue
         setting = f"{key}={toml_value(value)}".replace(", ", ",")  # no blanks on a command line
         try:
