@@ -47,7 +47,11 @@ CHANGES: dict[str, tuple[object, ...]] = {
 }
 """Settings at their ends, which a suggestion must not pass."""
 
-NOTHING_BUT_FLIPS = {"augmentation.flip": False, "augmentation.shift": 0.5, "augmentation.smallest_crop": 1.0}
+NOTHING_BUT_FLIPS: dict[str, object] = {
+    "augmentation.flip": False,
+    "augmentation.shift": 0.5,
+    "augmentation.smallest_crop": 1.0,
+}
 """What is left for a stronger augmentation here."""
 
 
@@ -66,7 +70,7 @@ def changed(recipe: str, settings: Mapping[str, object]) -> Config | None:
 def configs() -> Iterator[Config]:
     """Each recipe as it is, with every single change, and with many changes at once."""
     for recipe in RECIPES:
-        singles = [{key: value} for key, values in CHANGES.items() for value in values]
+        singles: list[dict[str, object]] = [{key: value} for key, values in CHANGES.items() for value in values]
         rng = np.random.default_rng(RECIPES.index(recipe))
         several = [
             {key: values[rng.integers(len(values))] for key, values in CHANGES.items() if rng.random() < 0.3}
@@ -77,7 +81,7 @@ def configs() -> Iterator[Config]:
                 yield config
 
 
-def curves(val_loss: Sequence[float], stopped_early: bool, kept_epoch: int | None = None) -> History:
+def curves(val_loss: Sequence[float] | np.ndarray, stopped_early: bool, kept_epoch: int | None = None) -> History:
     rng, n = np.random.default_rng(0), len(val_loss)
     columns = {
         "loss": np.linspace(0.69, 0.1, n),

@@ -76,7 +76,7 @@ def _resized(factor: float) -> Rule:
     return lambda filters, setup: tuple(map(resized, filters))
 
 
-def _decayed(value: float, setup: TrainingSetup) -> float | None:
+def _decayed(value: float, setup: TrainingSetup) -> Any:
     # Decay acts through the learning rate. A product of 5e-5 is usual, from SGD at 0.1 to AdamW at 0.001.
     start = float(f"{min(0.5, 5e-5 / setup.config.training.learning_rate):.1g}")
     return _scaled(2.0, 1.0, start=start)(value, setup)
