@@ -16,7 +16,7 @@ import pytest
 from dogvscat.bundle.predict.predictor import Failure, Prediction
 from dogvscat.bundle.predict.results import ResultsFile
 from dogvscat.errors import UsageError
-from tests.helpers import Dogvscat
+from tests.helpers import Dogvscat, LinearBundle, plain_png
 
 pytestmark = pytest.mark.slow
 
@@ -176,6 +176,32 @@ def test_a_prediction_that_is_killed_goes_on(
     assert out.read_bytes() == whole.read_bytes()
     assert f"{len(photos):,} answers" in done.stderr
     assert "1 error" in done.stderr
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_answers_of_a_class_named_error_are_no_failures(
+    tmp_path: Path, linear_bundle: LinearBundle, dogvscat: Dogvscat, ending: str
+) -> None:
+    model = linear_bundle(tmp_path / "model", class_names=("error", "ok"))
+    (tmp_path / "photos").mkdir()
+    for name, color in (("a", "blue"), ("b", "blue"), ("c", "red")):
+        (tmp_path / "photos" / f"{name}.png").write_bytes(plain_png(color))
+    command = ("predict", tmp_path / "photos", "--model", model)
+    shown = dogvscat(*command)
+    assert (shown.returncode, [line.split()[0] for line in shown.stdout.splitlines()]) == (0, ["error", "error", "ok"])
+    out = tmp_path / f"results.{ending}"
+    for _ in range(2):  # the second time from the rows
+        written = dogvscat(*command, "--out", out)
+        assert written.returncode == 0, written.stderr
+        assert "3 answers: 2 error, 1 ok." in written.stderr
+    (tmp_path / "photos" / "d.png").write_bytes(b"no picture")
+    for _ in range(2):
+        written = dogvscat(*command, "--out", out)
+        assert written.returncode == 3
+        assert "4 answers: 2 error, 1 ok, 1 error (no answer)." in written.stderr
+        assert "1 of 4 photos could not be used" in written.stderr
+    explained = dogvscat("explain", tmp_path / "photos" / "a.png", "--model", model, "--out", tmp_path / "why")
+    assert explained.returncode == 0, explained.stderr
 
 
 def _until_larger(file: Path, num_bytes: float, seconds: float = 60.0) -> None:

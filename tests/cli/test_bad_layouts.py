@@ -67,6 +67,28 @@ BAD_FOLDERS: dict[str, tuple[dict[str, bytes], str]] = {
     "one class twice": ({**CATS, **below("Cats", CATS)}, "mean the same class (Cats: 6 photos; cat: 6 photos)"),
     "no class folders": ({path.replace("/", "_"): data for path, data in CATS.items()}, "are not in class folders"),
     "an archive within": ({"train.zip": b"PK\x03\x04"}, "holds no photos"),
+    "archives within": (
+        {"cats.zip": b"PK\x03\x04", "dogs.zip": b"PK\x03\x04"},
+        "(cats.zip, dogs.zip) that hold labelled",
+    ),
+    "cats inside dogs": ({**CATS, **DOGS, **below("dog/Katzen", CATS)}, "dog/Katzen (6 photos), inside the folder of"),
+    "splits of one class": (
+        {**below("cat/train", CATS), **below("cat/test", CATS), **below("dog/train", DOGS)},
+        "do not have all photos in the same splits (cat: 6 test, 6 train; dog: 6 train)",
+    ),
+    "other photos next to a collection": (
+        {**below("pets/cat", CATS), **below("pets/dog", DOGS), **below("screenshots", CATS)},
+        "are the classes (pets: 12 photos, cat and dog; screenshots: 6 photos, no class)",
+    ),
+    "two readings": (
+        {
+            f"{outer}/{path}": data
+            for outer in ("indoor", "outdoor")
+            for path, data in (below("owl", CATS) | below("fox", DOGS)).items()
+        },
+        "it is not clear whether the classes in",
+    ),
+    "a reserved name": ({**CATS, **below("Unsure", DOGS)}, "has a class named Unsure, but unsure is the answer where"),
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dogvscat.photos.drawing import write_sample
-from tests.helpers import Dogvscat, read_files, read_table
+from tests.helpers import Dogvscat, plain_png, read_files, read_table
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,14 @@ def test_photos_that_cannot_be_read_are_listed_and_the_rest_is_evaluated(
     [
         ("{bundle} {wolves} --out out", 3, "error: the photos show husky and wolf, but the model knows cat and dog"),
         ("{bundle} {wolves} --out {bundle}", 2, "is a run folder or a bundle and is not overwritten"),
-        ("{bundle} {wolves}", 2, "error: Missing option '--out'"),
+        ("{bundle} {wolves}", 3, 'add --class-names "cat=FOLDER,dog=FOLDER"'),
+        ("{bundle} {wolves} --class-names cat", 2, "--class-names: expected CLASS=FOLDER, received 'cat'"),
+        ("{bundle} {wolves} --class-names cat=wolf,dog=wolf", 2, "the folder wolf cannot mean both cat and dog"),
+        (
+            "{bundle} {wolves} --class-names cat=wolf,pup=husky",
+            3,
+            "the photos show cat and pup, but the model knows cat",
+        ),
     ],
 )
 def test_other_classes_and_used_folders_are_refused(
@@ -90,3 +97,40 @@ def test_other_classes_and_used_folders_are_refused(
     assert error in result.stderr
     assert "Traceback" not in result.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["husky", "wolf"]
+
+
+@pytest.mark.parametrize(
+    ("names", "options"),
+    [
+        (("Katzen", "Hunde"), []),
+        (("Ka\u0308tzchen", "Hu\u0308ndchen"), []),
+        (("zoë", "Alma"), ["--class-names", "cat=ZOE\u0308, dog=alma"]),
+        (("dog", "cat"), ["--class-names", "cat=dog,dog=cat"]),
+    ],
+)
+def test_folders_with_other_names_mean_the_classes_of_the_model(
+    dogvscat: Dogvscat, untouched_bundle: Path, tmp_path: Path, names: tuple[str, str], options: list[str]
+) -> None:
+    """The bundle answers cat for blue and dog for red: whatever the folders are called, it is right each time."""
+    for name, blue, red in zip(names, (255, 0), (0, 255), strict=True):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / "photos" / name / f"{number}.png").write_bytes(plain_png((red, number, blue)))
+    before = read_files(tmp_path)
+    result = dogvscat("evaluate", untouched_bundle, tmp_path / "photos", "--json", *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["metrics"]["all"]["figures"]["accuracy"]["value"] == 1.0
+    assert document["metrics"]["all"]["class_names"] == ["cat", "dog"]
+    assert document["out"] is None
+    assert read_files(tmp_path) == before  # without --out nothing is written
+
+
+def test_without_a_folder_the_figures_are_printed(
+    dogvscat: Dogvscat, untouched_bundle: Path, drawn_photos: Path, tmp_path: Path
+) -> None:
+    with_folder = dogvscat("evaluate", untouched_bundle, drawn_photos, "--out", tmp_path / "out")
+    without = dogvscat("evaluate", untouched_bundle, drawn_photos, cwd=tmp_path)
+    assert (without.returncode, without.stdout) == (with_folder.returncode, with_folder.stdout)
+    assert "Add --out FOLDER" in without.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -72,6 +72,16 @@ def test_every_method_works_on_a_trained_network(
     assert sorted(file.name for file in layers.glob("*")) == expected
 
 
+def test_without_a_folder_the_pictures_are_in_a_new_one(
+    dogvscat: Dogvscat, untouched_bundle: Path, drawn_photos: Path, tmp_path: Path
+) -> None:
+    photo = min(drawn_photos.rglob("*.jpg"))
+    result = dogvscat("explain", photo, "--model", untouched_bundle, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert f"-> explained/{photo.stem}-explained.jpg" in result.stdout
+    assert [path.name for path in tmp_path.rglob("*.jpg")] == [f"{photo.stem}-explained.jpg"]
+
+
 def test_a_wrong_method_is_named(dogvscat: Dogvscat, tmp_path: Path) -> None:
     result = dogvscat("explain", "x.jpg", "--out", tmp_path / "why", "--method", "magic")
     assert result.returncode == 2

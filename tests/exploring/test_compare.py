@@ -1,18 +1,23 @@
 """`dogvscat compare` on real run folders."""
 
+import csv
 import hashlib
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dogvscat.errors import ModelError
 from dogvscat.exploring.comparison.compare import compare_runs
 from dogvscat.exploring.comparison.page import write_comparison
 from dogvscat.exploring.effects import holm
-from dogvscat.photos.manifest import load_manifest
+from dogvscat.labels import LEAVE_OUT
+from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
 from dogvscat.photos.pixels import cached_pixels
-from dogvscat.photos.relabel import LEAVE_OUT, Correction, write_corrections
+from dogvscat.photos.relabel import Correction, write_corrections
 from dogvscat.photos.sources import open_photos
 from tests.helpers import QUICK, Dogvscat, read_table
 
@@ -61,6 +66,61 @@ def test_the_same_training_twice_is_not_two_seeds(three_runs: list[Path], tmp_pa
     assert [len(arm.runs) for arm in compare_runs([one, two, again]).arms] == [1, 1, 1]
     assert "have equal settings and seeds" in (compare_runs([one, again]).caveat or "")
     assert comparison.differences[1].accuracy == compare_runs([wide, one]).differences[0].accuracy
+
+
+def _renamed(run: Path, copy: Path, names: dict[str, str]) -> Path:
+    """A copy of a run as if its photos had lain in folders of other names."""
+    shutil.copytree(run, copy)
+    manifest = load_manifest(run / "manifest.csv")
+    rows = [
+        replace(row, path=row.path.replace(row.label, names[row.label]), label=names[row.label])
+        for row in manifest.rows
+    ]
+    class_names = sorted(names.values())
+    renamed = Manifest((class_names[0], class_names[1]), tuple(sorted(rows, key=lambda row: row.path)))
+    save_manifest(copy / "manifest.csv", renamed)
+    environment = json.loads((copy / "environment.json").read_text())
+    (copy / "environment.json").write_text(json.dumps(environment | {"data_digest": renamed.digest}))
+    header, *predictions = csv.reader((run / "predictions.csv").read_text().splitlines())
+    order = [0, 1, 2, *((3, 4) if class_names[0] == names["cat"] else (4, 3)), *range(5, len(header))]
+    table = [[header[i] for i in order], *([row[i] for i in order] for row in predictions)]
+    lines = [",".join(row) for row in table]
+    for old, new in names.items():
+        lines = [re.sub(rf"(?<![A-Za-z]){old}(?![A-Za-z])", new, line) for line in lines]
+    (copy / "predictions.csv").write_text("\n".join([*lines, ""]))
+    return copy
+
+
+def test_runs_whose_folders_had_other_names(three_runs: list[Path], dogvscat: Dogvscat, tmp_path: Path) -> None:
+    names = {"cat": "Zoé", "dog": "Alma"}  # in the other order
+    renamed = _renamed(three_runs[0], tmp_path / "renamed", names)
+    refused = dogvscat("compare", three_runs[2], renamed)
+    assert refused.returncode == 3
+    assert "learned different classes: cat, dog and Alma, Zoé" in refused.stderr
+    assert "--class-names" in refused.stderr
+    done = dogvscat("compare", three_runs[2], renamed, "--json", "--class-names", "cat=ZOE\u0301,dog=alma")
+    assert done.returncode == 0, done.stderr
+    (received,), (expected,) = (
+        json.loads(text)["differences"]
+        for text in (done.stdout, dogvscat("compare", three_runs[2], three_runs[0], "--json").stdout)
+    )
+    for key in ("accuracy", "only_first", "only_second", "p_value"):
+        assert received[key] == expected[key]
+    same = dogvscat("compare", three_runs[2], renamed, "--class-names", "cat=Alma,cat=Zoé")
+    assert same.returncode == 2
+    assert "gives both classes of" in same.stderr
+
+
+def test_photos_are_the_same_wherever_they_lay(three_runs: list[Path], tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(three_runs[0], tmp_path / "moved"))
+    for table in ("manifest.csv", "predictions.csv"):
+        header, *lines = (moved / table).read_text().splitlines()
+        (moved / table).write_text("\n".join([header, *(f"PetImages/{line}" for line in lines), ""]))
+    received = compare_runs([three_runs[2], moved]).differences
+    assert received[0].accuracy == compare_runs([three_runs[2], three_runs[0]]).differences[0].accuracy
+    (moved / "predictions.csv").write_text((three_runs[0] / "predictions.csv").read_text())
+    with pytest.raises(ModelError, match=r"predictions\.csv has a photo that the manifest lacks"):
+        compare_runs([three_runs[2], moved])
 
 
 def test_p_values_are_corrected_for_the_number_of_arms(three_runs: list[Path], tmp_path: Path) -> None:

@@ -82,9 +82,47 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> N
     assert sorted(tmp_path.rglob("*")) == [path]  # nothing was written anywhere
 
 
+def _zip_with_backslashes(path: Path, *members: tuple[str, bytes]) -> Path:
+    """As .NET's old programs write it: every separator is a backslash, also at the end of folders."""
+    _zip(path, *((name.replace("\\", "/"), data) for name, data in members))
+    for name, _ in members:
+        _patch(path, name.replace("\\", "/").encode(), name.encode())
+    return path
+
+
+def test_backslashes_throughout_are_separators(tmp_path: Path) -> None:
+    members = [("pets\\cat\\0.jpg", b"meow"), ("pets\\dog\\1.jpg", b"woof"), ("pets\\dog\\", b"")]
+    archive = SafeZip(_zip_with_backslashes(tmp_path / "a.zip", *members))
+    assert (archive.names, archive.folders) == (["pets/cat/0.jpg", "pets/dog/1.jpg"], ["pets/dog"])
+    assert archive.read("pets/dog/1.jpg") == b"woof"
+
+
+@pytest.mark.parametrize(
+    "name", ["..\\evil.jpg", "cat\\..\\..\\evil.jpg", "\\evil.jpg", "\\\\host\\evil.jpg", "C:\\evil.jpg"]
+)
+def test_backslashes_obey_the_same_rules(tmp_path: Path, name: str) -> None:
+    path = _zip_with_backslashes(tmp_path / "a.zip", ("cat\\0.jpg", b"meow"), (name, b"x"))
+    with pytest.raises(ArchiveError, match=r"its member .*evil.* not a plain relative path"):
+        SafeZip(path)
+    twice = _zip_with_backslashes(tmp_path / "b.zip", ("cat\\0.jpg", b"meow"), ("cat\\1.jpg", b"x"))
+    with pytest.raises(ArchiveError, match="is in the archive twice"):
+        SafeZip(_patch(twice, b"1.jpg", b"0.jpg"))
+
+
+@pytest.mark.parametrize("name", ["Icon\r", "cat/Icon\r", "__MACOSX/cat/._Icon\r", "notes\n.txt", "bell\x07"])
+def test_a_file_that_is_no_photo_may_have_control_characters_in_its_name(tmp_path: Path, name: str) -> None:
+    archive = SafeZip(_zip(tmp_path / "a.zip", ("cat/0.jpg", b"meow"), (name, b"x")))
+    assert archive.names == ["cat/0.jpg"]
+    assert archive.num_passed_over == 1
+
+
 @pytest.mark.parametrize("byte", [b"\0", b"\n", b"\x1b", b"\x7f"])
-def test_names_with_control_characters_are_refused(tmp_path: Path, byte: bytes) -> None:
-    path = _patch(_zip(tmp_path / "a.zip", ("cat/0_.jpg", b"meow")), b"cat/0_.jpg", b"cat/0" + byte + b".jpg")
+@pytest.mark.parametrize("is_at_the_end", [False, True])
+def test_names_of_photos_with_control_characters_are_refused(tmp_path: Path, byte: bytes, is_at_the_end: bool) -> None:
+    if is_at_the_end and not byte.isspace():  # 0.jpg + ESC is no photo by its name
+        return
+    new_name = b"cat/0.jpg" + byte if is_at_the_end else b"cat/0" + byte + b".jpg"
+    path = _patch(_zip(tmp_path / "a.zip", ("cat/0_.jpg", b"meow")), b"cat/0_.jpg", new_name)
     with pytest.raises(ArchiveError, match="control characters"):
         SafeZip(path)
 

@@ -4,6 +4,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from dogvscat.config import DataConfig
 from dogvscat.errors import DataError, LayoutError, ModelError
 from dogvscat.photos.drawing import draw
 from dogvscat.photos.manifest import Manifest, load_manifest, make_manifest, make_neither_manifest, save_manifest
+from dogvscat.photos.scan import ScannedPhoto
 from dogvscat.photos.sources import open_neither, open_photos
+from dogvscat.photos.splits import choose_splits
 from tests.helpers import draw_photos
 
 pytestmark = pytest.mark.slow
@@ -99,6 +102,62 @@ def test_declared_splits_are_used(photos: Path, tmp_path: Path) -> None:
     manifest = _manifest(tmp_path / "split")
     assert [sum(manifest.count(name).values()) for name in ("train", "validation", "test")] == [14, 4, 2]
     assert [row.path for row in manifest.of_split("")] == ["train/cat/leak.png"]
+
+
+def test_splits_inside_class_folders_keep_test_photos_out_of_training(photos: Path, tmp_path: Path) -> None:
+    for split, numbers in (("train", range(8)), ("test", range(8, 10))):
+        for kind in ("cats", "dogs"):
+            (tmp_path / "inside" / kind / split).mkdir(parents=True)
+            for number in numbers:
+                shutil.copy(photos / kind[:3] / f"{number}.png", tmp_path / "inside" / kind / split)
+    manifest = _manifest(tmp_path / "inside")
+    assert {row.path.split("/")[1] for row in manifest.rows if row.split in ("train", "validation")} == {"train"}
+    assert {row.path.split("/")[1] for row in manifest.of_split("test")} == {"test"}
+    assert manifest.count("test") == {"cat": 2, "dog": 2}
+
+
+def test_folders_without_training_photos_are_refused(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "split" / "val")
+    shutil.copytree(photos, tmp_path / "split" / "test")
+    with pytest.raises(DataError, match="declare only photos for test and validation, none for train"):
+        _manifest(tmp_path / "split")
+
+
+def test_a_group_that_is_divided_between_splits_is_an_error_wherever_it_comes_from(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The law that nothing leaks, checked on every finished manifest."""
+    manifest = _manifest(photos)
+    first, second, third = (
+        replace(row, group="a", split=split) for row, split in zip(manifest.rows, ("train", "test", ""), strict=False)
+    )
+    replace(manifest, rows=(first, third, *manifest.rows[3:]))  # left out: in no split
+    with pytest.raises(ValueError, match=r"group a is divided .*: cat/0\.png is in train, cat/1\.png in test"):
+        replace(manifest, rows=(first, second, *manifest.rows[2:]))
+    save_manifest(tmp_path / "manifest.csv", manifest)
+    text = (tmp_path / "manifest.csv").read_text()
+    (tmp_path / "manifest.csv").write_text(
+        text.replace(manifest.of_split("validation")[0].group, first_group(manifest))
+    )
+    with pytest.raises(ModelError, match=r"is not a manifest: the duplicate group .* is divided between splits"):
+        load_manifest(tmp_path / "manifest.csv")
+    # A fault in the code that splits: one photo of a group of copies goes to another split.
+    for number in range(3):
+        shutil.copy(photos / "cat" / "0.png", photos / "cat" / f"copy{number}.png")
+
+    def leaking(scanned: list[ScannedPhoto], *arguments: Any) -> list[str]:
+        splits = choose_splits(scanned, *arguments)
+        index = next(i for i, photo in enumerate(scanned) if "copy" in photo.path)
+        splits[index] = "train" if splits[index] == "validation" else "validation"
+        return splits
+
+    monkeypatch.setattr("dogvscat.photos.manifest.choose_splits", leaking)
+    with pytest.raises(ValueError, match="is divided between splits"):
+        _manifest(photos)
+
+
+def first_group(manifest: Manifest) -> str:
+    return manifest.of_split("train")[0].group
 
 
 def test_a_manifest_survives_a_round_trip(photos: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The table of corrections: which tables are refused, and that only the training split is corrected."""
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from dogvscat.errors import DataError
+from dogvscat.labels import LEAVE_OUT
 from dogvscat.photos.manifest import Manifest, ManifestRow, load_manifest, save_manifest
-from dogvscat.photos.relabel import LEAVE_OUT, Correction, read_relabelling, relabel, write_corrections
+from dogvscat.photos.relabel import Correction, read_relabelling, relabel, write_corrections
 
 NAMES = ("cat", "dog")
 HEADER = "path,sha256,filed_as,suggestion,probability_of_suggestion\n"
@@ -58,6 +61,25 @@ def test_a_table_saved_by_a_spreadsheet_can_be_read(tmp_path: Path) -> None:
     text = f"{HEADER}a.jpg,{sha(1).upper()},cat, dog ,0.9\n\na copy.jpg,{sha(1)},cat,dog,\n".replace("\n", "\r\n")
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert read_relabelling(path, NAMES).suggestions == {sha(1): "dog"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("start", ["", "sep={}\r\n"])
+def test_a_table_saved_by_a_spreadsheet_of_another_country(
+    tmp_path: Path, encoding: str, delimiter: str, start: str
+) -> None:
+    rows = [
+        HEADER.strip().split(","),
+        ["a;b, c\u00e9.jpg", sha(1), "cat", "dog", "0,98"],
+        [""] * 5,
+        ["d.jpg", sha(2), "dog", "leave_out", ""],
+    ]
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, delimiter=delimiter).writerows(rows)
+    path = tmp_path / "relabel.csv"
+    path.write_bytes((start.format(delimiter) + buffer.getvalue()).encode(encoding))
+    assert read_relabelling(path, NAMES).suggestions == {sha(1): "dog", sha(2): "leave_out"}
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,8 @@ def _summary(source: PhotoSource) -> tuple[object, ...]:
         ("PetImages/Cat/0.jpg", "PetImages/Dog/0.jpg", "__MACOSX/PetImages/Cat/._0.jpg"),
         ("train/cat.0.jpg", "train/dog.0.jpg", "test1/0.jpg"),
         ("train/cat/0.jpg", "train/dog/0.jpg", "val/cat/0.jpg", "val/dog/0.jpg", SYNTHETIC_MARKER),
+        ("cats/train/0.jpg", "cats/test/1.jpg", "dogs/train/0.jpg", "dogs/test/1.jpg", "cats/@eaDir/0.jpg/thumb.jpg"),
+        ("a/Ka\u0308tzchen/0.jpg?w=500", "a/HÜNDCHEN /1.jpg", "b/cat/2.jpg", "b/dog/3.jpg", "$RECYCLE.BIN/4.jpg"),
         ("apples/-rf.jpg", "apples/猫 é.jpg", "pears/" + "x" * 240 + ".jpg", "pears/$(rm) 'a' \"b\" <c>.jpg"),
     ],
 )
@@ -54,6 +56,12 @@ def test_a_folder_and_its_zip_are_the_same(tmp_path: Path, paths: tuple[str, ...
     assert [from_folder.read(photo.path) for photo in from_folder.photos] == [
         photo.path.encode() for photo in from_folder.photos
     ]
+
+
+def test_a_folder_and_its_zip_differ_only_in_an_icon_that_is_counted_in_both(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "pets", "cat/0.jpg", "dog/0.jpg", "Icon\r", "cat/Icon\r")
+    assert _summary(open_photos(folder)) == _summary(open_photos(_zip(folder)))
+    assert open_photos(folder).skipped == 2
 
 
 def test_odd_names_in_a_folder(tmp_path: Path) -> None:

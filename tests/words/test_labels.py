@@ -3,7 +3,8 @@
 import pytest
 
 from dogvscat.labels import CAT_AND_DOG
-from dogvscat.photos.layout import class_name, is_cat_or_dog, sorted_class_names
+from dogvscat.photos.folders import folder_name
+from dogvscat.photos.layout import sorted_class_names
 
 
 @pytest.mark.parametrize(
@@ -13,14 +14,14 @@ from dogvscat.photos.layout import class_name, is_cat_or_dog, sorted_class_names
         ("Cats", "cat"),
         (" DOG ", "dog"),
         ("dogs", "dog"),
-        ("Fox", "Fox"),
-        ("catfish", "catfish"),
-        ("", ""),
+        ("Fox", None),
+        ("catfish", None),
+        ("", None),
     ],
 )
-def test_folders_stand_for_classes(folder: str, expected: str) -> None:
-    assert class_name(folder) == expected
-    assert is_cat_or_dog(folder) == (expected in CAT_AND_DOG)
+def test_folders_stand_for_classes(folder: str, expected: str | None) -> None:
+    assert folder_name(folder).animal == expected
+    assert folder_name(folder).is_plain == (expected is not None)
 
 
 @pytest.mark.parametrize("names", [["dog", "cat"], ["cat", "dog"], ["dog", "cat", "dog"]])

@@ -40,8 +40,8 @@ class Evaluation:
     failures: tuple[ImageError, ...]
 
 
-def evaluate(model: Path | None, source: PhotoSource, out: Path, report: Reporter) -> Evaluation:
-    """Evaluate a model on labelled photos and write metrics, predictions, figures and a report.
+def evaluate(model: Path | None, source: PhotoSource, out: Path | None, report: Reporter) -> Evaluation:
+    """Evaluate a model on labelled photos and, given a folder, write metrics, predictions, figures and a report.
 
     Photos that are in the model's run, as the same file or as a near copy, are evaluated separately, under the split
     they had there, so that photos it learned from never count as new ones. Photos that the run left out, because the
@@ -62,7 +62,7 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, report: Reporte
     Args:
         model: A run folder or a bundle, or None for the bundled model.
         source: Photos of the same two classes.
-        out: Folder for the results; those of an earlier evaluation are replaced.
+        out: Folder for the results, or None to write none; those of an earlier evaluation are replaced.
         report: Receives messages for the user.
 
     Raises:
@@ -71,15 +71,14 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, report: Reporte
         UsageError: if `out` is a run folder or a bundle, whose own results would be overwritten.
         WriteError: if the results cannot be written.
     """
-    _refuse_out(out)
-    if (out / "metrics.json").exists():
-        report(f"{out} holds an earlier evaluation, which this one will replace.")
+    if out is not None:
+        _prepare_out(out, report)
+    for note in source.notes:
+        report(note)
     predictor = Predictor.load(model)
     card = predictor.card
     if source.class_names != card.class_names:
-        raise DataError(
-            f"the photos show {' and '.join(source.class_names)}, but the model knows {' and '.join(card.class_names)}"
-        )
+        raise _other_classes(source, card)
     manifest_file = _run_manifest(predictor.bundle.folder)
     if manifest_file is None:
         report(
@@ -100,14 +99,24 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path, report: Reporte
         hint = "`dogvscat audit` says what is wrong with each."
         raise DataError(f"none of {len(source.photos):,} photos can be evaluated", hint=hint)
     _warn(results, card, report)
-    _write(out, results, predictor, source, model)
+    if out is not None:
+        _write(out, results, predictor, source, model)
     return Evaluation(results, failures)
 
 
-def _refuse_out(out: Path) -> None:
+def _prepare_out(out: Path, report: Reporter) -> None:
     atomic.refuse_unwritable(out)
     if (out / "config.toml").exists() or (out / CARD_FILE).exists():
         raise UsageError(f"{out} is a run folder or a bundle and is not overwritten", hint="Choose another --out.")
+    if (out / "metrics.json").exists():
+        report(f"{out} holds an earlier evaluation, which this one will replace.")
+
+
+def _other_classes(source: PhotoSource, card: Card) -> DataError:
+    photos, model = " and ".join(source.class_names), " and ".join(card.class_names)
+    pairs = ",".join(f"{name}=FOLDER" for name in card.class_names)
+    hint = f'If the folders hold photos of these classes under other names, add --class-names "{pairs}".'
+    return DataError(f"the photos show {photos}, but the model knows {model}", hint=hint)
 
 
 def _run_manifest(bundle: Path) -> Path | None:

@@ -9,6 +9,7 @@ import typer
 from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, LabelledPhotos, Settings
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import DataError, UsageError
+from dogvscat.text import pluralize
 
 if TYPE_CHECKING:  # --help does not wait for these imports
     from dogvscat.config import Config
@@ -118,6 +119,10 @@ def _show(audit: "Audit", agreement: "MetricValue | None", out: Path | None, as_
     from dogvscat.photos.audit import KIND_MEANINGS
 
     counts = audit.count_kinds()
+    for note in audit.notes:
+        report(note)
+    if audit.skipped:
+        report(f"{pluralize(audit.skipped, 'file')} skipped: no photos by their names, or in no class folder.")
     if as_json:
         document = {"photos": audit.count_classes(), "skipped": audit.skipped, "issues": counts}
         show_json(document | ({"label_agreement": asdict(agreement)} if agreement else {}))

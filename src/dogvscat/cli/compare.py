@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.options import AsJson
+from dogvscat.cli.options import AsJson, ClassFolders, parse_class_folders
 from dogvscat.cli.output import report, show, show_json
 
 
@@ -24,6 +24,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write comparison.html, its figures and its numbers here.")
     ] = None,
+    class_names: ClassFolders = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare finished runs with the first one, photo by photo: how large and how certain is the difference?"""
@@ -34,9 +35,10 @@ def command(
     from dogvscat.exploring.comparison.compare import compare_runs
     from dogvscat.exploring.comparison.page import to_dict, write_comparison
 
+    class_folders = parse_class_folders(class_names)
     if out is not None:  # before the bootstrap, which takes seconds
         atomic.refuse_unwritable(out)
-    comparison = compare_runs(runs, split)
+    comparison = compare_runs(runs, split, class_folders)
     document = to_dict(comparison)
     if as_json:
         show_json(document)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.options import AsJson, LabelledPhotos
+from dogvscat.cli.options import AsJson, ClassFolders, LabelledPhotos, parse_class_folders
 from dogvscat.cli.output import report, show_json, show_metrics
 
 
@@ -19,8 +19,12 @@ def command(
     ],
     photos: LabelledPhotos,
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Folder for report.html, the figures, metrics and predictions.")
-    ],
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Write report.html, the figures, metrics and predictions into this folder."
+        ),
+    ] = None,
+    class_names: ClassFolders = None,
     as_json: AsJson = False,
 ) -> int:
     """Evaluate a model on labelled photos. Photos that it was trained on are recognised and reported separately."""
@@ -31,13 +35,14 @@ def command(
     from dogvscat.bundle.evaluation import evaluate
     from dogvscat.photos.sources import open_photos
 
-    evaluation = evaluate(model, open_photos(photos), out, report)
+    source = open_photos(photos, parse_class_folders(class_names))
+    evaluation = evaluate(model, source, out, report)
     metrics = {name: result.to_dict() for name, result in evaluation.results.items()}
     if as_json:
-        show_json({"model": str(model), "out": str(out), "metrics": metrics})
+        show_json({"model": str(model), "out": None if out is None else str(out), "metrics": metrics})
     else:
         show_metrics(metrics)
-        report(f"Look at {out}/report.html")
+        report(f"Look at {out}/report.html" if out else "Add --out FOLDER for a report with figures, and predictions.")
     for failure in evaluation.failures:  # photos that could not be read; all others were evaluated
         report(f"error: {failure.message}")
     return DataError.exit_code if evaluation.failures else 0

@@ -14,6 +14,7 @@ from dogvscat.cli.output import flush, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.cli.predict import show_prediction, summarize, warn_if_synthetic
 from dogvscat.errors import ImageError
+from dogvscat.labels import FAILED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,7 @@ class Method(StrEnum):
 
 def command(
     photos: PhotoFiles,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the pictures.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the pictures.")] = Path("explained"),
     model: Model = None,
     method: Annotated[
         Method,
@@ -71,7 +72,7 @@ def command(
             file = file_names.new(path)
             prediction = _explain(predictor, path, heat_maps, file)
         except ImageError as error:
-            labels["error"] += 1
+            labels[FAILED] += 1
             _show_error(error, as_json)
             continue
         labels[prediction.label] += 1

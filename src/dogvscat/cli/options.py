@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from dogvscat.errors import UsageError
+
 DEFAULT_RECIPE = "fast"  # of every command; repeated in exploring/plan_files.py, which would take long to import here
 
 _ONE_FOLDER_PER_CLASS = "A folder or zip file with one folder of photos per class."
@@ -22,6 +24,38 @@ PhotoFiles = Annotated[
     list[str],
     typer.Argument(metavar="PHOTOS", help="Files, folders, or `-` to read a list of paths from stdin, one per line."),
 ]
+
+ClassFolders = Annotated[
+    str | None,
+    typer.Option(
+        "--class-names",
+        metavar="CLASS=FOLDER,...",
+        help='Which folder means which class, such as "cat=Mieze,dog=Bello". The usual words for cat and dog in many '
+        "languages are understood without it.",
+    ),
+]
+
+
+def parse_class_folders(option: str | None) -> dict[str, str]:
+    """From the names of folders to classes.
+
+    Args:
+        option: The value of `ClassFolders`.
+
+    Raises:
+        UsageError: if it is malformed, or one folder would mean two classes.
+    """
+    class_folders: dict[str, str] = {}
+    for pair in option.split(",") if option is not None else ():
+        class_name, _, folder = (part.strip() for part in pair.partition("="))
+        hint = 'Example: --class-names "cat=Mieze,dog=Bello"'
+        if not class_name or not folder:
+            raise UsageError(f"--class-names: expected CLASS=FOLDER, received {pair.strip()!r}", hint=hint)
+        if class_folders.setdefault(folder, class_name) != class_name:
+            message = f"--class-names: the folder {folder} cannot mean both {class_folders[folder]} and {class_name}"
+            raise UsageError(message, hint=hint)
+    return class_folders
+
 
 Model = Annotated[
     Path | None,

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from dogvscat.errors import UsageError
 
@@ -47,8 +46,6 @@ class PhotoArguments:
         return sum(1 for _ in PhotoArguments(self.arguments, self.allow_urls).paths())  # leaves `skipped` unchanged
 
     def _expand(self, path: str) -> Iterator[str]:
-        from dogvscat.photos.decoder import PHOTO_SUFFIXES
-
         if self.allow_urls:
             from dogvscat.photos.object_store import is_url, list_photos
 
@@ -60,11 +57,13 @@ class PhotoArguments:
         if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, never raises
             yield path
             return
+        from dogvscat.photos.folders import has_photo_suffix, is_passed_over
+
         unreadable: list[str] = []
         for folder, folders, files in os.walk(path, onerror=lambda error: unreadable.append(error.filename)):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))  # in place: what os.walk visits
+            folders[:] = sorted(name for name in folders if not is_passed_over(name))  # in place: what os.walk visits
             for name in sorted(files):
-                if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
+                if has_photo_suffix(name) and not is_passed_over(name):
                     yield f"{folder.rstrip(os.sep)}{os.sep}{name}"
                 else:
                     self.skipped += 1

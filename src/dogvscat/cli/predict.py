@@ -15,7 +15,7 @@ from dogvscat.cli.options import AsJsonLines, Cluster, Model, PhotoFiles
 from dogvscat.cli.output import flush, report, show, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.errors import DataError, UsageError
-from dogvscat.labels import NEITHER
+from dogvscat.labels import FAILED, NEITHER
 from dogvscat.text import pluralize
 
 if TYPE_CHECKING:
@@ -82,13 +82,13 @@ def _open_predict(predictor: Predictor, cluster: str | None) -> Iterator[Predict
 
 
 def _show_predictions(predict: Predict, arguments: PhotoArguments, as_json: bool) -> Counter[str]:
-    """Print the predictions on stdout; returns the number of each label, with failures counted as `error`."""
+    """Print the predictions on stdout; returns the number of each label, with failures counted as `FAILED`."""
     from dogvscat.bundle.predict.predictor import Failure
 
     labels: Counter[str] = Counter()
     total = arguments.count() if stderr.on_terminal() else None
     for prediction in stderr.track(predict(arguments.paths()), "Predicting", total):
-        labels["error" if isinstance(prediction, Failure) else prediction.label] += 1
+        labels[FAILED if isinstance(prediction, Failure) else prediction.label] += 1
         if as_json:
             show_json(prediction.to_dict())
         else:
@@ -110,7 +110,9 @@ def _write_predictions(predictor: Predictor, predict: Predict, arguments: PhotoA
         for prediction in stderr.track(predict(remaining), "Predicting", num_remaining):
             results.write(prediction)
         results.finish()
-    counts = ", ".join(f"{count:,} {label}" for label, count in sorted(results.labels.items()))
+    answers = [f"{count:,} {label}" for label, count in sorted(results.labels.items()) if label != FAILED]
+    failures = [f"{pluralize(results.labels[FAILED], 'error')} (no answer)"] if results.labels[FAILED] else []
+    counts = ", ".join([*answers, *failures])
     report(
         f"{out} has {pluralize(results.labels.total(), 'answer')}: {counts}." if counts else f"{out} has no answers."
     )
@@ -145,7 +147,7 @@ def summarize(arguments: PhotoArguments, labels: Counter[str]) -> int:
 
     Args:
         arguments: The photos, after all of them were predicted.
-        labels: Number of photos with each label; failures are counted as `error`.
+        labels: Number of photos with each label; failures are counted as `FAILED`.
 
     Raises:
         DataError: if there was no photo at all.
@@ -156,7 +158,7 @@ def summarize(arguments: PhotoArguments, labels: Counter[str]) -> int:
     if not labels.total():
         sources = ", ".join(arguments.arguments[:3]) + ", ..." * (len(arguments.arguments) > 3)
         raise DataError(f"there is no photo in {sources}", hint="Name photos or folders with photos.")
-    if labels["error"]:
-        report(f"{labels['error']} of {pluralize(labels.total(), 'photo')} could not be used")
+    if labels[FAILED]:
+        report(f"{labels[FAILED]} of {pluralize(labels.total(), 'photo')} could not be used")
         return DataError.exit_code
     return 0

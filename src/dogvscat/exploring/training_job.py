@@ -29,6 +29,7 @@ from dogvscat.photos.pixels import cached_pixels_by_size
 from dogvscat.photos.sources import SYNTHETIC_NOTE, PhotoSource, open_photos
 from dogvscat.photos.splits import TRAIN
 from dogvscat.settings import to_toml
+from dogvscat.stderr import Reporter
 
 RESULT_FILE = "cell.json"
 
@@ -216,6 +217,16 @@ def split_photos(photos: Path, config: Config) -> Manifest:
         DogvscatError: as `make_manifest`.
     """
     return _open_and_split(photos, _without_image_size(config))[1]
+
+
+def report_layout(photos: Path, config: Config, report: Reporter) -> None:
+    """Report how the folders were read, as far as it is not plain.
+
+    Raises:
+        DogvscatError: as `make_manifest`.
+    """
+    for note in _open_and_split(photos, _without_image_size(config))[0].notes:
+        report(note)
 
 
 def refuse_too_few_photos(photos: Path, config: Config, num_train: int, demand: str) -> int:

@@ -52,7 +52,7 @@ def read_dataset(
     manifest = make_manifest(source, config.data)
     if relabelling:
         manifest = _relabelled(manifest, relabelling, report)
-    for sentence in describe(manifest, source.skipped, config.training.class_weights == "balanced"):
+    for sentence in describe(manifest, source, config.training.class_weights == "balanced"):
         report(sentence)
     if not manifest.is_synthetic and (expected := describe_small_set(len(manifest.of_split(TRAIN)))):
         report(expected)
@@ -93,6 +93,8 @@ def _scan_neither(neither: Path, config: Config, classes: Manifest) -> tuple[Pho
 
 def _read_neither(neither: Path, config: Config, classes: Manifest, report: Reporter) -> Dataset:
     source, manifest = _scan_neither(neither, config, classes)
+    for note in source.notes:
+        report(note)
     num_train, num_test = (len(manifest.of_split(split)) for split in ("train", "test"))
     report(
         f"photos that show neither class: {num_train:,} to learn from, "

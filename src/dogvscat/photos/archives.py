@@ -11,11 +11,12 @@ import stat
 import struct
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from dogvscat.errors import ArchiveError, ImageError
-from dogvscat.photos.decoder import MAX_FILE_BYTES, PHOTO_SUFFIXES
+from dogvscat.photos.decoder import MAX_FILE_BYTES
+from dogvscat.photos.folders import has_photo_suffix
 
 MAX_ENTRIES = 1_000_000
 MAX_TOTAL_BYTES = 256 * 1024**3
@@ -60,13 +61,21 @@ class SafeZip:
         entries = _read_directory(path)
         _check_totals(path, entries)
         self._members: dict[str, _Member] = {}
+        self.num_passed_over = 0
+        """Number of files that are no photos and whose names have control characters, such as macOS's `Icon\\r`."""
+        names = [_name_of(info) for info in entries]
+        if all("/" not in name for name in names):  # .NET's old way of writing folders, as of PowerShell 5
+            names = [name.replace("\\", "/") for name in names]
         seen = set()
-        for info in entries:
-            name = _checked_name(path, info)
+        for info, raw_name in zip(entries, names, strict=True):
+            if _has_control_characters(raw_name) and not has_photo_suffix(raw_name.strip()):
+                self.num_passed_over += 1
+                continue
+            name = _checked_name(path, raw_name)
             if name in seen:
                 raise _refusal(path, name, "is in the archive twice")
             seen.add(name)
-            if not info.is_dir():
+            if not raw_name.endswith("/"):
                 self._members[name] = _checked_member(path, name, info)
         self.names = sorted(self._members)
         """Names of all files, sorted; bytes that are not UTF-8 are represented as by `os.fsdecode`."""
@@ -145,12 +154,21 @@ def _check_totals(path: Path, entries: list[zipfile.ZipInfo]) -> None:
         end = info.header_offset + _LOCAL_HEADER.size + info.compress_size
 
 
-def _checked_name(path: Path, info: zipfile.ZipInfo) -> str:
-    """The member's name as a plain relative path. ZipInfo.filename is cut at NUL, so the original name is checked."""
+def _name_of(info: zipfile.ZipInfo) -> str:
+    """The member's name as stored: ZipInfo.filename is cut at NUL, and has other separators on Windows."""
     name = info.orig_filename
     if not info.flag_bits & _UTF8_NAME:  # zipfile decoded the bytes as code page 437; most writers mean UTF-8
         name = name.encode("cp437").decode("utf-8", "surrogateescape")
-    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+    return name
+
+
+def _has_control_characters(name: str) -> bool:
+    return any(ord(character) < 32 or ord(character) == 127 for character in name)
+
+
+def _checked_name(path: Path, name: str) -> str:
+    """The member's name as a plain relative path."""
+    if _has_control_characters(name):
         raise _refusal(path, name, "has control characters in its name")
     if not name or name.startswith("/") or "\\" in name or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
         raise _refusal(path, name, "has a name that is not a plain relative path")
@@ -167,7 +185,7 @@ def _checked_member(path: Path, name: str, info: zipfile.ZipInfo) -> _Member:
         raise _refusal(path, name, "is encrypted")
     # Only photos are ever unpacked, so a log file may be as compressible as it likes.
     bomb_bytes = max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size)
-    if info.file_size > bomb_bytes and PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES:
+    if info.file_size > bomb_bytes and has_photo_suffix(posixpath.basename(name)):
         reason = f"declares to unpack to over {MAX_RATIO} times its {info.compress_size:,} bytes: a zip bomb"
         raise _refusal(path, name, reason)
     return _Member(info.header_offset, info.compress_size, info.file_size, info.CRC, info.compress_type)

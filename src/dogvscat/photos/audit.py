@@ -52,6 +52,8 @@ class Audit:
     skipped: int
     """Number of files that are not photos."""
     is_synthetic: bool
+    notes: tuple[str, ...] = ()
+    """How the folders were read, as far as it is not plain."""
     labels_checked: bool = False
     """Whether issues of `LABEL_KINDS` were searched for."""
 
@@ -76,7 +78,9 @@ def audit_photos(source: PhotoSource) -> Audit:
     pairs = near_duplicates(scanned)
     groups = group_names(scanned, pairs)
     issues = find_issues(scanned, groups, pairs)
-    return Audit(str(source.location), source.class_names, scanned, issues, source.skipped, source.is_synthetic)
+    return Audit(
+        str(source.location), source.class_names, scanned, issues, source.skipped, source.is_synthetic, source.notes
+    )
 
 
 def write_audit(folder: Path, audit: Audit, source: PhotoSource) -> None:
@@ -90,6 +94,7 @@ def write_audit(folder: Path, audit: Audit, source: PhotoSource) -> None:
         audit=audit,
         name=printable(source.location.resolve().name),
         location=printable(audit.location),
+        notes=[printable(note) for note in audit.notes],
         classes={printable(name): count for name, count in audit.count_classes().items()},
         num_found=len({issue.path for issue in audit.issues}),
         sections=_sections(audit, source),

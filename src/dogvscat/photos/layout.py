@@ -1,36 +1,23 @@
 """How photos are laid out in a folder or an archive, and therefore which class each belongs to.
 
-Pure functions over relative paths, used for folders and zips alike. Three layouts are recognised: two class folders;
-flat names such as `cat.0.jpg`; and folders `train`, `validation` and `test`, each with one of the first two layouts
-inside. Any number of folders that hold just one other folder, such as `PetImages/`, may lie above. Classes are matched
-by name, never by the order in which a file system lists the folders.
+Pure functions over relative paths, used for folders and zips alike. Recognised are two class folders; flat names such
+as `cat.0.jpg`; folders for splits, such as `train` and `test`, around one of the first two or inside class folders; and
+several such collections side by side. Any number of folders that hold just one other folder, such as `PetImages/`, may
+lie above. Classes are matched by name, never by the order in which a file system lists the folders.
 """
 
 import posixpath
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from dogvscat.errors import LayoutError
 from dogvscat.labels import NEITHER_NAMES, ClassNames
-from dogvscat.photos.decoder import PHOTO_SUFFIXES
-from dogvscat.text import pluralize
-
-EXPECTED_LAYOUT = (
-    "Expected two folders, one per class, such as cat/ and dog/; or files named cat.0.jpg, dog.0.jpg and so on."
-)
-
-_KNOWN = {"cat": "cat", "cats": "cat", "dog": "dog", "dogs": "dog"}
-_SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
+from dogvscat.photos import layout_messages
+from dogvscat.photos.folder_names import TRAIN
+from dogvscat.photos.folders import Folder, build_tree, is_photo, name_key, resolve_evaluation
+from dogvscat.photos.layout_messages import EXPECTED_LAYOUT, ONE_FOLDER_PER_CLASS, counted, listed
+from dogvscat.photos.nested_folders import PhotosByClass, PhotosBySplit, merge_collections, split_by_inner_folders
 
 
 @dataclass(frozen=True, order=True)
@@ -51,49 +38,8 @@ class Layout(NamedTuple):
     class_names: ClassNames
     photos: list[Photo]
     """Sorted by path."""
-
-
-@dataclass
-class _Folder:
-    """A folder with its subfolders; nothing is read from the disk."""
-
-    path: str = ""
-    """Relative; ends with a slash, except for the top folder."""
-    subfolders: dict[str, "_Folder"] = field(default_factory=dict)
-    direct_photos: list[str] = field(default_factory=list)
-    """Paths of the photos directly inside."""
-    num_photos: int = 0
-    """Number of photos at any depth."""
-
-    def subfolder(self, name: str) -> "_Folder":
-        """The subfolder of that name, created if it is new."""
-        return self.subfolders.setdefault(name, _Folder(f"{self.path}{name}/"))
-
-    def with_photos(self) -> dict[str, "_Folder"]:
-        """The subfolders that have photos at any depth, by name."""
-        return {name: folder for name, folder in self.subfolders.items() if folder.num_photos}
-
-    def all_photos(self) -> Iterator[str]:
-        """The paths of the photos at any depth."""
-        pending = [self]
-        while pending:
-            folder = pending.pop()
-            yield from folder.direct_photos
-            pending.extend(folder.subfolders.values())
-
-
-_PathsByClass = dict[str, list[str]]
-"""Paths of the photos of each class, by class name."""
-
-
-def class_name(folder: str) -> str:
-    """The class that a folder name stands for: `Cats` is `cat`. Names of other classes are returned unchanged."""
-    return _KNOWN.get(folder.strip().lower(), folder)  # others keep their case: `Fox` and `fox` may be two classes
-
-
-def is_cat_or_dog(name: str) -> bool:
-    """Whether the name of a folder, or the prefix of a file name, is a spelling of cat or dog."""
-    return name.strip().lower() in _KNOWN
+    notes: tuple[str, ...] = ()
+    """What a person should know about how the folders were read, a sentence each."""
 
 
 def sorted_class_names(names: Iterable[str]) -> ClassNames:
@@ -108,49 +54,46 @@ def sorted_class_names(names: Iterable[str]) -> ClassNames:
     return ordered[0], ordered[1]
 
 
-def is_photo(path: str) -> bool:
-    """Whether a relative path looks like a photo: by its suffix, and not hidden or among macOS's own files."""
-    suffix = posixpath.splitext(path)[1].lower()
-    return suffix in PHOTO_SUFFIXES and not any(map(_is_hidden, path.split("/")))
-
-
-def recognize_layout(files: Iterable[str], folders: Iterable[str], location: str) -> Layout:
+def recognize_layout(
+    files: Iterable[str], folders: Iterable[str], location: str, class_folders: Mapping[str, str] | None = None
+) -> Layout:
     """Give each photo its class and, if the folders declare splits, its split.
 
     Args:
         files: Relative paths of all files, with forward slashes.
         folders: Relative paths of folders, including empty ones; not all of them need to be listed.
         location: The name of the folder or archive in errors.
+        class_folders: The class that each of these folder names stands for; the names of others are read as usual.
 
     Returns:
-        The class names and the photos. Files that are not among them are not photos, or are unlabelled.
+        The class names, the photos and notes. Files that are not among them are not photos, or are unlabelled.
 
     Raises:
-        LayoutError: if there are not exactly two classes with photos in each; what is there instead is listed.
+        LayoutError: if there are not exactly two classes with photos in each, or it is not clear which folders are the
+            classes; what is there instead is listed.
     """
     files = list(files)
     folders = {*folders, *map(posixpath.dirname, files)}  # not every zip lists its folders
-    top = _folder_tree(filter(is_photo, files), folders)
-    if not top.num_photos:
-        # Kaggle's archive of this competition contains train.zip and test1.zip.
-        inner_archives = sorted(path for path in files if path.lower().endswith(".zip"))
-        advice = (
-            f"Unpack the archive inside, {inner_archives[0]}, and give the unpacked folder." if inner_archives else ""
-        )
-        raise LayoutError(f"{location} holds no photos", hint=advice or EXPECTED_LAYOUT)
-    folder = _skip_single_folders(top)
-    by_split = _classes_by_split(folder, location)
-    if by_split is None:
-        by_split = {None: _classes(folder, location)}
-    # All splits have the same classes, so those of the first one count.
-    class_names = sorted_class_names(by_split[next(iter(by_split))])
-    photos = [
+    mapped = {name_key(folder): name for folder, name in (class_folders or {}).items()}
+    top = build_tree(filter(is_photo, files), folders, mapped)
+    if not top.photos:
+        raise layout_messages.no_photos(files, location)
+    reader = _LayoutReader(location)
+    by_split = reader.read(top)
+    class_names = sorted_class_names(name for classes in by_split.values() for name in classes)
+    layout_messages.refuse_reserved(class_names, location)
+    photos = sorted(
         Photo(path, class_names.index(name), split)
         for split, classes in by_split.items()
         for name, paths in classes.items()
         for path in paths
-    ]
-    return Layout(class_names, sorted(photos))
+    )
+    notes = (
+        *dict.fromkeys(reader.notes),
+        *layout_messages.unused(top.photos, (photo.path for photo in photos)),
+        *layout_messages.unread_archives(files),
+    )
+    return Layout(class_names, photos, notes)
 
 
 def unlabelled_layout(files: Iterable[str], folders: Iterable[str], location: str) -> Layout:
@@ -159,119 +102,186 @@ def unlabelled_layout(files: Iterable[str], folders: Iterable[str], location: st
     Raises:
         LayoutError: if there is no photo.
     """
+    files = list(files)
     photos = [Photo(path, 0, None) for path in sorted(filter(is_photo, files))]
     if not photos:
         raise LayoutError(f"{location} holds no photos", hint="Expected photos, in any folders.")
-    return Layout(NEITHER_NAMES, photos)
+    return Layout(NEITHER_NAMES, photos, tuple(layout_messages.unread_archives(files)))
 
 
-def _folder_tree(photos: Iterable[str], folders: Iterable[str]) -> _Folder:
-    """The top folder of a tree of all folders that are not hidden."""
-    photos_in: dict[str, list[str]] = {path: [] for path in folders if not any(map(_is_hidden, path.split("/")))}
-    for path in photos:
-        photos_in.setdefault(posixpath.dirname(path), []).append(path)
-    # Each folder's photos are added to its own count and to that of every folder above.
-    top = _Folder()
-    for path, direct_photos in photos_in.items():
-        folder = top
-        folder.num_photos += len(direct_photos)
-        for name in path.split("/") if path else ():
-            folder = folder.subfolder(name)
-            folder.num_photos += len(direct_photos)
-        folder.direct_photos.extend(direct_photos)
-    return top
+class _LayoutReader:
+    """Reads the folders of one collection."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self.notes: list[str] = []
+        self._class_names: dict[str, str] = {}
+        """The class of each `name_key`: `Fox` in one split and `fox ` in another are one class, named as read first."""
+
+    def read(self, folder: Folder) -> PhotosBySplit:
+        """The photos of each class in each split; the split is None if the folders declare none."""
+        folder = _skip_single_folders(folder)
+        return self._split_folders(folder) or self._collections(folder) or self._class_folders(folder)
+
+    def _split_folders(self, folder: Folder) -> PhotosBySplit | None:
+        """The classes of each split, or None if the folders are not for splits."""
+        splits = _splits_of(folder)
+        all_divided = len(splits) == len(folder.filled) and all(map(_is_divided, folder.filled.values()))
+        if not splits or _holds_class_folders(folder) or not (TRAIN in splits.values() or all_divided):
+            return None
+        by_split: PhotosBySplit = {}
+        listing = []
+        # Training folders first: their classes decide whether a test folder is labelled.
+        for name in sorted(splits, key=lambda name: (splits[name] != TRAIN, name)):
+            split, inner = splits[name], _skip_single_folders(folder.filled[name])
+            if TRAIN in by_split and split != TRAIN and _is_unlabelled(inner, by_split[TRAIN]):
+                continue
+            classes = self._without_splits(inner, split)
+            listing.append(f"{split}: {', '.join(sorted(classes))}")
+            for class_name, paths in classes.items():
+                by_split.setdefault(split, {}).setdefault(class_name, []).extend(paths)
+        if len({names.partition(":")[2] for names in listing}) > 1:
+            message = f"{self.location} has different classes in different splits ({'; '.join(listing)})"
+            raise LayoutError(message, hint=EXPECTED_LAYOUT)
+        # A single training folder, even next to unlabelled test photos, declares nothing: its photos are to be split.
+        return by_split if len(by_split) > 1 else {None: by_split.popitem()[1]}
+
+    def _without_splits(self, folder: Folder, split: str) -> PhotosByClass:
+        """The classes of a folder for a split, which must not have folders for other splits inside."""
+        by_split = self.read(folder)
+        if by_split.keys() - {None, split}:
+            names = ", ".join(sorted(map(str, by_split)))
+            message = f"{self._full_path(folder)} is for the {split} split and has folders for others inside: {names}"
+            raise LayoutError(message, hint=EXPECTED_LAYOUT)
+        return by_split.popitem()[1]
+
+    def _collections(self, folder: Folder) -> PhotosBySplit | None:
+        """Folders that each hold both classes, merged; None if the classes are not below the folders but they are."""
+        filled = dict(sorted(folder.filled.items()))
+        known_below = {name: sorted(inner.known_below) for name, inner in filled.items()}
+        if len(filled) < 2 or _holds_class_folders(folder) or len(set().union(*known_below.values())) < 2:
+            return None
+        full_path = self._full_path(folder)
+        if _splits_of(folder) or any(len(names) < 2 for names in known_below.values()):
+            listing = [
+                f"{entry}, {' and '.join(known_below[entry.rpartition(': ')[0]]) or 'no class'}"
+                for entry in counted(filled)
+            ]
+            message = f"it is not clear which folders in {full_path} are the classes ({listed(listing)})"
+            raise LayoutError(message, hint=f"Give the folder with the classes. {ONE_FOLDER_PER_CLASS}")
+        merged = merge_collections({name: self.read(inner) for name, inner in filled.items()}, full_path)
+        self.notes.append(f"{len(filled)} folders hold the same classes, and are merged ({listed(counted(filled))}).")
+        return merged
+
+    def _class_folders(self, folder: Folder) -> PhotosBySplit:
+        """The photos of exactly two classes, by flat names or by folders."""
+        filled, full_path = dict(sorted(folder.filled.items())), self._full_path(folder)
+        if folder.starts and len(filled) < 2:
+            if len(folder.starts) == 1:
+                (single_class,) = folder.starts
+                message = f"all file names in {full_path} start with one class, {single_class}; expected cat and dog"
+                raise LayoutError(message, hint=EXPECTED_LAYOUT)
+            return {None: folder.starts}
+        classes = self._classes_of(filled)
+        num_names = len({inner.name.key for inner in filled.values()})
+        is_clear = num_names <= 2 or all(inner.is_certain for inner in filled.values())
+        num_splits = sum(inner.name.split is not None for inner in filled.values())
+        is_split = num_splits == len(filled) or (num_splits and _holds_class_folders(folder))
+        if len(set(classes.values())) != 2 or not is_clear or is_split:
+            raise layout_messages.not_two_classes(folder, classes, full_path)
+        if not _holds_class_folders(folder):
+            self._refuse_two_readings(filled, full_path)
+        by_class: dict[str, list[Folder]] = {}
+        for name, class_name in classes.items():
+            by_class.setdefault(class_name, []).append(filled[name])
+        self._note(by_class)
+        if not any(inner.filled for inner in filled.values()):
+            return {
+                None: {name: [path for inner in inners for path in inner.photos] for name, inners in by_class.items()}
+            }
+        return split_by_inner_folders(by_class, full_path)
+
+    def _classes_of(self, filled: Mapping[str, Folder]) -> dict[str, str]:
+        """The class of each folder, by its name."""
+        # A word that is only perhaps one for an animal counts where both animals lie side by side.
+        known = {inner.known_class for inner in filled.values() if inner.known_class}
+        return {
+            name: inner.known_class
+            if inner.known_class and (inner.is_certain or len(known) > 1)
+            else self._class_names.setdefault(inner.name.key, inner.name.text)
+            for name, inner in filled.items()
+        }
+
+    def _refuse_two_readings(self, filled: Mapping[str, Folder], full_path: str) -> None:
+        """Raise if the two folders may as well be collections whose classes are the same two folders inside each."""
+        inside = {tuple(sorted(inner.name.key for inner in outer.filled.values())) for outer in filled.values()}
+        has_splits = any(inner.name.split for outer in filled.values() for inner in outer.filled.values())
+        has_direct = any(outer.direct_photos for outer in filled.values())
+        if len(filled) == 2 and len(inside) == 1 and len(*inside) == 2 and not has_splits and not has_direct:
+            outer, inner = " and ".join(filled), " and ".join(*inside)
+            message = f"it is not clear whether the classes in {full_path} are {outer}, or {inner} inside each of them"
+            counts = "; ".join(entry for outer in filled.values() for entry in counted(outer.filled, outer.name.text))
+            raise LayoutError(f"{message} ({counts})", hint=ONE_FOLDER_PER_CLASS)
+
+    def _note(self, by_class: Mapping[str, list[Folder]]) -> None:
+        """Note what is not plain from the names of class folders."""
+        for class_name, folders in by_class.items():
+            if len(folders) > 1:
+                names = " and ".join(folder.path for folder in folders)
+                self.notes.append(f"{names} mean the same class, {class_name}, and are merged.")
+            for name in dict.fromkeys(folder.name for folder in folders):
+                if name.split:
+                    self.notes.append(f"{name.text} is read as a class, although its name is that of a split.")
+                elif name.text != class_name and not name.is_plain:
+                    self.notes.append(f"{name.text} is read as the class {class_name}.")
+
+    def _full_path(self, folder: Folder) -> str:
+        return f"{self.location}/{folder.path}".rstrip("/")
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _skip_single_folders(folder: _Folder) -> _Folder:
+def _skip_single_folders(folder: Folder) -> Folder:
     """Go down through folders with a single folder inside, such as PetImages/, to the first that divides its photos."""
-    while not folder.direct_photos and len(filled := folder.with_photos()) == 1:
-        (inner,) = filled.values()
+    while not folder.direct_photos and len(folder.filled) == 1:
+        (inner,) = folder.filled.values()
         # Do not enter cat/ next to an empty dog/: that is a missing class, and the breeds inside cat/ are not classes.
-        if any(map(is_cat_or_dog, folder.subfolders)) or not (inner.with_photos() or _flat_classes(inner)):
+        is_class = any(subfolder.is_certain for subfolder in folder.subfolders.values())
+        is_class |= inner.known_class is not None and len(folder.subfolders) > 1
+        if (is_class and len(inner.known_below) < 2) or not (inner.filled or inner.starts):
             return folder
         folder = inner
     return folder
 
 
-def _classes_by_split(folder: _Folder, location: str) -> dict[str | None, _PathsByClass] | None:
-    """The classes of each declared split, or None if the folders declare none."""
-    # Training folders first: their classes decide whether a test folder is labelled.
-    filled = sorted(folder.with_photos().items(), key=lambda item: _declared_split(item[0]) != "train")
-    if not filled or _declared_split(filled[0][0]) != "train" or any(is_cat_or_dog(name) for name, _ in filled):
-        return None
-    by_split: dict[str | None, _PathsByClass] = {}
-    for name, inner in filled:
-        split, inner = _declared_split(name), _skip_single_folders(inner)
-        if split is None or (split != "train" and _is_unlabelled(inner, by_split["train"])):
-            continue
-        classes = by_split.setdefault(split, {})
-        for label, paths in _classes(inner, location).items():
-            classes.setdefault(label, []).extend(paths)
-    class_lists = {split: ", ".join(sorted(classes)) for split, classes in by_split.items()}
-    if len(set(class_lists.values())) > 1:
-        listing = "; ".join(f"{split}: {names}" for split, names in class_lists.items())
-        message = f"{location} has different classes in different splits ({listing})"
-        raise LayoutError(message, hint=EXPECTED_LAYOUT)
-    # A single training folder, even next to an unlabelled test folder, declares nothing: its photos are to be split.
-    return by_split if len(by_split) > 1 else {None: by_split["train"]}
+def _holds_class_folders(folder: Folder) -> bool:
+    """Whether some of the subfolders are classes by their names."""
+    subfolders = folder.filled.values()
+    return (
+        any(inner.is_certain for inner in subfolders) or len({inner.known_class for inner in subfolders} - {None}) > 1
+    )
 
 
-def _is_unlabelled(folder: _Folder, classes: _PathsByClass) -> bool:
+def _splits_of(folder: Folder) -> dict[str, str]:
+    """The split that each subfolder is for, as far as its name declares one."""
+    filled = folder.filled
+    named = {name: inner.name.split for name, inner in filled.items() if inner.name.split}
+    if len(filled) == 2 and len(named) == 1 and not any(inner.filled or inner.starts for inner in filled.values()):
+        return {}  # `valid` next to `invalid`, `train` next to `plane`: these are classes
+    all_mention = all(inner.name.mentioned_split for inner in filled.values())
+    mentioned = {
+        name: inner.name.mentioned_split
+        for name, inner in filled.items()
+        # pets_train is a split if it holds classes, a folder of its own kind otherwise.
+        if inner.name.mentioned_split and (len(inner.known_below) > 1 or (all_mention and _is_divided(inner)))
+    }
+    return resolve_evaluation(mentioned | named)
+
+
+def _is_divided(folder: Folder) -> bool:
+    inner = _skip_single_folders(folder)
+    return len(inner.filled) > 1 or len(inner.starts) > 1
+
+
+def _is_unlabelled(folder: Folder, classes: PhotosByClass) -> bool:
     """Whether a test folder has no labels, as Kaggle's, whose answers are secret."""
-    filled = folder.with_photos()
-    return len(filled) < 2 and not _flat_classes(folder) and not any(class_name(name) in classes for name in filled)
-
-
-def _declared_split(folder_name: str) -> str | None:
-    """The split that a folder name stands for: `val` and `valid_set` are `validation`."""
-    return _SPLIT_FOLDERS.get(folder_name.strip().lower().removesuffix("_set"))
-
-
-def _classes(folder: _Folder, location: str) -> _PathsByClass:
-    """The photos of exactly two classes, by flat names or by folders."""
-    filled = folder.with_photos()
-    full_path = f"{location}/{folder.path}".rstrip("/")
-    flat_classes = _flat_classes(folder)
-    if flat_classes and len(filled) < 2:
-        if len(flat_classes) == 1:
-            (single_class,) = flat_classes
-            message = f"all file names in {full_path} start with one class, {single_class}; expected cat and dog"
-            raise LayoutError(message, hint=EXPECTED_LAYOUT)
-        return flat_classes
-    classes = {class_name(name): list(inner.all_photos()) for name, inner in filled.items()}
-    if len(filled) == 2 and len(classes) == 2 and not any(map(_declared_split, filled)):
-        return classes
-    raise LayoutError(_mismatch_message(folder, full_path), hint=EXPECTED_LAYOUT)
-
-
-def _flat_classes(folder: _Folder) -> _PathsByClass:
-    """Photos directly in the folder whose names start with the class, as Kaggle names them."""
-    classes: _PathsByClass = {}
-    for path in folder.direct_photos:
-        prefix = PurePosixPath(path).name.split(".", 1)[0]
-        if is_cat_or_dog(prefix):
-            classes.setdefault(class_name(prefix), []).append(path)
-    return classes
-
-
-def _mismatch_message(folder: _Folder, full_path: str) -> str:
-    filled = folder.with_photos()
-    empty = sorted(folder.subfolders.keys() - filled.keys())
-    counts = [f"{name}: {pluralize(inner.num_photos, 'photo')}" for name, inner in sorted(folder.subfolders.items())]
-    if folder.direct_photos:
-        counts.append(f"{'next to them: ' if counts else ''}{pluralize(len(folder.direct_photos), 'photo')}")
-    listing = "; ".join(counts[:20]) + (f"; and {len(counts) - 20} more" if len(counts) > 20 else "")
-    if len(filled) == 1 and empty:
-        return f"the class folder {', '.join(empty)} in {full_path} holds no photos ({listing})"
-    if not filled:
-        return f"the photos in {full_path} are not in class folders ({listing})"
-    if all(map(_declared_split, filled)):
-        return f"the photos in {full_path} are in folders for training and testing, without class folders ({listing})"
-    if len({class_name(name) for name in filled}) < len(filled) == 2:
-        return f"both folders in {full_path} mean the same class ({listing})"
-    count = "one class folder" if len(filled) == 1 else f"{len(filled)} class folders"
-    return f"{full_path} has {count}, expected two ({listing})"
+    names = {name for inner in folder.filled.values() for name in (inner.known_class, inner.name.text)}
+    return len(folder.filled) < 2 and not folder.starts and not names & classes.keys()

@@ -59,7 +59,12 @@ class ManifestRow:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All photos of a source, sorted by path."""
+    """All photos of a source, sorted by path.
+
+    Raises:
+        ValueError: if a duplicate group is divided between two splits. Whatever is trained or measured has a manifest,
+            so nothing is trained or measured with such a leak.
+    """
 
     class_names: ClassNames
     rows: tuple[ManifestRow, ...]
@@ -72,6 +77,7 @@ class Manifest:
     """
 
     def __post_init__(self) -> None:
+        _refuse_divided_groups(self.rows)
         pairs = sorted(f"{row.sha256} {self.filed_as(row)}\n" for row in self.rows)
         digest = hashlib.sha256("".join(pairs).encode("utf-8", "surrogateescape")).hexdigest()
         object.__setattr__(self, "digest", digest)  # a frozen class has no other way to fill in a field
@@ -95,6 +101,15 @@ class Manifest:
         """Number of photos of each class in a split."""
         y_true = self.labels(self.of_split(split))
         return {name: int(np.sum(y_true == self.class_names.index(name))) for name in self.class_names}
+
+
+def _refuse_divided_groups(rows: Sequence[ManifestRow]) -> None:
+    first_row: dict[str, ManifestRow] = {}  # of each group, out of the photos that are in a split
+    for row in rows:
+        if row.split != LEFT_OUT and first_row.setdefault(row.group, row).split != row.split:
+            first = first_row[row.group]
+            places = f"{first.path} is in {first.split}, {row.path} in {row.split}"
+            raise ValueError(f"the duplicate group {row.group} is divided between splits: {places}")
 
 
 def make_manifest(source: PhotoSource, config: DataConfig) -> Manifest:
@@ -162,14 +177,15 @@ def _manifest(
     return Manifest(source.class_names, tuple(rows), source.is_synthetic)
 
 
-def describe(manifest: Manifest, num_skipped: int, is_weighted: bool) -> Iterator[str]:
-    """What a person should know before a training: the counts of each split, what is left out, unbalanced classes.
+def describe(manifest: Manifest, source: PhotoSource, is_weighted: bool) -> Iterator[str]:
+    """What a person should know before a training: how folders were read, counts, what is left out, unbalanced classes.
 
     Args:
         manifest: Of photos of two classes.
-        num_skipped: Files next to the photos that are not photos.
+        source: These photos.
         is_weighted: Whether the training weights the classes already.
     """
+    yield from source.notes
     if manifest.is_synthetic:
         yield "These images are DRAWN BY CODE: a network that learns from them is of no use on photographs."
     for split in (TRAIN, VALIDATION, TEST):
@@ -178,9 +194,9 @@ def describe(manifest: Manifest, num_skipped: int, is_weighted: bool) -> Iterato
             by_class = _counts_in_words(counts)
             yield f"{split}: {pluralize(sum(counts.values()), 'photo')} ({by_class})"
     num_left_out = len(manifest.of_split(LEFT_OUT))
-    if num_left_out or num_skipped:
-        kinds = "another kind" if num_skipped == 1 else "other kinds"
-        photos, files = pluralize(num_left_out, "photo"), pluralize(num_skipped, "file")
+    if num_left_out or source.skipped:
+        kinds = "another kind" if source.skipped == 1 else "other kinds"
+        photos, files = pluralize(num_left_out, "photo"), pluralize(source.skipped, "file")
         yield f"left out: {photos} (manifest.csv says why), {files} of {kinds}"
     counts = manifest.count(TRAIN)
     if max(counts.values()) > _UNBALANCED * min(counts.values()):

@@ -5,11 +5,11 @@ For example s3://bucket/folder, gs://, https://, file://, or zip://::s3://bucket
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from dogvscat.errors import DataError, ImageError, UsageError
-from dogvscat.photos.decoder import MAX_FILE_BYTES, PHOTO_SUFFIXES
+from dogvscat.photos.decoder import MAX_FILE_BYTES
+from dogvscat.photos.folders import has_photo_suffix, is_passed_over
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,7 @@ def list_photos(url: str) -> PhotoListing:
     except Exception as error:  # each driver has exceptions of its own
         raise DataError(f"{url} cannot be listed: {_first_line(error)}") from None
     parts = {path: path.removeprefix(root).lstrip("/").split("/") for path in paths}
-    visible = [path for path in paths if not any(part.startswith(".") for part in parts[path])]
-    photos = [path for path in visible if PurePosixPath(path).suffix.lower() in PHOTO_SUFFIXES]
+    photos = [path for path in paths if has_photo_suffix(parts[path][-1]) and not any(map(is_passed_over, parts[path]))]
     # unstrip_protocol names the path inside the innermost system only. For zip://::file:///photos.zip, the location of
     # the zip has to be appended again.
     chain = url[url.index("::") :] if "::" in url else ""

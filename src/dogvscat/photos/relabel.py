@@ -1,5 +1,6 @@
 """Corrections of labels: a table that an audit proposes, a person edits, and a training applies to its photos."""
 
+import codecs
 import csv
 import hashlib
 import io
@@ -11,17 +12,15 @@ from pathlib import Path
 
 from dogvscat import atomic
 from dogvscat.errors import DataError
-from dogvscat.labels import ClassNames
+from dogvscat.labels import LEAVE_OUT, ClassNames
 from dogvscat.photos.manifest import RELABELLED, Manifest, ManifestRow
 from dogvscat.photos.splits import LEFT_OUT, TRAIN, check_splits
-
-LEAVE_OUT = "leave_out"
-"""A suggestion other than a class: the photo shows neither class, or it is impossible to say which."""
 
 LEFT_OUT_BY_RELABEL = "left_out_by_relabel"
 """One of a manifest row's issues: the reason why it is in no split."""
 
 _UNCHANGED, _HELD_OUT = "unchanged", "held out"  # outcomes in addition to the two issues
+_DELIMITERS = (",", ";", "\t")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _HINT = "`dogvscat audit PHOTOS --labels --out DIR` writes such a table; only delete rows or change suggestions."
 
@@ -143,9 +142,9 @@ def _corrected(row: ManifestRow, suggestion: str | None) -> tuple[ManifestRow, s
 
 
 def _rows(path: Path, data: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of each row below the header; empty lines are skipped."""
-    text = data.decode("utf-8-sig", "surrogateescape")  # spreadsheets write a byte-order mark at the start
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    """Line number and cells of each row below the header; rows without content are skipped."""
+    text, delimiter = _text_and_delimiter(data)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     header = None
     while True:
         line = reader.line_num + 1  # where the row starts; a quoted path may contain line ends
@@ -156,15 +155,30 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[int, list[str]]]:
         except csv.Error as error:
             raise _malformed(path, line, str(error)) from None
         if header is None:
+            if len(row) and row[0].lower().startswith("sep="):
+                continue  # the line by which a file tells Excel its delimiter
             header = row
-            if header != _HEADER:
+            if [cell.strip().lower() for cell in header] != _HEADER:
                 raise _malformed(path, line, f"expected the columns {','.join(_HEADER)}, received {','.join(row)}")
-        elif row:
+        elif any(map(str.strip, row)):
             if len(row) != len(_HEADER):
                 raise _malformed(path, line, f"expected {len(_HEADER)} cells, received {len(row)}")
             yield line, row
     if header is None:
         raise _malformed(path, 1, f"expected the columns {','.join(_HEADER)}, received an empty file")
+
+
+def _text_and_delimiter(data: bytes) -> tuple[str, str]:
+    """The text of a table as spreadsheets save it, and the delimiter: which depends on the country, as the encoding."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif data[:2].count(0) == 1:  # UTF-16 without a mark: one byte of the first letter is 0
+        encoding = "utf-16-le" if data[1] == 0 else "utf-16-be"
+    else:
+        encoding = "utf-8-sig"
+    text = data.decode(encoding, "replace" if encoding.startswith("utf-16") else "surrogateescape")
+    header = next((line for line in text.splitlines()[:2] if line.strip('"').lower().startswith(_HEADER[0])), "")
+    return text, max(_DELIMITERS, key=header.count)  # the comma where there is none
 
 
 def _malformed(path: Path, line: int, message: str) -> DataError:

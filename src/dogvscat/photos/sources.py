@@ -5,15 +5,18 @@ import posixpath
 import stat
 import zipfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dogvscat.errors import LayoutError
 from dogvscat.labels import ClassNames
 from dogvscat.photos.archives import SafeZip
 from dogvscat.photos.decoder import read_photo
-from dogvscat.photos.layout import EXPECTED_LAYOUT, Layout, Photo, recognize_layout, unlabelled_layout
+from dogvscat.photos.folders import is_passed_over
+from dogvscat.photos.layout import Layout, Photo, recognize_layout, unlabelled_layout
+from dogvscat.photos.layout_messages import EXPECTED_LAYOUT
 
 LayoutReader = Callable[[Iterable[str], Iterable[str], str], Layout]
 """From relative paths of files, relative paths of folders, and the location's name in errors, to a layout."""
@@ -43,6 +46,8 @@ class PhotoSource:
     """None for a folder."""
     file_stamps: tuple[tuple[str, int, int], ...] = field(repr=False)
     """Path, size in bytes and modification time in ns of each file that the photos are read from."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about how the folders were read, a sentence each."""
 
     def read(self, photo_path: str) -> bytes:
         """The bytes of one photo, by its relative path.
@@ -56,14 +61,18 @@ class PhotoSource:
         return read_photo(self.location / photo_path)
 
 
-def open_photos(path: Path) -> PhotoSource:
+def open_photos(path: Path, class_folders: Mapping[str, str] | None = None) -> PhotoSource:
     """The labelled photos of a folder or a zip; the file's content decides which it is, not its name.
+
+    Args:
+        path: The folder or zip.
+        class_folders: The class that each of these folder names stands for; the names of others are read as usual.
 
     Raises:
         LayoutError: if there is nothing at `path`, or not photos of exactly two classes.
         ArchiveError: if it is a zip that is damaged or hostile.
     """
-    return _open(path, recognize_layout, EXPECTED_LAYOUT)
+    return _open(path, partial(recognize_layout, class_folders=class_folders), EXPECTED_LAYOUT)
 
 
 def open_neither(path: Path) -> PhotoSource:
@@ -111,19 +120,19 @@ def _open_folder(location: Path, read_layout: LayoutReader) -> PhotoSource:
         else:  # a pipe, a device, or a link to nothing: opening one could block forever
             num_special += 1
     num_markers = _count_synthetic_markers(files)
-    class_names, photos = read_layout(files, folders, str(location))
+    class_names, photos, notes = read_layout(files, folders, str(location))
     file_stamps = tuple((photo.path, files[photo.path].st_size, files[photo.path].st_mtime_ns) for photo in photos)
     skipped = len(files) - len(photos) - num_markers + num_special
-    return PhotoSource(location, class_names, photos, skipped, num_markers > 0, None, file_stamps)
+    return PhotoSource(location, class_names, photos, skipped, num_markers > 0, None, file_stamps, notes)
 
 
 def _open_zip(location: Path, status: os.stat_result, read_layout: LayoutReader) -> PhotoSource:
     archive = SafeZip(location)
     num_markers = _count_synthetic_markers(archive.names)
-    class_names, photos = read_layout(archive.names, archive.folders, str(location))
+    class_names, photos, notes = read_layout(archive.names, archive.folders, str(location))
     file_stamps = ((location.name, status.st_size, status.st_mtime_ns),)
-    skipped = len(archive.names) - len(photos) - num_markers
-    return PhotoSource(location, class_names, photos, skipped, num_markers > 0, archive, file_stamps)
+    skipped = len(archive.names) + archive.num_passed_over - len(photos) - num_markers
+    return PhotoSource(location, class_names, photos, skipped, num_markers > 0, archive, file_stamps, notes)
 
 
 def _walk(location: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -159,7 +168,7 @@ def _list(location: Path, folder: str) -> list[os.DirEntry[str]]:
         with os.scandir(location / folder) as entries:
             return list(entries)
     except OSError as error:
-        if any(part.startswith(".") for part in folder.split("/")):  # hidden: none of its files would be used
+        if any(map(is_passed_over, folder.split("/"))):  # hidden: none of its files would be used
             return []
         reason = error.strerror or str(error)
         hint = "Make it readable for this user, or move it elsewhere."

@@ -122,6 +122,11 @@ def complete_declared_splits(
         DataError: as in `assign_splits`, or if a test share is asked for and the folders declare no test split.
     """
     splits = list(declared)
+    if TRAIN not in splits:
+        hint = "Put the photos to train on into a folder `train` next to them; `dogvscat evaluate` needs none."
+        raise DataError(
+            f"the folders declare only photos for {' and '.join(sorted(set(splits)))}, none for train", hint=hint
+        )
     if config.test_share and TEST not in splits:
         hint = "Put the photos to test on into a folder `test` next to `train`, or ask for no test split."
         message = "the folders declare their own splits, and none of them is a test split"

@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from dogvscat.atomic import atomic_file
 from dogvscat.bundle.predict.result_rows import Row, flatten, result_columns
-from dogvscat.labels import NEITHER, ClassNames
+from dogvscat.labels import FAILED, NEITHER, ClassNames
 
 _ROWS_AT_ONCE = 50_000
 
@@ -42,7 +42,7 @@ def _row(cells: dict[str, object], class_names: ClassNames) -> Row:
     path, label, model = str(cells["path"]), str(cells["label"]), str(cells["model"])
     if cells["error"] is not None:  # a failure: it has no label and no probabilities
         error = {"code": cells["error"], "message": cells["message"]}
-        return Row(path, "error", model, {"path": path, "error": error, "model": model})
+        return Row(path, FAILED, model, {"path": path, "error": error, "model": model})
     probabilities = {name: cells[f"probability_{name}"] for name in class_names}
     neither = {} if cells[NEITHER] is None else {NEITHER: cells[NEITHER]}
     document = {"path": path, "label": label, "probabilities": probabilities, **neither, "model": model}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dogvscat.bundle.predict.predictor import Failure, Prediction
-from dogvscat.labels import NEITHER, ClassNames
+from dogvscat.labels import FAILED, NEITHER, ClassNames
 from dogvscat.text import escape_undecodable, json_line
 
 RESULT_SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -19,7 +19,7 @@ class Row:
 
     path: str
     label: str
-    """A class name, `unsure`, or `error`."""
+    """A class name, `unsure`, or `FAILED`."""
     model: str
     """The first 16 digits of the bundle's digest."""
     document: dict[str, Any]
@@ -61,7 +61,7 @@ class JsonRows:
         """Bytes as a row, or None if they are not a row of this format."""
         try:
             document = json.loads(record)
-            label = "error" if "error" in document else document["label"]  # KeyError: not a row
+            label = FAILED if "error" in document else document["label"]  # KeyError: not a row
             return Row(document["path"], label, document["model"], document)
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
@@ -90,8 +90,7 @@ class CsvRows:
         try:
             (cells,) = csv.reader(io.StringIO(record.decode(), newline=""), strict=True)
             row = dict(zip(self.columns, cells, strict=True))
-            # A failure has an empty label.
-            return Row(row["path"], row["label"] or "error", row["model"], row)
+            return Row(row["path"], row["label"] or FAILED, row["model"], row)
         except (ValueError, csv.Error):
             return None
 

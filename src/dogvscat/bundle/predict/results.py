@@ -16,7 +16,7 @@ from dogvscat.atomic import atomic_file, flush_folder, wrap_write_errors
 from dogvscat.bundle.predict.predictor import Failure, Prediction
 from dogvscat.bundle.predict.result_rows import RESULT_SUFFIXES, CsvRows, JsonRows, Row, RowFormat
 from dogvscat.errors import UsageError
-from dogvscat.labels import ClassNames
+from dogvscat.labels import FAILED, ClassNames
 from dogvscat.locks import try_lock
 from dogvscat.text import escape_undecodable, json_line
 
@@ -49,7 +49,7 @@ class ResultsFile:
             raise UsageError(f"--out {path} is a folder, expected a file to write")
         self.path = path
         self.labels: Counter[str] = Counter()
-        """Number of photos with each label, including those of earlier runs; failures count as `error`."""
+        """Number of photos with each label, including those of earlier runs; failures count as `FAILED`."""
         self.num_existing = 0
         """Rows that the file had before."""
         self._is_parquet = path.suffix.lower() == ".parquet"
@@ -123,7 +123,7 @@ class ResultsFile:
         Raises:
             WriteError: if the disk is full. Running the same command again then resumes.
         """
-        self.labels["error" if isinstance(result, Failure) else result.label] += 1
+        self.labels[FAILED if isinstance(result, Failure) else result.label] += 1
         self._is_unpacked_copy = False
         with wrap_write_errors(self.path):
             self._file.write(self._format.write(result))

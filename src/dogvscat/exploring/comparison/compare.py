@@ -1,7 +1,9 @@
 """Finished runs compared: which is better, by how much, on which photos."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from dogvscat.exploring.effects import holm
 from dogvscat.judging.predictions import Predictions, read_predictions
 from dogvscat.learning.data.dataset import synthetic_note
 from dogvscat.learning.run import Run
+from dogvscat.photos.folders import name_key
+from dogvscat.photos.layout import sorted_class_names
 from dogvscat.photos.manifest import Manifest
 from dogvscat.settings import differences, with_settings
 
@@ -31,6 +35,24 @@ class EvaluatedRun:
     environment: Mapping[str, Any]
     predictions: Predictions
     history: list[dict[str, float]]
+    manifest: Manifest
+
+    @cached_property
+    def photo_ids(self) -> list[tuple[str, int]]:
+        """For each prediction, what identifies its photo wherever it is stored: the sha256 and the number of the copy.
+
+        Raises:
+            ModelError: if a photo is not in the manifest.
+        """
+        copies = Counter[str]()
+        ids: dict[str, tuple[str, int]] = {}
+        for row in self.manifest.rows:
+            ids[row.path] = (row.sha256, copies[row.sha256])
+            copies[row.sha256] += 1
+        try:
+            return [ids[path] for path in self.predictions.paths]
+        except KeyError as error:
+            raise ModelError(f"{self.run.predictions_file} has a photo that the manifest lacks: {error}") from None
 
     @property
     def extra_inputs(self) -> dict[str, str]:
@@ -108,7 +130,9 @@ class Comparison:
         ]
 
 
-def compare_runs(folders: Sequence[Path], split: str = "validation") -> Comparison:
+def compare_runs(
+    folders: Sequence[Path], split: str = "validation", class_folders: Mapping[str, str] | None = None
+) -> Comparison:
     """Compare finished runs with the first one.
 
     Runs that differ only in their seeds are one arm. If there is no other arm, each of them is an arm of its own: this
@@ -117,6 +141,8 @@ def compare_runs(folders: Sequence[Path], split: str = "validation") -> Comparis
     Args:
         folders: Run folders, at least two; the others are compared with the arm of the first.
         split: The split to compare on, `validation` or `train`.
+        class_folders: The class that each of these class names stands for, if the runs learned from folders that were
+            named differently.
 
     Raises:
         UsageError: if there are fewer than two, or the same one twice.
@@ -129,7 +155,8 @@ def compare_runs(folders: Sequence[Path], split: str = "validation") -> Comparis
     # Resolved: the same folder may be given by two different paths.
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("the same run folder is given twice")
-    first, *others = [_read_run(Run(folder), split) for folder in folders]
+    mapped = {name_key(folder): name for folder, name in (class_folders or {}).items()}
+    first, *others = [_read_run(Run(folder), split, mapped) for folder in folders]
     for run in others:
         _refuse_incomparable(first, run, split)
     arms = _group_into_arms([first, *(_in_order_of(first, run) for run in others)])
@@ -137,10 +164,10 @@ def compare_runs(folders: Sequence[Path], split: str = "validation") -> Comparis
     # With several arms, the best of them would look good by luck: each p-value is corrected for their number.
     p_values = holm([difference.p_value for difference in pairs])
     corrected = [replace(pair, p_value=p_value or 0.0) for pair, p_value in zip(pairs, p_values, strict=True)]
-    return Comparison(arms, corrected, split, first.run.load_manifest())
+    return Comparison(arms, corrected, split, first.manifest)
 
 
-def _read_run(run: Run, split: str) -> EvaluatedRun:
+def _read_run(run: Run, split: str, class_folders: Mapping[str, str]) -> EvaluatedRun:
     config = run.load_config()
     if not run.predictions_file.exists():
         hint = f"Resume it with: dogvscat train --resume {run.folder}"
@@ -148,19 +175,46 @@ def _read_run(run: Run, split: str) -> EvaluatedRun:
     predictions = read_predictions(run.predictions_file)
     if split not in predictions:
         raise UsageError(f"{run.predictions_file} has no split {split!r}, it has {', '.join(predictions)}")
-    return EvaluatedRun(run, config, run.load_environment(), predictions[split], run.load_history())
+    manifest, environment = run.load_manifest(), dict(run.load_environment())
+    renamed = {name: class_folders.get(name_key(name), name) for name in manifest.class_names}
+    if len(set(renamed.values())) < 2:
+        raise UsageError(f"--class-names gives both classes of {run.folder} the same name, {renamed.popitem()[1]}")
+    if any(name != new_name for name, new_name in renamed.items()):
+        manifest = _with_classes(manifest, renamed)
+        environment["data_digest"] = manifest.digest
+    evaluated = _with_class_order(predictions[split], renamed)
+    return EvaluatedRun(run, config, environment, evaluated, run.load_history(), manifest)
+
+
+def _with_classes(manifest: Manifest, renamed: Mapping[str, str]) -> Manifest:
+    """The manifest with other names for its classes."""
+    rows = tuple(replace(row, label=renamed[row.label]) for row in manifest.rows)
+    return replace(manifest, class_names=sorted_class_names(renamed.values()), rows=rows)
+
+
+def _with_class_order(predictions: Predictions, renamed: Mapping[str, str]) -> Predictions:
+    """The predictions with other names for the classes; 0 and 1 change places if the names sort the other way round."""
+    class_names = sorted_class_names(renamed.values())
+    if class_names[0] == renamed[predictions.class_names[0]]:
+        return replace(predictions, class_names=class_names)
+    y_true, y_prob, y_pred = (1 - column for column in (predictions.y_true, predictions.y_prob, predictions.y_pred))
+    return replace(predictions, class_names=class_names, y_true=y_true, y_prob=y_prob, y_pred=y_pred)
 
 
 def _refuse_incomparable(first: EvaluatedRun, second: EvaluatedRun, split: str) -> None:
     """Make sure that two runs learned from the same photos, and were evaluated on the same photos and labels."""
     folders = f"{first.run.folder} and {second.run.folder}"
-    # First, are these the same photos at all? The digest covers the contents of all of them.
+    if first.manifest.class_names != second.manifest.class_names:
+        names = ", ".join(first.manifest.class_names), ", ".join(second.manifest.class_names)
+        hint = 'If these are the same two classes, add --class-names "CLASS=NAME,CLASS=NAME".'
+        raise DataError(f"{folders} learned different classes: {names[0]} and {names[1]}", hint=hint)
+    # Are these the same photos at all? The digest covers the contents of all of them.
     digests = [run.environment["data_digest"] for run in (first, second)]
     if digests[0] != digests[1]:
         message = f"{folders} learned from different photos: data digests {digests[0][:16]} and {digests[1][:16]}"
         raise DataError(message, hint="Only runs on the same photos can be compared photo by photo.")
     # Then, were they split in the same way? A corrected label (`train --relabel`) only changes the training split.
-    first_photos, second_photos = (_labelled_photos(run.predictions) for run in (first, second))
+    first_photos, second_photos = (_labelled_photos(run) for run in (first, second))
     if first_photos != second_photos:
         seeds = [run.config.data.split_seed for run in (first, second)]
         only_first, only_second = len(first_photos - second_photos), len(second_photos - first_photos)
@@ -171,15 +225,15 @@ def _refuse_incomparable(first: EvaluatedRun, second: EvaluatedRun, split: str) 
         )
 
 
-def _labelled_photos(predictions: Predictions) -> set[tuple[str, int]]:
-    return set(zip(predictions.paths, predictions.y_true.tolist(), strict=True))
+def _labelled_photos(run: EvaluatedRun) -> set[tuple[tuple[str, int], int]]:
+    return set(zip(run.photo_ids, run.predictions.y_true.tolist(), strict=True))
 
 
 def _in_order_of(first: EvaluatedRun, run: EvaluatedRun) -> EvaluatedRun:
     """A run with its predictions in the order of the first one's: then the arrays of both can be compared."""
     predictions = run.predictions
-    index_of = {path: index for index, path in enumerate(predictions.paths)}
-    order = np.array([index_of[path] for path in first.predictions.paths])
+    index_of = {photo_id: index for index, photo_id in enumerate(run.photo_ids)}
+    order = np.array([index_of[photo_id] for photo_id in first.photo_ids])
     columns = (predictions.y_true, predictions.y_prob, predictions.y_pred, predictions.unsure)
     arrays = (column[order] for column in columns)
     reordered = Predictions(predictions.split, predictions.class_names, first.predictions.paths, *arrays)

@@ -28,6 +28,7 @@ from dogvscat.exploring.training_job import (
     read_note,
     refuse_other_photos,
     refuse_too_few_photos,
+    report_layout,
     split_photos,
 )
 from dogvscat.learning.engine import ComputeSettings, open_engine
@@ -77,7 +78,7 @@ def tune(
     with exclusive(folder):
         study = open_search(search, folder)
         with explaining_storage_errors(search.storage, folder):
-            manifest = _check_photos(study, search, photos)
+            manifest = _check_photos(study, search, photos, report)
             compute, owner = _shared_compute(study, search), _owner_name(folder)
             _requeue_stopped(study, None if search.storage is None else owner)
             progress = _SearchInProgress(
@@ -196,8 +197,8 @@ class _SearchInProgress:
         return self.limits.seconds - (time.monotonic() - self.start_time)
 
 
-def _check_photos(study: optuna.Study, search: Search, photos: Path) -> Manifest:
-    """The photos of the search. Their digest is kept in the storage.
+def _check_photos(study: optuna.Study, search: Search, photos: Path, report: Reporter) -> Manifest:
+    """The photos of the search. Their digest is kept in the storage, and how their folders were read is reported.
 
     Raises:
         DataError: if the search was started with different photos, or asks for more than there are.
@@ -207,6 +208,7 @@ def _check_photos(study: optuna.Study, search: Search, photos: Path) -> Manifest
     # The largest number of photos that any trial may ask for. 0 stands for all of them, and is never too many.
     most = max([base.data.train_subset, *(subset.examples if subset else ())])
     refuse_too_few_photos(photos, base, most, "the search needs up to")
+    report_layout(photos, base, report)
     manifest = split_photos(photos, search.space.config({_SUBSET: 0}, search.seed))
     earlier = study.user_attrs.get("data_digest", manifest.digest)
     if earlier != manifest.digest and study.get_trials(deepcopy=False):

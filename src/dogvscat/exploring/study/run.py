@@ -23,6 +23,7 @@ from dogvscat.exploring.training_job import (
     open_dataset,
     refuse_other_photos,
     refuse_too_few_photos,
+    report_layout,
     run_cell,
     split_photos,
 )
@@ -41,6 +42,7 @@ def without_oversized(planned: Sequence[PlannedCell], photos: Path, report: Repo
     """
     base = planned[0].config
     available = refuse_too_few_photos(photos, base, base.data.train_subset, "the base of the study needs")
+    report_layout(photos, base, report)
     feasible = [cell for cell in planned if cell.config.data.train_subset <= available]
     for treatment in dict.fromkeys(cell.treatment for cell in planned if cell not in feasible):
         name = treatment_name(treatment.setting, treatment.value)

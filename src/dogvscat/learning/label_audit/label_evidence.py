@@ -8,10 +8,11 @@ import numpy as np
 
 from dogvscat.config import Config
 from dogvscat.judging.intervals import MetricValue, wilson
+from dogvscat.labels import LEAVE_OUT
 from dogvscat.learning.label_audit.out_of_fold import OutOfFoldPredictions, predict_out_of_fold
 from dogvscat.photos.issues import Issue
 from dogvscat.photos.manifest import make_manifest
-from dogvscat.photos.relabel import LEAVE_OUT, Correction, write_corrections
+from dogvscat.photos.relabel import Correction, write_corrections
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.stderr import Reporter
 

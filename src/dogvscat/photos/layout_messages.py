@@ -1,0 +1,120 @@
+"""What is said about layouts: the errors where one is not understood, with counts and what to do, and some notes."""
+
+import posixpath
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from dogvscat.errors import LayoutError
+from dogvscat.labels import LEAVE_OUT, NEITHER, UNSURE
+from dogvscat.photos.folder_names import ARCHIVE_SUFFIXES
+from dogvscat.photos.folders import Folder, is_passed_over, name_key
+from dogvscat.text import pluralize
+
+EXPECTED_LAYOUT = (
+    "Expected two folders, one per class, such as cat/ and dog/; or files named cat.0.jpg, dog.0.jpg and so on."
+)
+ONE_FOLDER_PER_CLASS = "Put the photos of each class into one folder of their own, such as cat/ and dog/."
+
+_MOST_LISTED = 20
+_RESERVED = {
+    UNSURE: "the answer where a network is not certain enough",
+    NEITHER: "the probability that a photo shows neither class",
+    LEAVE_OUT: "the suggestion in relabel.csv to leave a photo out",
+}
+
+
+def no_photos(files: Sequence[str], location: str) -> LayoutError:
+    """For a collection without a single photo; its other files are counted by their endings."""
+    visible = [path for path in files if not any(map(is_passed_over, path.split("/")))]
+    archives = archives_among(visible)
+    endings = Counter(posixpath.splitext(path)[1].lower() or "no ending" for path in visible)
+    message = f"{location} holds no photos"
+    if visible:
+        counts = ", ".join(f"{ending}: {count:,}" for ending, count in endings.most_common(5))
+        message += f", only {pluralize(len(visible), 'other file')} ({counts})"
+    if len(archives) == 1:  # Kaggle's archive of this competition contains train.zip and test1.zip
+        hint = f"Unpack the archive inside, {archives[0]}, and give the unpacked folder."
+    elif archives:
+        listing = ", ".join(archives[:5]) + ", ..." * (len(archives) > 5)
+        hint = f"Unpack those of the archives inside ({listing}) that hold labelled photos, and give that folder."
+    else:
+        hint = EXPECTED_LAYOUT
+    return LayoutError(message, hint=hint)
+
+
+def not_two_classes(folder: Folder, classes: Mapping[str, str], full_path: str) -> LayoutError:
+    """For a folder that should hold two class folders and does not.
+
+    Args:
+        folder: The folder.
+        classes: The class that each subfolder with photos stands for.
+        full_path: The folder with the location.
+    """
+    filled = folder.filled
+    empty = sorted(folder.subfolders.keys() - filled.keys())
+    splits = [name for name, inner in filled.items() if inner.name.split]
+    counts = counted(folder.subfolders)
+    if folder.direct_photos:
+        counts.append(f"{'next to them: ' if counts else ''}{pluralize(len(folder.direct_photos), 'photo')}")
+    listing = listed(counts)
+    if len(filled) == 1 and empty:
+        message = f"the class folder {', '.join(empty)} in {full_path} holds no photos ({listing})"
+    elif not filled:
+        message = f"the photos in {full_path} are not in class folders ({listing})"
+    elif len(splits) == len(filled):
+        message = (
+            f"the photos in {full_path} are in folders for training and testing, without class folders ({listing})"
+        )
+    elif len(filled) == 2 and len(set(classes.values())) == 1:
+        message = f"both folders in {full_path} mean the same class ({listing})"
+    elif len(filled) == 2:
+        message = f"{full_path} has a class folder next to a folder for {filled[splits[0]].name.split} ({listing})"
+    else:
+        count = "one class folder" if len(filled) == 1 else f"{len(filled)} class folders"
+        message = f"{full_path} has {count}, expected two ({listing})"
+    hint = EXPECTED_LAYOUT
+    if any(name_key(name) in (NEITHER, UNSURE) for name in filled):
+        hint += " Photos that show neither class are given apart: dogvscat train PHOTOS --neither FOLDER"
+    return LayoutError(message, hint=hint)
+
+
+def refuse_reserved(class_names: Iterable[str], location: str) -> None:
+    """Refuse classes whose names would be mixed up with other answers.
+
+    Raises:
+        LayoutError: naming the class and what its name means.
+    """
+    for name in class_names:
+        if meaning := _RESERVED.get(name_key(name)):
+            message = f"{location} has a class named {name}, but {name_key(name)} is {meaning}"
+            raise LayoutError(message, hint="Rename the folder of that class.")
+
+
+def unused(photos: Iterable[str], used: Iterable[str]) -> Iterator[str]:
+    """A note about photos that are in no class, if there are any."""
+    folders = Counter(map(posixpath.dirname, set(photos) - set(used)))
+    if folders:
+        counts = listed([f"{folder or 'in no folder'}: {count:,}" for folder, count in sorted(folders.items())], most=5)
+        yield f"Not used, because no class follows from the folder: {pluralize(folders.total(), 'photo')} ({counts})."
+
+
+def unread_archives(files: Iterable[str]) -> Iterator[str]:
+    """A note about archives inside, if there are any."""
+    if archives := archives_among(files):
+        yield f"Not read, because not unpacked: {pluralize(len(archives), 'archive')} ({listed(archives, most=5)})."
+
+
+def archives_among(files: Iterable[str]) -> list[str]:
+    """The paths of archives, sorted."""
+    return sorted(path for path in files if path.lower().endswith(ARCHIVE_SUFFIXES))
+
+
+def counted(folders: Mapping[str, Folder], above: str = "") -> list[str]:
+    """Each folder with its number of photos, sorted by name; `above` is the folder in which they lie."""
+    start = f"{above}/" if above else ""
+    return [f"{start}{name}: {pluralize(len(folder.photos), 'photo')}" for name, folder in sorted(folders.items())]
+
+
+def listed(entries: Sequence[str], most: int = _MOST_LISTED) -> str:
+    """The first entries, and how many more there are."""
+    return "; ".join(entries[:most]) + (f"; and {len(entries) - most} more" if len(entries) > most else "")
