@@ -305,6 +305,10 @@ def test_photos_that_are_not_used_are_counted() -> None:
             _photos("a/train/cat", "a/train/dog", "a/test/cat", "a/test/dog", "b/cat", "b/dog"),
             r"differ in their classes or splits \(a: cat, dog; test, train; b: cat, dog; no splits\)",
         ),
+        (
+            _photos("train/steam", "train/diesel", "plane/jet", "plane/propeller"),
+            r"are the classes \(plane: 4 photos, no class; train: 4 photos, no class\)",
+        ),
         (_photos("train", "cats"), r"a class folder next to a folder for train \(cats: 2 photos; train: 2 photos\)"),
         (_photos("cat", "dog", "neither"), "3 class folders"),
         (_photos("cat", "dog", "pies"), "3 class folders"),

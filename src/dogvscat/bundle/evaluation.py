@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import cpu_count
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from dogvscat.judging.metrics import SplitResult, evaluate_split
 from dogvscat.judging.predictions import Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
 from dogvscat.photos.decoder import decode
+from dogvscat.photos.folders import name_key
 from dogvscat.photos.issues import find_copies
 from dogvscat.photos.layout import Photo
 from dogvscat.photos.manifest import load_manifest
@@ -77,8 +78,7 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path | None, report: 
         report(note)
     predictor = Predictor.load(model)
     card = predictor.card
-    if source.class_names != card.class_names:
-        raise _other_classes(source, card)
+    source = _with_classes_of(card, source)
     manifest_file = _run_manifest(predictor.bundle.folder)
     if manifest_file is None:
         report(
@@ -112,11 +112,23 @@ def _prepare_out(out: Path, report: Reporter) -> None:
         report(f"{out} holds an earlier evaluation, which this one will replace.")
 
 
-def _other_classes(source: PhotoSource, card: Card) -> DataError:
-    photos, model = " and ".join(source.class_names), " and ".join(card.class_names)
-    pairs = ",".join(f"{name}=FOLDER" for name in card.class_names)
-    hint = f'If the folders hold photos of these classes under other names, add --class-names "{pairs}".'
-    return DataError(f"the photos show {photos}, but the model knows {model}", hint=hint)
+def _with_classes_of(card: Card, source: PhotoSource) -> PhotoSource:
+    """The photos with the classes named and ordered as in the card; case and blanks of the folders' names may differ.
+
+    Raises:
+        DataError: if they are other classes.
+    """
+    if source.class_names == card.class_names:
+        return source
+    label_of = {name_key(name): label for label, name in enumerate(card.class_names)}
+    keys = [name_key(name) for name in source.class_names]
+    if set(keys) != label_of.keys():
+        photos, model = " and ".join(source.class_names), " and ".join(card.class_names)
+        pairs = ",".join(f"{name}=FOLDER" for name in card.class_names)
+        hint = f'If the folders hold photos of these classes under other names, add --class-names "{pairs}".'
+        raise DataError(f"the photos show {photos}, but the model knows {model}", hint=hint)
+    photos_of_model = [replace(photo, label=label_of[keys[photo.label]]) for photo in source.photos]
+    return replace(source, class_names=card.class_names, photos=photos_of_model)
 
 
 def _run_manifest(bundle: Path) -> Path | None:

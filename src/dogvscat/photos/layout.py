@@ -16,8 +16,14 @@ from dogvscat.labels import NEITHER_NAMES, ClassNames
 from dogvscat.photos import layout_messages
 from dogvscat.photos.folder_names import TRAIN
 from dogvscat.photos.folders import Folder, build_tree, is_photo, name_key, resolve_evaluation
-from dogvscat.photos.layout_messages import EXPECTED_LAYOUT, ONE_FOLDER_PER_CLASS, counted, listed
-from dogvscat.photos.nested_folders import PhotosByClass, PhotosBySplit, merge_collections, split_by_inner_folders
+from dogvscat.photos.layout_messages import EXPECTED_LAYOUT, counted, listed
+from dogvscat.photos.nested_folders import (
+    PhotosByClass,
+    PhotosBySplit,
+    merge_collections,
+    refuse_two_readings,
+    split_by_inner_folders,
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -143,8 +149,20 @@ class _LayoutReader:
         if len({names.partition(":")[2] for names in listing}) > 1:
             message = f"{self.location} has different classes in different splits ({'; '.join(listing)})"
             raise LayoutError(message, hint=EXPECTED_LAYOUT)
+        if not all(self._is_set_aside(inner, by_split) for name, inner in folder.filled.items() if name not in splits):
+            raise layout_messages.unclear_classes(folder, self._full_path(folder))
         # A single training folder, even next to unlabelled test photos, declares nothing: its photos are to be split.
         return by_split if len(by_split) > 1 else {None: by_split.popitem()[1]}
+
+    def _is_set_aside(self, folder: Folder, by_split: PhotosBySplit) -> bool:
+        """Whether a folder next to those for splits may be left unused: it is not a second class next to `train`."""
+        inner = _skip_single_folders(folder)
+        return (
+            len(by_split) > 1
+            or not _is_divided(inner)
+            or len(inner.starts) > 1
+            or set(self._classes_of(inner.filled).values()) == by_split[TRAIN].keys()
+        )
 
     def _without_splits(self, folder: Folder, split: str) -> PhotosByClass:
         """The classes of a folder for a split, which must not have folders for other splits inside."""
@@ -158,17 +176,12 @@ class _LayoutReader:
     def _collections(self, folder: Folder) -> PhotosBySplit | None:
         """Folders that each hold both classes, merged; None if the classes are not below the folders but they are."""
         filled = dict(sorted(folder.filled.items()))
-        known_below = {name: sorted(inner.known_below) for name, inner in filled.items()}
-        if len(filled) < 2 or _holds_class_folders(folder) or len(set().union(*known_below.values())) < 2:
+        known_below = [inner.known_below for inner in filled.values()]
+        if len(filled) < 2 or _holds_class_folders(folder) or len(set().union(*known_below)) < 2:
             return None
         full_path = self._full_path(folder)
-        if _splits_of(folder) or any(len(names) < 2 for names in known_below.values()):
-            listing = [
-                f"{entry}, {' and '.join(known_below[entry.rpartition(': ')[0]]) or 'no class'}"
-                for entry in counted(filled)
-            ]
-            message = f"it is not clear which folders in {full_path} are the classes ({listed(listing)})"
-            raise LayoutError(message, hint=f"Give the folder with the classes. {ONE_FOLDER_PER_CLASS}")
+        if _splits_of(folder) or any(len(names) < 2 for names in known_below):
+            raise layout_messages.unclear_classes(folder, self._full_path(folder))
         merged = merge_collections({name: self.read(inner) for name, inner in filled.items()}, full_path)
         self.notes.append(f"{len(filled)} folders hold the same classes, and are merged ({listed(counted(filled))}).")
         return merged
@@ -190,7 +203,7 @@ class _LayoutReader:
         if len(set(classes.values())) != 2 or not is_clear or is_split:
             raise layout_messages.not_two_classes(folder, classes, full_path)
         if not _holds_class_folders(folder):
-            self._refuse_two_readings(filled, full_path)
+            refuse_two_readings(filled, full_path)
         by_class: dict[str, list[Folder]] = {}
         for name, class_name in classes.items():
             by_class.setdefault(class_name, []).append(filled[name])
@@ -211,17 +224,6 @@ class _LayoutReader:
             else self._class_names.setdefault(inner.name.key, inner.name.text)
             for name, inner in filled.items()
         }
-
-    def _refuse_two_readings(self, filled: Mapping[str, Folder], full_path: str) -> None:
-        """Raise if the two folders may as well be collections whose classes are the same two folders inside each."""
-        inside = {tuple(sorted(inner.name.key for inner in outer.filled.values())) for outer in filled.values()}
-        has_splits = any(inner.name.split for outer in filled.values() for inner in outer.filled.values())
-        has_direct = any(outer.direct_photos for outer in filled.values())
-        if len(filled) == 2 and len(inside) == 1 and len(*inside) == 2 and not has_splits and not has_direct:
-            outer, inner = " and ".join(filled), " and ".join(*inside)
-            message = f"it is not clear whether the classes in {full_path} are {outer}, or {inner} inside each of them"
-            counts = "; ".join(entry for outer in filled.values() for entry in counted(outer.filled, outer.name.text))
-            raise LayoutError(f"{message} ({counts})", hint=ONE_FOLDER_PER_CLASS)
 
     def _note(self, by_class: Mapping[str, list[Folder]]) -> None:
         """Note what is not plain from the names of class folders."""

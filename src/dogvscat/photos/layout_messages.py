@@ -78,6 +78,16 @@ def not_two_classes(folder: Folder, classes: Mapping[str, str], full_path: str) 
     return LayoutError(message, hint=hint)
 
 
+def unclear_classes(folder: Folder, full_path: str) -> LayoutError:
+    """For folders of which only some hold both classes, or hold other classes than the rest."""
+    entries = [
+        f"{entry}, {' and '.join(sorted(inner.known_below)) or 'no class'}"
+        for entry, (_, inner) in zip(counted(folder.filled), sorted(folder.filled.items()), strict=True)
+    ]
+    message = f"it is not clear which folders in {full_path} are the classes ({listed(entries)})"
+    return LayoutError(message, hint=f"Give the folder with the classes. {ONE_FOLDER_PER_CLASS}")
+
+
 def refuse_reserved(class_names: Iterable[str], location: str) -> None:
     """Refuse classes whose names would be mixed up with other answers.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dogvscat.errors import LayoutError
 from dogvscat.photos.folders import Folder, resolve_evaluation
-from dogvscat.photos.layout_messages import ONE_FOLDER_PER_CLASS, listed
+from dogvscat.photos.layout_messages import ONE_FOLDER_PER_CLASS, counted, listed
 from dogvscat.text import pluralize
 
 PhotosByClass = dict[str, list[str]]
@@ -33,7 +33,7 @@ def split_by_inner_folders(class_folders: Mapping[str, Sequence[Folder]], locati
     by_class: dict[str, dict[str | None, list[str]]] = {}
     for name, folders in class_folders.items():
         for folder in folders:
-            for split, inner in _with_split(folder, None, location):
+            for split, inner in _with_split(folder, location):
                 by_class.setdefault(name, {}).setdefault(split, []).extend(inner.direct_photos)
     by_class = {name: _without_empty(splits) for name, splits in by_class.items()}
     kinds = {split for splits in by_class.values() for split in splits}
@@ -74,6 +74,26 @@ def merge_collections(collections: Mapping[str, PhotosBySplit], location: str) -
     return merged
 
 
+def refuse_two_readings(filled: Mapping[str, Folder], location: str) -> None:
+    """Refuse two folders that may be the classes, or collections whose classes are the same two folders inside each.
+
+    Args:
+        filled: Folders whose names are not words for classes.
+        location: The folder in which they lie, in errors.
+
+    Raises:
+        LayoutError: if it is not clear.
+    """
+    inside = {tuple(sorted(inner.name.key for inner in outer.filled.values())) for outer in filled.values()}
+    has_splits = any(inner.name.split for outer in filled.values() for inner in outer.filled.values())
+    has_direct_photos = any(outer.direct_photos for outer in filled.values())
+    if len(filled) == 2 and len(inside) == 1 and len(*inside) == 2 and not has_splits and not has_direct_photos:
+        outer_names, inner_names = " and ".join(filled), " and ".join(*inside)
+        counts = [entry for outer in filled.values() for entry in counted(outer.filled, outer.name.text)]
+        message = f"the classes in {location} are {outer_names}, or {inner_names} inside each of them"
+        raise LayoutError(f"it is not clear whether {message} ({listed(counts)})", hint=ONE_FOLDER_PER_CLASS)
+
+
 def _refuse_misplaced(class_folders: Mapping[str, Sequence[Folder]], location: str) -> None:
     """Raise if a folder of one class lies inside a folder of another."""
     class_of_key = {folder.name.key: name for name, folders in class_folders.items() for folder in folders}
@@ -92,22 +112,27 @@ def _refuse_misplaced(class_folders: Mapping[str, Sequence[Folder]], location: s
 
 def _folders_below(folder: Folder) -> Iterator[Folder]:
     """Every folder with photos inside a folder, at any depth."""
-    for inner in folder.filled.values():
+    pending = list(folder.filled.values())
+    while pending:
+        inner = pending.pop()
         yield inner
-        yield from _folders_below(inner)
+        pending += inner.filled.values()
 
 
-def _with_split(folder: Folder, split: str | None, location: str) -> Iterator[tuple[str | None, Folder]]:
-    """A folder and those inside it, each with the split that its name, or one above, declares."""
-    yield split, folder
-    for inner in folder.filled.values():
-        name = inner.name
-        inner_split = name.split or (name.mentioned_split if name.is_animal_split else None)
-        if split and inner_split and inner_split != split:
-            count = pluralize(len(inner.photos), "photo")
-            message = f"it is not clear which split {inner.path.rstrip('/')} in {location} belongs to ({count})"
-            raise LayoutError(message, hint=_SPLITS_HINT)
-        yield from _with_split(inner, split or inner_split, location)
+def _with_split(class_folder: Folder, location: str) -> Iterator[tuple[str | None, Folder]]:
+    """A class folder and those inside it, each with the split that its name, or one above, declares."""
+    pending: list[tuple[str | None, Folder]] = [(None, class_folder)]
+    while pending:
+        split, folder = pending.pop()
+        yield split, folder
+        for inner in folder.filled.values():
+            name = inner.name
+            inner_split = name.split or (name.mentioned_split if name.is_animal_split else None)
+            if split and inner_split and inner_split != split:
+                count = pluralize(len(inner.photos), "photo")
+                message = f"it is not clear which split {inner.path.rstrip('/')} in {location} belongs to ({count})"
+                raise LayoutError(message, hint=_SPLITS_HINT)
+            pending.append((split or inner_split, inner))
 
 
 def _without_empty(splits: Mapping[str | None, list[str]]) -> dict[str | None, list[str]]:

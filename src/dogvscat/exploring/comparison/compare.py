@@ -156,7 +156,9 @@ def compare_runs(
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("the same run folder is given twice")
     mapped = {name_key(folder): name for folder, name in (class_folders or {}).items()}
-    first, *others = [_read_run(Run(folder), split, mapped) for folder in folders]
+    first = _read_run(Run(folders[0]), split, mapped)
+    mapped = {name_key(name): name for name in first.manifest.class_names} | mapped  # `Fox` and `fox ` are one class
+    others = [_read_run(Run(folder), split, mapped) for folder in folders[1:]]
     for run in others:
         _refuse_incomparable(first, run, split)
     arms = _group_into_arms([first, *(_in_order_of(first, run) for run in others)])
