@@ -174,14 +174,14 @@ class _LayoutReader:
         return by_split.popitem()[1]
 
     def _collections(self, folder: Folder) -> PhotosBySplit | None:
-        """Folders that each hold both classes, merged; None if the classes are not below the folders but they are."""
+        """Folders that each hold both classes, merged; None if no classes are known by name below these folders."""
         filled = dict(sorted(folder.filled.items()))
         known_below = [inner.known_below for inner in filled.values()]
         if len(filled) < 2 or _holds_class_folders(folder) or len(set().union(*known_below)) < 2:
             return None
         full_path = self._full_path(folder)
         if _splits_of(folder) or any(len(names) < 2 for names in known_below):
-            raise layout_messages.unclear_classes(folder, self._full_path(folder))
+            raise layout_messages.unclear_classes(folder, full_path)
         merged = merge_collections({name: self.read(inner) for name, inner in filled.items()}, full_path)
         self.notes.append(f"{len(filled)} folders hold the same classes, and are merged ({listed(counted(filled))}).")
         return merged
@@ -190,10 +190,8 @@ class _LayoutReader:
         """The photos of exactly two classes, by flat names or by folders."""
         filled, full_path = dict(sorted(folder.filled.items())), self._full_path(folder)
         if folder.starts and len(filled) < 2:
-            if len(folder.starts) == 1:
-                (single_class,) = folder.starts
-                message = f"all file names in {full_path} start with one class, {single_class}; expected cat and dog"
-                raise LayoutError(message, hint=EXPECTED_LAYOUT)
+            if len(folder.starts) != 2:
+                raise layout_messages.not_two_starts(folder, full_path)
             return {None: folder.starts}
         classes = self._classes_of(filled)
         num_names = len({inner.name.key for inner in filled.values()})
@@ -234,7 +232,7 @@ class _LayoutReader:
             for name in dict.fromkeys(folder.name for folder in folders):
                 if name.split:
                     self.notes.append(f"{name.text} is read as a class, although its name is that of a split.")
-                elif name.text != class_name and not name.is_plain:
+                elif name.text != class_name and not (name.is_plain and name.animal == class_name):
                     self.notes.append(f"{name.text} is read as the class {class_name}.")
 
     def _full_path(self, folder: Folder) -> str:

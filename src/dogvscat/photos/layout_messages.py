@@ -78,6 +78,17 @@ def not_two_classes(folder: Folder, classes: Mapping[str, str], full_path: str) 
     return LayoutError(message, hint=hint)
 
 
+def not_two_starts(folder: Folder, full_path: str) -> LayoutError:
+    """For photos whose names start with one class, or with more than two."""
+    if len(folder.starts) == 1:
+        (single_class,) = folder.starts
+        message = f"all file names in {full_path} start with one class, {single_class}; expected cat and dog"
+    else:
+        counts = [f"{name}: {pluralize(len(paths), 'photo')}" for name, paths in sorted(folder.starts.items())]
+        message = f"the file names in {full_path} start with {len(counts)} classes, expected two ({listed(counts)})"
+    return LayoutError(message, hint=EXPECTED_LAYOUT)
+
+
 def unclear_classes(folder: Folder, full_path: str) -> LayoutError:
     """For folders of which only some hold both classes, or hold other classes than the rest."""
     entries = [
