@@ -119,7 +119,7 @@ def test_splits_inside_class_folders_keep_test_photos_out_of_training(photos: Pa
 def test_folders_without_training_photos_are_refused(photos: Path, tmp_path: Path) -> None:
     shutil.copytree(photos, tmp_path / "split" / "val")
     shutil.copytree(photos, tmp_path / "split" / "test")
-    with pytest.raises(DataError, match="declare only photos for test and validation, none for train"):
+    with pytest.raises(DataError, match="all usable photos are in folders for test and validation"):
         _manifest(tmp_path / "split")
 
 

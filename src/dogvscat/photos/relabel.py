@@ -159,7 +159,9 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[int, list[str]]]:
                 continue  # the line by which a file tells Excel its delimiter
             header = row
             if [cell.strip().lower() for cell in header] != _HEADER:
-                raise _malformed(path, line, f"expected the columns {','.join(_HEADER)}, received {delimiter.join(row)}")
+                raise _malformed(
+                    path, line, f"expected the columns {','.join(_HEADER)}, received {delimiter.join(row)}"
+                )
         elif any(map(str.strip, row)):
             if len(row) != len(_HEADER):
                 raise _malformed(path, line, f"expected {len(_HEADER)} cells, received {len(row)}")

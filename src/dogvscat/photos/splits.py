@@ -123,10 +123,10 @@ def complete_declared_splits(
     """
     splits = list(declared)
     if TRAIN not in splits:
+        names = " and ".join(sorted(set(splits)))
+        message = f"the train split needs photos of both classes, but all usable photos are in folders for {names}"
         hint = "Put the photos to train on into a folder `train` next to them; `dogvscat evaluate` needs none."
-        raise DataError(
-            f"the folders declare only photos for {' and '.join(sorted(set(splits)))}, none for train", hint=hint
-        )
+        raise DataError(message, hint=hint)
     if config.test_share and TEST not in splits:
         hint = "Put the photos to test on into a folder `test` next to `train`, or ask for no test split."
         message = "the folders declare their own splits, and none of them is a test split"
