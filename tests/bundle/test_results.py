@@ -16,6 +16,7 @@ import pytest
 from dogvscat.bundle.predict.predictor import Failure, Prediction
 from dogvscat.bundle.predict.results import ResultsFile
 from dogvscat.errors import UsageError
+from dogvscat.labels import FAILED
 from tests.helpers import Dogvscat, LinearBundle, plain_png
 
 pytestmark = pytest.mark.slow
@@ -104,7 +105,7 @@ def test_photos_that_were_added_are_answered_and_counted(tmp_path: Path, ending:
     results = write(out)
     write(whole)
     assert results.num_existing == 3
-    assert results.labels == {"unsure": 4, "dog": 2, "error": 1}
+    assert results.labels == {"unsure": 4, "dog": 2, FAILED: 1}
     assert out.read_bytes() == whole.read_bytes()
 
 
