@@ -25,10 +25,11 @@ from scipy import stats
 
 from dogvscat import atomic
 from dogvscat.judging.learning_curve import ROWS_FILE, CurvePoint, load_points
+from dogvscat.labels import LEAVE_OUT
 from dogvscat.learning.run import Run
 from dogvscat.locks import exclusive
 from dogvscat.photos.manifest import Manifest, make_manifest
-from dogvscat.photos.relabel import LEAVE_OUT, Correction, write_corrections
+from dogvscat.photos.relabel import Correction, write_corrections
 from dogvscat.photos.sources import open_photos
 from dogvscat.settings import resolve_config
 
