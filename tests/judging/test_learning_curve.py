@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dogvscat.judging.learning_curve import ROWS_FILE, SMALL_TRAINING_SET, describe_small_set, load_points
+from dogvscat.labels import LEAVE_OUT
 from dogvscat.photos.drawing import write_sample
 from dogvscat.photos.manifest import make_manifest
-from dogvscat.photos.relabel import LEAVE_OUT
 from dogvscat.photos.sources import open_photos
 from dogvscat.settings import resolve_config
 
