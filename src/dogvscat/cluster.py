@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dogvscat._version import RESULT_PACKAGES, installed_versions
+from dogvscat.cpus import available_cpus
 from dogvscat.errors import ClusterError, UsageError
 from dogvscat.stderr import quiet_stderr
 
@@ -57,7 +58,7 @@ def ray_cluster(address: str) -> Iterator[list[Machine]]:
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == LOCAL:
-        options |= {"num_cpus": os.cpu_count(), "include_dashboard": False}
+        options |= {"num_cpus": available_cpus(), "include_dashboard": False}
     try:
         with quiet_stderr():
             ray.init(address=address, **options)

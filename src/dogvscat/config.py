@@ -171,7 +171,8 @@ class TrainingConfig(Section):
     seed: int = Field(0, ge=0, lt=2**31)
     """Seed of the initial weights, the order of the photos, augmentation and dropout."""
     threads: int = Field(0, ge=0, le=256)
-    """CPU threads of the network; 0 for all cores. Results are equal bit for bit only with equal numbers of threads."""
+    """CPU threads of the network; 0 for one per CPU that the process may use. Results are equal bit for bit only with
+    equal numbers of threads."""
     checkpoint_seconds: float = Field(60.0, gt=0.0)
     """Longest time between two checkpoints, in seconds. One is also written after each epoch."""
 

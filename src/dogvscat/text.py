@@ -1,4 +1,4 @@
-"""Text that is safe to show: a file name must not be able to send control codes to a terminal."""
+"""Text for people: file names that cannot send control codes to a terminal, counts, durations."""
 
 import json
 import re
@@ -17,6 +17,13 @@ def printable(text: str) -> str:
 def pluralize(count: int, noun: str) -> str:
     """A number with its noun: `1 photo`, `2,500 photos`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def format_duration(seconds: float) -> str:
+    """A duration in the unit that suits it: seconds below 90 s, minutes below 90 min, else hours."""
+    if seconds < 90:  # never "0 s": something remains to be done
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _escape(char: str) -> str:

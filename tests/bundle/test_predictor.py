@@ -228,3 +228,22 @@ def test_a_home_that_cannot_be_written_only_means_checking_again(
     assert Predictor.load(bundle)
     monkeypatch.setenv("DOGVSCAT_HOME", "/dev/null/home")
     assert Predictor.load(bundle)
+
+
+def test_without_a_home_folder_a_bundle_is_checked_every_time(
+    untouched_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that runs with a user id that /etc/passwd does not have."""
+
+    def no_such_user(uid: int) -> object:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("DOGVSCAT_HOME", "XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", no_such_user)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError):
+        Path.home()
+    for _ in range(2):
+        assert Predictor.load(untouched_bundle).predict([plain_png("red")])
+    assert not list(tmp_path.iterdir())

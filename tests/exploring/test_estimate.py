@@ -2,7 +2,7 @@
 
 import pytest
 
-from dogvscat.durations import format_duration
+from dogvscat.text import format_duration
 from dogvscat.exploring.study.cells import FinishedCell
 from dogvscat.exploring.study.estimate import BaseTiming, StudyTime
 from dogvscat.exploring.study.plan import StudyPlan, plan_cells

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from os import cpu_count
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +40,9 @@ class Evaluation:
     failures: tuple[ImageError, ...]
 
 
-def evaluate(model: Path | None, source: PhotoSource, out: Path | None, report: Reporter) -> Evaluation:
+def evaluate(
+    model: Path | None, source: PhotoSource, out: Path | None, report: Reporter, threads: int = 0
+) -> Evaluation:
     """Evaluate a model on labelled photos and, given a folder, write metrics, predictions, figures and a report.
 
     Photos that are in the model's run, as the same file or as a near copy, are evaluated separately, under the split
@@ -65,6 +66,7 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path | None, report: 
         source: Photos of the same two classes.
         out: Folder for the results, or None to write none; those of an earlier evaluation are replaced.
         report: Receives messages for the user.
+        threads: CPU threads, 0 for as many as there are CPUs that this process may use.
 
     Raises:
         ModelError: if there is no usable model.
@@ -76,7 +78,7 @@ def evaluate(model: Path | None, source: PhotoSource, out: Path | None, report: 
         _prepare_out(out, report)
     for note in source.notes:
         report(note)
-    predictor = Predictor.load(model)
+    predictor = Predictor.load(model, threads)
     card = predictor.card
     source = _with_classes_of(card, source)
     manifest_file = _run_manifest(predictor.bundle.folder)
@@ -163,7 +165,7 @@ def _predict_splits(
     photos: dict[str, list[Photo]] = {}
     logits: dict[str, list[tuple[float, ...]]] = {}
     failures: list[ImageError] = []
-    for batch in _decoded_batches(source, predictor.card.image_size):
+    for batch in _decoded_batches(source, predictor):
         failures += [image for _, image in batch if isinstance(image, ImageError)]
         decoded = [(photo, image) for photo, image in batch if not isinstance(image, ImageError)]
         if not decoded:
@@ -191,8 +193,11 @@ def _predict_splits(
     return predictions, tuple(failures)
 
 
-def _decoded_batches(source: PhotoSource, image_size: int) -> Iterator[list[tuple[Photo, np.ndarray | ImageError]]]:
+def _decoded_batches(
+    source: PhotoSource, predictor: Predictor
+) -> Iterator[list[tuple[Photo, np.ndarray | ImageError]]]:
     """Every photo with its pixels, uint8 (image_size, image_size, 3), or with the reason why it has none."""
+    image_size = predictor.card.image_size
 
     def decode_photo(photo: Photo) -> tuple[Photo, np.ndarray | ImageError]:
         try:
@@ -200,7 +205,7 @@ def _decoded_batches(source: PhotoSource, image_size: int) -> Iterator[list[tupl
         except ImageError as error:
             return photo, error
 
-    with ThreadPoolExecutor(cpu_count()) as pool:
+    with ThreadPoolExecutor(predictor.threads) as pool:
         batch = []
         decoded_photos = pool.map(decode_photo, source.photos)
         for decoded in stderr.track(decoded_photos, "Evaluating photos", len(source.photos)):

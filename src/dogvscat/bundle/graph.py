@@ -1,11 +1,16 @@
 """A bundle's ONNX graph: opened with suspicion, run, and its outputs checked."""
 
+import ctypes
 import os
 from typing import TypeAlias
+from weakref import WeakSet
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import; else it names this machine in a file and looks up a host
 import onnxruntime
 
+from dogvscat.cpus import available_cpus
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Logits
 
@@ -14,6 +19,7 @@ Session: TypeAlias = onnxruntime.InferenceSession
 ACTIVATION = "activation"
 """The output with the class activation map; only networks that end in global average pooling have it."""
 _OUTPUTS = {"logit", "neither", ACTIVATION}
+_open_sessions: WeakSet[Session] = WeakSet()
 
 
 def open_graph(graph: bytes, origin: str, threads: int = 0) -> Session:
@@ -22,13 +28,13 @@ def open_graph(graph: bytes, origin: str, threads: int = 0) -> Session:
     Args:
         graph: The contents of the ONNX file.
         origin: Where it came from, for errors.
-        threads: CPU threads, 0 for all.
+        threads: CPU threads, 0 for as many as there are CPUs that this process may use.
 
     Raises:
         ModelError: if the graph cannot be run, or does not take pixels and give a logit.
     """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or os.cpu_count() or 1
+    options.intra_op_num_threads = threads or available_cpus()
     options.log_severity_level = 4  # only fatal errors: the others are raised, no need to print them too
     # Weights in files outside of the graph are not in the card, so nobody has verified them. A folder that cannot exist
     # keeps ONNX Runtime from reading any.
@@ -37,6 +43,7 @@ def open_graph(graph: bytes, origin: str, threads: int = 0) -> Session:
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises a dozen types of its own, none of them public
         raise ModelError(f"the graph in {origin} cannot be run: {error}") from None
+    _open_sessions.add(session)
     inputs = {value.name: value.type for value in session.get_inputs()}
     outputs = _outputs(session)
     if inputs != {"pixels": "tensor(uint8)"} or "logit" not in outputs or not outputs <= _OUTPUTS:
@@ -110,3 +117,14 @@ def _run(session: Session, names: list[str], pixels: np.ndarray) -> list[np.ndar
 
 def _outputs(session: Session) -> set[str]:
     return {value.name for value in session.get_outputs()}
+
+
+def _keep_inherited_sessions() -> None:
+    """In a forked child: never destroy the parent's sessions. A fork does not copy their threads, and a destructor that
+    waits for them hangs or crashes."""
+    for session in _open_sessions:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))  # nobody will ever give this reference back
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_keep_inherited_sessions)

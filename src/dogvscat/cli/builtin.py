@@ -1,9 +1,12 @@
-"""What `study` and `tune` share: `--show` prints a bundled file; everything else needs photos and --out."""
+"""What `study` and `tune` share: `--show`, which prints a bundled file, and arguments that all else needs."""
 
+import re
 from pathlib import Path
 
 from dogvscat.cli.output import show
 from dogvscat.errors import UsageError
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def show_file(file: Path) -> None:
@@ -25,3 +28,17 @@ def require_photos_and_out(photos: Path | None, out: Path | None, cluster: str |
         raise UsageError("missing option --out, the folder of the results", hint=hint)
     # Workers of a cluster have other working directories.
     return (photos, out) if cluster is None else (photos.absolute(), out.absolute())
+
+
+def parse_duration(text: str, option: str) -> float:
+    """The seconds of a duration such as `90s`, `30m` or `1.5h`.
+
+    Raises:
+        UsageError: if it is not a number followed by s, m or h; the message names the option.
+    """
+    # [0-9], because \d also matches the digits of other scripts.
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smh])", text.strip().lower())
+    if match is None:
+        hint = f"Example: {option} 2h"
+        raise UsageError(f"expected {option} as a number followed by s, m or h, received {text!r}", hint=hint)
+    return float(match[1]) * _SECONDS[match[2]]

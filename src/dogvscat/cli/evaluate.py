@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.options import AsJson, ClassFolders, LabelledPhotos, parse_class_folders
+from dogvscat.cli.options import AsJson, ClassFolders, LabelledPhotos, Threads, parse_class_folders
 from dogvscat.cli.output import report, show_json, show_metrics
 
 
@@ -25,6 +25,7 @@ def command(
         ),
     ] = None,
     class_names: ClassFolders = None,
+    threads: Threads = None,
     as_json: AsJson = False,
 ) -> int:
     """Evaluate a model on labelled photos. Photos that it was trained on are recognised and reported separately."""
@@ -36,7 +37,7 @@ def command(
     from dogvscat.photos.sources import open_photos
 
     source = open_photos(photos, parse_class_folders(class_names))
-    evaluation = evaluate(model, source, out, report)
+    evaluation = evaluate(model, source, out, report, threads or 0)
     metrics = {name: result.to_dict() for name, result in evaluation.results.items()}
     if as_json:
         show_json({"model": str(model), "out": None if out is None else str(out), "metrics": metrics})

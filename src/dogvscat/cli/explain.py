@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dogvscat.cli.options import AsJsonLines, Model, PhotoFiles
+from dogvscat.cli.options import AsJsonLines, Model, PhotoFiles, Threads
 from dogvscat.cli.output import flush, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.cli.predict import show_prediction, summarize, warn_if_synthetic
@@ -50,18 +50,19 @@ def command(
         bool,
         typer.Option("--layers", help="Also draw the feature maps of every layer. Needs the extra `train`."),
     ] = False,
+    threads: Threads = None,
     as_json: AsJsonLines = False,
 ) -> int:
     """Draw a heat map over each photo, which shows where the evidence for the answer is."""
     if layers or method is Method.grad_cam:  # first of all: TensorFlow reads its environment when it is imported
-        _prepare_keras()
+        _prepare_keras(threads or 0)
     from collections import Counter
 
     from dogvscat import atomic, stderr
     from dogvscat.bundle.predict.predictor import Predictor
 
     atomic.refuse_unwritable(out)
-    predictor = Predictor.load(model)
+    predictor = Predictor.load(model, threads or 0)
     warn_if_synthetic(predictor)
     heat_maps = _heat_maps(predictor, method)
     write_layers = _layer_writer(predictor) if layers else None
@@ -123,13 +124,13 @@ def _layer_writer(predictor: Predictor) -> Callable[[str, Path], None]:
     return write
 
 
-def _prepare_keras() -> None:
+def _prepare_keras(threads: int) -> None:
     from dogvscat.cli.extras import need_train_extra
 
     need_train_extra()
     from dogvscat.learning.engine import open_engine
 
-    open_engine(0)
+    open_engine(threads)
 
 
 class _FileNames:

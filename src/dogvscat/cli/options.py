@@ -92,6 +92,17 @@ Cluster = Annotated[
     ),
 ]
 
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="CPU threads to use.",
+        min=1,
+        max=256,
+        show_default="one per CPU that this process may use",
+    ),
+]
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document instead of text.")]
 
 AsJsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per line instead of text.")]

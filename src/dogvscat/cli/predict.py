@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dogvscat import stderr
-from dogvscat.cli.options import AsJsonLines, Cluster, Model, PhotoFiles
+from dogvscat.cli.options import AsJsonLines, Cluster, Model, PhotoFiles, Threads
 from dogvscat.cli.output import flush, report, show, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.errors import DataError, UsageError
@@ -35,6 +35,7 @@ def command(
             help="Write the predictions to this .csv, .jsonl or .parquet file. After a stop, the same command resumes.",
         ),
     ] = None,
+    threads: Threads = None,
     cluster: Cluster = None,
     as_json: AsJsonLines = False,
 ) -> int:
@@ -46,7 +47,9 @@ def command(
 
     if out is not None:
         _check_output_file(out, as_json)
-    predictor = Predictor.load(model)
+    if threads and cluster:
+        raise UsageError("--threads applies to this process, but --cluster predicts in others", hint="Leave one out.")
+    predictor = Predictor.load(model, threads or 0)
     warn_if_synthetic(predictor)
     arguments = PhotoArguments(photos, allow_urls=cluster is not None)
     with _open_predict(predictor, cluster) as predict:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.extras import need_serve_extra
-from dogvscat.cli.options import Model
+from dogvscat.cli.options import Model, Threads
 from dogvscat.cli.output import flush, report, show
 
 
@@ -16,6 +16,7 @@ def command(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free port.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of worker processes.")] = 1,
+    threads: Threads = None,
     queue: Annotated[
         int, typer.Option(min=1, help="Photos that may wait in each worker. Requests beyond that get status 429.")
     ] = 64,
@@ -30,8 +31,7 @@ def command(
     stops it: it accepts no new requests, finishes those it has, and exits.
     """
     need_serve_extra()
-    import os
-
+    from dogvscat.cpus import available_cpus
     from dogvscat.service.limits import MEGABYTE, Limits
     from dogvscat.service.server import ServiceSettings, bind, run, url_of
     from dogvscat.service.workers import run_workers
@@ -47,7 +47,6 @@ def command(
         if not host.startswith(("127.", "localhost", "::1")):
             report("Other machines can reach this address, and no authentication is required.")
 
-    if workers == 1:
-        return run(ServiceSettings(model, limits=limits), bound, ready)
-    threads = max(1, (os.cpu_count() or 1) // workers)  # per worker, so that the workers share the cores
-    return run_workers(ServiceSettings(model, threads, limits), bound, workers, ready)
+    # The workers share the threads.
+    settings = ServiceSettings(model, max(1, (threads or available_cpus()) // workers), limits)
+    return run(settings, bound, ready) if workers == 1 else run_workers(settings, bound, workers, ready)

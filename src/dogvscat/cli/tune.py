@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.builtin import require_photos_and_out, show_file
+from dogvscat.cli.builtin import parse_duration, require_photos_and_out, show_file
 from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Cluster, OptionalLabelledPhotos, Settings
 from dogvscat.cli.output import report, show, show_json
-from dogvscat.durations import parse_duration
 from dogvscat.errors import UsageError
 
 

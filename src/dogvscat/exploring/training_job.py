@@ -7,7 +7,6 @@ finished cells.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ from typing import Any
 
 from dogvscat import atomic, caches
 from dogvscat.config import Config, DataConfig
+from dogvscat.cpus import available_cpus
 from dogvscat.errors import DataError, DivergedError, ModelError
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.predictions import Predictions, read_predictions, write_predictions
@@ -70,10 +70,10 @@ def config_name(config: Config) -> str:
 def cell_threads(config: Config) -> int:
     """CPU threads of a cell.
 
-    If the settings ask for all cores, these are the cores of the machine where the command was given, wherever the cell
-    then runs: equal settings have to give equal results.
+    If the settings ask for all of them, these are the CPUs that this process may use where the command was given,
+    wherever the cell then runs: equal settings have to give equal results.
     """
-    return config.training.threads or os.cpu_count() or 1
+    return config.training.threads or available_cpus()
 
 
 def run_cell(

@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from dogvscat.cpus import available_cpus
 from dogvscat.errors import UsageError
 from dogvscat.stderr import quiet_stderr
 
 if TYPE_CHECKING:
     import keras as keras
+
+# A folder that cannot exist: no ~/.keras/keras.json changes the arithmetic, and none is written. Keras reads this on
+# import, and TensorFlow imports Keras.
+os.environ["KERAS_HOME"] = f"{os.devnull}/none"
 
 _ROUNDS = 9
 _WORTH_IT = 0.8
@@ -47,7 +52,7 @@ def open_engine(threads: int, precision: str = "float32") -> ComputeSettings:
     Source: tensorflow.org/api_docs/python/tf/config/experimental/enable_op_determinism
 
     Args:
-        threads: CPU threads of the network, 0 for all cores.
+        threads: CPU threads of the network, 0 for all that this process may use.
         precision: `float32`, `bfloat16`, or `auto` to measure which one is faster here.
 
     Returns:
@@ -60,7 +65,7 @@ def open_engine(threads: int, precision: str = "float32") -> ComputeSettings:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with ten lines otherwise
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX leaves GPU memory to other processes
-    threads = threads or os.cpu_count() or 1
+    threads = threads or available_cpus()
     match _backend():
         case "tensorflow":
             _prepare_tensorflow(threads)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dogvscat import atomic
 from dogvscat._version import installed_versions
 from dogvscat.config import Config
+from dogvscat.cpus import available_cpus
 from dogvscat.errors import ConfigError, ModelError, UsageError, WriteError
 from dogvscat.learning.engine import ComputeSettings
 from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
@@ -274,7 +275,7 @@ def hardware() -> str:
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass  # not Linux, or a processor without a name
-    return f"{name}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+    return f"{name}, {available_cpus()} cores"
 
 
 def commit() -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dogvscat import atomic, caches, stderr
+from dogvscat.cpus import available_cpus
 from dogvscat.errors import DataError
 from dogvscat.photos.decoder import DECODER_VERSION, decode
 from dogvscat.photos.manifest import Manifest, ManifestRow
@@ -110,7 +111,7 @@ def _decode_in_order(source: PhotoSource, photos: Sequence[tuple[str, str]], ima
             raise DataError(f"{path} has changed since it was scanned", hint=hint)
         return decode(data, path, image_size)
 
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(available_cpus())
     try:
         yield from pool.map(decode_checked, photos)
     finally:

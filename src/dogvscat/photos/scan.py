@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from dogvscat import atomic, caches, stderr
+from dogvscat.cpus import available_cpus
 from dogvscat.errors import ImageError, WriteError
 from dogvscat.photos.decoder import DECODER_VERSION, decode_with_facts
 from dogvscat.photos.layout import Photo
@@ -68,7 +69,7 @@ def scan(source: PhotoSource) -> list[ScannedPhoto]:
     cache_file = caches.folder("scans") / f"{fingerprint(source)[:32]}-{DECODER_VERSION}-{SCAN_VERSION}.csv"
     if (scanned := _load_scan(cache_file, source.photos)) is not None:
         return scanned
-    pool = ThreadPoolExecutor(os.cpu_count())  # threads suffice: Pillow decodes without holding Python's lock
+    pool = ThreadPoolExecutor(available_cpus())  # threads suffice: Pillow decodes without holding Python's lock
     try:
         results = pool.map(lambda photo: _scan_photo(source, photo), source.photos)
         scanned = list(stderr.track(results, "Scanning photos", len(source.photos)))

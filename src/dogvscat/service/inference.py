@@ -1,7 +1,6 @@
 """From uploads to answers without blocking the event loop: decoding, network and heat maps run in threads."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -48,8 +47,8 @@ class Inference:
         self.predictor = predictor
         self.admission = admission
         self._metrics = metrics
-        self._decoder_pool = ThreadPoolExecutor(os.cpu_count(), "decoding")
-        self._network_pool = ThreadPoolExecutor(1, "network")  # ONNX Runtime uses all cores by itself
+        self._decoder_pool = ThreadPoolExecutor(predictor.threads, "decoding")
+        self._network_pool = ThreadPoolExecutor(1, "network")  # ONNX Runtime uses all its threads by itself
         self._predictions = Batcher(
             self._predict_batch, admission.limits.batch_size, self._network_pool, metrics.count_batch
         )

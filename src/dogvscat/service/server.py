@@ -35,7 +35,7 @@ class ServiceSettings:
     model: Path | None = None
     """A run folder or a bundle, None for the bundled model."""
     threads: int = 0
-    """CPU threads of the network, 0 for all."""
+    """CPU threads of the network, 0 for as many as there are CPUs that this process may use."""
     limits: Limits = field(default_factory=Limits)
 
 

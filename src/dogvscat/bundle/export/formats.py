@@ -1,6 +1,7 @@
 """The formats that a bundle can be exported to, and the conversions without Keras: ONNX and OpenVINO."""
 
 import difflib
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ import numpy as np
 
 from dogvscat.bundle.card import MODEL_FILE
 from dogvscat.bundle.folder import Bundle
+from dogvscat.bundle.graph import open_graph
 from dogvscat.bundle.predict.predictor import BATCH_SIZE
+from dogvscat.cpus import available_cpus
 from dogvscat.errors import ModelError, UsageError
 from dogvscat.judging.decision import Logits
 from dogvscat.stderr import track
@@ -120,7 +123,7 @@ def convert_to_onnx(bundle: Bundle, pixels: np.ndarray) -> Conversion:
     """
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(bundle.model, providers=["CPUExecutionProvider"])
+    session = open_graph(bundle.model, str(bundle.folder))
     names = [value.name for value in session.get_outputs()]
     logits = run_in_batches(
         lambda batch: dict(zip(names, session.run(names, {"pixels": batch}), strict=True)),
@@ -139,8 +142,7 @@ def convert_to_openvino(bundle: Bundle, pixels: np.ndarray) -> Conversion:
     Raises:
         ModelError: if OpenVINO cannot convert or run it.
     """
-    import openvino
-
+    openvino = _import_openvino()
     with tempfile.TemporaryDirectory() as temporary:
         onnx, model = Path(temporary, MODEL_FILE), Path(temporary, "model.xml")
         onnx.write_bytes(bundle.model)
@@ -148,12 +150,24 @@ def convert_to_openvino(bundle: Bundle, pixels: np.ndarray) -> Conversion:
             openvino.save_model(openvino.convert_model(onnx), model, compress_to_fp16=False)
             # On processors with bfloat16 units OpenVINO would compute in bfloat16, but the written weights are float32:
             # the check must measure the file, not this processor.
-            compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": available_cpus()}
+            compiled = openvino.Core().compile_model(model, "CPU", options)
             logits = run_in_batches(lambda batch: _outputs_by_name(compiled({"pixels": batch})), pixels)
         except Exception as error:  # OpenVINO raises its own types, and RuntimeError for most errors
             raise ModelError(f"OpenVINO cannot convert this network: {error}") from None
         files = {file.name: file.read_bytes() for file in (model, model.with_suffix(".bin"))}
     return Conversion(files, model.name, logits, f"OpenVINO {openvino.__version__.partition('-')[0]}")
+
+
+def _import_openvino() -> Any:
+    """OpenVINO, whose converter reports every import and conversion to a server.
+
+    It has no setting against this, but it works without the package that sends the reports.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: as if it was not installed
+    import openvino
+
+    return openvino
 
 
 def _outputs_by_name(outputs: Any) -> dict[str, np.ndarray]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -18,7 +17,8 @@ from dogvscat import atomic, caches
 from dogvscat.bundle.card import Card
 from dogvscat.bundle.folder import Bundle, load_bundle
 from dogvscat.bundle.graph import Session, open_graph, run_class_activation, run_graph
-from dogvscat.errors import DogvscatError, ImageError, ModelError
+from dogvscat.cpus import available_cpus
+from dogvscat.errors import ImageError, ModelError, UsageError, WriteError
 from dogvscat.judging.decision import Logits, sigmoid
 from dogvscat.labels import NEITHER, UNSURE
 from dogvscat.photos.decoder import decode, decode_array, decode_image, decode_photo
@@ -80,24 +80,30 @@ class Predictor:
     >>> print(predictor.predict(["missing.jpg"])[0].code)
     not_found
 
+    It also works in processes forked after it was loaded; each opens the graph again.
+
     Args:
         bundle: A verified bundle.
-        threads: CPU threads, 0 for all.
+        threads: CPU threads, 0 for as many as there are CPUs that this process may use.
 
     Raises:
         ModelError: if the graph cannot be run, or does not have the inputs and outputs of a dogvscat graph.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
-        self.threads = threads or os.cpu_count() or 1
-        self._session = open_graph(bundle.model, str(bundle.folder), self.threads)
+        self.threads = threads or available_cpus()
         self.bundle = bundle
         self.card: Card = bundle.card
+        self._sessions: dict[tuple[int, int], Session] = {}
+        self._session(self.threads)  # a graph that cannot be run is refused here
 
-    @cached_property
-    def _one_thread_session(self) -> Session:
-        """The same graph on one thread. For many photos, one such run per thread is faster than all threads per run."""
-        return self._session if self.threads == 1 else open_graph(self.bundle.model, str(self.bundle.folder), 1)
+    def _session(self, threads: int) -> Session:
+        """The graph on that many threads, opened at its first use in this process: a forked child has the sessions of
+        its parent without their threads, and would wait for them."""
+        key = (os.getpid(), threads)
+        if key not in self._sessions:
+            self._sessions[key] = open_graph(self.bundle.model, str(self.bundle.folder), threads)
+        return self._sessions[key]
 
     @classmethod
     def load(cls, model: Path | str | None = None, threads: int = 0) -> Self:
@@ -105,17 +111,19 @@ class Predictor:
 
         Args:
             model: A run folder or a bundle folder, or None for the bundled model.
-            threads: CPU threads, 0 for all.
+            threads: CPU threads, 0 for as many as there are CPUs that this process may use.
 
         Raises:
             ModelError: if there is no bundle, or it is damaged.
         """
         predictor = cls(load_bundle(Path(model) if model is not None else None), threads)
         # A file named after the digest of the bundle remembers that the golden pictures came out correctly here.
-        verified = caches.folder("verified") / predictor.bundle.digest
-        if not os.path.exists(verified):  # noqa: PTH110 - unlike Path.exists, never raises
-            predictor.check_golden()
-            with suppress(DogvscatError):  # if the cache cannot be written, the check is simply repeated next time
+        verified = _verified_file(predictor.bundle)
+        if verified is not None and os.path.exists(verified):  # noqa: PTH110 - unlike Path.exists, never raises
+            return predictor
+        predictor.check_golden()
+        if verified is not None:
+            with suppress(WriteError):  # the check is then repeated next time
                 atomic.write_text(verified, f"{predictor.bundle.folder}\n")
         return predictor
 
@@ -148,7 +156,7 @@ class Predictor:
         Raises:
             ModelError: if the graph fails, or its outputs are not finite numbers of the expected shape.
         """
-        return run_graph(self._session, pixels)
+        return run_graph(self._session(self.threads), pixels)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Calibrated probability of the positive class, float64 (num_images,); `pixels` as for `logits`."""
@@ -166,7 +174,7 @@ class Predictor:
         Raises:
             ModelError: as for `logits`.
         """
-        return run_class_activation(self._session, pixels)
+        return run_class_activation(self._session(self.threads), pixels)
 
     def predict(self, photos: Iterable[PhotoInput]) -> list[Prediction | Failure]:
         """The predictions for some photos, in order; a photo that cannot be used has a `Failure` in its place.
@@ -192,11 +200,13 @@ class Predictor:
         try:
             first = next(batches, [])
             if len(first) < BATCH_SIZE:  # a few photos in all: every thread helps with each step
-                yield from self._predict_decoded(self._session, list(pool.map(self._decode, first)))
+                yield from self._predict_decoded(self._session(self.threads), list(pool.map(self._decode, first)))
                 return
             pending: deque[Future[list[Prediction | Failure]]] = deque()
-            for batch in itertools.chain([first], batches):  # many photos: each thread takes whole batches
-                pending.append(pool.submit(self._predict_batch, batch))
+            # Many photos: each thread takes whole batches, and a run of the graph stays on it.
+            session = self._session(1)
+            for batch in itertools.chain([first], batches):
+                pending.append(pool.submit(self._predict_batch, session, batch))
                 if len(pending) > 2 * self.threads:  # this bounds the memory
                     yield from pending.popleft().result()
             while pending:
@@ -214,7 +224,7 @@ class Predictor:
         Raises:
             ModelError: if the graph fails, or its outputs are not finite numbers of the expected shape.
         """
-        return self._predict_pixels(self._session, pixels, names)
+        return self._predict_pixels(self._session(self.threads), pixels, names)
 
     def _predict_pixels(self, session: Session, pixels: np.ndarray, names: Sequence[str]) -> list[Prediction]:
         if not len(pixels):
@@ -235,9 +245,9 @@ class Predictor:
             for name, label, is_unsure, probability, neither in columns
         ]
 
-    def _predict_batch(self, batch: Sequence[tuple[int, PhotoInput]]) -> list[Prediction | Failure]:
+    def _predict_batch(self, session: Session, batch: Sequence[tuple[int, PhotoInput]]) -> list[Prediction | Failure]:
         """Decode a batch of numbered photos and predict them, all on the calling thread."""
-        return self._predict_decoded(self._one_thread_session, [self._decode(photo) for photo in batch])
+        return self._predict_decoded(session, [self._decode(photo) for photo in batch])
 
     def _predict_decoded(
         self, session: Session, decoded: Sequence[tuple[str, np.ndarray | ImageError]]
@@ -259,6 +269,14 @@ class Predictor:
             return name, _decode_any(photo, name, self.card.image_size)
         except ImageError as error:
             return name, error
+
+
+def _verified_file(bundle: Bundle) -> Path | None:
+    """The file that says that a bundle was checked here; None for a user without a home folder."""
+    try:
+        return caches.folder("verified") / bundle.digest
+    except UsageError:
+        return None
 
 
 def _decode_any(photo: PhotoInput, name: str, image_size: int) -> np.ndarray:

@@ -13,7 +13,6 @@ import optuna
 from optuna.trial import Trial, TrialState
 
 from dogvscat import atomic
-from dogvscat.durations import format_duration
 from dogvscat.errors import ConfigError, DataError, DogvscatError, Interrupted, UsageError
 from dogvscat.exploring.execution.job import Executor, Job
 from dogvscat.exploring.search.results import write_results
@@ -35,6 +34,7 @@ from dogvscat.learning.engine import ComputeSettings, open_engine
 from dogvscat.locks import exclusive
 from dogvscat.photos.manifest import Manifest
 from dogvscat.stderr import Reporter
+from dogvscat.text import format_duration
 
 TRIALS_FOLDER = "trials"
 _OWNER = "owner"

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from dogvscat.durations import format_duration
 from dogvscat.errors import DivergedError, Interrupted, UsageError
 from dogvscat.exploring.execution.job import Executor, Job
 from dogvscat.exploring.study.cells import CELLS_FOLDER, Study, cell_title, read_study
@@ -30,7 +29,7 @@ from dogvscat.exploring.training_job import (
 from dogvscat.learning.engine import ComputeSettings, open_engine
 from dogvscat.locks import exclusive
 from dogvscat.stderr import Reporter
-from dogvscat.text import pluralize
+from dogvscat.text import format_duration, pluralize
 
 
 def without_oversized(planned: Sequence[PlannedCell], photos: Path, report: Reporter) -> list[PlannedCell]:
