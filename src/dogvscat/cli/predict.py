@@ -108,6 +108,8 @@ def _write_predictions(predictor: Predictor, predict: Predict, arguments: PhotoA
         remaining = results.resume(arguments.paths())
         if results.num_existing:
             report(f"{out} already has the answers for {pluralize(results.num_existing, 'photo')}.")
+        if results.num_changed:
+            report(f"{pluralize(results.num_changed, 'photo')} changed since, and will be predicted again.")
         total = arguments.count() if stderr.on_terminal() else None  # counting walks all folders: only for a bar
         num_remaining = None if total is None else total - results.num_existing
         for prediction in stderr.track(predict(remaining), "Predicting", num_remaining):

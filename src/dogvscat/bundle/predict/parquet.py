@@ -3,12 +3,13 @@
 import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 from pyarrow import parquet
 
 from dogvscat.atomic import atomic_file
-from dogvscat.bundle.predict.result_rows import Row, flatten, result_columns
+from dogvscat.bundle.predict.result_rows import FileStamp, Row, flatten, result_columns
 from dogvscat.labels import FAILED, NEITHER, ClassNames
 
 _ROWS_AT_ONCE = 50_000
@@ -38,22 +39,20 @@ def read_parquet(path: Path, class_names: ClassNames) -> Iterator[Row] | None:
     return (_row(cells, class_names) for part in table.iter_batches(_ROWS_AT_ONCE) for cells in part.to_pylist())
 
 
-def _row(cells: dict[str, object], class_names: ClassNames) -> Row:
+def _row(cells: dict[str, Any], class_names: ClassNames) -> Row:
     path, label, model = str(cells["path"]), str(cells["label"]), str(cells["model"])
+    stamp = FileStamp(cells["bytes"], cells["modified"])
+    ending = {"model": model, "bytes": stamp.num_bytes, "modified": stamp.modified}
     if cells["error"] is not None:  # a failure: it has no label and no probabilities
         error = {"code": cells["error"], "message": cells["message"]}
-        return Row(path, FAILED, model, {"path": path, "error": error, "model": model})
+        return Row(path, FAILED, model, stamp, {"path": path, "error": error, **ending})
     probabilities = {name: cells[f"probability_{name}"] for name in class_names}
     neither = {} if cells[NEITHER] is None else {NEITHER: cells[NEITHER]}
-    document = {"path": path, "label": label, "probabilities": probabilities, **neither, "model": model}
-    return Row(path, label, model, document)
+    document = {"path": path, "label": label, "probabilities": probabilities, **neither, **ending}
+    return Row(path, label, model, stamp, document)
 
 
 def _schema(class_names: ClassNames) -> pyarrow.Schema:
-    numbers = {*(f"probability_{name}" for name in class_names), NEITHER}
-    return pyarrow.schema(
-        [
-            (column, pyarrow.float64() if column in numbers else pyarrow.string())
-            for column in result_columns(class_names)
-        ]
-    )
+    types = {**{f"probability_{name}": pyarrow.float64() for name in class_names}, NEITHER: pyarrow.float64()}
+    types["bytes"] = pyarrow.int64()
+    return pyarrow.schema([(column, types.get(column, pyarrow.string())) for column in result_columns(class_names)])

@@ -1,24 +1,41 @@
 """Predictions in a file, one row per photo, in the order of the photos. A killed command resumes where the file ends.
 
 Rows are appended, and written through to the disk about once a second. On resuming, a row that was cut off is removed,
-and photos that have a row are skipped. Each row names the model, so that predictions of two models cannot be mixed.
+and photos that have a row are skipped. Each row names the model, so that predictions of two models cannot be mixed, and
+size and time of the photo, so that another photo under the same name is predicted.
+
+Rows of photos that come before the last row are first appended to a second file, and merged at the end.
 """
 
+import heapq
+import io
+import itertools
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from dogvscat.atomic import atomic_file, flush_folder, wrap_write_errors
 from dogvscat.bundle.predict.predictor import Failure, Prediction
-from dogvscat.bundle.predict.result_rows import RESULT_SUFFIXES, CsvRows, JsonRows, Row, RowFormat
-from dogvscat.errors import UsageError
+from dogvscat.bundle.predict.result_matching import OtherPhotos, match_rows
+from dogvscat.bundle.predict.result_rows import (
+    RESULT_SUFFIXES,
+    CsvRows,
+    FileStamp,
+    JsonRows,
+    Row,
+    RowFormat,
+    file_stamp,
+)
+from dogvscat.errors import UsageError, WriteError
 from dogvscat.labels import FAILED, ClassNames
 from dogvscat.locks import try_lock
-from dogvscat.text import escape_undecodable, json_line
+from dogvscat.text import json_line
 
 _SECONDS_UNSAVED = 1.0
 _LONGEST_ROW = 1024 * 1024
@@ -51,24 +68,30 @@ class ResultsFile:
         self.labels: Counter[str] = Counter()
         """Number of photos with each label, including those of earlier runs; failures count as `FAILED`."""
         self.num_existing = 0
-        """Rows that the file had before."""
+        """Valid rows that the file had before."""
+        self.num_changed = 0
+        """Rows that are no longer valid, because their photo has changed since."""
         self._is_parquet = path.suffix.lower() == ".parquet"
         self._rows_file = path.with_name(f"{path.name}.unfinished.jsonl") if self._is_parquet else path
         rows = CsvRows if path.suffix.lower() == ".csv" else JsonRows
         self._format: RowFormat = rows(class_names, model[:16])
+        self._inserted_path = path.with_name(f"{self._rows_file.name}.inserted")
+        self._inserted: BinaryIO | None = None  # open while there are rows to insert
+        self._insert_before: list[int] = []  # for each of these, the number of rows of the file before it
+        self._end = 0  # of the last whole row, in bytes
+        self._stamps: deque[FileStamp] = deque()  # of the photos that were handed out and have no row yet
         with wrap_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._is_unpacked_copy = self._is_parquet and path.exists() and not self._rows_file.exists()
             """Whether the file of JSON lines is only a copy of a finished Parquet, with nothing added yet."""
             if self._is_unpacked_copy:
                 self._unpack()
-            self._file = open(self._rows_file, "a+b")  # noqa: PTH123, SIM115 - closed by __exit__
+            self._file = self._rows_file.open("a+b")
         self._saved_at = time.monotonic()  # seconds
 
     def __enter__(self) -> Self:
         try:
-            if not try_lock(self._file):
-                raise UsageError(f"another process is writing to {self.path}", hint="Choose another --out.")
+            self._lock()
             self._check_header()
         except BaseException:
             self._file.close()
@@ -78,8 +101,10 @@ class ResultsFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with suppress(WriteError):  # on a full disk the rows stay in the second file, for the next command
+            self._insert_rows()
         with wrap_write_errors(self.path), self._file:
-            self._save()
+            self._save(self._file)
             if self._is_unpacked_copy:
                 self._rows_file.unlink(missing_ok=True)
 
@@ -97,38 +122,39 @@ class ResultsFile:
             WriteError: if a row that was cut off cannot be removed.
         """
         remaining = iter(paths)
-        end = self._file.tell()  # of the last whole row; at first, of the header
-        for record in self._records():
-            row = self._format.read(record)
-            if row is None:
-                raise self._refusal("holds a row in another format")
-            if row.model != self._format.model:
-                models = f"{row.model}, the model now is {self._format.model}"
-                raise self._refusal(f"holds predictions of another model ({models})")
-            path = next(remaining, None)
-            if path is None or escape_undecodable(path) != row.path:
-                now = "there is none" if path is None else f"it is {escape_undecodable(path)}"
-                difference = f"photo {self.num_existing + 1} was {row.path}, now {now}"
-                raise self._refusal(f"was started with different photos: {difference}")
-            self.num_existing += 1
-            self.labels[row.label] += 1
-            end += len(record)
+        self._end = self._file.tell()
+        with wrap_write_errors(self.path), self._open_inserted() as inserted:
+            try:
+                matching = match_rows(self._rows(self._file), self._rows(inserted), remaining)
+            except OtherPhotos as difference:
+                raise self._refusal(f"was started with different photos: {difference}") from None
+            self._file.truncate(self._end)  # removes a row that was cut off
+            if matching.num_changed or matching.insertions:
+                self._merge(matching.kept, matching.insertions, inserted)
+        self.num_existing, self.num_changed, self.labels = (
+            matching.labels.total(),
+            matching.num_changed,
+            matching.labels,
+        )
         with wrap_write_errors(self.path):
-            self._file.truncate(end)  # removes a row that was cut off
-        return remaining
+            self._inserted_path.unlink(missing_ok=True)
+            if matching.new_photos:
+                self._inserted, self._insert_before = self._inserted_path.open("w+b"), matching.new_positions
+        return self._stamped(itertools.chain(matching.new_photos, remaining))
 
     def write(self, result: Prediction | Failure) -> None:
-        """Append a row.
+        """Append the row of the next photo that `resume` has returned.
 
         Raises:
             WriteError: if the disk is full. Running the same command again then resumes.
         """
         self.labels[FAILED if isinstance(result, Failure) else result.label] += 1
         self._is_unpacked_copy = False
+        file = self._inserted or self._file
         with wrap_write_errors(self.path):
-            self._file.write(self._format.write(result))
+            file.write(self._format.write(result, self._stamps.popleft()))
             if time.monotonic() - self._saved_at > _SECONDS_UNSAVED:
-                self._save()
+                self._save(file)
 
     def finish(self) -> None:
         """Call this after the last row: a `.parquet` is made from the rows now.
@@ -136,8 +162,9 @@ class ResultsFile:
         Raises:
             WriteError: if the disk is full.
         """
+        self._insert_rows()
         with wrap_write_errors(self.path):
-            self._save()
+            self._save(self._file)
         if self._is_parquet:
             from dogvscat.bundle.predict.parquet import write_parquet
 
@@ -157,15 +184,81 @@ class ResultsFile:
             with wrap_write_errors(self.path):
                 self._file.truncate(0)
                 self._file.write(header)
-                self._save()
+                self._save(self._file)
                 flush_folder(self.path.parent)
         elif received != header:
             raise self._refusal(f"starts with {received[:60]!r}, expected {header[:60]!r}")
 
-    def _records(self) -> Iterator[bytes]:
+    def _stamped(self, paths: Iterable[str]) -> Iterator[str]:
+        """The same paths. The stamp is of the time before the photo is read: if it changes later, it is asked again."""
+        for path in paths:
+            self._stamps.append(file_stamp(path))
+            yield path
+
+    def _rows(self, file: BinaryIO) -> Iterator[Row]:
+        """The rows from the position in a file on."""
+        for record in self._records(file):
+            row = self._format.read(record)
+            if row is None:
+                raise self._refusal("holds a row in another format")
+            if row.model != self._format.model:
+                models = f"{row.model}, the model now is {self._format.model}"
+                raise self._refusal(f"holds predictions of another model ({models})")
+            if file is self._file:
+                self._end += len(record)
+            yield row
+
+    def _open_inserted(self) -> BinaryIO:
+        """The second file of a command that was killed, or an empty one."""
+        return self._inserted_path.open("rb") if self._inserted_path.exists() else io.BytesIO()
+
+    def _insert_rows(self) -> None:
+        """Merge the second file into the first one."""
+        if self._inserted is None:
+            return
+        with wrap_write_errors(self.path), self._inserted as inserted:
+            self._inserted = None
+            self._save(inserted)
+            # Photos that follow the last row have no position of their own.
+            insertions = itertools.chain(self._insert_before, itertools.repeat(self.num_existing))
+            self._merge(itertools.repeat(1), insertions, inserted)
+        self._inserted_path.unlink()
+
+    def _merge(self, kept: Iterable[int], insertions: Iterable[int | None], inserted: BinaryIO) -> None:
+        """Rewrite the file with the inserted rows in it; the arguments are as in `Matching`."""
+        self._file.seek(len(self._format.header))
+        inserted.seek(0)
+        # Sorted by position; an inserted row comes before the row that had its position.
+        rows = (
+            (number, 1, record)
+            for number, (is_kept, record) in enumerate(zip(kept, self._records(self._file), strict=False))
+            if is_kept
+        )
+        new_rows = (
+            (position, 0, record)
+            for position, record in zip(insertions, self._records(inserted), strict=False)
+            if position is not None
+        )
+        try:
+            with atomic_file(self._rows_file) as target:
+                target.write(self._format.header)
+                for _, _, record in heapq.merge(rows, new_rows, key=itemgetter(0, 1)):
+                    target.write(record)
+                self._file.close()  # before the rename: Windows does not replace a file that is open
+        finally:
+            if self._file.closed:
+                self._file = self._rows_file.open("a+b")
+                self._lock()
+        self._is_unpacked_copy = False
+
+    def _lock(self) -> None:
+        if not try_lock(self._file):
+            raise UsageError(f"another process is writing to {self.path}", hint="Choose another --out.")
+
+    def _records(self, file: BinaryIO) -> Iterator[bytes]:
         """Each whole row, as bytes; a row that was cut off at the end of the file is left out."""
         record = b""
-        for line in self._file:
+        for line in file:
             # A line may be only a part of a row: a file name in a CSV may contain line ends.
             record += line
             if line.endswith(b"\n") and self._format.is_whole(record):
@@ -174,9 +267,9 @@ class ResultsFile:
             elif len(record) > _LONGEST_ROW:
                 raise self._refusal("holds a row that does not end")
 
-    def _save(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def _save(self, file: BinaryIO) -> None:
+        file.flush()
+        os.fsync(file.fileno())
         self._saved_at = time.monotonic()
 
     def _unpack(self) -> None:
