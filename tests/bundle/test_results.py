@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -107,6 +108,108 @@ def test_photos_that_were_added_are_answered_and_counted(tmp_path: Path, ending:
     assert results.num_existing == 3
     assert results.labels == {"unsure": 4, "dog": 2, FAILED: 1}
     assert out.read_bytes() == whole.read_bytes()
+
+
+class Folder:
+    """Files whose content is their answer, and a results file about them."""
+
+    def __init__(self, folder: Path, ending: str) -> None:
+        self.folder, self.out = folder / "photos", folder / f"results.{ending}"
+        self.folder.mkdir()
+        self.answers: dict[str, float] = {}
+        self._time = 1_000_000_000
+
+    def put(self, name: str) -> None:
+        """A new file, or another one under the same name and of the same size."""
+        self._time += 1
+        self.answers[name] = self._time % 1000 / 1000
+        (self.folder / name).write_text(f"{self.answers[name]:.3f}")
+        os.utime(self.folder / name, (self._time, self._time))
+
+    def predict(self, killed_after: int | None = None) -> list[str]:
+        """The names of the photos that were predicted; the command may be killed after some of them."""
+        predicted = []
+        results = ResultsFile(self.out, ("cat", "dog"), MODEL).__enter__()
+        for path in results.resume([str(self.folder / name) for name in sorted(self.answers)]):
+            if len(predicted) == killed_after:
+                for file in (results._file, results._inserted):
+                    if file:
+                        file.close()
+                return predicted
+            predicted.append(Path(path).name)
+            dog = float(Path(path).read_text())
+            results.write(Prediction(path, "dog", {"cat": 1 - dog, "dog": dog}))
+        results.finish()
+        results.__exit__(None, None, None)
+        return predicted
+
+    def rows(self) -> dict[str, float]:
+        """The answers in the file, in its order."""
+        with self.out.open(newline="") as file:
+            return {Path(row["path"]).name: float(row["probability_dog"]) for row in csv.DictReader(file)}
+
+
+@ENDINGS
+def test_new_and_changed_photos_are_predicted_wherever_they_sort(tmp_path: Path, ending: str) -> None:
+    photos = Folder(tmp_path, ending)
+    for name in ("b", "d", "f"):
+        photos.put(name)
+    assert photos.predict() == ["b", "d", "f"]
+    for name in ("a", "c", "c2", "g"):
+        photos.put(name)
+    assert photos.predict() == ["a", "c", "c2", "g"]
+    photos.put("d")
+    assert photos.predict() == ["d"]
+    assert photos.predict() == []
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["photos", photos.out.name]
+    if ending == "csv":
+        assert list(photos.rows().items()) == sorted(photos.answers.items())
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_changes_and_wherever_it_is_killed_each_photo_is_predicted_once(tmp_path: Path, seed: int) -> None:
+    rng, photos = random.Random(seed), Folder(tmp_path, "csv")
+    answered: dict[str, float] = {}
+    for _ in range(6):
+        for _ in range(rng.randrange(4)):
+            photos.put(f"{rng.randrange(20):02}")
+        stale = {name for name, answer in photos.answers.items() if answered.get(name) != answer}
+        killed_after = rng.choice([None, 0, 1, 2])
+        predicted = photos.predict(killed_after)
+        assert set(predicted) <= stale
+        assert (
+            len(set(predicted))
+            == len(predicted)
+            == min(len(stale), len(stale) if killed_after is None else killed_after)
+        )
+        answered |= {name: photos.answers[name] for name in predicted}
+    photos.predict()
+    assert list(photos.rows().items()) == sorted(photos.answers.items())
+
+
+def test_a_photo_that_was_missing_is_predicted_once_it_is_there(
+    tmp_path: Path, untouched_bundle: Path, drawn_photos: Path, dogvscat: Dogvscat
+) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "results.csv"
+    first, second, *_ = sorted(drawn_photos.rglob("*.jpg"))
+    folder.mkdir()
+    (folder / "b.jpg").write_bytes(first.read_bytes())
+    command = ("predict", folder / "b.jpg", folder / "c.jpg", "--out", out, "--model", untouched_bundle)
+    assert dogvscat(*command).returncode == 3
+    (folder / "c.jpg").write_bytes(second.read_bytes())
+    repeated = dogvscat(*command)
+    assert repeated.returncode == 0
+    assert (
+        "already has the answers for 1 photo.\n1 photo changed since, and will be predicted again." in repeated.stderr
+    )
+    (folder / "a.jpg").write_bytes(second.read_bytes())
+    added = dogvscat("predict", folder, "--out", out, "--model", untouched_bundle)
+    assert added.returncode == 0
+    assert "already has the answers for 2 photos.\n" in added.stderr
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [Path(row["path"]).name for row in rows] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert rows[0]["probability_dog"] == rows[2]["probability_dog"]
 
 
 @ENDINGS
