@@ -1,8 +1,9 @@
-"""Evaluate a finished model on any labelled photos. Heavy: it needs scikit-learn and matplotlib, but not Keras."""
+"""Evaluate a finished model on any labelled photos. Without the extra `train` the report has no figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, UsageError
 from dogvscat.judging.decision import Logits
 from dogvscat.judging.diagnosis import suspected_mislabelled
-from dogvscat.judging.figures import write_figures
 from dogvscat.judging.metrics import SplitResult, evaluate_split
 from dogvscat.judging.predictions import Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
@@ -102,7 +102,7 @@ def evaluate(
         raise DataError(f"none of {len(source.photos):,} photos can be evaluated", hint=hint)
     _warn(results, card, report)
     if out is not None:
-        _write(out, results, predictor, source, model)
+        _write(out, results, predictor, source, model, report)
     return Evaluation(results, failures)
 
 
@@ -232,7 +232,12 @@ def _warn(results: Mapping[str, SplitResult], card: Card, report: Reporter) -> N
 
 
 def _write(
-    out: Path, results: Mapping[str, SplitResult], predictor: Predictor, source: PhotoSource, model: Path | None
+    out: Path,
+    results: Mapping[str, SplitResult],
+    predictor: Predictor,
+    source: PhotoSource,
+    model: Path | None,
+    report: Reporter,
 ) -> None:
     # Figures and suspects are of the first split, that of the headline.
     card, first = predictor.card, next(iter(results.values()))
@@ -240,12 +245,11 @@ def _write(
     write_predictions(out / "predictions.csv", [result.predictions for result in results.values()])
     note = SYNTHETIC_NOTE if source.is_synthetic or card.origin.drawn_sample else None
 
-    # Only the few mistakes that are drawn are decoded again; keeping every image would need too much memory.
-    def load_images(indices: Sequence[int]) -> np.ndarray:
-        paths = [first.predictions.paths[index] for index in indices]
-        return np.stack([decode(source.read(path), path, card.image_size) for path in paths])
-
-    figures = write_figures(out, first, card.decision(), load_images, None, note)
+    figures = {}
+    if all(map(find_spec, ("matplotlib", "sklearn"))):
+        figures = _write_figures(out, first, card, source, note)
+    else:
+        report("The report has no figures: these need the extra `train` (pip install 'dogvscat[train]').")
     page = Report(
         title=f"{(model or predictor.bundle.folder).resolve().name} on {source.location.name}",
         splits=list(results.values()),
@@ -256,6 +260,19 @@ def _write(
         note=note,
     )
     write_report(out / "report.html", page)
+
+
+def _write_figures(
+    out: Path, result: SplitResult, card: Card, source: PhotoSource, note: str | None
+) -> dict[str, Path]:
+    from dogvscat.judging.figures import write_figures
+
+    # Only the few mistakes that are drawn are decoded again; keeping every image would need too much memory.
+    def load_images(indices: Sequence[int]) -> np.ndarray:
+        paths = [result.predictions.paths[index] for index in indices]
+        return np.stack([decode(source.read(path), path, card.image_size) for path in paths])
+
+    return write_figures(out, result, card.decision(), load_images, None, note)
 
 
 def _facts(card: Card) -> list[tuple[str, str]]:

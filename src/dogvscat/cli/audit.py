@@ -58,9 +58,10 @@ def command(
 
     --recipe and --set apply to the networks that --labels trains to check the labels.
     """
-    from dogvscat.cli.extras import need_train_extra
+    if labels:
+        from dogvscat.cli.extras import need_train_extra
 
-    need_train_extra(*(["cleanlab"] if labels else []))
+        need_train_extra("cleanlab")
     from dogvscat.atomic import refuse_unwritable
     from dogvscat.photos.audit import audit_photos, write_audit
     from dogvscat.photos.sources import open_photos

@@ -28,18 +28,16 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Compare finished runs with the first one, photo by photo: how large and how certain is the difference?"""
-    from dogvscat.cli.extras import need_train_extra
-
-    need_train_extra()
     from dogvscat import atomic
+    from dogvscat.cli.extras import need_train_extra
     from dogvscat.exploring.comparison.compare import compare_runs
-    from dogvscat.exploring.comparison.page import to_dict, write_comparison
 
     class_folders = parse_class_folders(class_names)
     if out is not None:  # before the bootstrap, which takes seconds
+        need_train_extra()  # the page has figures
         atomic.refuse_unwritable(out)
     comparison = compare_runs(runs, split, class_folders)
-    document = to_dict(comparison)
+    document = comparison.to_dict()
     if as_json:
         show_json(document)
     else:
@@ -52,5 +50,7 @@ def command(
         if comparison.caveat:
             report(comparison.caveat)
     if out is not None:
+        from dogvscat.exploring.comparison.page import write_comparison
+
         write_comparison(out, comparison)
         report(f"Look at {out}/comparison.html")

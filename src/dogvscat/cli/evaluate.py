@@ -29,11 +29,8 @@ def command(
     as_json: AsJson = False,
 ) -> int:
     """Evaluate a model on labelled photos. Photos that it was trained on are recognised and reported separately."""
-    from dogvscat.cli.extras import need_train_extra
-    from dogvscat.errors import DataError
-
-    need_train_extra()
     from dogvscat.bundle.evaluation import evaluate
+    from dogvscat.errors import DataError
     from dogvscat.photos.sources import open_photos
 
     source = open_photos(photos, parse_class_folders(class_names))

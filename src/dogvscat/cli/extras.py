@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from dogvscat.errors import UsageError
 
 # One import name per package whose absence shows that the extra is not installed.
-_TRAIN = ("keras", "sklearn", "matplotlib", "imagehash", "jinja2", "onnx")
+_TRAIN = ("keras", "sklearn", "matplotlib", "onnx")
 
 
 def need_train_extra(*more_packages: str) -> None:

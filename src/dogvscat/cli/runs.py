@@ -24,9 +24,6 @@ def command(
     as_json: AsJsonLines = False,
 ) -> int:
     """List the trainings in a folder, finished or not."""
-    from dogvscat.cli.extras import need_train_extra
-
-    need_train_extra()
     from dogvscat.exploring.run_list import find_runs, sort_runs
 
     runs, errors = find_runs(folder)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 CONFIDENCE = 0.95
 _ROUNDING = 1e-9
@@ -170,6 +169,8 @@ class _Change:
 
 def _changes(base: Mapping[int, Outcome], treatments: Outcomes, measure: Callable[[Outcome], float]) -> list[_Change]:
     """How each treatment changes a measure. The base must have all seeds of the treatments."""
+    from scipy import stats  # here, because `compare` uses this file without it in the light installation
+
     deviation, freedom = _pooled_deviation([base, *treatments.values()], measure)
     quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) if freedom else 0.0
     changes = []

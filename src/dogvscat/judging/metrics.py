@@ -8,16 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import (
-    balanced_accuracy_score,
-    brier_score_loss,
-    confusion_matrix,
-    f1_score,
-    log_loss,
-    roc_auc_score,
-)
 
-from dogvscat.judging.decision import Decision, Logits, sigmoid
+from dogvscat.judging.decision import Decision, Logits
 from dogvscat.judging.intervals import RESAMPLES, MetricValue, bootstrap, centered_interval, percentile_interval, wilson
 from dogvscat.judging.predictions import Predictions
 from dogvscat.labels import ClassNames
@@ -64,7 +56,7 @@ def evaluate_split(predictions: Predictions, seed: int = 0) -> SplitResult:
     y_true, y_pred = predictions.y_true, predictions.y_pred
     metrics = compute_metrics(y_true, predictions.y_prob, y_pred, predictions.class_names, seed)
     metrics |= compute_unsure_metrics(y_true, y_pred, predictions.unsure)
-    confusion = confusion_matrix(y_true, y_pred, labels=[0, 1]).tolist()
+    confusion = [[int(np.sum((y_true == true) & (y_pred == pred))) for pred in (0, 1)] for true in (0, 1)]
     return SplitResult(predictions, metrics, predictions.n, int(np.sum(y_true == y_pred)), confusion)
 
 
@@ -92,11 +84,12 @@ def compute_metrics(
         Proportions of images have Wilson intervals, the others bootstrap intervals.
     """
     n, correct = len(y_true), y_true == y_pred
-    values, calibration_error = _values(y_true, y_prob, y_pred), expected_calibration_error(y_true, y_prob)
-    resampled = bootstrap(_statistics(y_true, y_prob, y_pred), n, seed, resamples)  # (resamples, 7)
+    statistics = _statistics(y_true, y_prob, y_pred)
+    values = statistics(np.ones((1, n)))[0]  # (7,): each image once
+    resampled = bootstrap(statistics, n, seed, resamples)  # (resamples, 7)
     metrics = {"accuracy": wilson(int(correct.sum()), n)}
     bootstrapped = {
-        name: percentile_interval(values[name], resampled[:, column], n) for column, name in enumerate(_BOOTSTRAPPED)
+        name: percentile_interval(values[column], resampled[:, column], n) for column, name in enumerate(_BOOTSTRAPPED)
     }
     metrics["balanced_accuracy"] = bootstrapped["balanced_accuracy"]
     for label, name in enumerate(class_names):
@@ -106,7 +99,7 @@ def compute_metrics(
         metrics[f"f1_{name}"] = bootstrapped[f"f1_{label}"]
     for name in ("roc_auc", "log_loss", "brier_score"):
         metrics[name] = bootstrapped[name]
-    metrics["expected_calibration_error"] = centered_interval(calibration_error, resampled[:, -1], n)
+    metrics["expected_calibration_error"] = centered_interval(float(values[-1]), resampled[:, -1], n)
     majority_count = int(max(np.sum(y_true == 0), np.sum(y_true == 1)))
     metrics["majority_baseline"] = wilson(majority_count, n)
     return metrics
@@ -144,10 +137,10 @@ def compute_neither_metrics(
     scores = np.concatenate([logits.neither for logits in (neither, classes) if logits.neither is not None])
     is_neither = np.repeat([1, 0], [len(neither.positive), len(classes.positive)])
     n = len(is_neither)
-    auc = float(roc_auc_score(is_neither, scores))
-    # Only the column of the AUC is of use here; the predicted classes, which it ignores, may be anything.
-    column = _BOOTSTRAPPED.index("roc_auc")
-    resampled = bootstrap(_statistics(is_neither, sigmoid(scores), is_neither), n, seed, RESAMPLES)[:, column]
+    # Only the column of the AUC is of use here, which needs the order of the scores and no predicted classes.
+    statistics, column = _statistics(is_neither, scores, is_neither), _BOOTSTRAPPED.index("roc_auc")
+    auc = float(statistics(np.ones((1, n)))[0, column])
+    resampled = bootstrap(statistics, n, seed, RESAMPLES)[:, column]
     return {
         "unsure_rate": wilson(int(np.sum(unsure)), len(unsure)),
         "neither_roc_auc": percentile_interval(auc, resampled, n),
@@ -173,20 +166,6 @@ def confidence_bins(y_prob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # Bins are open below and closed above, as in the paper; the tiny step keeps an exact edge in its bin.
     bins = np.ceil(confidence * CALIBRATION_BINS - 1e-9).astype(np.int64) - 1
     return confidence, np.clip(bins, 0, CALIBRATION_BINS - 1)
-
-
-def _values(y_true: np.ndarray, y_prob: np.ndarray, y_pred: np.ndarray) -> dict[str, float | None]:
-    """The bootstrapped metrics on the images themselves; None where a class is missing that the metric needs."""
-    both = len(np.unique(y_true)) == 2
-    seen = set(np.unique(y_true)) | set(np.unique(y_pred))
-    return {
-        "balanced_accuracy": balanced_accuracy_score(y_true, y_pred) if both else None,
-        "f1_0": f1_score(y_true, y_pred, pos_label=0) if 0 in seen else None,
-        "f1_1": f1_score(y_true, y_pred, pos_label=1) if 1 in seen else None,
-        "roc_auc": roc_auc_score(y_true, y_prob) if both else None,
-        "log_loss": log_loss(y_true, y_prob, labels=[0, 1]),
-        "brier_score": brier_score_loss(y_true, y_prob, pos_label=1, labels=[0, 1]),
-    }
 
 
 def _statistics(y_true: np.ndarray, y_prob: np.ndarray, y_pred: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

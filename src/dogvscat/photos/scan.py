@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import imagehash
 import numpy as np
 from PIL import Image
 
@@ -29,6 +28,8 @@ HASH_SIDE = 16
 """The perceptual hash has HASH_SIDE x HASH_SIDE bits. With the usual 64 bits, different photos are less far apart."""
 
 _SCAN_SIZE = 4 * HASH_SIDE  # side of the image that the hash's cosine transform is computed from, in pixels
+_COSINES = np.cos(np.pi * np.outer(np.arange(HASH_SIDE), np.arange(_SCAN_SIZE) + 0.5) / _SCAN_SIZE)
+"""The waves of the cosine transform, float64 (HASH_SIDE, _SCAN_SIZE)."""
 _TEMPORARY_ERRORS = ("permission", "not_found")  # they can be fixed without changing the file's fingerprint
 
 
@@ -98,12 +99,17 @@ def perceptual_hash(pixels: np.ndarray) -> str:
 
     Each bit says whether one of the lowest 16 x 16 frequencies of the grey image is above their median. These
     frequencies hardly change when a photo is saved again, scaled or slightly cropped. Source: Zauner, Implementation
-    and Benchmarking of Perceptual Image Hash Functions, 2010, as in the library ImageHash.
+    and Benchmarking of Perceptual Image Hash Functions, 2010. It equals the hash of the library ImageHash (tested),
+    which needs SciPy.
 
     Args:
-        pixels: uint8 (height, width, 3).
+        pixels: uint8 (_SCAN_SIZE, _SCAN_SIZE, 3).
     """
-    return str(imagehash.phash(Image.fromarray(pixels), hash_size=HASH_SIDE))
+    grey = np.asarray(Image.fromarray(pixels).convert("L"), dtype=np.float64)
+    frequencies = _COSINES @ grey @ _COSINES.T  # (HASH_SIDE, HASH_SIDE): the cosine transform's lowest ones
+    # Rounded, so that a blank photo has the same hash on every processor.
+    frequencies = frequencies.round(6)
+    return np.packbits(frequencies > np.median(frequencies)).tobytes().hex()
 
 
 def sha256_of(data: bytes) -> str:

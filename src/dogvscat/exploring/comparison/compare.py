@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from dogvscat.config import Config
 from dogvscat.errors import DataError, ModelError, UsageError
-from dogvscat.exploring.comparison.difference import Difference, paired_difference
+from dogvscat.exploring.comparison.difference import Difference, difference_in_words, headline, paired_difference
 from dogvscat.exploring.effects import holm
 from dogvscat.judging.predictions import Predictions, read_predictions
 from dogvscat.learning.data.dataset import synthetic_note
@@ -128,6 +128,37 @@ class Comparison:
             *differences(reference.config, _with_seed_of(changed.config, reference.config)),
             *(row for row in extra_inputs if row[1] != row[2]),
         ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values: every arm, every difference, and the sentences."""
+        first, *others = self.arms
+        return {
+            "split": self.split,
+            "n": len(self.paths),
+            "note": self.note,
+            "seeds_alone": self.only_seeds_differ,
+            "caveat": self.caveat,
+            "data_digest": self.manifest.digest,
+            "sides": [
+                {"name": arm.name, "runs": [str(run.run.folder) for run in arm.runs], "accuracies": arm.accuracies}
+                for arm in self.arms
+            ],
+            "differences": [
+                {
+                    "from": first.name,
+                    "to": arm.name,
+                    "accuracy": asdict(difference.accuracy),
+                    "only_first": difference.only_first,
+                    "only_second": difference.only_second,
+                    "p_value": difference.p_value,
+                    "clear": difference.clear,
+                    "headline": headline(first.name, arm.name, difference),
+                    "sentence": difference_in_words(first.name, arm.name, difference),
+                    "settings": [[key, str(was), str(now)] for key, was, now in self.changed_settings(arm)],
+                }
+                for arm, difference in zip(others, self.differences, strict=True)
+            ],
+        }
 
 
 def compare_runs(

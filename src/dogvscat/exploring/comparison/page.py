@@ -1,7 +1,6 @@
 """What `compare` writes: its numbers as JSON, figures, and one self-contained page."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from matplotlib.ticker import MaxNLocator
 
 from dogvscat import atomic
 from dogvscat.exploring.comparison.compare import Arm, Comparison, EvaluatedRun
-from dogvscat.exploring.comparison.difference import difference_in_words, headline
 from dogvscat.judging import report
 from dogvscat.judging.plotting import (
     INK,
@@ -34,45 +32,13 @@ _LONG_SECONDS = 180
 """From this length on, the time axis of trainings is in minutes."""
 
 
-def to_dict(comparison: Comparison) -> dict[str, Any]:
-    """JSON values: every arm, every difference, and the sentences."""
-    first, *others = comparison.arms
-    return {
-        "split": comparison.split,
-        "n": len(comparison.paths),
-        "note": comparison.note,
-        "seeds_alone": comparison.only_seeds_differ,
-        "caveat": comparison.caveat,
-        "data_digest": comparison.manifest.digest,
-        "sides": [
-            {"name": arm.name, "runs": [str(run.run.folder) for run in arm.runs], "accuracies": arm.accuracies}
-            for arm in comparison.arms
-        ],
-        "differences": [
-            {
-                "from": first.name,
-                "to": arm.name,
-                "accuracy": asdict(difference.accuracy),
-                "only_first": difference.only_first,
-                "only_second": difference.only_second,
-                "p_value": difference.p_value,
-                "clear": difference.clear,
-                "headline": headline(first.name, arm.name, difference),
-                "sentence": difference_in_words(first.name, arm.name, difference),
-                "settings": [[key, str(was), str(now)] for key, was, now in comparison.changed_settings(arm)],
-            }
-            for arm, difference in zip(others, comparison.differences, strict=True)
-        ],
-    }
-
-
 def write_comparison(folder: Path, comparison: Comparison) -> None:
     """Write comparison.json, the figures and comparison.html.
 
     Raises:
         WriteError: if the folder cannot be written.
     """
-    document = to_dict(comparison)
+    document = comparison.to_dict()
     atomic.write_json(folder / "comparison.json", document)
     figures = {"curves": folder / "curves.png", "differences": folder / "differences.png"}
     draw_curves(figures["curves"], comparison)
