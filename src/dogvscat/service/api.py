@@ -11,6 +11,7 @@ from starlette.responses import Response
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import FORMATS, MAX_PIXELS
 from dogvscat.service.inference import Answer, Inference
+from dogvscat.service.mistakes import with_hint
 from dogvscat.service.problem_details import problem_response
 from dogvscat.service.uploads import Upload, form_boundary, form_photos, read_body
 
@@ -125,7 +126,11 @@ def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
         else:
             uploads = await inference.in_thread(form_photos, body, boundary, limits.photos)
         del body  # the uploads hold copies: free the form's memory before the wait in the queue
-        answers = await inference.answer_uploads(uploads, query.explain)
+        content_type = request.headers.get("content-type", "") if boundary is None else ""
+        answers = [
+            with_hint(answer, upload.data, content_type) if isinstance(answer, ImageError) else answer
+            for upload, answer in zip(uploads, await inference.answer_uploads(uploads, query.explain), strict=True)
+        ]
         # One bad photo among several must not hide the answers of the others. Only a single photo gets an error status.
         if len(answers) == 1 and isinstance(answers[0], ImageError):
             return problem_response(answers[0], uploads[0].name)

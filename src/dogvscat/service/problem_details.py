@@ -92,7 +92,9 @@ async def _handle_invalid_query(request: Request, error: Exception) -> Response:
 async def _handle_http_error(request: Request, error: Exception) -> Response:
     """404 and 405, from the routing."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    hint = "GET /openapi.json lists every path and method." if status in (404, 405) else None
+    hint = None
+    if status in (404, 405):
+        hint = "POST photos to /api/v1/predict. GET /openapi.json lists every path and method."
     message = f"{request.method} {request.url.path}: {HTTPStatus(status).phrase.lower()}"
     response = _error_response(request, RequestError(status, HTTPStatus(status).name.lower(), message, hint=hint))
     response.headers.update(getattr(error, "headers", None) or {})  # such as Allow

@@ -47,7 +47,8 @@ def form_boundary(request: Request) -> bytes | None:
     if content_type != _FORM_TYPE:
         return None
     if not options.get(b"boundary"):
-        raise _form_error("has no boundary in its Content-Type")
+        hint = "Leave the Content-Type header out: curl -F and browsers send it with the boundary."
+        raise _form_error("has no boundary in its Content-Type", hint)
     return options[b"boundary"]
 
 
@@ -109,7 +110,8 @@ class _FormReader:
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
         if b"filename" not in options:  # a text field
-            raise _form_error(f"has a field {_decode_text(options.get(b'name', b''))!r} that is not a file")
+            hint = f"Put an @ before the name of the file. {_FORM_HINT}"
+            raise _form_error(f"has a field {_decode_text(options.get(b'name', b''))!r} that is not a file", hint)
         # Refused here, before the data of the surplus photo is copied.
         if len(self.photos) == self.max_photos:
             message = f"the form has more than {self.max_photos} photos"
@@ -138,5 +140,5 @@ def _decode_text(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-def _form_error(reason: str) -> RequestError:
-    return RequestError(422, "form", f"the form {reason}", hint=_FORM_HINT)
+def _form_error(reason: str, hint: str = _FORM_HINT) -> RequestError:
+    return RequestError(422, "form", f"the form {reason}", hint=hint)
