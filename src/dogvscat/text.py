@@ -1,7 +1,9 @@
 """Text for people: file names that cannot send control codes to a terminal, counts, durations."""
 
 import json
+import os
 import re
+import shlex
 from typing import Any
 
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
@@ -12,6 +14,12 @@ def printable(text: str) -> str:
     """The text with everything unprintable written as an escape: control characters, direction overrides, and bytes of
     file names that are not UTF-8 (`\\xff`)."""
     return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def shell_word(path: str | os.PathLike[str]) -> str:
+    """A path as one word of a command that a person may copy into a shell, however it is named."""
+    name = os.fspath(path)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)  # a leading minus sign would make it an option
 
 
 def pluralize(count: int, noun: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dogvscat.bundle.card import CARD_FILE, MODEL_FILE, Card, parse_card
 from dogvscat.errors import ModelError
+from dogvscat.text import shell_word
 
 BUNDLED_MODELS = Path(__file__).parent.parent / "models"
 """The bundles that come with the package; their folder names can be used as MODEL."""
@@ -61,7 +62,7 @@ def find_bundle(model: Path | None = None) -> Path:
     if is_export:
         hint = "It is an export, made for other programs; give the run folder or bundle that it was made from."
     if is_unfinished:
-        hint = f"This training is not finished; resume it with: dogvscat train --resume {folder}"
+        hint = f"This training is not finished; resume it with: dogvscat train --resume {shell_word(folder)}"
     raise ModelError(f"{folder} {problem}", hint=hint)
 
 

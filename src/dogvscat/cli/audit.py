@@ -9,7 +9,7 @@ import typer
 from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, LabelledPhotos, Settings
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import DataError, UsageError
-from dogvscat.text import pluralize
+from dogvscat.text import pluralize, shell_word
 
 if TYPE_CHECKING:  # --help does not wait for these imports
     from dogvscat.config import Config
@@ -81,8 +81,8 @@ def command(
     if out is not None:
         write_audit(out, audit, source)  # whatever --fail-on says: the page shows what is wrong
     _show(audit, agreement, out, as_json)
-    if agreement and not weak and not as_json:
-        table = f"{out}/relabel.csv"
+    if agreement and not weak and not as_json and out is not None:
+        table = shell_word(out / "relabel.csv")
         report(f"Delete the rows of {table} that you disagree with, then: dogvscat train PHOTOS --relabel {table}")
     refused_kinds = set(fail_on or [])
     failing = [kind for kind, count in audit.count_kinds().items() if count and refused_kinds & {kind, "any"}]

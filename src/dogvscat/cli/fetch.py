@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.output import report, show
+from dogvscat.text import shell_word
 
 
 def command(
@@ -23,4 +24,4 @@ def command(
         raise UsageError("--url and --sha256 must be given together: an archive is used only if its digest is known")
     path = fetch_archive(url or OFFICIAL_URL, sha256 or OFFICIAL_SHA256)
     show(str(path))
-    report(f"Train on it with: dogvscat train {path}")
+    report(f"Train on it with: dogvscat train {shell_word(path)}")

@@ -1,6 +1,5 @@
 """`dogvscat lr-find`: how large may the learning rate be?"""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Config, LabelledPhotos, Recipe, Settings
 from dogvscat.cli.output import report, show, show_json
+from dogvscat.text import shell_word
 
 
 def command(
@@ -46,7 +46,8 @@ def command(
         if not test.conclusive:
             report("But the loss never fell clearly in this test, so the suggestion means little; try more --steps.")
         overrides = [*(settings or []), f"training.learning_rate={test.suggestion:.2g}"]
-        flags = " ".join(f"--set {shlex.quote(setting)}" for setting in overrides)
-        report(f"Try it: dogvscat train {shlex.quote(str(photos))} --recipe {recipe} {flags}")
+        flags = [f"--recipe {shell_word(recipe)}", *([f"--config {shell_word(config)}"] if config else [])]
+        flags += [f"--set {shell_word(setting)}" for setting in overrides]
+        report(f"Try it: dogvscat train {shell_word(photos)} {' '.join(flags)}")
     if out is not None:
         report(f"Look at {out}/learning_rates.png")

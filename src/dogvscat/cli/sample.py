@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.output import report
+from dogvscat.text import shell_word
 
 
 def command(
@@ -20,4 +21,4 @@ def command(
     from dogvscat.photos.drawing import write_sample
 
     write_sample(folder, count, seed)
-    report(f"{count} drawings in {folder}. Train on them with: dogvscat train {folder}")
+    report(f"{count} drawings in {folder}. Train on them with: dogvscat train {shell_word(folder)}")

@@ -9,8 +9,9 @@ from dogvscat.cli.extras import need_train_extra
 from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Config, Recipe, Settings
 from dogvscat.cli.output import report, show, show_json, show_metrics
 from dogvscat.errors import UsageError
+from dogvscat.text import shell_word
 
-_NEXT_STEP = "Look at {run_dir}/report.html, then try: dogvscat predict PHOTO --model {run_dir}"
+_NEXT_STEP = "Look at {run_dir}/report.html, then try: dogvscat predict PHOTO --model {model}"
 
 
 def command(
@@ -126,4 +127,4 @@ def _show_result(run_dir: Path, as_json: bool) -> None:
         show_json({"run": str(run_dir), "metrics": metrics})
         return
     show_metrics(metrics)
-    report(_NEXT_STEP.format(run_dir=run_dir))
+    report(_NEXT_STEP.format(run_dir=run_dir, model=shell_word(run_dir)))

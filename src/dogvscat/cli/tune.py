@@ -9,6 +9,7 @@ from dogvscat.cli.builtin import parse_duration, require_photos_and_out, show_fi
 from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Cluster, OptionalLabelledPhotos, Settings
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import UsageError
+from dogvscat.text import shell_word
 
 
 def command(
@@ -108,5 +109,6 @@ def command(
         show(f"best: {as_percent(accuracy)}{photo_count}, in trial {trial.number}")
         for key, value in values.items():
             show(f"  {key} = {value}")
+        config = shell_word(out / CONFIRM_FILE)
         report("This is the best of many trials on these photos, so it is optimistic. To test it with other seeds:")
-        report(f"dogvscat study {photos} --config {out}/{CONFIRM_FILE} --out {out}/confirmed")
+        report(f"dogvscat study {shell_word(photos)} --config {config} --out {shell_word(out / 'confirmed')}")

@@ -20,6 +20,7 @@ from dogvscat.errors import ConfigError, ModelError, UsageError, WriteError
 from dogvscat.learning.engine import ComputeSettings
 from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
 from dogvscat.settings import build_config, read_toml, to_toml
+from dogvscat.text import shell_word
 
 if TYPE_CHECKING:
     from dogvscat.learning.data.dataset import Dataset
@@ -185,7 +186,9 @@ def refuse_existing(out: Path | None) -> None:
     with atomic.wrap_write_errors(folder):
         if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
             is_run = Run(out).config_file.is_file()
-            hint = "Choose another --out" + (f", or resume it: dogvscat train --resume {out}" if is_run else ".")
+            hint = "Choose another --out" + (
+                f", or resume it: dogvscat train --resume {shell_word(out)}" if is_run else "."
+            )
             raise UsageError(f"{out} exists already and is not overwritten", hint=hint)
     atomic.refuse_unwritable(folder)
 

@@ -1,6 +1,5 @@
 """One training from top to bottom: read the photos, open Keras, train, evaluate, write the bundle and the report."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from dogvscat.learning.inputs import read_dataset, reread_dataset, with_neither_
 from dogvscat.learning.run import Run, create_run, new_folder, refuse_existing
 from dogvscat.settings import with_settings
 from dogvscat.stderr import Reporter
+from dogvscat.text import shell_word
 
 EXTENDABLE = ("training.epochs", "training.early_stopping_patience", "training.checkpoint_seconds")
 """Settings that may change when a run is resumed; any other would make it a different run."""
@@ -107,7 +107,7 @@ def _fit_and_finalize(run: Run, config: Config, dataset: Dataset, compute: Compu
     try:
         training.fit()
     except Interrupted as stop:
-        stop.hint = f"Continue with: dogvscat train --resume {shlex.quote(str(run.folder))}"
+        stop.hint = f"Continue with: dogvscat train --resume {shell_word(run.folder)}"
         raise
     report("Evaluating, and writing the bundle and the report.")
     network = final_network(training.model, config, training.loader.images)

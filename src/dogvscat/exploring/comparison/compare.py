@@ -20,6 +20,7 @@ from dogvscat.photos.folders import name_key
 from dogvscat.photos.layout import sorted_class_names
 from dogvscat.photos.manifest import Manifest
 from dogvscat.settings import differences, with_settings
+from dogvscat.text import shell_word
 
 _EXTRA_INPUTS = ("relabel_digest", "neither_digest")
 """Entries of environment.json about inputs other than the photos of the two classes: corrections of labels, and photos
@@ -203,7 +204,7 @@ def compare_runs(
 def _read_run(run: Run, split: str, class_folders: Mapping[str, str]) -> EvaluatedRun:
     config = run.load_config()
     if not run.predictions_file.exists():
-        hint = f"Resume it with: dogvscat train --resume {run.folder}"
+        hint = f"Resume it with: dogvscat train --resume {shell_word(run.folder)}"
         raise ModelError(f"{run.folder} is not finished: it has no {run.predictions_file.name}", hint=hint)
     predictions = read_predictions(run.predictions_file)
     if split not in predictions:

@@ -3,7 +3,6 @@
 Doing it again for a finished run gives the same files.
 """
 
-import shlex
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ from dogvscat.learning.loop.inference import predict_logits
 from dogvscat.learning.loop.training import Training
 from dogvscat.learning.run import Run, hardware
 from dogvscat.settings import toml_value
+from dogvscat.text import shell_word
 
 _PARITY_IMAGES = 64
 
@@ -226,7 +226,7 @@ def _setup(training: Training, dataset: Dataset) -> TrainingSetup:
 
 
 def _next_commands(run: Run, setup: TrainingSetup, history: History, kinds: Collection[str]) -> list[tuple[str, str]]:
-    folder, config_file = shlex.quote(str(run.folder)), shlex.quote(str(run.config_file))
+    folder, config_file = shell_word(run.folder), shell_word(run.config_file)
     again = f"dogvscat train PHOTOS --config {config_file}"
     again += " --neither OTHERS" if setup.config.network.neither_output else ""
     commands = [
