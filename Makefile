@@ -23,8 +23,12 @@ setup: .venv/ready
 
 .venv/ready: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: make PYTHON=python3.11 ...")'
+	@echo "Setting up, only this once. Step 1 of 3: a virtual environment in .venv"
 	$(PYTHON) -m venv .venv
+	@echo "Step 2 of 3: download and install the $$(grep -c '==' requirements/dev.txt) packages that requirements/dev.txt locks, 3 GB on disk."
+	@echo "This takes two minutes or more, and prints nothing until it is done."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@echo "Step 3 of 3: make the command .venv/bin/dogvscat"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

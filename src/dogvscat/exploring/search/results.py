@@ -22,6 +22,7 @@ from dogvscat.judging.plotting import (
     label_text,
     new_figure,
     percent_ticks,
+    show_message,
 )
 from dogvscat.settings import to_toml, toml_value
 from dogvscat.text import pluralize
@@ -29,7 +30,10 @@ from dogvscat.text import pluralize
 CONFIRM_FILE = "confirm.toml"
 _NUM_SEEDS = 5
 _MIN_TRIALS = 5
-"""Fewer trials say nothing about the importance of settings."""
+"""For fewer trials no importance is computed."""
+_TRIALS_PER_SETTING = 10
+"""With fewer trials per setting, importances are mostly chance: they add up to 100% even if no setting matters. A rule
+of thumb for regressions."""
 _TRIALS_PER_BEST = 5
 """One in this number of trials is drawn as one of the best."""
 
@@ -54,14 +58,12 @@ def write_results(folder: Path, study: optuna.Study, search: Search) -> None:
     note = finished[0].user_attrs.get("note")
     draw_history(folder / "history.png", trials, note)
     draw_parallel(folder / "parallel.png", finished, keys, note)
-    compared, subtitle = finished, f"fANOVA over {len(finished)} finished trials"
+    compared, subtitle = finished, f"fANOVA over {pluralize(len(finished), 'finished trial')}"
     if any(trial.state == TrialState.PRUNED for trial in trials):
         compared = as_of_epoch(trials, first_rung(search))
-        subtitle = (
-            f"fANOVA over the accuracies of {len(compared)} trials after {pluralize(first_rung(search), 'epoch')}"
-        )
-    if (importance := importances(compared)) is not None:
-        draw_importance(folder / "importance.png", importance, subtitle, note)
+        trial_count = pluralize(len(compared), "trial")
+        subtitle = f"fANOVA over the accuracies of {trial_count} after {pluralize(first_rung(search), 'epoch')}"
+    draw_importance(folder / "importance.png", compared, subtitle, note)
 
 
 def confirmation(study: optuna.Study, search: Search) -> str:
@@ -135,8 +137,23 @@ def draw_history(path: Path, trials: Sequence[FrozenTrial], note: str | None) ->
         add_title(axes, "The search, trial by trial", f"{len(finished)} finished, {len(pruned)} pruned")
 
 
-def draw_importance(path: Path, importance: dict[str, float], subtitle: str, note: str | None) -> None:
-    """How much each setting mattered."""
+def draw_importance(path: Path, trials: Sequence[FrozenTrial], subtitle: str, note: str | None) -> None:
+    """How much each setting mattered, or why this cannot be said.
+
+    Args:
+        path: The file to write.
+        trials: Those that are compared.
+        subtitle: How many they are, and at which epoch.
+        note: Words that must be seen with the figure.
+    """
+    importance = importances(trials)
+    if importance is None:
+        reason = f"Too few trials: importances need at least {_MIN_TRIALS}."
+        if len(trials) >= _MIN_TRIALS:
+            reason = "All trials have the same accuracy."
+        with new_figure(path, 7.2, 2.4, note) as figure:
+            show_message(figure, f"What mattered ({pluralize(len(trials), 'trial')})", reason)
+        return
     with new_figure(path, 7.2, 1.4 + 0.34 * len(importance), note) as figure:
         axes = figure.subplots()
         axes.barh(range(len(importance)), list(importance.values()), color=VALIDATION, height=0.6)
@@ -144,7 +161,10 @@ def draw_importance(path: Path, importance: dict[str, float], subtitle: str, not
         axes.invert_yaxis()
         axes.xaxis.set_major_formatter(percent_ticks())
         axes.set_xlabel("Share of the variance of validation accuracy")
-        add_title(axes, "What mattered", subtitle)
+        needed, title = _TRIALS_PER_SETTING * len(importance), "What mattered"
+        if len(trials) < needed:
+            title = f"What mattered: mostly chance, with fewer than {needed} trials"
+        add_title(axes, title, subtitle)
 
 
 def draw_parallel(path: Path, trials: Sequence[FrozenTrial], keys: Sequence[str], note: str | None) -> None:
