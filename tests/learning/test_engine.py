@@ -1,5 +1,6 @@
 """One door to Keras, closed until the backend is prepared. A run keeps the arithmetic measured at its start."""
 
+import json
 import os
 import subprocess
 import sys
@@ -70,3 +71,47 @@ def test_a_run_resumes_in_the_precision_it_was_started_in(drawn_photos: Path, tm
         assert training.model.optimizer._precision == precision
         assert f"weights, {precision})" in sentences[0]
         assert run.load_config() == config  # which still says auto: `compare` and `--resume` go by it
+
+
+def test_a_machine_without_bfloat16_refuses_a_run_that_was_started_in_it() -> None:
+    """Keras' convolution is replaced by that of a backend that has no bfloat16, as oneDNN's is on some processors."""
+    code = """
+import keras.ops
+from dogvscat.errors import UsageError
+from dogvscat.learning.engine import open_engine
+
+convolve = keras.ops.conv
+def without_bfloat16(images, kernel, **options):
+    if keras.backend.standardize_dtype(images.dtype) == "bfloat16":
+        raise NotImplementedError("could not create a primitive descriptor")
+    return convolve(images, kernel, **options)
+keras.ops.conv = without_bfloat16
+
+assert open_engine(1, "auto").precision == "float32"
+try:
+    open_engine(1, "bfloat16")
+except UsageError as error:
+    print(error.message, error.hint)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith("this machine cannot compute in bfloat16, which this training needs Resume this")
+
+
+def test_settings_of_keras_have_no_effect_and_none_are_written(tmp_path: Path) -> None:
+    keras_home, empty_home = tmp_path / "home" / ".keras", tmp_path / "empty"
+    keras_home.mkdir(parents=True)
+    empty_home.mkdir()
+    settings = {"floatx": "float64", "epsilon": 0.5, "backend": "jax", "image_data_format": "channels_first"}
+    (keras_home / "keras.json").write_text(json.dumps(settings))
+    code = (
+        "from dogvscat.learning.engine import open_engine; open_engine(1); from dogvscat.learning.engine import keras;"
+        "c = keras.config; print(c.floatx(), c.epsilon(), c.backend(), c.image_data_format())"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+    homes = ({"HOME": str(keras_home.parent)}, {"HOME": str(empty_home), "KERAS_HOME": str(keras_home)})
+    for variables in homes:
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment | variables, capture_output=True, text=True, timeout=120
+        )
+        assert done.stdout == "float32 1e-07 tensorflow channels_last\n", done.stderr
+    assert not list(empty_home.iterdir())

@@ -10,7 +10,8 @@ import numpy as np
 
 from dogvscat import atomic, stderr
 from dogvscat.bundle.card import CARD_FILE, Card
-from dogvscat.bundle.folder import RUN_BUNDLE
+from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, match_fingerprints
+from dogvscat.bundle.folder import RUN_BUNDLE, Bundle, read_verified
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, UsageError
 from dogvscat.judging.decision import Logits
@@ -81,13 +82,17 @@ def evaluate(
     predictor = Predictor.load(model, threads)
     card = predictor.card
     source = _with_classes_of(card, source)
-    manifest_file = _run_manifest(predictor.bundle.folder)
-    if manifest_file is None:
+    manifest_file, fingerprints = _run_manifest(predictor.bundle.folder), _fingerprints(predictor.bundle)
+    split_of_path = {}
+    if manifest_file:
+        split_of_path = _splits_in_run(manifest_file, source)
+    elif fingerprints:
+        split_of_path = _splits_of_fingerprints(fingerprints, source)
+    else:
         report(
             "This bundle is not inside its run folder, so photos it learned from cannot be recognised; such photos "
             "make it look better than it is."
         )
-    split_of_path = _splits_in_run(manifest_file, source) if manifest_file else {}
     predictions, failures = _predict_splits(predictor, source, split_of_path)
     # The order matters: the first split is the headline of the report.
     results = {split: evaluate_split(predictions[split]) for split in SPLIT_ORDER if split in predictions}
@@ -156,6 +161,19 @@ def _splits_in_run(manifest_file: Path, source: PhotoSource) -> dict[str, str]:
         photo.path: rows[copy].split for photo, copy in zip(unmatched, copies, strict=True) if copy is not None
     }
     return by_content | by_picture
+
+
+def _fingerprints(bundle: Bundle) -> dict[str, bytes]:
+    """The fingerprints of the photos that a network learned from, by split; empty for a bundle without them."""
+    files = {split: name for split, name in FINGERPRINT_FILES.items() if name in bundle.card.files}
+    return {split: read_verified(bundle.folder, bundle.card, name) for split, name in files.items()}
+
+
+def _splits_of_fingerprints(fingerprints: Mapping[str, bytes], source: PhotoSource) -> dict[str, str]:
+    """Path -> split of the photos that a network learned from, recognised by the fingerprints in its bundle."""
+    scanned = scan(source)
+    splits = match_fingerprints([photo.perceptual_hash for photo in scanned], fingerprints)
+    return {photo.path: split for photo, split in zip(scanned, splits, strict=True) if split}
 
 
 def _predict_splits(

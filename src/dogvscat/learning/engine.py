@@ -59,7 +59,8 @@ def open_engine(threads: int, precision: str = "float32") -> ComputeSettings:
         The threads in use and the arithmetic chosen.
 
     Raises:
-        UsageError: if this process already computes with another number of threads.
+        UsageError: if this process already computes with another number of threads, or if this machine cannot compute
+            in bfloat16 and is asked to.
     """
     global _is_open
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with ten lines otherwise
@@ -75,6 +76,8 @@ def open_engine(threads: int, precision: str = "float32") -> ComputeSettings:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(True, warn_only=True)
     _is_open = True
+    if precision == "bfloat16":
+        _refuse_missing_bfloat16()
     return ComputeSettings(threads, faster_precision() if precision == "auto" else precision)
 
 
@@ -128,6 +131,19 @@ def forget_networks() -> None:
     import keras
 
     keras.utils.clear_session()
+
+
+def _refuse_missing_bfloat16() -> None:
+    """Raise at the start, with a sentence, what would be a traceback of the backend in the first training step."""
+    try:
+        with quiet_stderr():
+            _convolution_seconds("bfloat16")
+    except Exception as error:  # each backend raises its own classes
+        hint = (
+            "Resume this training on a machine like the one that it was started on, "
+            "or start a new one with --set training.precision=float32."
+        )
+        raise UsageError("this machine cannot compute in bfloat16, which this training needs", hint=hint) from error
 
 
 def _convolution_seconds(precision: str) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 
 from dogvscat import atomic
 from dogvscat.bundle.card import Provenance
+from dogvscat.bundle.fingerprints import FINGERPRINT_FILES
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import Config
 from dogvscat.judging.advice import TrainingSetup, longer_settings
@@ -133,6 +134,7 @@ def publish(run: Run, network: keras.Model, training: Training, dataset: Dataset
         provenance,
         {split: result["figures"] for split, result in evaluation.document.items()},
         run.load_known_failures(),
+        {split: [row.perceptual_hash for row in dataset.manifest.of_split(split)] for split in FINGERPRINT_FILES},
     )
 
 
