@@ -63,6 +63,8 @@ def _session_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fixtures that live longer than one test do not use the user's caches either."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOGVSCAT_HOME", str(tmp_path_factory.mktemp("home")))
+        # The list of fonts takes half a second to make: once, not in each command that draws a figure.
+        patch.setenv("MPLCONFIGDIR", str(tmp_path_factory.mktemp("fonts")))
         yield
 
 

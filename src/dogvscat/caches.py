@@ -13,6 +13,8 @@ PURPOSES = {
     "scans": "hashes and sizes of photos, so that unchanged photos are not read again",
     "pixels": "decoded photos, ready for training",
     "verified": "which models passed their first check, so that it is not repeated",
+    "fonts": "list of the fonts for figures",
+    "compiled": "machine code of the augmentation, if it cannot be kept in the package",
 }
 """What each cache is for, by name."""
 

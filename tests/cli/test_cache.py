@@ -26,7 +26,14 @@ def sizes(dogvscat: Dogvscat) -> dict[str, int]:
 
 
 def test_each_cache_is_shown_with_its_size_and_purpose(dogvscat: Dogvscat, home: Path) -> None:
-    assert sizes(dogvscat) == {"archives": 4096, "scans": 3, "pixels": 2_500_000, "verified": 0}
+    assert sizes(dogvscat) == {
+        "archives": 4096,
+        "scans": 3,
+        "pixels": 2_500_000,
+        "verified": 0,
+        "fonts": 0,
+        "compiled": 0,
+    }
     result = dogvscat("cache")
     assert result.stdout.splitlines()[0] == str(home)
     assert "pixels         2.5 MB  decoded photos, ready for training" in result.stdout
@@ -37,7 +44,7 @@ def test_one_cache_is_cleared_and_the_others_stay(dogvscat: Dogvscat, home: Path
     result = dogvscat("cache", "--clear", "pixels")
     assert result.returncode == 0
     assert "pixels: 2.5 MB freed" in result.stderr
-    assert sizes(dogvscat) == {"archives": 4096, "scans": 3, "pixels": 0, "verified": 0}
+    assert sizes(dogvscat) == {"archives": 4096, "scans": 3, "pixels": 0, "verified": 0, "fonts": 0, "compiled": 0}
 
 
 def test_all_caches_are_cleared_and_what_is_not_ours_stays(dogvscat: Dogvscat, home: Path) -> None:

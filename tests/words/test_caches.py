@@ -45,7 +45,7 @@ def test_sizes_and_clearing() -> None:
         (caches.home() / name).parent.mkdir(parents=True, exist_ok=True)
         (caches.home() / name).write_bytes(bytes(num_bytes))
     sizes = {area.name: area.num_bytes for area in caches.list_caches()}
-    assert sizes == {"archives": 0, "scans": 5, "pixels": 1024, "verified": 0}
+    assert sizes == {"archives": 0, "scans": 5, "pixels": 1024, "verified": 0, "fonts": 0, "compiled": 0}
     assert caches.clear("pixels") == 1024
     assert caches.clear("pixels") == 0
     assert [area.name for area in caches.list_caches() if area.num_bytes] == ["scans"]
