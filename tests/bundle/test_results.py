@@ -128,7 +128,7 @@ class Folder:
 
     def predict(self, killed_after: int | None = None) -> list[str]:
         """The names of the photos that were predicted; the command may be killed after some of them."""
-        predicted = []
+        predicted: list[str] = []
         results = ResultsFile(self.out, ("cat", "dog"), MODEL).__enter__()
         for path in results.resume([str(self.folder / name) for name in sorted(self.answers)]):
             if len(predicted) == killed_after:

@@ -117,7 +117,7 @@ def watched(tmp_path: Path) -> dict[str, str]:
     environment["PYTHONPATH"] = f"{tmp_path / 'hook'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     if shutil.which("cc"):
         (tmp_path / "shim.c").write_text(SHIM)
-        command = ["cc", "-shared", "-fPIC", "-o", tmp_path / "shim.so", tmp_path / "shim.c", "-ldl"]
+        command = ["cc", "-shared", "-fPIC", "-o", str(tmp_path / "shim.so"), str(tmp_path / "shim.c"), "-ldl"]
         subprocess.run(command, check=True)
         environment["LD_PRELOAD"] = str(tmp_path / "shim.so")
     return environment

@@ -109,6 +109,6 @@ def command(
         show(f"best: {as_percent(accuracy)}{photo_count}, in trial {trial.number}")
         for key, value in values.items():
             show(f"  {key} = {value}")
-        config = shell_word(out / CONFIRM_FILE)
+        confirmation = shell_word(out / CONFIRM_FILE)
         report("This is the best of many trials on these photos, so it is optimistic. To test it with other seeds:")
-        report(f"dogvscat study {shell_word(photos)} --config {config} --out {shell_word(out / 'confirmed')}")
+        report(f"dogvscat study {shell_word(photos)} --config {confirmation} --out {shell_word(out / 'confirmed')}")

@@ -67,8 +67,8 @@ def match_rows(rows: Iterable[Row], inserted: Iterable[Row], paths: Iterator[str
         else:
             _match_other(matching, waiting, path)
             matching.kept.append(0)
-    while waiting.row is not None and (path := next(paths, None)) is not None:
-        _match_other(matching, waiting, path)
+    while waiting.row is not None and (next_path := next(paths, None)) is not None:
+        _match_other(matching, waiting, next_path)
     return matching
 
 

@@ -101,7 +101,7 @@ def sign_test(num_first: int, num_second: int) -> float:
     for count in range(min(num_first, num_second)):
         ways = ways * (n - count) // (count + 1)
         tail += ways
-    return min(1.0, 2 * tail / 2**n)
+    return min(1.0, float(2 * tail / 2**n))
 
 
 def _mean_of_resampled_runs(accuracies: np.ndarray, rng: np.random.Generator) -> np.ndarray:
