@@ -6,6 +6,7 @@ only by this process. Source: docs.ray.io/en/latest/ray-security
 
 import logging
 import os
+import re
 import secrets
 import socket
 from collections.abc import Iterator
@@ -63,10 +64,7 @@ def ray_cluster(address: str) -> Iterator[list[Machine]]:
         with quiet_stderr():
             ray.init(address=address, **options)
     except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and a dozen of its own classes
-        hint = "Ray must run on this machine as well, in the same version: ray start --address HOST:PORT"
-        if address == LOCAL:
-            hint = "Leave --cluster out to work in this process only."
-        raise ClusterError(f"the cluster {address} cannot be used: {first_line(error)}", hint=hint) from None
+        raise _why_not_joined(address, error) from None
     # Otherwise Ray prints a line on stdout when a machine dies, between the results of the command.
     ray._private.worker._worker_logs_enabled = False
     try:
@@ -120,6 +118,33 @@ def first_line(error: Exception) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
+def _why_not_joined(address: str, error: Exception) -> ClusterError:
+    """An error of `ray.init` in one sentence."""
+    text = str(error)
+    versions = re.findall(r"^ *(?:Ray|Python): (\S+)", text, re.MULTILINE)  # of the cluster, then of this process
+    if "Version mismatch" in text and len(versions) == 4:
+        theirs, ours = ("Ray {} on Python {}".format(*pair) for pair in (versions[:2], versions[2:]))
+        hint = "Install the same versions on every machine: requirements/ lists them."
+        return ClusterError(f"the cluster {address} runs {theirs}, but this machine has {ours}", hint=hint)
+    if "token" in text.lower() and "authentication" in text.lower():
+        problem = (
+            "does not accept the token of this machine" if _has_token() else "asks for a token, and none is set here"
+        )
+        hint = "Set RAY_AUTH_TOKEN to the token of the cluster: `ray get-auth-token` prints it on its machines."
+        return ClusterError(f"the cluster {address} {problem}", hint=hint)
+    hint = "Ray must run on this machine as well, in the same version: ray start --address HOST:PORT"
+    if address == LOCAL:
+        hint = "Leave --cluster out to work in this process only."
+    return ClusterError(f"the cluster {address} cannot be used: {first_line(error)}", hint=hint)
+
+
+def _has_token() -> bool:
+    """Whether this user has a token for a cluster, where Ray looks for it."""
+    if any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")):
+        return True
+    return os.path.exists(os.path.expanduser("~/.ray/auth_token"))  # noqa: PTH110, PTH111 - Path.home may raise
+
+
 def _host_and_port(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     if not (host and colon and port.isdecimal() and 0 < int(port) < 65536 and "/" not in host):
@@ -156,6 +181,8 @@ def _prepare_environment(address: str) -> None:
     if address == LOCAL:
         os.environ["RAY_AUTH_MODE"] = "token"  # keeps out the other users of this machine as well
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    elif _has_token():  # Ray uses it only if it is told to
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _listens_on_loopback_only(host: str, port: int) -> bool:

@@ -110,6 +110,53 @@ def test_wrong_arguments_are_reported_before_keras_is_imported(
     assert modules & {"keras", "tensorflow"} == set()
 
 
+LIGHT = """
+import sys
+for name in sys.argv[1].split():
+    sys.modules[name] = None  # as if it was not installed
+from dogvscat.cli.main import run
+run(sys.argv[2:])
+"""
+
+
+def test_the_light_installation_audits_evaluates_lists_and_compares(
+    quick_run: Path, drawn_photos: Path, tmp_path: Path
+) -> None:
+    """With none of the packages that the extras add; the result is that of the full installation."""
+    missing = " ".join(sorted(HEAVY - {"jinja2"} | {"numba", "tf2onnx", "openvino", "fastapi", "uvicorn"}))
+
+    def light(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", LIGHT, missing, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+
+    shutil.copytree(quick_run, tmp_path / "runs" / "first")
+    shutil.copytree(quick_run, tmp_path / "runs" / "second")
+    audited = light("audit", drawn_photos, "--out", "audit")
+    assert audited.returncode == 0, audited.stderr
+    assert {file.name for file in (tmp_path / "audit").iterdir()} == {"audit.html", "issues.csv"}
+    evaluated = light("evaluate", "runs/first", drawn_photos, "--out", "evaluation", "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert "The report has no figures" in evaluated.stderr
+    files = {file.name for file in (tmp_path / "evaluation").iterdir()}
+    assert files == {"metrics.json", "predictions.csv", "report.html"}
+    metrics, at_the_end = (json.loads(text) for text in (evaluated.stdout, (quick_run / "metrics.json").read_text()))
+    received, expected = (document["train"]["figures"] for document in (metrics["metrics"], at_the_end))
+    for name in ("accuracy", "roc_auc", "f1_cat"):
+        assert received[name]["value"] == pytest.approx(expected[name]["value"], abs=1e-3)
+    listed = light("runs")
+    assert listed.returncode == 0, listed.stderr
+    assert "first" in listed.stdout
+    compared = light("compare", "runs/first", "runs/second")
+    assert compared.returncode == 0, compared.stderr
+    assert "classify exactly the same ones correctly" in compared.stdout
+    with_page = light("compare", "runs/first", "runs/second", "--out", "comparison")
+    assert with_page.returncode == 2
+    assert "this command needs the extra `train`" in with_page.stderr
+    refused = light("train", drawn_photos)
+    assert refused.returncode == 2
+    assert "hint: Install it with: pip install 'dogvscat[train]'" in refused.stderr
+
+
 def test_a_damaged_checkpoint_is_reported_before_keras_is_imported(tmp_path: Path, quick_run: Path) -> None:
     run = Path(shutil.copytree(quick_run, tmp_path / "run"))
     (run / "checkpoint" / "state.npz").write_bytes(b"garbage")

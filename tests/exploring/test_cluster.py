@@ -415,3 +415,61 @@ def test_what_is_under_way_makes_its_treatment_more_certain() -> None:
     assert (first.treatment.value, first.seed) == ("0.1", 3)  # nearer to zero
     second = most_informative(study, [first])[0]
     assert (second.treatment.value, second.seed) == ("0.0", 3)  # with a third seed the other's interval narrows
+
+
+PROTECTED = """
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+print(cluster.address, flush=True)
+sys.stdin.read()
+"""
+
+JOINS = """
+import sys
+import ray
+if len(sys.argv) > 2:
+    ray.__version__ = sys.argv[2]
+from dogvscat.cluster import ray_cluster
+from dogvscat.errors import ClusterError
+try:
+    with ray_cluster(sys.argv[1]) as machines:
+        print(len(machines))
+except ClusterError as error:
+    print(error.message, error.hint)
+"""
+
+
+@pytest.fixture(scope="module")
+def protected_cluster() -> Iterator[str]:
+    """The address of a cluster that asks for the token `right` 40 times."""
+    variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "right" * 8, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    command = [sys.executable, "-c", PROTECTED]
+    with subprocess.Popen(
+        command, env=os.environ | variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+@pytest.mark.parametrize(
+    ("token", "version", "expected"),
+    [
+        ("right" * 8, None, "1\n"),
+        ("wrong" * 8, None, "does not accept the token of this machine Set RAY_AUTH_TOKEN"),
+        (None, None, "asks for a token, and none is set here Set RAY_AUTH_TOKEN"),
+        ("right" * 8, "2.1.0", "but this machine has Ray 2.1.0 on Python 3."),
+    ],
+)
+def test_a_cluster_with_a_token_is_joined_or_refused_in_a_sentence(
+    protected_cluster: str, tmp_path: Path, token: str | None, version: str | None, expected: str
+) -> None:
+    dropped = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+    environment = {name: value for name, value in os.environ.items() if name not in dropped}
+    environment |= {"HOME": str(tmp_path)} | ({"RAY_AUTH_TOKEN": token} if token else {})
+    command = [sys.executable, "-c", JOINS, protected_cluster, *([version] if version else [])]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+    assert expected in result.stdout, result.stderr
+    assert result.stdout.count("\n") == 1

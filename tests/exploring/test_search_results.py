@@ -2,12 +2,23 @@
 
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from dogvscat.exploring.search.results import _height, _marks, as_of_epoch, draw_history, draw_parallel, importances
+from dogvscat.exploring.search.results import (
+    _height,
+    _marks,
+    as_of_epoch,
+    draw_history,
+    draw_importance,
+    draw_parallel,
+    importance_title,
+    importances,
+    why_no_importances,
+)
 
 RATE = FloatDistribution(1e-4, 1e-2, log=True)
 UNITS = IntDistribution(4, 8, step=2)
@@ -34,7 +45,8 @@ def test_any_number_of_trials_can_be_drawn(tmp_path: Path, count: int) -> None:
         trials.append(trial)
     draw_history(tmp_path / "history.png", trials, None)
     draw_parallel(tmp_path / "parallel.png", trials, sorted(scales), "pictures drawn by code, not photographs")
-    for name in ("history", "parallel"):
+    draw_importance(tmp_path / "importance.png", trials, "all trials", None)
+    for name in ("history", "parallel", "importance"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -62,3 +74,23 @@ def test_what_all_the_finished_have_in_common_mattered_all_the_same() -> None:
     assert everyone is not None
     assert everyone["network.batch_normalization"] > 0.95
     assert importances(trials[:3]) is None
+
+
+def test_the_figure_says_when_trials_are_too_few() -> None:
+    """A rule of thumb: ten trials per setting. With fewer, chance decides, and the shares still add up to 100%."""
+    assert importance_title(60, 6) == "What mattered"
+    assert importance_title(59, 6) == "What mattered: mostly chance, below 60 trials"
+    assert why_no_importances(1) == "1 trial: too few to say, at least 5 are needed."
+    assert why_no_importances(7) == "All trials have the same accuracy."
+    scales = {f"training.{name}": FloatDistribution(0.0, 1.0) for name in "abcdef"}
+    rng = np.random.default_rng(0)
+    trials = [
+        optuna.create_trial(
+            value=float(rng.random()), params={name: float(rng.random()) for name in scales}, distributions=scales
+        )
+        for _ in range(12)
+    ]
+    shares = importances(trials)  # of accuracies that no setting has to do with
+    assert shares is not None
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert max(shares.values()) > 0.2

@@ -1,6 +1,6 @@
 """Evaluate a finished model on any labelled photos. Without the extra `train` the report has no figures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -10,7 +10,7 @@ import numpy as np
 
 from dogvscat import atomic, stderr
 from dogvscat.bundle.card import CARD_FILE, Card
-from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, match_fingerprints
+from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, compute_fingerprints, match_fingerprints
 from dogvscat.bundle.folder import RUN_BUNDLE, Bundle, read_verified
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, UsageError
@@ -31,6 +31,11 @@ from dogvscat.stderr import Reporter
 SPLIT_ORDER = ("test", "all", "validation", "train")
 """The most trustworthy metrics first: photos set aside, photos the run never had, photos on which choices were made,
 photos it was trained on."""
+
+DecodedPhotos = Sequence[tuple[Photo, np.ndarray]]
+"""Photos, each with its pixels, uint8 (image_size, image_size, 3)."""
+SplitFinder = Callable[[DecodedPhotos], Sequence[str]]
+"""The split of each photo: one that the model knows, `all` for others, or empty if the run left the photo out."""
 
 
 @dataclass(frozen=True)
@@ -82,18 +87,8 @@ def evaluate(
     predictor = Predictor.load(model, threads)
     card = predictor.card
     source = _with_classes_of(card, source)
-    manifest_file, fingerprints = _run_manifest(predictor.bundle.folder), _fingerprints(predictor.bundle)
-    split_of_path = {}
-    if manifest_file:
-        split_of_path = _splits_in_run(manifest_file, source)
-    elif fingerprints:
-        split_of_path = _splits_of_fingerprints(fingerprints, source)
-    else:
-        report(
-            "This bundle is not inside its run folder, so photos it learned from cannot be recognised; such photos "
-            "make it look better than it is."
-        )
-    predictions, failures = _predict_splits(predictor, source, split_of_path)
+    splits_of = _split_finder(predictor.bundle, source, report)
+    predictions, failures = _predict_splits(predictor, source, splits_of)
     # The order matters: the first split is the headline of the report.
     results = {split: evaluate_split(predictions[split]) for split in SPLIT_ORDER if split in predictions}
     num_evaluated = sum(result.n for result in results.values())
@@ -138,6 +133,26 @@ def _with_classes_of(card: Card, source: PhotoSource) -> PhotoSource:
     return replace(source, class_names=card.class_names, photos=photos_of_model)
 
 
+def _split_finder(bundle: Bundle, source: PhotoSource, report: Reporter) -> SplitFinder:
+    """How photos that the model learned from are recognised: by its run, or by the fingerprints in its bundle."""
+    if manifest_file := _run_manifest(bundle.folder):
+        split_of_path = _splits_in_run(manifest_file, source)
+        return lambda decoded: [split_of_path.get(photo.path, "all") for photo, _ in decoded]
+    files = {split: name for split, name in FINGERPRINT_FILES.items() if name in bundle.card.files}
+    packed = {split: read_verified(bundle.folder, bundle.card, name) for split, name in files.items()}
+    if packed:
+        return lambda decoded: [split or "all" for split in match_fingerprints(_fingerprints(decoded), packed)]
+    report(
+        "This bundle is not inside its run folder and has no fingerprints, so photos it learned from cannot be "
+        "recognised; such photos make it look better than it is."
+    )
+    return lambda decoded: ["all"] * len(decoded)
+
+
+def _fingerprints(decoded: DecodedPhotos) -> np.ndarray:
+    return compute_fingerprints(pixels for _, pixels in decoded)
+
+
 def _run_manifest(bundle: Path) -> Path | None:
     """The manifest of the run folder that a bundle lies in, if it lies in one."""
     file = bundle.parent / "manifest.csv"
@@ -163,21 +178,8 @@ def _splits_in_run(manifest_file: Path, source: PhotoSource) -> dict[str, str]:
     return by_content | by_picture
 
 
-def _fingerprints(bundle: Bundle) -> dict[str, bytes]:
-    """The fingerprints of the photos that a network learned from, by split; empty for a bundle without them."""
-    files = {split: name for split, name in FINGERPRINT_FILES.items() if name in bundle.card.files}
-    return {split: read_verified(bundle.folder, bundle.card, name) for split, name in files.items()}
-
-
-def _splits_of_fingerprints(fingerprints: Mapping[str, bytes], source: PhotoSource) -> dict[str, str]:
-    """Path -> split of the photos that a network learned from, recognised by the fingerprints in its bundle."""
-    scanned = scan(source)
-    splits = match_fingerprints([photo.perceptual_hash for photo in scanned], fingerprints)
-    return {photo.path: split for photo, split in zip(scanned, splits, strict=True) if split}
-
-
 def _predict_splits(
-    predictor: Predictor, source: PhotoSource, split_of_path: Mapping[str, str]
+    predictor: Predictor, source: PhotoSource, splits_of: SplitFinder
 ) -> tuple[dict[str, Predictions], tuple[ImageError, ...]]:
     """The predictions by split, and why other photos could not be decoded. Photos of the empty split are left out."""
     photos: dict[str, list[Photo]] = {}
@@ -191,8 +193,7 @@ def _predict_splits(
         outputs = predictor.logits(np.stack([image for _, image in decoded]))
         # One tuple per photo: the logit of the positive class and, if the network has that output, of neither.
         photo_logits = zip(*(column for column in outputs if column is not None), strict=True)
-        for (photo, _), numbers in zip(decoded, photo_logits, strict=True):
-            split = split_of_path.get(photo.path, "all")
+        for (photo, _), numbers, split in zip(decoded, photo_logits, splits_of(decoded), strict=True):
             if split:  # the empty split: the run left this photo out
                 photos.setdefault(split, []).append(photo)
                 logits.setdefault(split, []).append(numbers)

@@ -54,7 +54,7 @@ def publish_bundle(
     origin: Provenance,
     metrics: dict[str, dict[str, dict[str, Any]]],
     known_failures: Sequence[str] = (),
-    learned_from: Mapping[str, Sequence[str]] | None = None,
+    learned_from: Mapping[str, np.ndarray] | None = None,
 ) -> Card:
     """Write a bundle folder, whole or not at all. An older bundle is replaced, and stays if writing fails.
 
@@ -68,7 +68,7 @@ def publish_bundle(
         origin: The data and the code it was trained with.
         metrics: Split -> figure -> value with interval.
         known_failures: Written by a person who looked at its mistakes.
-        learned_from: Perceptual hashes of the photos of the splits `train` and `validation`, or None.
+        learned_from: Fingerprints of the photos of the splits `train` and `validation`, uint64 (num_photos,) each.
 
     Raises:
         ModelError: if the graph cannot be run, or this installation is not complete.
@@ -76,7 +76,7 @@ def publish_bundle(
     """
     pictures, packed_weights = _golden_files(), _pack_weights(weights)
     fingerprints = {
-        FINGERPRINT_FILES[split]: pack_fingerprints(hashes) for split, hashes in (learned_from or {}).items()
+        FINGERPRINT_FILES[split]: pack_fingerprints(photos) for split, photos in (learned_from or {}).items()
     }
     session = open_graph(graph, "the new bundle")
     pixels = np.stack([decode(data, name, config.data.image_size) for name, data in pictures.items()])

@@ -148,11 +148,8 @@ def draw_importance(path: Path, trials: Sequence[FrozenTrial], subtitle: str, no
     """
     importance = importances(trials)
     if importance is None:
-        reason = f"Too few trials: importances need at least {_MIN_TRIALS}."
-        if len(trials) >= _MIN_TRIALS:
-            reason = "All trials have the same accuracy."
         with new_figure(path, 7.2, 2.4, note) as figure:
-            show_message(figure, f"What mattered ({pluralize(len(trials), 'trial')})", reason)
+            show_message(figure, "What mattered", why_no_importances(len(trials)))
         return
     with new_figure(path, 7.2, 1.4 + 0.34 * len(importance), note) as figure:
         axes = figure.subplots()
@@ -161,10 +158,20 @@ def draw_importance(path: Path, trials: Sequence[FrozenTrial], subtitle: str, no
         axes.invert_yaxis()
         axes.xaxis.set_major_formatter(percent_ticks())
         axes.set_xlabel("Share of the variance of validation accuracy")
-        needed, title = _TRIALS_PER_SETTING * len(importance), "What mattered"
-        if len(trials) < needed:
-            title = f"What mattered: mostly chance, with fewer than {needed} trials"
-        add_title(axes, title, subtitle)
+        add_title(axes, importance_title(len(trials), len(importance)), subtitle)
+
+
+def importance_title(num_trials: int, num_settings: int) -> str:
+    """The title of the importances, with a warning if the trials are too few."""
+    needed = _TRIALS_PER_SETTING * num_settings
+    return "What mattered" if num_trials >= needed else f"What mattered: mostly chance, below {needed} trials"
+
+
+def why_no_importances(num_trials: int) -> str:
+    """The sentence in place of the importances."""
+    if num_trials >= _MIN_TRIALS:
+        return "All trials have the same accuracy."
+    return f"{pluralize(num_trials, 'trial')}: too few to say, at least {_MIN_TRIALS} are needed."
 
 
 def draw_parallel(path: Path, trials: Sequence[FrozenTrial], keys: Sequence[str], note: str | None) -> None:

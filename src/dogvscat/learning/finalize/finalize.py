@@ -12,7 +12,7 @@ import numpy as np
 
 from dogvscat import atomic
 from dogvscat.bundle.card import Provenance
-from dogvscat.bundle.fingerprints import FINGERPRINT_FILES
+from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, compute_fingerprints
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import Config
 from dogvscat.judging.advice import TrainingSetup, longer_settings
@@ -24,7 +24,7 @@ from dogvscat.judging.intervals import MetricValue
 from dogvscat.judging.metrics import SplitResult, compute_neither_metrics, evaluate_split
 from dogvscat.judging.predictions import History, Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
-from dogvscat.learning.data.dataset import Dataset
+from dogvscat.learning.data.dataset import Dataset, LabelledImages
 from dogvscat.learning.engine import keras
 from dogvscat.learning.finalize.onnx_export import check_parity, export_onnx
 from dogvscat.learning.loop.checkpoint import read_variables
@@ -134,7 +134,7 @@ def publish(run: Run, network: keras.Model, training: Training, dataset: Dataset
         provenance,
         {split: result["figures"] for split, result in evaluation.document.items()},
         run.load_known_failures(),
-        {split: [row.perceptual_hash for row in dataset.manifest.of_split(split)] for split in FINGERPRINT_FILES},
+        {split: _fingerprints(dataset.images[split], config.data.image_size) for split in FINGERPRINT_FILES},
     )
 
 
@@ -176,6 +176,12 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
         note=dataset.note,
     )
     write_report(run.report_file, report)
+
+
+def _fingerprints(images: LabelledImages, image_size: int) -> np.ndarray:
+    """uint64 (num_images,)"""
+    samples = (np.array([sample]) for sample in range(len(images)))  # one image at a time: all would fill the memory
+    return compute_fingerprints(images.pixels(sample, image_size)[0] for sample in samples)
 
 
 def _training_conditions(config: Config) -> str:

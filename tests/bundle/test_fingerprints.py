@@ -1,0 +1,84 @@
+"""Photos that a network learned from are recognised by the fingerprints in its bundle; strangers are not."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import pytest
+from PIL import Image
+
+from dogvscat.bundle.evaluation import evaluate
+from dogvscat.bundle.fingerprints import (
+    FINGERPRINT_FILES,
+    MAX_BITS,
+    compute_fingerprints,
+    match_fingerprints,
+    pack_fingerprints,
+)
+from dogvscat.bundle.folder import DEFAULT_BUNDLE
+from dogvscat.photos.drawing import draw, write_sample
+from dogvscat.photos.sources import open_photos
+
+
+def test_a_fingerprint_is_the_hash_of_another_library() -> None:
+    """ImageHash's pHash of an image that is already as small as it makes them."""
+    images = [np.asarray(draw("cat", seed, 32)) for seed in range(8)]
+    expected = [int(str(imagehash.phash(Image.fromarray(image))), 16) for image in images]
+    assert compute_fingerprints(images).tolist() == expected
+    assert compute_fingerprints([]).tolist() == []
+
+
+def with_flipped_bits(fingerprints: np.ndarray, count: int) -> np.ndarray:
+    """Fingerprints with some bits flipped."""
+    return fingerprints ^ np.uint64(sum(1 << (5 * bit) for bit in range(count)))
+
+
+def test_near_fingerprints_match_and_the_nearest_counts() -> None:
+    rng = np.random.default_rng(1)
+    train, validation, strangers = (rng.integers(0, 2**64, n, dtype=np.uint64) for n in (3000, 300, 500))
+    packed = {"train": pack_fingerprints(train), "validation": pack_fingerprints(validation)}
+    assert [len(content) for content in packed.values()] == [8 * 3000, 8 * 300]
+    assert match_fingerprints(train[:5], packed) == ["train"] * 5
+    assert match_fingerprints(with_flipped_bits(validation, MAX_BITS), packed) == ["validation"] * 300
+    assert match_fingerprints(with_flipped_bits(train[:1], MAX_BITS + 1), packed) == [None]
+    assert match_fingerprints(strangers, packed) == [None] * 500
+    packed["train"] = pack_fingerprints(with_flipped_bits(validation[:1], 2))
+    assert match_fingerprints(validation[:1], packed) == ["validation"]
+    assert match_fingerprints(train[:2], {"train": b""}) == [None, None]
+
+
+@pytest.mark.slow
+def test_a_bundle_that_was_copied_elsewhere_still_recognises_its_photos(
+    quick_run: Path, drawn_photos: Path, tmp_path: Path
+) -> None:
+    """As in its run folder, also where the photos were saved again, scaled, and mixed with others."""
+    bundle, mixed = Path(shutil.copytree(quick_run / "bundle", tmp_path / "copied")), tmp_path / "mixed"
+    write_sample(mixed, 12, seed=77, image_size=64)
+    for photo in drawn_photos.rglob("*.jpg"):
+        with Image.open(photo) as image:
+            image.resize((150, 90)).save(mixed / photo.parent.name / f"copy {photo.stem}.png")
+    messages: list[str] = []
+    evaluation = evaluate(bundle, open_photos(mixed), tmp_path / "out", messages.append)
+    in_run = evaluate(quick_run, open_photos(mixed), tmp_path / "out in run", lambda message: None)
+    counts = {name: result.n for name, result in evaluation.results.items()}
+    assert counts == {name: result.n for name, result in in_run.results.items()}
+    assert counts["all"] == 12
+    assert f"The model was trained on {counts['train']} of these photos" in " ".join(messages)
+    assert "cannot be recognised" not in " ".join(messages)
+
+
+def test_the_bundled_model_recognises_photos_of_the_archive_and_no_others(test_data: Path, tmp_path: Path) -> None:
+    """45 photos of the archive, of which it learned from all but 6 in 22,500, and 200 photos from elsewhere."""
+    assert all((DEFAULT_BUNDLE / name).is_file() for name in FINGERPRINT_FILES.values())
+    mixed = Path(shutil.copytree(test_data / "photos", tmp_path / "mixed"))
+    with zipfile.ZipFile(test_data / "kagglecatsanddogs.zip") as archive:
+        for name in [name for name in archive.namelist() if name.endswith(".jpg")][::500]:
+            _, kind, file = name.split("/")
+            (mixed / kind.lower() / f"archive {file}").write_bytes(archive.read(name))
+    evaluation = evaluate(None, open_photos(mixed), tmp_path / "out", lambda message: None)
+    for split, result in evaluation.results.items():
+        from_archive = ["archive" in path for path in result.predictions.paths]
+        assert all(from_archive) if split in FINGERPRINT_FILES else not any(from_archive)
+    assert evaluation.results["train"].n > 30
