@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from dogvscat.exploring.search.results import (
@@ -82,7 +82,7 @@ def test_the_figure_says_when_trials_are_too_few() -> None:
     assert importance_title(59, 6) == "What mattered: mostly chance, below 60 trials"
     assert why_no_importances(1) == "1 trial: too few to say, at least 5 are needed."
     assert why_no_importances(7) == "All trials have the same accuracy."
-    scales = {f"training.{name}": FloatDistribution(0.0, 1.0) for name in "abcdef"}
+    scales: dict[str, BaseDistribution] = {f"training.{name}": FloatDistribution(0.0, 1.0) for name in "abcdef"}
     rng = np.random.default_rng(0)
     trials = [
         optuna.create_trial(
