@@ -1,6 +1,6 @@
 """Evaluate a finished model on any labelled photos. Without the extra `train` the report has no figures."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -10,9 +10,8 @@ import numpy as np
 
 from dogvscat import atomic, stderr
 from dogvscat.bundle.card import CARD_FILE, Card
-from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, compute_fingerprints, match_fingerprints
-from dogvscat.bundle.folder import RUN_BUNDLE, Bundle, read_verified
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
+from dogvscat.bundle.seen_photos import SplitFinder, split_finder
 from dogvscat.errors import DataError, ImageError, UsageError
 from dogvscat.judging.decision import Logits
 from dogvscat.judging.diagnosis import suspected_mislabelled
@@ -21,21 +20,13 @@ from dogvscat.judging.predictions import Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.folders import name_key
-from dogvscat.photos.issues import find_copies
 from dogvscat.photos.layout import Photo
-from dogvscat.photos.manifest import load_manifest
-from dogvscat.photos.scan import scan
 from dogvscat.photos.sources import SYNTHETIC_NOTE, SYNTHETIC_WARNING, PhotoSource
 from dogvscat.stderr import Reporter
 
 SPLIT_ORDER = ("test", "all", "validation", "train")
 """The most trustworthy metrics first: photos set aside, photos the run never had, photos on which choices were made,
 photos it was trained on."""
-
-DecodedPhotos = Sequence[tuple[Photo, np.ndarray]]
-"""Photos, each with its pixels, uint8 (image_size, image_size, 3)."""
-SplitFinder = Callable[[DecodedPhotos], Sequence[str]]
-"""The split of each photo: one that the model knows, `all` for others, or empty if the run left the photo out."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +78,7 @@ def evaluate(
     predictor = Predictor.load(model, threads)
     card = predictor.card
     source = _with_classes_of(card, source)
-    splits_of = _split_finder(predictor.bundle, source, report)
+    splits_of = split_finder(predictor.bundle, source, report)
     predictions, failures = _predict_splits(predictor, source, splits_of)
     # The order matters: the first split is the headline of the report.
     results = {split: evaluate_split(predictions[split]) for split in SPLIT_ORDER if split in predictions}
@@ -131,51 +122,6 @@ def _with_classes_of(card: Card, source: PhotoSource) -> PhotoSource:
         raise DataError(f"the photos show {photos}, but the model knows {model}", hint=hint)
     photos_of_model = [replace(photo, label=label_of[keys[photo.label]]) for photo in source.photos]
     return replace(source, class_names=card.class_names, photos=photos_of_model)
-
-
-def _split_finder(bundle: Bundle, source: PhotoSource, report: Reporter) -> SplitFinder:
-    """How photos that the model learned from are recognised: by its run, or by the fingerprints in its bundle."""
-    if manifest_file := _run_manifest(bundle.folder):
-        split_of_path = _splits_in_run(manifest_file, source)
-        return lambda decoded: [split_of_path.get(photo.path, "all") for photo, _ in decoded]
-    files = {split: name for split, name in FINGERPRINT_FILES.items() if name in bundle.card.files}
-    packed = {split: read_verified(bundle.folder, bundle.card, name) for split, name in files.items()}
-    if packed:
-        return lambda decoded: [split or "all" for split in match_fingerprints(_fingerprints(decoded), packed)]
-    report(
-        "This bundle is not inside its run folder and has no fingerprints, so photos it learned from cannot be "
-        "recognised; such photos make it look better than it is."
-    )
-    return lambda decoded: ["all"] * len(decoded)
-
-
-def _fingerprints(decoded: DecodedPhotos) -> np.ndarray:
-    return compute_fingerprints(pixels for _, pixels in decoded)
-
-
-def _run_manifest(bundle: Path) -> Path | None:
-    """The manifest of the run folder that a bundle lies in, if it lies in one."""
-    file = bundle.parent / "manifest.csv"
-    return file if bundle.name == RUN_BUNDLE and file.is_file() else None
-
-
-def _splits_in_run(manifest_file: Path, source: PhotoSource) -> dict[str, str]:
-    """Path -> split of the photos that are in a run; the split is empty if the run left the photo out.
-
-    A photo is recognised by its bytes, or else by its perceptual hash: saved again at another size, it is still one
-    that the network learned from.
-    """
-    rows = load_manifest(manifest_file).rows
-    split_of_content = {row.sha256: row.split for row in rows}
-    scanned = scan(source)
-    by_content = {photo.path: split_of_content[photo.sha256] for photo in scanned if photo.sha256 in split_of_content}
-    unmatched = [photo for photo in scanned if photo.path not in by_content and not photo.error_code]
-    # For each unmatched photo, the index of the row that shows the same picture, or None.
-    copies = find_copies([photo.perceptual_hash for photo in unmatched], [row.perceptual_hash for row in rows])
-    by_picture = {
-        photo.path: rows[copy].split for photo, copy in zip(unmatched, copies, strict=True) if copy is not None
-    }
-    return by_content | by_picture
 
 
 def _predict_splits(
