@@ -42,6 +42,7 @@ def run(bundle: Path, drawn_photos: Path, tmp_path: Path) -> Path:
                     "label": photo.parent.name,
                     "sha256": digest,
                     "perceptual_hash": "",
+                    "group": digest[:16],
                     "split": split,
                 }
             )
