@@ -14,9 +14,9 @@ from typing import NamedTuple
 from dogvscat.errors import LayoutError
 from dogvscat.labels import NEITHER_NAMES, ClassNames
 from dogvscat.photos import layout_messages
-from dogvscat.photos.folder_names import TRAIN
+from dogvscat.photos.folder_names import ARCHIVE_SUFFIXES, TRAIN
 from dogvscat.photos.folders import Folder, build_tree, is_photo, name_key, resolve_evaluation
-from dogvscat.photos.layout_messages import EXPECTED_LAYOUT, counted, listed
+from dogvscat.photos.layout_messages import EXPECTED_LAYOUT, RESERVED_NAMES, counted, listed
 from dogvscat.photos.nested_folders import (
     PhotosByClass,
     PhotosBySplit,
@@ -83,23 +83,25 @@ def recognize_layout(
     mapped = {name_key(folder): name for folder, name in (class_folders or {}).items()}
     top = build_tree(filter(is_photo, files), folders, mapped)
     if not top.photos:
-        raise layout_messages.no_photos(files, location)
+        raise layout_messages.no_photos(files, _archives(files), location)
     reader = _LayoutReader(location)
     by_split = reader.read(top)
     class_names = sorted_class_names(name for classes in by_split.values() for name in classes)
-    layout_messages.refuse_reserved(class_names, location)
+    for name in class_names:
+        if name_key(name) in RESERVED_NAMES:
+            raise layout_messages.reserved_name(name, location)
     photos = sorted(
         Photo(path, class_names.index(name), split)
         for split, classes in by_split.items()
         for name, paths in classes.items()
         for path in paths
     )
-    notes = (
-        *dict.fromkeys(reader.notes),
-        *layout_messages.unused(top.photos, (photo.path for photo in photos)),
-        *layout_messages.unread_archives(files),
-    )
-    return Layout(class_names, photos, notes)
+    notes = list(dict.fromkeys(reader.notes))
+    if len(photos) < len(top.photos):
+        notes.append(layout_messages.unused(top.photos, (photo.path for photo in photos)))
+    if archives := _archives(files):
+        notes.append(layout_messages.unread(archives))
+    return Layout(class_names, photos, tuple(notes))
 
 
 def unlabelled_layout(files: Iterable[str], folders: Iterable[str], location: str) -> Layout:
@@ -112,7 +114,12 @@ def unlabelled_layout(files: Iterable[str], folders: Iterable[str], location: st
     photos = [Photo(path, 0, None) for path in sorted(filter(is_photo, files))]
     if not photos:
         raise LayoutError(f"{location} holds no photos", hint="Expected photos, in any folders.")
-    return Layout(NEITHER_NAMES, photos, tuple(layout_messages.unread_archives(files)))
+    archives = _archives(files)
+    return Layout(NEITHER_NAMES, photos, (layout_messages.unread(archives),) if archives else ())
+
+
+def _archives(files: Iterable[str]) -> list[str]:
+    return sorted(path for path in files if path.lower().endswith(ARCHIVE_SUFFIXES))
 
 
 class _LayoutReader:
@@ -273,7 +280,7 @@ def _splits_of(folder: Folder) -> dict[str, str]:
         # pets_train is a split if it holds classes, a folder of its own kind otherwise.
         if inner.name.mentioned_split and (len(inner.known_below) > 1 or (all_mention and _is_divided(inner)))
     }
-    return resolve_evaluation(mentioned | named)
+    return resolve_evaluation(mentioned | named) if mentioned or named else {}
 
 
 def _is_divided(folder: Folder) -> bool:

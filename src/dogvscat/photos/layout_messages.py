@@ -2,11 +2,10 @@
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dogvscat.errors import LayoutError
 from dogvscat.labels import LEAVE_OUT, NEITHER, UNSURE
-from dogvscat.photos.folder_names import ARCHIVE_SUFFIXES
 from dogvscat.photos.folders import Folder, is_passed_over, name_key
 from dogvscat.text import pluralize
 
@@ -16,17 +15,17 @@ EXPECTED_LAYOUT = (
 ONE_FOLDER_PER_CLASS = "Put the photos of each class into one folder of their own, such as cat/ and dog/."
 
 _MOST_LISTED = 20
-_RESERVED = {
+RESERVED_NAMES = {
     UNSURE: "the answer where a network is not certain enough",
     NEITHER: "the probability that a photo shows neither class",
     LEAVE_OUT: "the suggestion in relabel.csv to leave a photo out",
 }
+"""Names that no class may have, because its answers would be mixed up with others; and what they mean."""
 
 
-def no_photos(files: Sequence[str], location: str) -> LayoutError:
+def no_photos(files: Sequence[str], archives: Sequence[str], location: str) -> LayoutError:
     """For a collection without a single photo; its other files are counted by their endings."""
     visible = [path for path in files if not any(map(is_passed_over, path.split("/")))]
-    archives = archives_among(visible)
     endings = Counter(posixpath.splitext(path)[1].lower() or "no ending" for path in visible)
     message = f"{location} holds no photos"
     if visible:
@@ -99,35 +98,23 @@ def unclear_classes(folder: Folder, full_path: str) -> LayoutError:
     return LayoutError(message, hint=f"Give the folder with the classes. {ONE_FOLDER_PER_CLASS}")
 
 
-def refuse_reserved(class_names: Iterable[str], location: str) -> None:
-    """Refuse classes whose names would be mixed up with other answers.
-
-    Raises:
-        LayoutError: naming the class and what its name means.
-    """
-    for name in class_names:
-        if meaning := _RESERVED.get(name_key(name)):
-            message = f"{location} has a class named {name}, but {name_key(name)} is {meaning}"
-            raise LayoutError(message, hint="Rename the folder of that class.")
+def reserved_name(name: str, location: str) -> LayoutError:
+    """For a class whose name has a meaning of its own."""
+    key = name_key(name)
+    message = f"{location} has a class named {name}, but {key} is {RESERVED_NAMES[key]}"
+    return LayoutError(message, hint="Rename the folder of that class.")
 
 
-def unused(photos: Iterable[str], used: Iterable[str]) -> Iterator[str]:
-    """A note about photos that are in no class, if there are any."""
+def unused(photos: Iterable[str], used: Iterable[str]) -> str:
+    """The note about photos that are in no class."""
     folders = Counter(map(posixpath.dirname, set(photos) - set(used)))
-    if folders:
-        counts = listed([f"{folder or 'in no folder'}: {count:,}" for folder, count in sorted(folders.items())], most=5)
-        yield f"Not used, because no class follows from the folder: {pluralize(folders.total(), 'photo')} ({counts})."
+    counts = listed([f"{folder or 'in no folder'}: {count:,}" for folder, count in sorted(folders.items())], most=5)
+    return f"Not used, because no class follows from the folder: {pluralize(folders.total(), 'photo')} ({counts})."
 
 
-def unread_archives(files: Iterable[str]) -> Iterator[str]:
-    """A note about archives inside, if there are any."""
-    if archives := archives_among(files):
-        yield f"Not read, because not unpacked: {pluralize(len(archives), 'archive')} ({listed(archives, most=5)})."
-
-
-def archives_among(files: Iterable[str]) -> list[str]:
-    """The paths of archives, sorted."""
-    return sorted(path for path in files if path.lower().endswith(ARCHIVE_SUFFIXES))
+def unread(archives: Sequence[str]) -> str:
+    """The note about archives inside."""
+    return f"Not read, because not unpacked: {pluralize(len(archives), 'archive')} ({listed(archives, most=5)})."
 
 
 def counted(folders: Mapping[str, Folder], above: str = "") -> list[str]:
