@@ -78,6 +78,11 @@ class ImageError(DataError):
         self.code = code
         self.reason = message  # without the path, for output that has the path in a column of its own
 
+    @property
+    def reason_and_hint(self) -> str:
+        """What was wrong and what to do, without the path."""
+        return self.reason if self.hint is None else f"{self.reason}. {self.hint}"
+
 
 class LayoutError(DataError):
     """A folder or archive does not hold photos of exactly two classes."""

@@ -1,9 +1,9 @@
 """The only code that turns a photo into pixels. Training, audit, prediction and service all go through `decode`.
 
 What it promises: the content decides the format, never the name; only the formats of a short list are opened; the
-header is checked and the number of pixels limited before anything is decoded; EXIF orientation is applied, transparent
-parts become white, every mode becomes RGB; the first frame of an animation is used; every failure is an `ImageError`
-with the path.
+header is checked and the number of pixels limited before anything is decoded; the photo is turned upright, transparent
+parts become white, colors become sRGB, every mode becomes RGB; the first frame of an animation is used; every failure
+is an `ImageError` with the path. `opening.py` chooses the picture inside a file.
 """
 
 import stat
@@ -11,46 +11,61 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image
 
 from dogvscat.errors import ImageError
+from dogvscat.photos import grey
+from dogvscat.photos.color import lab_to_srgb, to_srgb
+from dogvscat.photos.opening import (
+    FORMATS,
+    MAX_JPEG_PIXELS,
+    MAX_PIXELS,
+    Picture,
+    check_num_pixels,
+    check_size,
+    is_readable_here,
+    load_pixels,
+    open_picture,
+    picture_in_memory,
+)
+from dogvscat.photos.orientation import orientation_of, turn_upright
+
+__all__ = [
+    "DECODER_VERSION",
+    "FORMATS",
+    "MAX_FILE_BYTES",
+    "MAX_JPEG_PIXELS",
+    "MAX_PIXELS",
+    "PHOTO_SUFFIXES",
+    "DecodedPhoto",
+    "decode",
+    "decode_array",
+    "decode_for_display",
+    "decode_image",
+    "decode_photo",
+    "decode_with_facts",
+    "read_photo",
+]
 
 Result = TypeVar("Result")
 
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 """To be raised when the same file gives other pixels: the caches of older versions are then ignored."""
 
-MAX_PIXELS = 50_000_000
-"""Largest number of pixels that the header of a photo may declare."""
 MAX_FILE_BYTES = 100 * 1024 * 1024
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else []))
 PHOTO_SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif"]
-    # HEIC cannot be read, but such a file gets an error with advice instead of being skipped silently.
-).union([".heic", ".heif"])
+    # Not all of these can be read, but such a file gets an error with advice instead of being skipped silently.
+).union([".heic", ".heif", ".hif", ".mpo", ".jxl", ".jp2", ".j2k", ".jpf", ".jls", ".jxr"])
 
 # Pillow warns about odd metadata, which does no harm, and about sizes that MAX_PIXELS refuses anyway.
 warnings.filterwarnings("ignore", module=r"PIL\..*")
 
-# How to turn the stored image upright, by EXIF orientation; 1 is upright already (EXIF 2.32, tag 0x0112).
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_ORIENTATION_TAG = 0x0112
 _LOADING = threading.Lock()
-# The brands that follow `ftyp` in HEIC files: ISO/IEC 23008-12, and MIAF.
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 class DecodedPhoto(NamedTuple):
@@ -130,7 +145,9 @@ def decode_for_display(data: bytes, path: str, longest_side: int) -> np.ndarray:
         ImageError: as in `decode`.
     """
     return _open_and_render(
-        data, path, lambda image: np.asarray(_resize_upright(image, path, _fitting_size(image, longest_side))[0])
+        data,
+        path,
+        lambda picture: np.asarray(_resize_upright(picture, path, _fitting_size(picture.image, longest_side))[0]),
     )
 
 
@@ -146,15 +163,15 @@ def decode_image(image: Image.Image, path: str, image_size: int) -> np.ndarray:
     pixels were read at full size may differ by a few grey levels, because a file is decoded at a reduced size.
     """
     with _as_image_errors(path):
-        _check_size(image, path)
         with _LOADING:  # two threads may hold the same image
-            unread_file = _unread_jpeg(image)
+            unread_file = _unread_file(image)
             if unread_file is None:
+                check_num_pixels(*image.size, MAX_PIXELS, path)
                 image.load()
-        # Draft mode would change the caller's image, so an unread JPEG is decoded from its bytes instead.
+        # Draft mode would change the caller's image, so an unread file is decoded from its bytes instead.
         if unread_file is not None:
             return decode(unread_file, path, image_size)
-        return _render(image, path, image_size).pixels
+        return _render(picture_in_memory(image), path, image_size).pixels
 
 
 def decode_array(array: np.ndarray, path: str, image_size: int) -> np.ndarray:
@@ -171,18 +188,16 @@ def decode_array(array: np.ndarray, path: str, image_size: int) -> np.ndarray:
 
 def decode_with_facts(data: bytes, path: str, image_size: int) -> DecodedPhoto:
     """Like `decode`, and the photo's width, height and mode as well."""
-    return _open_and_render(data, path, lambda image: _render(image, path, image_size))
+    return _open_and_render(data, path, lambda picture: _render(picture, path, image_size))
 
 
-def _open_and_render(data: bytes, path: str, render: Callable[[Image.Image], Result]) -> Result:
+def _open_and_render(data: bytes, path: str, render: Callable[[Picture], Result]) -> Result:
     if not data:
         raise ImageError(path, "empty", "the file is empty")
     with _as_image_errors(path):
-        try:
-            with Image.open(BytesIO(data), formats=FORMATS) as image:
-                return render(image)
-        except UnidentifiedImageError:
-            raise _unknown_format(data, path) from None
+        picture = open_picture(data, path)
+        with picture.image:
+            return render(picture)
 
 
 @contextmanager
@@ -201,11 +216,11 @@ def _as_image_errors(path: str) -> Iterator[None]:
         raise ImageError(path, "unreadable", f"is damaged: {reason}") from None
 
 
-def _unread_jpeg(image: Image.Image) -> bytes | None:
-    """The bytes of a JPEG whose pixels Pillow has not read yet, else None. The position in its file is restored."""
+def _unread_file(image: Image.Image) -> bytes | None:
+    """The bytes of a file whose pixels Pillow has not read yet, else None. The position in the file is restored."""
     file = getattr(image, "fp", None)
-    # Pillow empties `tile`, its list of what is still to be decoded, when the pixels have been read.
-    if image.format != "JPEG" or not getattr(image, "tile", None) or file is None:
+    # Pillow empties `tile`, its list of what is still to be decoded, when the pixels have been read. WebP has none.
+    if not is_readable_here(image) or not getattr(image, "tile", None) or file is None or image.tell() != 0:
         return None
     position = file.tell()
     file.seek(0)
@@ -214,76 +229,61 @@ def _unread_jpeg(image: Image.Image) -> bytes | None:
     return data
 
 
-def _check_size(image: Image.Image, path: str) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(path, "too_large", f"declares {width} x {height} pixels, at most {MAX_PIXELS:,} are decoded")
-
-
-def _render(image: Image.Image, path: str, image_size: int) -> DecodedPhoto:
-    mode = image.mode
-    rgb, width, height = _resize_upright(image, path, (image_size, image_size))
+def _render(picture: Picture, path: str, image_size: int) -> DecodedPhoto:
+    mode = picture.image.mode
+    rgb, width, height = _resize_upright(picture, path, (image_size, image_size))
     return DecodedPhoto(np.asarray(rgb), width, height, mode)  # (image_size, image_size, 3)
 
 
-def _resize_upright(image: Image.Image, path: str, size: tuple[int, int]) -> tuple[Image.Image, int, int]:
-    """The image in RGB, stretched to `size` and then turned upright; and its original upright width and height."""
-    _check_size(image, path)
+def _resize_upright(picture: Picture, path: str, size: tuple[int, int]) -> tuple[Image.Image, int, int]:
+    """The picture in RGB, stretched to `size` and then turned upright; and its original upright width and height."""
+    check_size(picture, path)
+    image = picture.image
     width, height = image.size
-    # JPEG only: decode at 1/2, 1/4 or 1/8 of the size, but never below `size`. The JPEG library then skips most of the
-    # inverse cosine transform, and decoding takes a fraction of the time.
-    draft = image.draft("RGB", size)
-    # The scaled size is rounded up: 375 rows at 1/2 become 188, and half of the last row lies outside the photo. The
-    # box is the exact part of the scaled image, here 187.5 rows, that the photo covers.
-    box = draft[1] if draft else None
-    image.load()
-    orientation = _orientation(image)  # read after loading: Pillow turns a TIFF itself and sets this back to 1
-    rgb = _to_rgb(image).resize(size, Image.Resampling.BILINEAR, box)  # antialiased by Pillow
-    if orientation in _TRANSPOSE:
-        rgb = rgb.transpose(_TRANSPOSE[orientation])
+    box = None
+    if image.format in ("JPEG", "MPO") and not (picture.frame and picture.frame.is_lossless):
+        # Decode at 1/2, 1/4 or 1/8 of the size, but never below `size`. The JPEG library then skips most of the
+        # inverse cosine transform, and decoding takes a fraction of the time.
+        draft = image.draft("RGB", size)
+        # The scaled size is rounded up: 375 rows at 1/2 become 188, and half of the last row lies outside the photo.
+        # The box is the exact part of the scaled image, here 187.5 rows, that the photo covers.
+        box = draft[1] if draft else None
+        check_num_pixels(*image.size, MAX_PIXELS, path)  # an extremely long photo is hardly reduced
+    load_pixels(picture, path)
+    # PNG's EXIF data may come after the pixels.
+    orientation = picture.orientation or orientation_of(image)
+    rgb = turn_upright(_to_rgb(picture, path).resize(size, Image.Resampling.BILINEAR, box), orientation)  # antialiased
     if orientation >= 5:  # these four turn by a quarter
         width, height = height, width
     return rgb, width, height
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # a photo with broken EXIF data is still a good photo
-        return 1
-    return orientation if orientation in range(1, 9) else 1
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB: transparency over white, 16 and 32 bits scaled to 8."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return _deep_grey_to_rgb(image)
+def _to_rgb(picture: Picture, path: str) -> Image.Image:
+    """Any mode to RGB in sRGB: transparency over white, 16 and 32 bits scaled to 8."""
+    image = picture.image
+    if grey.is_deep_grey(image):
+        image = grey.to_8_bits(image, picture.grey, path)
+    if image.mode == "LAB":
+        return lab_to_srgb(image)
     # Also a palette or an RGB file that marks one color as transparent. A plain convert("RGB") would drop the alpha
     # channel and uncover whatever color the file stores under the transparent pixels.
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+        return _over_white(image, picture.profile)
+    if image.mode not in ("L", "CMYK"):
+        image = image.convert("RGB")
+    return to_srgb(image, picture.profile).convert("RGB")
 
 
-def _deep_grey_to_rgb(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits; Pillow's own conversion would clip it at 255.
-
-    For integers white is 65535, whatever values occur, so that a dark image stays dark. For floats white is 1, or 255
-    if any value is above 1. Values outside the range are clipped; NaN and infinity become black.
-    """
-    grey = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)  # (height, width)
-    white = 65535.0 if image.mode != "F" else 255.0 if grey.max(initial=0.0) > 1.0 else 1.0
-    scaled = np.clip(grey / white, 0.0, 1.0) * 255.0
-    return Image.fromarray((scaled + 0.5).astype(np.uint8)).convert("RGB")  # + 0.5 rounds
-
-
-def _unknown_format(data: bytes, path: str) -> ImageError:
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
-        hint = "Convert it to JPEG first; iPhones do so with Settings > Camera > Formats > Most Compatible."
-        return ImageError(path, "unsupported_format", "is a HEIC picture, which cannot be read", hint=hint)
-    hint = f"Photos may be {', '.join(FORMATS)}."
-    if data.startswith(b"PK\x03\x04"):
-        hint = "It is an archive: unpack it first, and give the folder."
-    return ImageError(path, "unsupported_format", "is not a picture of a known format", hint=hint)
+def _over_white(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """An image with transparent parts as RGB in sRGB, over white."""
+    rgba = image.convert("RGBA")
+    alpha = rgba.getchannel("A")
+    is_grey = image.mode in ("1", "L", "LA", "La")
+    colors = to_srgb(rgba.getchannel("R") if is_grey else rgba.convert("RGB"), profile).convert("RGB")
+    # Some programs write an alpha channel and never fill it. Alpha that is 0 everywhere is no alpha, unless there is
+    # nothing to see behind it.
+    if alpha.getextrema()[1] == 0 and any(low != high for low, high in colors.getextrema()):
+        return colors
+    colors.putalpha(alpha)
+    white = Image.new("RGBA", colors.size, "white")
+    return Image.alpha_composite(white, colors).convert("RGB")

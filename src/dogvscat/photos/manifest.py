@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
@@ -26,13 +27,15 @@ from dogvscat.photos.splits import (
     draw_neither_test_groups,
     refuse_if_mostly_unreadable,
 )
-from dogvscat.text import pluralize
+from dogvscat.text import pluralize, printable
 
 RELABELLED = "relabelled"
 """One of a row's issues: the label was corrected. The photo is filed under the other class."""
 
 _UNBALANCED = 1.5
 """Class weights are suggested if the larger class has over this many times the photos of the smaller one."""
+_MAX_REASONS = 5
+"""Most reasons that are listed for photos that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class Manifest:
     rows: tuple[ManifestRow, ...]
     is_synthetic: bool = False
     """Whether the images were drawn by code."""
+    unreadable: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """Path and reason of each photo that cannot be read; empty in a manifest that was loaded."""
     digest: str = field(init=False)
     """sha256 over the sorted pairs of sha256 and filed label: equal for a zip and its unpacked folder.
 
@@ -174,7 +179,8 @@ def _manifest(
         )
         for photo, group, split in zip(scanned, groups, splits, strict=True)
     )
-    return Manifest(source.class_names, tuple(rows), source.is_synthetic)
+    unreadable = tuple((photo.path, photo.error) for photo in scanned if photo.error_code)
+    return Manifest(source.class_names, tuple(rows), source.is_synthetic, unreadable)
 
 
 def describe(manifest: Manifest, source: PhotoSource, is_weighted: bool) -> Iterator[str]:
@@ -198,10 +204,21 @@ def describe(manifest: Manifest, source: PhotoSource, is_weighted: bool) -> Iter
         kinds = "another kind" if source.skipped == 1 else "other kinds"
         photos, files = pluralize(num_left_out, "photo"), pluralize(source.skipped, "file")
         yield f"left out: {photos} (manifest.csv says why), {files} of {kinds}"
+    yield from _unreadable_in_words(manifest.unreadable)
     counts = manifest.count(TRAIN)
     if max(counts.values()) > _UNBALANCED * min(counts.values()):
         balance = "their weights balance that" if is_weighted else "consider --set training.class_weights=balanced"
         yield f"The classes are unbalanced ({_counts_in_words(counts)}); {balance}"
+
+
+def _unreadable_in_words(unreadable: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """A sentence for each of the most frequent reasons, with the first photo as an example."""
+    examples = {reason: path for path, reason in reversed(unreadable)}
+    reasons = Counter(reason for _, reason in unreadable).most_common()
+    for reason, count in reasons[:_MAX_REASONS]:
+        yield f"cannot be read: {pluralize(count, 'photo')}, such as {printable(examples[reason])}: {reason}"
+    if len(reasons) > _MAX_REASONS:
+        yield "More photos cannot be read for other reasons: `dogvscat audit` lists every one."
 
 
 def save_manifest(path: Path, manifest: Manifest) -> None:

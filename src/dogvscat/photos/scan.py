@@ -55,7 +55,7 @@ class ScannedPhoto:
     error_code: str
     """Empty if the photo can be decoded, else the code of the ImageError."""
     error: str
-    """Empty, or the reason of the ImageError."""
+    """Empty, or the reason of the ImageError and what to do."""
 
 
 def scan(source: PhotoSource) -> list[ScannedPhoto]:
@@ -133,7 +133,7 @@ def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
             "contrast": round(float(grey.std()), 3),
         }
     except ImageError as problem:
-        error_code, error = problem.code, problem.reason
+        error_code, error = problem.code, problem.reason_and_hint
     return ScannedPhoto(
         photo.path,
         photo.label,

@@ -64,7 +64,8 @@ class Failure:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {"path": self.path, "error": {"code": self.code, "message": self.message}}
+        hint = {} if self.hint is None else {"hint": self.hint}
+        return {"path": self.path, "error": {"code": self.code, "message": self.message, **hint}}
 
 
 class Predictor:

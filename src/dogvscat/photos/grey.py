@@ -1,0 +1,160 @@
+"""Grey of more than 8 bits to 8 bits, by what the file declares: never a negative, and never black without reason.
+
+Pillow's own conversion would clip everything above 255. Photos are worked through in bands of rows, because the numbers
+of a large one would need several times the memory of its pixels.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from dogvscat.errors import ImageError
+
+UNSIGNED, SIGNED, FLOAT = 1, 2, 3
+"""Values of TIFF's SampleFormat."""
+
+_BAND_PIXELS = 1_000_000
+_SAMPLE_PIXELS = 500_000
+_FLOAT_WHITES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0, 4294967295.0)
+"""Floating-point pictures are 0..1, or integers of one of the usual widths."""
+_USUAL_BITS = (8, 10, 12, 14, 16)
+_BLACK = 12
+"""A picture whose largest value is less than this part of white shows nothing."""
+_OVERSHOOT = 0.05
+"""Sharpening puts some values this far outside the range; they are clipped."""
+
+
+@dataclass(frozen=True)
+class GreySamples:
+    """What a file declares about its samples."""
+
+    bits: int = 16
+    kind: int = UNSIGNED
+    white_is_zero: bool = False
+    transparent: int | None = None
+    """The sample that stands for transparency."""
+    significant_bits: int | None = None
+    """PNG's sBIT: how many of the bits come from the camera."""
+    smallest: float | None = None
+    """TIFF's SMinSampleValue."""
+    largest: float | None = None
+    """TIFF's SMaxSampleValue."""
+
+
+def samples_of(image: Image.Image) -> GreySamples:
+    """What is known of a deep grey image in memory from its mode."""
+    transparent = image.info.get("transparency")
+    transparent = transparent if isinstance(transparent, int) else None
+    match image.mode:
+        case "F":
+            return GreySamples(32, FLOAT)
+        case "I":
+            return GreySamples(32, SIGNED, transparent=transparent)
+    return GreySamples(16, UNSIGNED, transparent=transparent)
+
+
+def is_deep_grey(image: Image.Image) -> bool:
+    """Whether the image has one channel of more than 8 bits."""
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def to_8_bits(image: Image.Image, samples: GreySamples, path: str) -> Image.Image:
+    """A deep grey image as mode L, or as LA if a sample stands for transparency.
+
+    Args:
+        image: Of mode I, I;16, I;16B or F.
+        samples: What its file declares.
+        path: The name of the photo in errors.
+
+    Raises:
+        ImageError: with code `unsupported_format`, if the picture would be black by what its file declares.
+    """
+    values = _sample(image, samples)
+    black, white = _range(values, samples)
+    # Where whole bytes are filled up the declared width is often too large, and `_range` takes a smaller one. Another
+    # width is meant as it is declared, so such values are a mistake of the program that wrote them.
+    if samples.bits not in (16, 32, 64) and values.min() < values.max() < white / _BLACK:
+        message = f"would be black: its largest grey value is {values.max():,.0f}, and white is {white:,.0f}"
+        raise ImageError(path, "unsupported_format", message, hint="Save it again with 8 or 16 bits per channel.")
+    grey = Image.new("L", image.size)
+    alpha = None if samples.transparent is None else Image.new("L", image.size, 255)
+    for top, values in _bands(image, samples):  # float64 (num_rows, width)
+        levels = np.clip((values - black) / (white - black), 0.0, 1.0)
+        if samples.white_is_zero:
+            levels = 1.0 - levels
+        # NaN and infinity, which are no light at all, become black.
+        levels = np.where(np.isfinite(values), levels, 0.0)
+        grey.paste(Image.fromarray((levels * 255.0 + 0.5).astype(np.uint8)), (0, top))
+        if alpha is not None:
+            alpha.paste(Image.fromarray(np.where(values == samples.transparent, 0, 255).astype(np.uint8)), (0, top))
+    return grey if alpha is None else Image.merge("LA", (grey, alpha))
+
+
+def _bands(image: Image.Image, samples: GreySamples) -> Iterator[tuple[int, np.ndarray]]:
+    """The first row of each band, and its values as float64 (num_rows, width)."""
+    num_rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, num_rows):
+        band = image.crop((0, top, image.width, min(image.height, top + num_rows)))
+        values = np.asarray(band)
+        if samples.kind == UNSIGNED and values.dtype == np.int32:
+            values = values.view(np.uint32)  # Pillow's mode I has a sign, the file has not
+        yield top, values.astype(np.float64)
+
+
+def _sample(image: Image.Image, samples: GreySamples) -> np.ndarray:
+    """Finite values from all over the image, float64 (num_values,); the largest and smallest of each band as well."""
+    step = max(1, image.width * image.height // _SAMPLE_PIXELS)
+    parts = []
+    for _, values in _bands(image, samples):
+        finite = values[np.isfinite(values)]
+        parts.append(finite[::step])
+        if finite.size and samples.kind != FLOAT:
+            parts.append(np.array([finite.min(), finite.max()]))
+    return np.concatenate(parts)
+
+
+def _range(values: np.ndarray, samples: GreySamples) -> tuple[float, float]:
+    """The values of black and white, or of white and black in a file in which white is 0."""
+    if not values.size:
+        return 0.0, 1.0
+    if samples.kind == FLOAT:
+        return _float_range(values, samples)
+    largest, smallest = float(values.max()), float(values.min())
+    if samples.kind == SIGNED:
+        return _signed_range(smallest, largest, samples.bits)
+    if samples.significant_bits and largest < 2**samples.significant_bits:
+        return 0.0, 2.0**samples.significant_bits - 1
+    # Integers of 32 bits mostly hold 16, and many cameras put 10 or 12 bits into 16 and do not say so. A picture whose
+    # brightest value is below 1/16 of white would be black, so the next usual number of bits is taken instead.
+    declared = 16 if samples.bits == 32 and largest <= 65535 else samples.bits
+    if samples.bits in (16, 32, 64) and largest > smallest and largest < 2 ** (declared - 4):
+        declared = next(bits for bits in (*_USUAL_BITS, declared) if largest < 2**bits)
+    return 0.0, 2.0**declared - 1
+
+
+def _signed_range(smallest: float, largest: float, bits: int) -> tuple[float, float]:
+    if bits == 32 and smallest >= -65535 and largest <= 65535:  # Pillow and others write 16 bits this way
+        return 0.0, 65535.0
+    half = 2.0 ** (bits - 1)
+    if smallest < -half * _OVERSHOOT:  # the scene lies around 0
+        return -half, half - 1
+    return 0.0, half - 1
+
+
+def _float_range(values: np.ndarray, samples: GreySamples) -> tuple[float, float]:
+    low, high = (float(limit) for limit in np.percentile(values, (1, 99)))
+    if low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
+        return 0.0, 1.0
+    if samples.smallest is not None and samples.largest is not None and samples.smallest < samples.largest:
+        return samples.smallest, samples.largest
+    if low >= -_OVERSHOOT * high:
+        constant = low == high
+        for white in _FLOAT_WHITES[1:]:
+            if constant or high <= white * (1 + _OVERSHOOT / 10):
+                return 0.0, white
+    if low >= -1 - _OVERSHOOT and high <= 1 + _OVERSHOOT:
+        return -1.0, 1.0
+    low, high = (float(limit) for limit in np.percentile(values, (0.1, 99.9)))
+    return (low, high) if low < high else (low, low + 1.0)

@@ -1,0 +1,249 @@
+"""From the bytes of a file to an open Pillow image of the picture that people see; its pixels are not decoded yet.
+
+The content decides the format, never the name. Chosen here: the page of a TIFF, the frame of an animation, and who
+reads the file. Refused here by name: camera raw files, and what no library of ours can read.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError, features
+
+from dogvscat.errors import ImageError
+from dogvscat.photos import png
+from dogvscat.photos import tiff_tags as tags
+from dogvscat.photos.color_profiles import h273_profile
+from dogvscat.photos.grey import GreySamples, samples_of
+from dogvscat.photos.jpeg import JpegFrame, is_jpeg, read_frame
+from dogvscat.photos.orientation import xmp_orientation
+from dogvscat.photos.tiff_grey import declared_samples, is_misread, read_grey
+from dogvscat.photos.unreadable import Kind, camera_raw_kind, is_heic, is_reduced, kind_of, rare_jpeg
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else []))
+"""Pillow's names of the formats that are always read; HEIC needs the extra `heif`."""
+MAX_PIXELS = 50_000_000
+"""Largest number of pixels that the header of a photo may declare."""
+MAX_JPEG_PIXELS = 200_000_000
+"""The same for a JPEG that can be decoded at a reduced size in little memory: one whose scans have all channels."""
+_HEIC_HINT = (
+    "Convert it to JPEG (iPhones save JPEG with Settings > Camera > Formats > Most Compatible), "
+    "or install the reader: pip install 'dogvscat[heif]'"
+)
+
+
+@dataclass
+class Picture:
+    """An open image, and what its file declares that Pillow does not say."""
+
+    image: Image.Image
+    grey: GreySamples
+    """How to read its samples, if it is grey of more than 8 bits."""
+    profile: bytes | None
+    """Its ICC profile, or one that says the same as the file in another way."""
+    orientation: int | None = None
+    """1..8 if it is known before the pixels are read."""
+    frame: JpegFrame | None = None
+    """The frame header of a JPEG."""
+
+
+def picture_in_memory(image: Image.Image) -> Picture:
+    """The picture of an image whose file is not at hand; its metadata is all that is known."""
+    # Pillow has turned a TIFF when it read the pixels.
+    orientation = 1 if image.format == "TIFF" else None
+    return Picture(image, samples_of(image), _icc_profile(image), orientation)
+
+
+def open_picture(data: bytes, path: str) -> Picture:
+    """Open a file.
+
+    Args:
+        data: The whole file, not empty.
+        path: The name of the photo in errors.
+
+    Raises:
+        ImageError: with code `unsupported_format` or `unreadable`. Pillow's own errors also pass through.
+    """
+    if data[:2] in (b"II", b"MM"):
+        return _open_tiff(data, path)
+    if data.startswith(png.SIGNATURE):
+        return _open_png(data, path)
+    if is_jpeg(data):
+        return _open_jpeg(data, path)
+    image = _open(data, path)
+    picture = picture_in_memory(image)
+    if picture.profile is None:
+        picture.profile = _bmp_profile(data) if image.format == "BMP" else _nclx_profile(image, data)
+    return picture
+
+
+def check_size(picture: Picture, path: str) -> None:
+    """Refuse a picture with too many pixels before it is decoded.
+
+    Raises:
+        ImageError: with code `too_large`.
+    """
+    width, height = picture.image.size
+    check_num_pixels(width, height, _max_pixels(picture.frame), path)
+
+
+def check_num_pixels(width: int, height: int, max_pixels: int, path: str) -> None:
+    """As `check_size`, for a width and a height."""
+    if width * height > max_pixels:
+        raise ImageError(path, "too_large", f"declares {width} x {height} pixels, at most {max_pixels:,} are decoded")
+
+
+def load_pixels(picture: Picture, path: str) -> None:
+    """Decode the pixels of an open picture.
+
+    Raises:
+        ImageError: if it is a JPEG of a rare kind that cannot be decoded. Pillow's own errors also pass through.
+    """
+    try:
+        picture.image.load()
+    except OSError:
+        if picture.frame is None or picture.frame.is_usual:
+            raise
+        raise _refused_kind(rare_jpeg(picture.frame), path) from None
+
+
+def _max_pixels(frame: JpegFrame | None) -> int:
+    if frame is None or frame.is_lossless or frame.needs_all_coefficients:
+        return MAX_PIXELS
+    return MAX_JPEG_PIXELS
+
+
+def is_readable_here(image: Image.Image) -> bool:
+    """Whether `open_picture` reads files of this image's format."""
+    return image.format in FORMATS or image.format in ("MPO", "HEIF")
+
+
+def _open(data: bytes, path: str) -> Image.Image:
+    try:
+        return Image.open(BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        if is_heic(data):
+            return _open_heic(data, path)
+        raise refusal(data, path) from None
+
+
+def refusal(data: bytes, path: str) -> ImageError:
+    """The error about a file that is not a photo or cannot be read, with its kind if its content tells."""
+    kind = kind_of(data)
+    if kind is not None and kind.is_picture:
+        return _refused_kind(kind, path)
+    message = "is not a picture of a known format"
+    formats = f"Photos may be {', '.join(FORMATS)}."
+    if kind is None:
+        return ImageError(path, "unsupported_format", message, hint=formats)
+    return ImageError(path, "unsupported_format", f"{message}: it is {kind.name}", hint=f"{kind.hint} {formats}")
+
+
+def _refused_kind(kind: Kind, path: str) -> ImageError:
+    return ImageError(path, "unsupported_format", f"is {kind.name}, which cannot be read", hint=kind.hint)
+
+
+def _open_heic(data: bytes, path: str) -> Image.Image:
+    try:
+        from pillow_heif import HeifImagePlugin  # noqa: F401 - the import registers the format with Pillow
+    except ImportError:
+        message = "is a HEIC picture, which needs the extra `heif`"
+        raise ImageError(path, "unsupported_format", message, hint=_HEIC_HINT) from None
+    try:
+        return Image.open(BytesIO(data), formats=["HEIF"])
+    except UnidentifiedImageError:
+        hint = "Convert it to JPEG, or copy it again: it may be damaged."
+        raise ImageError(path, "unsupported_format", "is a HEIC picture that cannot be read", hint=hint) from None
+
+
+def _open_jpeg(data: bytes, path: str) -> Picture:
+    frame = read_frame(data)
+    try:
+        image = _open(data, path)
+    except Image.DecompressionBombError:
+        # Pillow's own limit is below that of a JPEG which is decoded at a reduced size.
+        image = JpegImagePlugin.JpegImageFile(BytesIO(data))
+    picture = picture_in_memory(image)
+    picture.frame = frame
+    return picture
+
+
+def _open_png(data: bytes, path: str) -> Picture:
+    facts = png.read_facts(data)
+    area = None
+    if png.is_animation(data):
+        canvas = png.canvas_size(data)
+        check_num_pixels(*canvas, MAX_PIXELS, path)
+        data, area = png.first_frame(data)
+    image = _open(data, path)
+    if facts.transparent is not None and "transparency" in image.info:
+        image.info["transparency"] = facts.transparent
+    picture = picture_in_memory(image)
+    if facts.significant_bits:
+        picture.grey = GreySamples(transparent=picture.grey.transparent, significant_bits=facts.significant_bits)
+    if picture.profile is None or facts.has_code_points:
+        picture.profile = facts.profile
+    if area is not None:
+        # The canvas of an animation is transparent at first, and its first frame covers a part of it.
+        picture.image = Image.new("RGBA", canvas)
+        picture.image.paste(image.convert("RGBA"), (area.left, area.top))
+        picture.image.info = image.info
+    return picture
+
+
+def _open_tiff(data: bytes, path: str) -> Picture:
+    if raw := camera_raw_kind(data):
+        raise _refused_kind(raw, path)
+    pages = list(tags.pages(data))
+    page = next((page for page in pages if not is_reduced(page)), None)
+    if page is None:
+        if not pages:
+            raise refusal(data, path)
+        hint = "Give the file with the photo at full size."
+        raise ImageError(path, "unsupported_format", "has only a thumbnail, not the photo itself", hint=hint)
+    if page is not pages[0]:
+        data = tags.starting_at(page)
+    try:
+        image = Image.open(BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        return _open_grey_tiff(data, page, path)
+    if is_misread(page, image):
+        return _open_grey_tiff(data, page, path)
+    # Pillow turns a TIFF itself as it reads the pixels, by this tag, or else by XMP in one form of many.
+    orientation = 1 if tags.ORIENTATION in page else xmp_orientation(page.content(tags.XMP)) or 1
+    image.info.pop("xmp", None)
+    return Picture(image, declared_samples(page), _icc_profile(image), orientation)
+
+
+def _open_grey_tiff(data: bytes, page: tags.Directory, path: str) -> Picture:
+    samples = declared_samples(page)
+    grey = read_grey(page, MAX_PIXELS)
+    if grey is None:
+        raise refusal(data, path)
+    orientation = page.number(tags.ORIENTATION) or xmp_orientation(page.content(tags.XMP)) or 1
+    return Picture(Image.fromarray(grey), samples, None, orientation)
+
+
+def _icc_profile(image: Image.Image) -> bytes | None:
+    profile = image.info.get("icc_profile")
+    return profile if isinstance(profile, bytes) and len(profile) > 128 else None
+
+
+def _nclx_profile(image: Image.Image, data: bytes) -> bytes | None:
+    """The profile of the code points in an AVIF or HEIC file."""
+    if image.format == "HEIF":
+        nclx = image.info.get("nclx_profile")
+        return h273_profile(nclx["color_primaries"], nclx["transfer_characteristics"]) if nclx else None
+    # Pillow does not pass on those of AVIF: they are in a box of the type `colr` in the header.
+    start = data.find(b"colrnclx", 0, 65536) if image.format == "AVIF" else -1
+    if start < 0:
+        return None
+    return h273_profile(int.from_bytes(data[start + 8 : start + 10]), int.from_bytes(data[start + 10 : start + 12]))
+
+
+def _bmp_profile(data: bytes) -> bytes | None:
+    """The profile inside a BMP with a header of version 5: Microsoft's BITMAPV5HEADER."""
+    if len(data) < 138 or int.from_bytes(data[14:18], "little") != 124 or data[70:74] != b"DEBM":
+        return None
+    start, size = int.from_bytes(data[126:130], "little"), int.from_bytes(data[130:134], "little")
+    profile = data[14 + start : 14 + start + size]
+    return profile if len(profile) > 128 else None

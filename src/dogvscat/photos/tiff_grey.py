@@ -1,0 +1,115 @@
+"""Grey TIFF files that Pillow cannot open or reads in the wrong byte order: samples of 9 to 64 bits.
+
+Pillow decompresses the bytes, as if they were a picture of 8 bits that is so much wider; numpy makes samples of them.
+Source: TIFF 6.0, sections 3, 8, 14 and 15.
+"""
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from dogvscat.photos import tiff_tags as tags
+from dogvscat.photos.grey import FLOAT, SIGNED, UNSIGNED, GreySamples
+from dogvscat.photos.tiff_tags import Directory
+
+_PLAIN, _HORIZONTAL = 1, 2  # kinds of predictor
+_UNCOMPRESSED = 1
+_BYTE_COMPRESSIONS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
+"""None, LZW, deflate, PackBits, LZMA and Zstandard: they know nothing of samples."""
+_BAND_BITS = 32_000_000
+
+
+def declared_samples(page: Directory) -> GreySamples:
+    """What a page says about its samples."""
+    smallest, largest = page.values(tags.SMALLEST, 1), page.values(tags.LARGEST, 1)
+    return GreySamples(
+        page.number(tags.BITS_PER_SAMPLE, 1),
+        page.number(tags.SAMPLE_FORMAT, UNSIGNED),
+        page.number(tags.PHOTOMETRIC, 1) == 0,
+        smallest=smallest[0] if smallest else None,
+        largest=largest[0] if largest else None,
+    )
+
+
+def is_misread(page: Directory, image: Image.Image) -> bool:
+    """Whether Pillow opens a page but swaps the bytes of its samples: libtiff has swapped them already."""
+    return page.order == ">" and image.mode in ("I", "F") and page.number(tags.COMPRESSION, 1) != _UNCOMPRESSED
+
+
+def read_grey(page: Directory, max_pixels: int) -> np.ndarray | None:
+    """The samples of a page with one channel of more than 8 bits.
+
+    Args:
+        page: The page.
+        max_pixels: A page with more is not read.
+
+    Returns:
+        float32 (height, width), or None if this reader does not read the page. Pillow's errors pass through.
+    """
+    width, height = page.number(tags.IMAGE_WIDTH), page.number(tags.IMAGE_LENGTH)
+    samples = declared_samples(page)
+    if not (0 < width * height <= max_pixels and 8 < samples.bits <= 64 and _is_plain(page, samples)):
+        return None
+    with Image.open(BytesIO(_as_bytes_picture(page, samples.bits)), formats=["TIFF"]) as image:
+        rows = np.asarray(image)  # uint8 (height, bytes of a row)
+    if samples.bits not in (16, 32, 64):
+        return _unpack(rows, width, samples, page.order)
+    letter = {UNSIGNED: "u", SIGNED: "i", FLOAT: "f"}[samples.kind]
+    values = np.ascontiguousarray(rows).view(f"{page.order}{letter}{samples.bits // 8}")
+    if page.number(tags.PREDICTOR, _PLAIN) == _HORIZONTAL:  # each sample is stored as the difference to the one before
+        values = np.cumsum(values, axis=1, dtype=values.dtype.newbyteorder("="))
+    return values.astype(np.float32)
+
+
+def _is_plain(page: Directory, samples: GreySamples) -> bool:
+    is_whole = samples.bits in (16, 32, 64)
+    predictors = (_PLAIN, _HORIZONTAL) if is_whole and samples.kind != FLOAT and not _is_tiled(page) else (_PLAIN,)
+    return (
+        page.number(tags.SAMPLES_PER_PIXEL, 1) == 1
+        and samples.kind in ((UNSIGNED, SIGNED, FLOAT) if is_whole else (UNSIGNED, SIGNED))
+        and page.number(tags.PHOTOMETRIC, 1) in (0, 1)
+        and page.number(tags.COMPRESSION, _UNCOMPRESSED) in _BYTE_COMPRESSIONS
+        and page.number(tags.PREDICTOR, _PLAIN) in predictors
+        and page.number(tags.FILL_ORDER, 1) == 1
+    )
+
+
+def _is_tiled(page: Directory) -> bool:
+    return tags.TILE_OFFSETS in page
+
+
+def _as_bytes_picture(page: Directory, bits: int) -> bytes:
+    """The file with a page added, and made its first one, that has the same data as grey of 8 bits."""
+    height = page.number(tags.IMAGE_LENGTH)
+    fields: dict[int, tuple[float, ...]] = {
+        tags.IMAGE_WIDTH: (-(-page.number(tags.IMAGE_WIDTH) * bits // 8),),
+        tags.IMAGE_LENGTH: (height,),
+        tags.BITS_PER_SAMPLE: (8,),
+        tags.COMPRESSION: (page.number(tags.COMPRESSION, _UNCOMPRESSED),),
+        tags.PHOTOMETRIC: (1,),
+        tags.SAMPLES_PER_PIXEL: (1,),
+    }
+    if _is_tiled(page):
+        fields[tags.TILE_WIDTH] = (-(-page.number(tags.TILE_WIDTH) * bits // 8),)
+        copied = (tags.TILE_LENGTH, tags.TILE_OFFSETS, tags.TILE_BYTE_COUNTS)
+    else:
+        fields[tags.ROWS_PER_STRIP] = (min(page.number(tags.ROWS_PER_STRIP, height), height),)
+        copied = (tags.STRIP_OFFSETS, tags.STRIP_BYTE_COUNTS)
+    fields |= {tag: page.values(tag) for tag in copied if tag in page}
+    return page.with_first_page(fields)
+
+
+def _unpack(rows: np.ndarray, width: int, samples: GreySamples, order: str) -> np.ndarray:
+    """Samples that are no whole number of bytes, or three bytes: float32 (height, width)."""
+    if samples.bits == 24 and order == "<":  # whole bytes follow the byte order of the file, packed bits do not
+        rows = rows.reshape(len(rows), width, 3)[:, :, ::-1].reshape(len(rows), -1)
+    unpacked = np.empty((len(rows), width), np.float32)
+    weights = 2.0 ** np.arange(samples.bits - 1, -1, -1, dtype=np.float32)
+    step = max(1, _BAND_BITS // (width * samples.bits))  # unpacked bits take a byte each
+    for top in range(0, len(rows), step):
+        bits = np.unpackbits(rows[top : top + step], axis=1, count=width * samples.bits)
+        unpacked[top : top + step] = bits.reshape(-1, width, samples.bits) @ weights
+    if samples.kind == SIGNED:
+        unpacked[unpacked >= 2.0 ** (samples.bits - 1)] -= 2.0**samples.bits
+    return unpacked
