@@ -102,13 +102,15 @@ def _to_d50(chromaticities: Chromaticities) -> np.ndarray | None:
     white, *primaries = (
         np.array([x, y, 1.0 - x - y]) for x, y in np.reshape(np.asarray(chromaticities, float), (4, 2))
     )
+    if white[1] <= 0:
+        return None
     try:
         white_xyz = white / white[1]
         matrix = np.stack(primaries, axis=1)
         matrix = matrix * np.linalg.solve(matrix, white_xyz)  # so that equal parts of the primaries give white
         cones, cones_d50 = _BRADFORD @ white_xyz, _BRADFORD @ _D50
         adapted = np.linalg.solve(_BRADFORD, np.diag(cones_d50 / cones) @ _BRADFORD @ matrix)
-    except (np.linalg.LinAlgError, ZeroDivisionError):
+    except np.linalg.LinAlgError:
         return None
     return adapted if np.isfinite(adapted).all() and np.abs(adapted).max() < 4 else None
 

@@ -17,8 +17,8 @@ UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 
 _BAND_PIXELS = 1_000_000
 _SAMPLE_PIXELS = 500_000
-_FLOAT_WHITES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0, 4294967295.0)
-"""Floating-point pictures are 0..1, or integers of one of the usual widths."""
+_FLOAT_WHITES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0, 4294967295.0)
+"""Floating-point pictures that are not 0..1 mostly hold integers of one of the usual widths."""
 _USUAL_BITS = (8, 10, 12, 14, 16)
 _BLACK = 12
 """A picture whose largest value is less than this part of white shows nothing."""
@@ -149,10 +149,12 @@ def _float_range(values: np.ndarray, samples: GreySamples) -> tuple[float, float
         return 0.0, 1.0
     if samples.smallest is not None and samples.largest is not None and samples.smallest < samples.largest:
         return samples.smallest, samples.largest
-    if low >= -_OVERSHOOT * high:
-        constant = low == high
-        for white in _FLOAT_WHITES[1:]:
-            if constant or high <= white * (1 + _OVERSHOOT / 10):
+    if low == high or (low >= 0 and high <= 256):
+        return 0.0, 255.0
+    # Larger numbers that keep away from 0, such as temperatures, have a range of their own.
+    if -_OVERSHOOT * high <= low <= high / 2:
+        for white in _FLOAT_WHITES:
+            if high <= white * (1 + _OVERSHOOT / 10):
                 return 0.0, white
     if low >= -1 - _OVERSHOOT and high <= 1 + _OVERSHOOT:
         return -1.0, 1.0

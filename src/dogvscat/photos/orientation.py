@@ -56,7 +56,9 @@ def _parsed_xmp(xmp: bytes) -> str | None:
     try:
         if b"<!DOCTYPE" in xmp:  # XMP has none; entities could expand without end
             raise ElementTree.ParseError("a document type")
-        for element in ElementTree.fromstring(xmp.strip(b"\0 \t\r\n")).iter():
+        if not xmp.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, in which the last byte may be NUL
+            xmp = xmp.strip(b"\0 \t\r\n")
+        for element in ElementTree.fromstring(xmp).iter():
             text = element.text if element.tag == name else element.get(name)
             if text is not None:
                 return text.strip()

@@ -105,9 +105,9 @@ def kind_of(data: bytes) -> Kind | None:
         return _BRANDS.get(data[8:12], video)
     if is_jpeg(data):
         frame = read_frame(data)
-        if frame is None or frame.is_usual:
-            return Kind("a damaged JPEG picture", "Copy or download it again.")
-        return rare_jpeg(frame)
+        if frame is None:
+            return None
+        return Kind("a damaged JPEG picture", "Copy or download it again.") if frame.is_usual else rare_jpeg(frame)
     if raw := camera_raw_kind(data):
         return raw
     return _tiff_kind(data) or _text_kind(data)
