@@ -6,10 +6,12 @@ What Pillow writes would only be read back as it was written; these follow the s
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from dogvscat.photos.color_profiles import h273_profile
 from dogvscat.photos.decoder import decode
 from tests.helpers import encoded, png_chunk
 
@@ -18,6 +20,8 @@ SIDE = 64
 LOSSLESS, LOSSY = 2.0, 3.0
 """Largest mean difference of two pictures that show the same, in grey levels."""
 
+Order = Literal["<", ">"]
+"""The order of the bytes of numbers, as in struct."""
 Values = Sequence[int | float] | bytes
 Fields = Mapping[int, tuple[str, Values]]
 """The type of each tag's values, as in struct, and the values."""
@@ -97,7 +101,7 @@ def tiff(*pages: Fields, order: str = "<", big: bool = False, sub_pages: Sequenc
     return bytes(body)
 
 
-def grey_page(samples: np.ndarray, bits: int, order: str = "<", **changes: tuple[str, Values]) -> Fields:
+def grey_page(samples: np.ndarray, bits: int, order: Order = "<", **changes: tuple[str, Values]) -> Fields:
     """The tags of a grey page; `samples` of the type that is stored, or of whole numbers of 12 bits."""
     data = packed(samples, bits) if bits % 8 else samples.astype(samples.dtype.newbyteorder(order)).tobytes()
     kind = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
@@ -180,3 +184,13 @@ def to_light(samples: np.ndarray) -> np.ndarray:
 def bytes_of(samples: np.ndarray, white: int = 255) -> np.ndarray:
     """Samples 0..1 as whole numbers: uint8, or uint16 for a white above 255."""
     return np.round(samples * white).astype(np.uint8 if white == 255 else np.uint16)
+
+
+LIGHT = to_light(np.asarray(scene()) / 255.0)
+"""The light of the scene in sRGB's primaries, 0..1: float64 (96, 128, 3)."""
+# From linear sRGB to linear Display P3: the product of the matrices in SMPTE EG 432-1 and IEC 61966-2-1.
+_TO_P3 = np.array([[0.8224621, 0.177538, 0.0], [0.0331941, 0.9668058, 0.0], [0.0170827, 0.0723974, 0.9105199]])
+P3_SAMPLES = bytes_of(from_light(LIGHT @ _TO_P3.T))
+"""The scene in Display P3, as phones save it: uint8 (96, 128, 3)."""
+P3_PROFILE = h273_profile(12, 13) or b""
+"""The ICC profile of Display P3."""

@@ -16,6 +16,7 @@ from PIL import Image
 
 from dogvscat.photos.drawing import draw, write_sample
 from tests.helpers import Dogvscat, PredictJson, black_png, encoded, json_lines, quick_flags, read_files, read_table
+from tests.photo_files import rgb_page, tiff
 
 pytestmark = pytest.mark.slow
 
@@ -39,6 +40,8 @@ def drawing(kind: str = "JPEG") -> bytes:
     return encoded(draw("cat", 5, 96), kind)
 
 
+CAMERA_RAW = tiff(rgb_page(red(), tag_254=("I", [1]), tag_50706=("B", bytes([1, 4, 0, 0]))))
+
 # A name for each; what is wrong with it, as the code and a part of the message.
 BAD = {
     "truncated.jpg": (drawing()[:-800], "unreadable", "is damaged"),
@@ -49,6 +52,13 @@ BAD = {
     "page.png": (b"<html><script>alert(1)</script></html>", "unsupported_format", "is not a picture"),
     "bomb.png": (black_png(20_000), "too_large", "declares far too many pixels"),
     "smaller bomb.jpg": (black_png(8_000), "too_large", "declares 8000 x 8000 pixels, at most 50,000,000 are decoded"),
+    "raw.jpg": (CAMERA_RAW, "unsupported_format", "is a camera raw file (DNG), which cannot be read"),
+    "new.jxl": (b"\xff\x0a" + bytes(99), "unsupported_format", "is a JPEG XL picture, which cannot be read"),
+    "pointer.jpg": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n",
+        "unsupported_format",
+        "is not a picture of a known format: it is a Git LFS pointer",
+    ),
     "photo.heic": (b"\x00\x00\x00\x18ftypheic" + bytes(99), "unsupported_format", "is a HEIC picture"),
     "postscript.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported_format", "is not a picture"),
 }
@@ -245,6 +255,8 @@ def test_two_classes_of_other_names_from_bad_photos_to_answers(dogvscat: Dogvsca
     assert {path for path, row in rows.items() if not row["split"]} == {f"wolf/{name}" for name in BAD}
     assert rows.keys() == before.keys()
     assert f"left out: {len(BAD)} photos (manifest.csv says why)" in result.stderr
+    assert "cannot be read: 1 photo, such as wolf/raw.jpg: is a camera raw file (DNG)" in result.stderr
+    assert "Develop it to JPEG first" in result.stderr
     assert json.loads((run / "bundle" / "card.json").read_text())["positive_class"] == "wolf"
     answered = dogvscat("predict", "--json", "--model", run, photos)
     answers = json_lines(answered.stdout)

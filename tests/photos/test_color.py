@@ -9,15 +9,17 @@ import pytest
 from PIL import Image, ImageCms
 
 from dogvscat.photos.color import to_srgb
-from dogvscat.photos.color_profiles import h273_profile, png_profile
+from dogvscat.photos.color_profiles import png_profile
 from dogvscat.photos.decoder import decode
 from tests.helpers import encoded, png_chunk
 from tests.photo_files import (
+    LIGHT,
     LOSSLESS,
     LOSSY,
+    P3_PROFILE,
+    P3_SAMPLES,
     bytes_of,
     difference,
-    from_light,
     grey_scene,
     jpeg_with,
     png,
@@ -29,12 +31,7 @@ from tests.photo_files import (
 
 SCENE = scene()
 EXPECTED = seen(SCENE)
-LIGHT = to_light(np.asarray(SCENE) / 255.0)  # of sRGB's primaries, 0..1
-# From linear sRGB to linear Display P3: the product of the matrices in SMPTE EG 432-1 and IEC 61966-2-1.
-TO_P3 = np.array([[0.8224621, 0.177538, 0.0], [0.0331941, 0.9668058, 0.0], [0.0170827, 0.0723974, 0.9105199]])
-P3_SAMPLES = bytes_of(from_light(LIGHT @ TO_P3.T))
 P3 = Image.fromarray(P3_SAMPLES)
-P3_PROFILE = h273_profile(12, 13)
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 P3_CHROMATICITIES = struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
 SRGB_CHROMATICITIES = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
@@ -66,7 +63,6 @@ def test_display_p3_of_phones(kind: str, options: dict) -> None:
 
 
 def test_the_profile_of_a_jpeg_may_be_in_pieces() -> None:
-    assert P3_PROFILE is not None
     half = len(P3_PROFILE) // 2
     pieces = [P3_PROFILE[:half], P3_PROFILE[half:]]
     segments = [segment(0xE2, b"ICC_PROFILE\0" + bytes([number + 1, 2]) + piece) for number, piece in enumerate(pieces)]
@@ -108,9 +104,9 @@ def test_png_may_describe_its_colors(samples: np.ndarray, chunks: list[bytes]) -
         [gama(1.0), iccp(SRGB_PROFILE)],
         [gama(0.0)],
         [png_chunk(b"cHRM", bytes(32))],
-        [png_chunk(b"cICP", bytes([1, 13, 0, 1])), iccp(P3_PROFILE or b"")],
+        [png_chunk(b"cICP", bytes([1, 13, 0, 1])), iccp(P3_PROFILE)],
         [iccp(SRGB_PROFILE)],
-        [iccp((P3_PROFILE or b"")[:200])],
+        [iccp(P3_PROFILE[:200])],
         [iccp(b"not a profile" * 20)],
     ],
 )
@@ -134,7 +130,7 @@ def test_a_profile_for_another_kind_of_image_is_ignored() -> None:
 
 
 def test_the_colorants_of_display_p3_are_apples() -> None:
-    profile = ImageCms.ImageCmsProfile(BytesIO(P3_PROFILE or b"")).profile
+    profile = ImageCms.ImageCmsProfile(BytesIO(P3_PROFILE)).profile
     apple = [(0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)]
     colorants = (profile.red_colorant, profile.green_colorant, profile.blue_colorant)
     for ours, theirs in zip(colorants, apple, strict=True):
@@ -155,15 +151,12 @@ def test_alpha_that_is_zero_everywhere_is_no_alpha(kind: str) -> None:
     clear = SCENE.copy()
     clear.putalpha(0)
     options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
-    if kind == "BMP":
-        data = _bmp_v5(clear)
-    else:
-        data = encoded(clear, kind, **options)
+    data = _bmp_v5(clear) if kind == "BMP" else encoded(clear, kind, **options)
     assert difference(data, EXPECTED) <= LOSSLESS
 
 
 def _bmp_v5(image: Image.Image, profile: bytes = b"") -> bytes:
-    """A BMP with a header of version 5, masks for four channels, and a profile at its end: Microsoft's BITMAPV5HEADER."""
+    """A BMP with a header of version 5 (BITMAPV5HEADER), masks for four channels, and a profile at its end."""
     pixels = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).tobytes("raw", "BGRA")
     masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     space = b"DEBM" if profile else b"BGRs"
@@ -175,4 +168,4 @@ def _bmp_v5(image: Image.Image, profile: bytes = b"") -> bytes:
 def test_a_profile_inside_a_bmp() -> None:
     opaque = P3.copy()
     opaque.putalpha(255)
-    assert difference(_bmp_v5(opaque, P3_PROFILE or b""), EXPECTED) <= LOSSLESS
+    assert difference(_bmp_v5(opaque, P3_PROFILE), EXPECTED) <= LOSSLESS

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import FORMATS, MAX_PIXELS, decode
+from dogvscat.photos.decoder import FORMATS, MAX_JPEG_PIXELS, MAX_PIXELS, decode
 from tests.helpers import black_png
 
 SIDE = 20_000
@@ -40,8 +40,8 @@ def _patched(kind: str, old: bytes, new: bytes, **options: object) -> bytes:
     return content.replace(old, new)
 
 
-def _jpeg(side: int) -> bytes:
-    return _patched("JPEG", struct.pack(">BHH", 8, 16, 16), struct.pack(">BHH", 8, side, side))
+def _jpeg(side: int, **options: object) -> bytes:
+    return _patched("JPEG", struct.pack(">BHH", 8, 16, 16), struct.pack(">BHH", 8, side, side), **options)
 
 
 def _webp(side: int) -> bytes:
@@ -67,11 +67,31 @@ def test_bombs_are_refused_before_they_are_decoded(kind: str) -> None:
     assert caught.value.code == "too_large" or kind == "AVIF"  # which its library itself refuses to open
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "JPEG"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
 def test_the_cap_is_on_pixels_that_the_header_declares(kind: str) -> None:
     side = int(MAX_PIXELS**0.5) + 1
     with pytest.raises(ImageError, match=f"declares {side} x {side} pixels, at most 50,000,000 are decoded"):
         decode(BOMBS[kind](side), "large", 64)
+
+
+@pytest.mark.parametrize(("options", "limit"), [({}, MAX_JPEG_PIXELS), ({"progressive": True}, MAX_PIXELS)])
+def test_a_jpeg_that_is_decoded_at_a_reduced_size_may_be_larger(options: dict[str, object], limit: int) -> None:
+    side = int(limit**0.5) + 1
+    with pytest.raises(ImageError, match=f"declares {side} x {side} pixels, at most {limit:,} are decoded"):
+        decode(_jpeg(side, **options), "large", 64)
+    with pytest.raises(ImageError, match="is damaged"):  # its pixels are missing, but its size is no reason
+        decode(_jpeg(side - 1, **options), "large", 64)
+
+
+@pytest.mark.slow
+def test_a_photo_of_a_large_phone_is_read_in_little_memory() -> None:
+    """108 megapixels: the pixels at full size would be 324 MB."""
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    small = Image.fromarray(pixels).resize((800, 600), Image.Resampling.BICUBIC)
+    data = BytesIO()
+    small.resize((12_000, 9_000), Image.Resampling.NEAREST).save(data, "JPEG", quality=90)
+    expected = np.asarray(small.resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(decode(data.getvalue(), "phone", 64) - expected).mean() < 2.0
 
 
 def _samples() -> dict[str, bytes]:

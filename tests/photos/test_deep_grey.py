@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,13 +11,13 @@ from PIL import Image
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoder import decode
 from tests.helpers import encoded, png_chunk
-from tests.photo_files import LOSSLESS, difference, grey_page, grey_scene, png, seen, tiff
+from tests.photo_files import LOSSLESS, Order, bytes_of, difference, grey_page, grey_scene, png, seen, tiff, to_light
 
 GREY = grey_scene()
 EXPECTED = seen(Image.fromarray(GREY))
 SHARE = GREY / 255.0
 
-INTEGERS = {
+INTEGERS: dict[str, tuple[int, np.ndarray]] = {
     "16 bits": (16, np.round(SHARE * 65535).astype(np.uint16)),
     "12 of 16 bits": (16, np.round(SHARE * 4095).astype(np.uint16)),
     "10 of 16 bits": (16, np.round(SHARE * 1023).astype(np.uint16)),
@@ -30,7 +31,7 @@ INTEGERS = {
     "signed 16 of 32 bits": (32, np.round(SHARE * 65535).astype(np.int32)),
     "signed 32 bits": (32, np.round(SHARE * (2**31 - 1)).astype(np.int32)),
 }
-FLOATS = {
+FLOATS: dict[str, np.ndarray] = {
     "half": SHARE.astype(np.float16),
     "single": SHARE.astype(np.float32),
     "double": SHARE.astype(np.float64),
@@ -49,14 +50,14 @@ def inverted(samples: np.ndarray, bits: int) -> np.ndarray:
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("name", INTEGERS)
-def test_integers_in_tiff(name: str, order: str) -> None:
+def test_integers_in_tiff(name: str, order: Order) -> None:
     bits, samples = INTEGERS[name]
     assert difference(tiff(grey_page(samples, bits, order), order=order), EXPECTED) <= LOSSLESS
 
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("name", ["16 bits", "12 bits", "32 bits", "signed around 0"])
-def test_white_may_be_zero(name: str, order: str) -> None:
+def test_white_may_be_zero(name: str, order: Order) -> None:
     bits, samples = INTEGERS[name]
     page = grey_page(inverted(samples, bits), bits, order, tag_262=("H", [0]))
     assert difference(tiff(page, order=order), EXPECTED) <= LOSSLESS
@@ -64,7 +65,7 @@ def test_white_may_be_zero(name: str, order: str) -> None:
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("name", FLOATS)
-def test_floating_point_tiff(name: str, order: str) -> None:
+def test_floating_point_tiff(name: str, order: Order) -> None:
     samples = FLOATS[name]
     page = grey_page(samples, samples.dtype.itemsize * 8, order)
     assert difference(tiff(page, order=order), EXPECTED) <= LOSSLESS
@@ -93,7 +94,7 @@ def test_a_range_of_its_own_is_declared() -> None:
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("compression", [8, 5, 32773])
 @pytest.mark.parametrize("name", ["16 bits", "32 bits", "signed around 0", "single"])
-def test_compressed_samples(name: str, compression: int, order: str) -> None:
+def test_compressed_samples(name: str, compression: int, order: Order) -> None:
     """Pillow 13 swaps the bytes of big-endian ones that have 32 bits or signs, and shows noise."""
     samples = FLOATS[name] if name in FLOATS else INTEGERS[name][1]
     page = dict(grey_page(samples, samples.dtype.itemsize * 8, order, tag_259=("H", [compression])))
@@ -119,7 +120,7 @@ def _lzw(content: bytes) -> bytes:
     return np.packbits(bits.ravel().astype(np.uint8)).tobytes()
 
 
-COMPRESS = {8: zlib.compress, 5: _lzw, 32773: _pack_bits}
+COMPRESS: dict[int, Callable[[bytes], bytes]] = {8: zlib.compress, 5: _lzw, 32773: _pack_bits}
 
 
 def test_tiles_strips_and_large_files() -> None:
@@ -149,8 +150,6 @@ def test_a_dark_photo_stays_dark() -> None:
 
 
 def test_linear_light_in_sixteen_bits() -> None:
-    from tests.photo_files import bytes_of, to_light
-
     samples = bytes_of(to_light(SHARE), 65535)
     assert difference(png(samples, png_chunk(b"gAMA", struct.pack(">I", 100_000))), EXPECTED) <= LOSSLESS
 

@@ -111,6 +111,7 @@ def huge_gif() -> bytes:
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml", 415, "unsupported_format"),
         (b"http://localhost/cat.jpg", "text/plain", 415, "unsupported_format"),
         (b"\0\0\0\x18ftypheic", "image/heic", 415, "unsupported_format"),
+        (b"\xff\x0a" + bytes(40), "image/jxl", 415, "unsupported_format"),
         (b"x=1", "application/x-www-form-urlencoded", 415, "unsupported_format"),
         (form("a.jpg"), FORM, 415, "unsupported_format"),
         (form("a.jpg", data=b""), FORM, 400, "empty"),

@@ -282,7 +282,7 @@ def _over_white(image: Image.Image, profile: bytes | None) -> Image.Image:
     colors = to_srgb(rgba.getchannel("R") if is_grey else rgba.convert("RGB"), profile).convert("RGB")
     # Some programs write an alpha channel and never fill it. Alpha that is 0 everywhere is no alpha, unless there is
     # nothing to see behind it.
-    if alpha.getextrema()[1] == 0 and any(low != high for low, high in colors.getextrema()):
+    if alpha.getbbox() is None and colors.getcolors(1) is None:  # None: more than one color
         return colors
     colors.putalpha(alpha)
     white = Image.new("RGBA", colors.size, "white")

@@ -64,13 +64,13 @@ def read_grey(page: Directory, max_pixels: int) -> np.ndarray | None:
 
 def _is_plain(page: Directory, samples: GreySamples) -> bool:
     is_whole = samples.bits in (16, 32, 64)
-    predictors = (_PLAIN, _HORIZONTAL) if is_whole and samples.kind != FLOAT and not _is_tiled(page) else (_PLAIN,)
+    may_be_differences = is_whole and samples.kind != FLOAT and not _is_tiled(page)
     return (
         page.number(tags.SAMPLES_PER_PIXEL, 1) == 1
-        and samples.kind in ((UNSIGNED, SIGNED, FLOAT) if is_whole else (UNSIGNED, SIGNED))
+        and samples.kind in (UNSIGNED, SIGNED, *([FLOAT] if is_whole else []))
         and page.number(tags.PHOTOMETRIC, 1) in (0, 1)
         and page.number(tags.COMPRESSION, _UNCOMPRESSED) in _BYTE_COMPRESSIONS
-        and page.number(tags.PREDICTOR, _PLAIN) in predictors
+        and page.number(tags.PREDICTOR, _PLAIN) in (_PLAIN, *([_HORIZONTAL] if may_be_differences else []))
         and page.number(tags.FILL_ORDER, 1) == 1
     )
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import FORMATS, MAX_PIXELS
+from dogvscat.photos.decoder import FORMATS, MAX_JPEG_PIXELS, MAX_PIXELS
 from dogvscat.service.inference import Answer, Inference
 from dogvscat.service.mistakes import with_hint
 from dogvscat.service.problem_details import problem_response
@@ -169,6 +169,7 @@ def model_document(inference: Inference, name: str, version: str) -> dict[str, A
             "body_bytes": limits.body_bytes,
             "pictures": limits.photos,
             "pixels": MAX_PIXELS,
+            "jpeg_pixels": MAX_JPEG_PIXELS,
             "formats": list(FORMATS),
         },
     }

@@ -86,7 +86,7 @@ def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, par
 def _steps(size: int) -> list[str]:
     """From a file to pixels, as photos/decoder.py does it. An example in docs/export.md follows them in Python."""
     return [
-        "Decode the file. Of an animation, take the first frame. Ignore colour profiles.",
+        "Decode the file. Of an animation, take the first frame. Convert colors to sRGB by their ICC profile, if any.",
         (
             f"If the file is a JPEG and both sides have at least {2 * size} pixels, reduce it first, by the largest of "
             f"the factors 2, 4 and 8 that leaves both sides at least {size} pixels. Each new pixel is the mean of a "

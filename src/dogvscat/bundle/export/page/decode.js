@@ -28,8 +28,8 @@ export async function readPhoto(file, size) {
 
 async function decode(file) {
   try {
-    // As in training: ignore colour profiles, apply the EXIF orientation.
-    return await createImageBitmap(file, { colorSpaceConversion: "none", imageOrientation: "from-image" });
+    // As in training: convert colors to sRGB by their profile, apply the EXIF orientation.
+    return await createImageBitmap(file, { colorSpaceConversion: "default", imageOrientation: "from-image" });
   } catch {
     const heic = /\.hei[cf]$/i.test(file.name) ? " Few browsers can read HEIC: convert it to JPEG." : "";
     throw new PhotoError(`This browser cannot read the file as a photo.${heic}`);
