@@ -97,6 +97,7 @@ def test_xmp_in_any_quotes_prefix_and_form(form: str) -> None:
         (XMP.format("<rdf:Description xmlns:tiff='http://other/' tiff:Orientation='6'/>").encode(), None),
         (XMP.format(f"<rdf:Description xmlns:tiff='{NAMESPACE}' tiff:Orientation='9'/>").encode(), None),
         (b"<!DOCTYPE x [<!ENTITY a 'b'>]>" + XMP.format("").encode(), None),
+        ("<!DOCTYPE x>".encode("utf-16") + XMP.format(FORMS[0]).encode("utf-16-le"), None),
         (b"", None),
         (b"\xff\xfe\x00", None),
     ],

@@ -34,7 +34,7 @@ RELABELLED = "relabelled"
 
 _UNBALANCED = 1.5
 """Class weights are suggested if the larger class has over this many times the photos of the smaller one."""
-_MAX_REASONS = 5
+_MAX_REASONS = 10
 """Most reasons that are listed for photos that cannot be read."""
 
 

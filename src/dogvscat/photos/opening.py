@@ -168,6 +168,8 @@ def _open_jpeg(data: bytes, path: str) -> Picture:
 
 
 def _open_png(data: bytes, path: str) -> Picture:
+    if data[12:16] == b"CgBI":  # Pillow opens it, but its pixels are stored in another way
+        raise refusal(data, path)
     facts = png.read_facts(data)
     area = None
     if png.is_animation(data):

@@ -54,7 +54,7 @@ def xmp_orientation(xmp: bytes) -> int | None:
 def _parsed_xmp(xmp: bytes) -> str | None:
     name = f"{{{_TIFF_NAMESPACE}}}Orientation"
     try:
-        if b"<!DOCTYPE" in xmp:  # XMP has none; entities could expand without end
+        if b"<!DOCTYPE" in xmp.replace(b"\0", b""):  # XMP has none; entities could expand without end
             raise ElementTree.ParseError("a document type")
         if not xmp.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16, in which the last byte may be NUL
             xmp = xmp.strip(b"\0 \t\r\n")

@@ -81,6 +81,7 @@ _STARTS: tuple[tuple[bytes, Kind], ...] = (
     (b"7z\xbc\xaf\x27\x1c", _other("an archive", "It is an archive: unpack it first, and give the folder.")),
     (b"\x1f\x8b", _other("an archive", "It is an archive: unpack it first, and give the folder.")),
     (b"L\0\0\0\1\x14\2\0", _other("a Windows shortcut", "Give the photo that it points to.")),
+    (b"book\0\0\0\0mark", _other("a macOS alias", "Give the photo that it points to.")),
     (b"[InternetShortcut]", _other("a link to a web page", "Download the photo itself.")),
     (b"\x1aE\xdf\xa3", _other("a video", "Save one of its frames as JPEG or PNG.")),
 )
@@ -88,6 +89,9 @@ _BRANDS: dict[bytes, Kind] = {
     b"crx ": Kind("a camera raw file (CR3)", _RAW_HINT),
     **dict.fromkeys((b"avif", b"avis"), Kind("an AVIF picture", f"{CONVERT}: this Pillow has no reader for AVIF.")),
 }
+_IPHONE_PNG = Kind(
+    "a PNG in the form of iPhone programs (CgBI)", f"{CONVERT}: open it on a Mac and export it, or use `pngdefry`."
+)
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body|script|meta|title)\b", re.I | re.S
 )
@@ -100,6 +104,8 @@ def kind_of(data: bytes) -> Kind | None:
     for start, kind in _STARTS:
         if data.startswith(start):
             return kind
+    if data[12:16] == b"CgBI":
+        return _IPHONE_PNG
     if data[4:8] == b"ftyp":
         video = _other("a video", "Save one of its frames as JPEG or PNG.")
         return _BRANDS.get(data[8:12], video)
@@ -191,6 +197,8 @@ def _text_kind(data: bytes) -> Kind | None:
         return Kind(
             "a Netpbm picture (PBM, PGM or PPM)", f"{CONVERT}, for example with `pnmtopng photo.pgm > photo.png`."
         )
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"{", b"[")):
+        return _other("an XML or JSON text", "It is probably the answer of a server: download the photo again.")
     if not start.strip(b"\0"):
         return _other("a file of zero bytes only", "Its content was lost: copy or download the photo again.")
     return None
