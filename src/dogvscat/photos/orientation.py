@@ -40,7 +40,7 @@ def orientation_of(image: Image.Image) -> int:
     declared = _exif_orientation(_exif_of(image))
     if declared is None and image.format != "AVIF":  # whose turns are properties of the file, never XMP
         declared = xmp_orientation(_xmp_of(image))
-    return declared if declared in range(1, 9) else 1
+    return declared if declared is not None and 1 <= declared <= 8 else 1
 
 
 def xmp_orientation(xmp: bytes) -> int | None:

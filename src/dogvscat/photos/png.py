@@ -116,7 +116,7 @@ def _transparent(trns: bytes, depth: int, color_type: int) -> int | tuple[int, .
     """Pillow widens grey of 1, 2 and 4 bits and narrows RGB of 16, but leaves tRNS as it is."""
     if color_type == _PALETTE or len(trns) not in (2, 6) or depth not in (1, 2, 4, 8, 16):
         return None
-    values = struct.unpack(f">{len(trns) // 2}H", trns)
+    values = [int(value) for value in struct.unpack(f">{len(trns) // 2}H", trns)]
     if len(values) == 3:
         return tuple(value >> 8 if depth == 16 else value for value in values)
     return values[0] if depth == 16 else values[0] * 255 // (2**depth - 1)

@@ -52,7 +52,7 @@ def read_grey(page: Directory, max_pixels: int) -> np.ndarray | None:
     if not (0 < width * height <= max_pixels and 8 < samples.bits <= 64 and _is_plain(page, samples)):
         return None
     with Image.open(BytesIO(_as_bytes_picture(page, samples.bits)), formats=["TIFF"]) as image:
-        rows = np.asarray(image)  # uint8 (height, bytes of a row)
+        rows: np.ndarray = np.asarray(image)  # uint8 (height, bytes of a row)
     if samples.bits not in (16, 32, 64):
         return _unpack(rows, width, samples, page.order)
     letter = {UNSIGNED: "u", SIGNED: "i", FLOAT: "f"}[samples.kind]
@@ -92,7 +92,7 @@ def _as_bytes_picture(page: Directory, bits: int) -> bytes:
     }
     if _is_tiled(page):
         fields[tags.TILE_WIDTH] = (-(-page.number(tags.TILE_WIDTH) * bits // 8),)
-        copied = (tags.TILE_LENGTH, tags.TILE_OFFSETS, tags.TILE_BYTE_COUNTS)
+        copied: tuple[int, ...] = (tags.TILE_LENGTH, tags.TILE_OFFSETS, tags.TILE_BYTE_COUNTS)
     else:
         fields[tags.ROWS_PER_STRIP] = (min(page.number(tags.ROWS_PER_STRIP, height), height),)
         copied = (tags.STRIP_OFFSETS, tags.STRIP_BYTE_COUNTS)

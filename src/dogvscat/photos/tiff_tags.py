@@ -22,7 +22,8 @@ _MAX_PAGES = 1000
 
 class _Entry(NamedTuple):
     letter: str
-    count: int
+    length: int
+    """Number of values."""
     position: int
     """Where the values start in the data."""
 
@@ -65,7 +66,7 @@ class Directory:
         """The numbers of a tag, at most `limit` of them; empty if the tag is missing or lies outside the data."""
         if (entry := self._entries.get(tag)) is None:
             return ()
-        count = entry.count if limit is None else min(entry.count, limit)
+        count = entry.length if limit is None else min(entry.length, limit)
         size = struct.calcsize(f"={entry.letter}")
         if entry.position + count * size > len(self.data):
             return ()
@@ -79,7 +80,7 @@ class Directory:
     def content(self, tag: int) -> bytes:
         """The bytes of a tag that holds bytes; empty if it is missing."""
         entry = self._entries.get(tag)
-        return b"" if entry is None else self.data[entry.position : entry.position + entry.count]
+        return b"" if entry is None else self.data[entry.position : entry.position + entry.length]
 
     def with_first_page(self, fields: dict[int, tuple[float, ...]]) -> bytes:
         """The file with another first page, of these whole numbers by tag, as a little-endian TIFF of 32 bits."""
