@@ -269,9 +269,10 @@ def _to_rgb(picture: Picture, path: str) -> Image.Image:
     # channel and uncover whatever color the file stores under the transparent pixels.
     if image.has_transparency_data:
         return _over_white(image, picture.profile)
-    if image.mode not in ("L", "CMYK"):
+    if image.mode not in ("RGB", "L", "CMYK"):
         image = image.convert("RGB")
-    return to_srgb(image, picture.profile).convert("RGB")
+    image = to_srgb(image, picture.profile)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _over_white(image: Image.Image, profile: bytes | None) -> Image.Image:

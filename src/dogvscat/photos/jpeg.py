@@ -73,11 +73,13 @@ def read_frame(data: bytes) -> JpegFrame | None:
         if marker in (0x00, 0xFF) or marker in _STANDALONE:
             position += 1 if marker == 0xFF else 2
             continue
-        segment = data[position + 4 : position + 2 + int.from_bytes(data[position + 2 : position + 4])]
-        if marker in _START_OF_FRAME and frame is None and len(segment) >= 6:
-            height, width = int.from_bytes(segment[1:3]), int.from_bytes(segment[3:5])
-            frame = JpegFrame(marker, segment[0], width, height, segment[5], 0)
+        length = int.from_bytes(data[position + 2 : position + 4])
+        if marker in _START_OF_FRAME and frame is None and length >= 8:
+            head = data[position + 4 : position + 10]
+            if len(head) == 6:
+                height, width = int.from_bytes(head[1:3]), int.from_bytes(head[3:5])
+                frame = JpegFrame(marker, head[0], width, height, head[5], 0)
         elif marker == _START_OF_SCAN:
-            return frame and frame._replace(num_in_first_scan=segment[0] if segment else 0)
-        position += 2 + max(2, int.from_bytes(data[position + 2 : position + 4]))
+            return frame and frame._replace(num_in_first_scan=int.from_bytes(data[position + 4 : position + 5]))
+        position += 2 + max(2, length)
     return frame
