@@ -134,8 +134,7 @@ def flatten(document: dict[str, Any], class_names: ClassNames) -> dict[str, Any]
     """A JSON row as cells by column; None where the cell is empty."""
     probabilities, error = document.get("probabilities", {}), document.get("error", {})
     cells = [document["path"], document.get("label"), *(probabilities.get(name) for name in class_names)]
-    message = ". ".join(error[part] for part in ("message", "hint") if part in error) or None
-    cells += [document.get(NEITHER), error.get("code"), message]
+    cells += [document.get(NEITHER), error.get("code"), error.get("message")]
     cells += [document["model"], document["bytes"], document["modified"]]
     return dict(zip(result_columns(class_names), cells, strict=True))
 
