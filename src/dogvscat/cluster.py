@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def ray_cluster(address: str) -> Iterator[list[Machine]]:
     if address == LOCAL:
         options |= {"num_cpus": available_cpus(), "include_dashboard": False}
     try:
-        with quiet_stderr():
+        with quiet_stderr(as_note=True):  # only there does Ray say that a token was wrong
             ray.init(address=address, **options)
     except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and a dozen of its own classes
         raise _why_not_joined(address, error) from None
@@ -126,7 +127,8 @@ def _why_not_joined(address: str, error: Exception) -> ClusterError:
         theirs, ours = ("Ray {} on Python {}".format(*pair) for pair in (versions[:2], versions[2:]))
         hint = "Install the same versions on every machine: requirements/ lists them."
         return ClusterError(f"the cluster {address} runs {theirs}, but this machine has {ours}", hint=hint)
-    if "token" in text.lower() and "authentication" in text.lower():
+    native_text = "\n".join(getattr(error, "__notes__", ()))
+    if "InvalidAuthToken" in native_text or type(error).__name__ == "AuthenticationError":
         problem = (
             "does not accept the token of this machine" if _has_token() else "asks for a token, and none is set here"
         )
@@ -135,6 +137,7 @@ def _why_not_joined(address: str, error: Exception) -> ClusterError:
     hint = "Ray must run on this machine as well, in the same version: ray start --address HOST:PORT"
     if address == LOCAL:
         hint = "Leave --cluster out to work in this process only."
+    sys.stderr.write(native_text)  # it may explain the failure
     return ClusterError(f"the cluster {address} cannot be used: {first_line(error)}", hint=hint)
 
 

@@ -82,8 +82,11 @@ def progress_bars(*columns: "ProgressColumn", transient: bool = False) -> "Progr
 
 
 @contextmanager
-def quiet_stderr() -> Iterator[None]:
+def quiet_stderr(as_note: bool = False) -> Iterator[None]:
     """Discard everything that is written to file descriptor 2 inside the block, unless the block fails.
+
+    Args:
+        as_note: On a failure, add the text to the exception as a note (`__notes__`) instead of writing it out.
 
     Redirecting `sys.stderr` would not be enough: TensorFlow announces its build from C++, on every start, and has no
     setting against it.
@@ -96,10 +99,13 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(captured.fileno(), 2)  # from here on native code writes into the file as well
         try:
             yield
-        except BaseException:  # the captured text may explain the failure
+        except BaseException as error:  # the captured text may explain the failure
             sys.stderr.flush()
             captured.seek(0)
-            os.write(terminal, captured.read())
+            if as_note:
+                error.add_note(captured.read().decode(errors="replace"))
+            else:
+                os.write(terminal, captured.read())
             raise
         finally:
             sys.stderr.flush()
