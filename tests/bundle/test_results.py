@@ -66,7 +66,7 @@ def test_rows_say_what_was_answered(tmp_path: Path) -> None:
         if isinstance(answer, Failure):
             assert (row["label"], cell["label"], line.get("label")) == ("", None, None)
             assert (row["error"], row["message"]) == (answer.code, answer.message) == (cell["error"], cell["message"])
-            assert line["error"] == {"code": answer.code, "message": answer.message}
+            assert line["error"] == {"code": answer.code, "message": answer.message, "hint": answer.hint}
         else:
             assert row["label"] == line["label"] == cell["label"] == answer.label
             assert float(row["probability_dog"]) == cell["probability_dog"] == answer.probabilities["dog"]
