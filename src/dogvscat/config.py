@@ -233,36 +233,19 @@ class Config(Section):
         """Every image size of the training, smallest first: photos are decoded at each of them."""
         return sorted({self.data.image_size, *(self.image_size_at(epoch) for epoch in range(self.training.epochs))})
 
-    def value(self, key: str) -> Any:
-        """The value of a setting by its key, such as `network.dropout`."""
-        section, _, name = key.partition(".")
-        return getattr(getattr(self, section), name)
 
-    @property
-    def inactive_settings(self) -> dict[str, str]:
-        """The settings that have no effect because of another, each with the setting that decides so.
-
-        For example `{"network.stem_filters": "network.name", ...}` for a plain network.
-        """
-        inactive = {}
-        for deciding_key, users in _USED_BY.items():
-            for value, keys in users.items():
-                if value != self.value(deciding_key):
-                    inactive.update(dict.fromkeys(keys, deciding_key))
-        return inactive
-
-
-_USED_BY: dict[str, dict[Any, tuple[str, ...]]] = {
-    "network.name": {
-        "plain": ("network.dense_units", "network.batch_normalization"),
-        "residual": ("network.stem_filters", "network.residual_blocks"),
-    },
-    "training.schedule": {
-        "one_cycle": ("training.warmup_share",),
-        "reduce_on_plateau": ("training.plateau_patience", "training.plateau_factor"),
-    },
-    "augmentation.enabled": {
-        True: tuple(f"augmentation.{name}" for name in AugmentationConfig.model_fields if name != "enabled")
+NEEDS: dict[str, tuple[str, Any]] = {
+    "network.dense_units": ("network.name", "plain"),
+    "network.batch_normalization": ("network.name", "plain"),
+    "network.stem_filters": ("network.name", "residual"),
+    "network.residual_blocks": ("network.name", "residual"),
+    "training.warmup_share": ("training.schedule", "one_cycle"),
+    "training.plateau_patience": ("training.schedule", "reduce_on_plateau"),
+    "training.plateau_factor": ("training.schedule", "reduce_on_plateau"),
+    **{
+        f"augmentation.{name}": ("augmentation.enabled", True)
+        for name in AugmentationConfig.model_fields
+        if name != "enabled"
     },
 }
-"""For each deciding setting and each of its values: the settings that have an effect only with that value."""
+"""Settings that have an effect only with one value of another setting: that setting and its value."""

@@ -4,18 +4,20 @@ import itertools
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
-from dogvscat.judging.advice import OPPOSED, REMEDIES, TrainingSetup, advise, longer_settings
+from dogvscat.judging.advice import OPPOSED, REMEDIES, RULES, TrainingSetup, advise, next_commands
 from dogvscat.judging.diagnosis import Finding, diagnose
 from dogvscat.judging.intervals import MetricValue, wilson
 from dogvscat.judging.predictions import History
 from dogvscat.learning.inactive_settings import without_inactive
-from dogvscat.settings import build_config, resolve_config, with_settings
+from dogvscat.settings import build_config, differences, resolve_config, with_settings
 
 RECIPES = ("classic", "fast", "best")
 CHANGES: dict[str, tuple[object, ...]] = {
@@ -95,6 +97,7 @@ def curves(val_loss: Sequence[float] | np.ndarray, stopped_early: bool, kept_epo
     return History(rows, kept_epoch or int(np.argmin(val_loss)) + 1, stopped_early, 2000, 250)
 
 
+@cache  # scipy takes most of the time of these tests
 def accuracy(right: int, n: int) -> dict[str, MetricValue]:
     return {"accuracy": wilson(right, n), "majority_baseline": wilson(n // 2, n)}
 
@@ -135,11 +138,12 @@ def test_every_suggestion_can_be_set_and_changes_what_is_trained(everything) -> 
     for (_, settings), config in suggestions.items():
         changed_config = with_settings(config, settings)
         keys = {setting.partition("=")[0] for setting in settings}
-        assert {key for key in keys if changed_config.value(key) == config.value(key)} == set()
+        assert keys <= {key for key, *_ in differences(config, changed_config)}
         assert without_inactive(changed_config) != without_inactive(config), settings
         named |= keys
     # Nothing in the table of remedies is idle.
-    assert {key for remedies in REMEDIES.values() for _, rules in remedies for key, _ in rules} <= named
+    assert {key for rules in RULES.values() for key in rules} <= named
+    assert {remedy for remedies in REMEDIES.values() for remedy in remedies} == RULES.keys()
 
 
 def test_a_setting_is_not_pushed_both_ways(everything) -> None:
@@ -243,6 +247,23 @@ def test_a_shorter_training_only_where_the_last_weights_are_kept() -> None:
     assert "an earlier end" not in advice["stops"]
 
 
-def test_a_training_of_the_most_epochs_cannot_be_longer() -> None:
-    setup = TrainingSetup(resolve_config("classic", None, ["training.epochs=10000"]), 2000)
-    assert longer_settings(setup, curves(np.linspace(0.7, 0.3, 10), stopped_early=False)) is None
+def longer_command(recipe: str, *settings: str, kinds: Sequence[str] = (), stopped_early: bool = False) -> list[str]:
+    setup = TrainingSetup(resolve_config(recipe, None, settings), 2000)
+    history = curves(np.linspace(0.7, 0.3, 10), stopped_early)
+    commands = next_commands(Path("runs/a b"), Path("runs/a b/config.toml"), kinds, setup, history)
+    return [command for command, purpose in commands if "longer" in purpose]
+
+
+def test_a_longer_training_continues_or_is_another_cycle() -> None:
+    assert longer_command("classic") == ["dogvscat train --resume 'runs/a b' --set training.epochs=120"]
+    patience = "--set training.early_stopping_patience=10"
+    assert longer_command("classic", stopped_early=True) == [f"dogvscat train --resume 'runs/a b' {patience}"]
+    config = "--config 'runs/a b/config.toml'"
+    assert longer_command("fast") == [f"dogvscat train PHOTOS {config} --set training.epochs=40"]
+    others = longer_command("best", "network.neither_output=true")
+    assert others == [f"dogvscat train PHOTOS {config} --neither OTHERS --set training.epochs=120"]
+
+
+def test_a_longer_training_is_not_offered_where_it_cannot_help() -> None:
+    assert longer_command("classic", "training.epochs=10000") == []
+    assert longer_command("classic", kinds=["memorised_late"]) == []

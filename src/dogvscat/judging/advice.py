@@ -1,22 +1,33 @@
 """What to try next, derived from the settings of the training at hand.
 
-For each finding there are kinds of remedies, such as more dropout. Of the settings of a remedy, the first that can
-still be changed is named. A setting is not named if it has no effect in this configuration, if it is as far as it
-should go, or if another finding about the same training asks for the opposite.
+For each finding there are remedies, such as more dropout. Of the settings of a remedy, the first that can still be
+changed is named. A setting is not named if it has no effect in this configuration, if it is as far as it should go, or
+if another finding about the same training asks for the opposite.
 """
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dogvscat.config import Config
-from dogvscat.errors import ConfigError
+from dogvscat.config import NEEDS, Config
 from dogvscat.judging.predictions import History
-from dogvscat.photos.splits import validation_count
-from dogvscat.settings import toml_value, with_settings
+from dogvscat.photos.splits import VALIDATION, held_out_counts
+from dogvscat.settings import toml_value
+from dogvscat.text import shell_word
+
+MOST_CHANGES = 4
+"""Changes named for a finding; more would not be tried."""
+ENOUGH_VALIDATION = 1_000
+"""With this many validation photos, more of them hardly change what can be told apart."""
+MOST_EPOCHS = 10_000
+"""Largest value of training.epochs."""
+USUAL_PATIENCE = 8
+"""Suggested where early stopping is off."""
 
 
 @dataclass(frozen=True)
@@ -36,143 +47,6 @@ class TrainingSetup:
     """Whether the images were drawn by code."""
 
 
-MOST_CHANGES = 4
-"""Changes named for a finding; more would not be tried."""
-ENOUGH_VALIDATION = 1_000
-"""With this many validation photos, more of them hardly change what can be told apart."""
-MOST_EPOCHS = 10_000
-"""Largest value of training.epochs."""
-USUAL_PATIENCE = 8
-"""Suggested where early stopping is off."""
-
-Rule = Callable[[Any, TrainingSetup], Any]
-"""From the value of a setting to the value to try; None if there is none."""
-
-
-def _scaled(factor: float, limit: float, off: float = 0.0, start: float | None = None) -> Rule:
-    """Multiply by a factor, up to a limit; where the setting is switched off, `start` is the value to try."""
-
-    def rule(value: float, setup: TrainingSetup) -> float | None:
-        if value == off:
-            return start
-        scaled = type(value)(f"{value * factor:.2g}") if isinstance(value, float) else round(value * factor)
-        limited = min(scaled, limit) if factor > 1 else max(scaled, limit)
-        return limited if (limited > value) == (factor > 1) and limited != value else None
-
-    return rule
-
-
-def _switched(to: float | bool) -> Rule:
-    return lambda value, setup: to
-
-
-def _resized(factor: float) -> Rule:
-    """Every layer wider or narrower, in multiples of 8 filters, from 16 to 512."""
-
-    def resized(count: int) -> int:
-        rounded = 8 * round(factor * count / 8)
-        return max(count, min(512, rounded)) if factor > 1 else min(count, max(16, rounded))
-
-    return lambda filters, setup: tuple(map(resized, filters))
-
-
-def _decayed(value: float, setup: TrainingSetup) -> Any:
-    # Decay acts through the learning rate. A product of 5e-5 is usual, from SGD at 0.1 to AdamW at 0.001.
-    start = float(f"{min(0.5, 5e-5 / setup.config.training.learning_rate):.1g}")
-    return _scaled(2.0, 1.0, start=start)(value, setup)
-
-
-def _larger_image(value: int, setup: TrainingSetup) -> int:
-    return min(round(value * 1.5 / 16) * 16, max(value, setup.photo_side // 16 * 16), 512)
-
-
-def _larger_batch(value: int, setup: TrainingSetup) -> int | None:
-    return 2 * value if 2 * value <= setup.num_train else None  # else it would hold all photos, as it may do now
-
-
-def _larger_validation_share(value: float, setup: TrainingSetup) -> float | None:
-    share = min(0.3, float(f"{2 * value:.1g}"))
-    now, then = (
-        validation_count(setup.num_usable, setup.config.data.model_copy(update={"validation_share": candidate}))
-        for candidate in (value, share)
-    )
-    # Folders that declare their splits have another number of validation photos than would be drawn. Else
-    # data.train_count may decide how many there are.
-    is_drawn = abs(now - setup.num_validation) <= max(2, 0.02 * now)
-    return share if is_drawn and now < ENOUGH_VALIDATION and then > now else None
-
-
-Remedy = tuple[str, tuple[tuple[str, Rule], ...]]
-"""What helps, in words, and the settings that do it: the first that can be changed is named."""
-
-MORE_DROPOUT: Remedy = ("more dropout", (("network.dropout", _scaled(1.3, 0.7, start=0.2)),))
-STRONGER_AUGMENTATION: Remedy = (
-    "stronger augmentation",
-    (
-        ("augmentation.enabled", _switched(True)),
-        ("augmentation.smallest_crop", _scaled(0.7, 0.3, off=1.0)),  # where crops are used, they are the strongest
-        ("augmentation.shift", _scaled(1.5, 0.25, start=0.05)),
-        ("augmentation.flip", _switched(True)),
-    ),
-)
-HIDDEN_PARTS: Remedy = (
-    "covered parts of the images",
-    (
-        ("augmentation.cutout", _scaled(1.5, 0.4, start=0.2)),
-        ("augmentation.cutmix", _scaled(1.5, 0.5, start=0.25)),
-    ),
-)
-MORE_DECAY: Remedy = ("more weight decay", (("training.weight_decay", _decayed),))
-SMALLER_NETWORK: Remedy = (
-    "a smaller network",
-    (("network.dense_units", _scaled(0.5, 16)), ("network.filters", _resized(0.7))),
-)
-LESS_DROPOUT: Remedy = ("less dropout", (("network.dropout", _scaled(0.5, 0.05)),))
-WEAKER_AUGMENTATION: Remedy = (
-    "weaker augmentation",
-    (
-        ("augmentation.cutmix", _switched(0)),
-        ("augmentation.rotation", _switched(0)),
-        ("augmentation.cutout", _switched(0)),
-        ("augmentation.smallest_crop", _switched(1)),
-        ("augmentation.shift", _scaled(0.5, 0.01)),
-    ),
-)
-LESS_DECAY: Remedy = (
-    "less of a penalty on weights",
-    (("training.l2", _scaled(0.3, 1e-6)), ("training.weight_decay", _scaled(0.3, 1e-6))),
-)
-LARGER_NETWORK: Remedy = ("a larger network", (("network.filters", _resized(1.5)),))
-LARGER_IMAGES: Remedy = ("larger images", (("data.image_size", _larger_image),))
-SMALLER_STEPS: Remedy = ("smaller steps", (("training.learning_rate", _scaled(0.3, 1e-7)),))
-MUCH_SMALLER_STEPS: Remedy = ("a learning rate ten times smaller", (("training.learning_rate", _scaled(0.1, 1e-7)),))
-LARGER_BATCHES: Remedy = ("larger batches", (("training.batch_size", _larger_batch),))
-AVERAGED_WEIGHTS: Remedy = ("averaged weights", (("training.ema_momentum", lambda value, setup: value or 0.998),))
-MORE_VALIDATION: Remedy = ("more validation images", (("data.validation_share", _larger_validation_share),))
-ALL_PHOTOS: Remedy = ("all of the training photos", (("data.train_subset", _switched(0)),))
-
-REMEDIES: dict[str, tuple[Remedy, ...]] = {
-    "diverged": (MUCH_SMALLER_STEPS,),
-    "learned_nothing": (SMALLER_STEPS, ALL_PHOTOS),
-    "over_fitting": (MORE_DROPOUT, STRONGER_AUGMENTATION, HIDDEN_PARTS, MORE_DECAY, SMALLER_NETWORK, ALL_PHOTOS),
-    "under_fitting": (LESS_DROPOUT, WEAKER_AUGMENTATION, LESS_DECAY, LARGER_IMAGES, LARGER_NETWORK),
-    "noisy_validation": (SMALLER_STEPS, LARGER_BATCHES, AVERAGED_WEIGHTS, MORE_VALIDATION),
-    "few_images": (MORE_VALIDATION,),
-    "memorised_late": (STRONGER_AUGMENTATION, MORE_DROPOUT),
-    "small_set": (ALL_PHOTOS,),
-    "generalises": (LARGER_NETWORK, LARGER_IMAGES),
-}
-"""What helps against each kind of finding, the best first."""
-
-OPPOSED: dict[str, tuple[Remedy, ...]] = {
-    # Weak on the photos it has seen and weaker on others: a smaller network would not help, nor would a freer one.
-    "over_fitting": (LESS_DROPOUT, WEAKER_AUGMENTATION, LESS_DECAY, LARGER_NETWORK),
-    "under_fitting": (SMALLER_NETWORK,),
-    "memorised_late": (LESS_DROPOUT, WEAKER_AUGMENTATION),
-}
-"""Remedies that are not offered, for any finding, where there is this one."""
-
-
 def advise(kinds: Sequence[str], setup: TrainingSetup, history: History) -> dict[str, str]:
     """What to do about each finding, with settings between backticks; an empty text if nothing needs doing.
 
@@ -182,7 +56,7 @@ def advise(kinds: Sequence[str], setup: TrainingSetup, history: History) -> dict
         history: How it went.
     """
     changes = _suggest_changes(kinds, setup)
-    longer, shorter = longer_settings(setup, history), _shorter_settings(setup, history)
+    longer, shorter = _longer(setup, history), _shorter(setup, history)
     if longer and not {"over_fitting", "memorised_late"} & set(kinds):  # it would only learn more by heart
         for kind in {"learned_nothing", "under_fitting"} & set(kinds):
             changes[kind].insert(0, f"more {'patience' if history.stopped_early else 'epochs'} (`{longer}`)")
@@ -201,20 +75,34 @@ def advise(kinds: Sequence[str], setup: TrainingSetup, history: History) -> dict
     return advice
 
 
-def _suggest_changes(kinds: Sequence[str], setup: TrainingSetup) -> dict[str, list[str]]:
-    """By kind of finding at most four changes, such as ``more dropout (`--set network.dropout=0.6`)``."""
-    ruled_out = [remedy for kind in kinds for remedy in OPPOSED.get(kind, ())]
-    suggestions = {}
-    for kind in kinds:
-        remedies = [remedy for remedy in REMEDIES.get(kind, ()) if remedy not in ruled_out]
-        settings = [(words, _first_possible(rules, setup)) for words, rules in remedies]
-        changes = [f"{words} (`--set {shlex.quote(setting)}`)" for words, setting in settings if setting]
-        suggestions[kind] = changes[:MOST_CHANGES]
-        ruled_out += remedies  # what helps against several findings is named once
-    return suggestions
+def next_commands(
+    run_dir: Path, config_file: Path, kinds: Sequence[str], setup: TrainingSetup, history: History
+) -> list[tuple[str, str]]:
+    """Commands to go on with, each with its purpose.
+
+    Args:
+        run_dir: The run folder.
+        config_file: The settings of the run.
+        kinds: Of all findings about the training.
+        setup: What it was made with.
+        history: How it went.
+    """
+    folder, longer = shell_word(run_dir), _longer(setup, history)
+    again = f"dogvscat train PHOTOS --config {shell_word(config_file)}"
+    again += " --neither OTHERS" if setup.config.network.neither_output else ""
+    commands = [
+        (f"dogvscat predict PHOTO --model {folder}", "what this network answers for a photo of yours"),
+        (f"dogvscat evaluate {folder} PHOTOS --out FOLDER", "evaluate the network on photos that it has not seen"),
+        (f"{again} --set SECTION.KEY=VALUE", "train again with these settings and a change from above"),
+    ]
+    if not longer or "memorised_late" in kinds:
+        return commands
+    if setup.config.training.schedule == "one_cycle":  # its learning rate has come down to zero
+        return [*commands, (f"{again} {longer}", "train another network for longer, in one cycle")]
+    return [*commands, (f"dogvscat train --resume {folder} {longer}", "train the network longer")]
 
 
-def longer_settings(setup: TrainingSetup, history: History) -> str | None:
+def _longer(setup: TrainingSetup, history: History) -> str | None:
     """The options with which a training lasts longer, as a command takes them; None if it cannot.
 
     What ended it decides: the patience, the number of epochs, or both.
@@ -227,7 +115,7 @@ def longer_settings(setup: TrainingSetup, history: History) -> str | None:
     return " ".join(f"--set {setting}" for setting in settings) if 2 * training.epochs <= MOST_EPOCHS else None
 
 
-def _shorter_settings(setup: TrainingSetup, history: History) -> str | None:
+def _shorter(setup: TrainingSetup, history: History) -> str | None:
     """The option that ends a training when its validation loss is lowest; None if the training does so already."""
     training = setup.config.training
     if training.early_stopping_patience:
@@ -241,20 +129,152 @@ def _shorter_settings(setup: TrainingSetup, history: History) -> str | None:
     return f"--set training.epochs={best_epoch}" if growth_epochs < best_epoch < training.epochs else None
 
 
-def _first_possible(rules: tuple[tuple[str, Rule], ...], setup: TrainingSetup) -> str | None:
+def _suggest_changes(kinds: Sequence[str], setup: TrainingSetup) -> dict[str, list[str]]:
+    """By kind of finding at most four changes, such as ``more dropout (`--set network.dropout=0.6`)``."""
+    sections = setup.config.model_dump(exclude={"recipe"}).items()
+    values = {f"{section}.{name}": value for section, settings in sections for name, value in settings.items()}
+    ruled_out = {remedy for kind in kinds for remedy in OPPOSED.get(kind, ())}
+    suggestions: dict[str, list[str]] = {}
+    for kind in kinds:
+        suggestions[kind] = []
+        for remedy in REMEDIES.get(kind, ()):
+            setting = None if remedy in ruled_out else _first_possible(RULES[remedy], values, setup)
+            if setting and len(suggestions[kind]) < MOST_CHANGES:
+                suggestions[kind].append(f"{remedy} (`--set {shlex.quote(setting)}`)")
+        ruled_out.update(REMEDIES.get(kind, ()))  # what helps against several findings is named once
+    return suggestions
+
+
+def _first_possible(rules: Mapping[str, "Rule"], values: dict[str, Any], setup: TrainingSetup) -> str | None:
     """The first setting that can be changed as its rule says, as `key=value`."""
-    config, inactive = setup.config, setup.config.inactive_settings
-    for key, rule in rules:
-        value = rule(config.value(key), setup)
-        if value is None or value == config.value(key) or key in inactive:
-            continue
-        setting = f"{key}={toml_value(value)}".replace(", ", ",")  # no blanks on a command line
-        try:
-            with_settings(config, [setting])
-        except ConfigError:  # another setting forbids it, such as a network too deep for its images
-            continue
-        return setting
+    for key, rule in rules.items():
+        needed_key, needed_value = NEEDS.get(key, (key, values[key]))
+        value = rule(values[key], setup) if values[needed_key] == needed_value else None
+        if value is not None and value != values[key]:
+            return f"{key}={toml_value(value)}".replace(", ", ",")  # no blanks on a command line
     return None
+
+
+def _scaled(
+    value: float, setup: TrainingSetup, factor: float, limit: float, off: float = 0, start: float | None = None
+) -> float | None:
+    """The value times a factor, up to a limit; where the setting is off, the value to start with, if any."""
+    if value == off:
+        return start
+    scaled = float(f"{value * factor:.2g}") if isinstance(value, float) else round(value * factor)
+    limited = min(scaled, limit) if factor > 1 else max(scaled, limit)
+    return limited if (limited > value) == (factor > 1) else None
+
+
+def _resized(filters: Sequence[int], setup: TrainingSetup, factor: float) -> tuple[int, ...]:
+    """Every layer wider or narrower, in multiples of 8 filters, from 16 to 512."""
+    rounded = [8 * round(factor * count / 8) for count in filters]
+    pairs = zip(filters, rounded, strict=True)
+    return tuple(max(old, min(512, new)) if factor > 1 else min(old, max(16, new)) for old, new in pairs)
+
+
+def _decayed(value: float, setup: TrainingSetup) -> float | None:
+    # Decay acts through the learning rate. A product of 5e-5 is usual, from SGD at 0.1 to AdamW at 0.001.
+    start = float(f"{min(0.5, 5e-5 / setup.config.training.learning_rate):.1g}")
+    return _scaled(value, setup, 2.0, 1.0, start=start)
+
+
+def _larger_image(value: int, setup: TrainingSetup) -> int:
+    return min(round(value * 1.5 / 16) * 16, max(value, setup.photo_side // 16 * 16), 512)
+
+
+def _larger_batch(value: int, setup: TrainingSetup) -> int | None:
+    return 2 * value if 2 * value <= min(setup.num_train, 8192) else None  # else it would hold all photos
+
+
+def _larger_validation_share(value: float, setup: TrainingSetup) -> float | None:
+    data, share = setup.config.data, min(0.3, float(f"{2 * value:.1g}"))
+    now, then = (
+        held_out_counts(setup.num_usable, data.model_copy(update={"validation_share": candidate}))[VALIDATION]
+        for candidate in (value, share)
+    )
+    # Folders that declare their splits have another number of validation photos than would be drawn. Else
+    # data.train_count may decide how many there are.
+    is_drawn = abs(now - setup.num_validation) <= max(2, 0.02 * now)
+    return share if is_drawn and now < ENOUGH_VALIDATION and then > now and share + data.test_share < 0.9 else None
+
+
+Rule = Callable[[Any, TrainingSetup], Any]
+"""From the value of a setting to the value to try; None if there is none."""
+
+RULES: dict[str, dict[str, Rule]] = {
+    "more dropout": {"network.dropout": partial(_scaled, factor=1.3, limit=0.7, start=0.2)},
+    "stronger augmentation": {
+        "augmentation.enabled": lambda value, setup: True,
+        "augmentation.smallest_crop": partial(_scaled, factor=0.7, limit=0.3, off=1),  # the strongest where it is used
+        "augmentation.shift": partial(_scaled, factor=1.5, limit=0.25, start=0.05),
+        "augmentation.flip": lambda value, setup: True,
+    },
+    "covered parts of the images": {
+        "augmentation.cutout": partial(_scaled, factor=1.5, limit=0.4, start=0.2),
+        "augmentation.cutmix": partial(_scaled, factor=1.5, limit=0.5, start=0.25),
+    },
+    "more weight decay": {"training.weight_decay": _decayed},
+    "a smaller network": {
+        "network.dense_units": partial(_scaled, factor=0.5, limit=16),
+        "network.filters": partial(_resized, factor=0.7),
+    },
+    "less dropout": {"network.dropout": partial(_scaled, factor=0.5, limit=0.05)},
+    "weaker augmentation": {
+        "augmentation.cutmix": lambda value, setup: 0,
+        "augmentation.rotation": lambda value, setup: 0,
+        "augmentation.cutout": lambda value, setup: 0,
+        "augmentation.smallest_crop": lambda value, setup: 1,
+        "augmentation.shift": partial(_scaled, factor=0.5, limit=0.01),
+    },
+    "less of a penalty on weights": {
+        "training.l2": partial(_scaled, factor=0.3, limit=1e-6),
+        "training.weight_decay": partial(_scaled, factor=0.3, limit=1e-6),
+    },
+    "a larger network": {"network.filters": partial(_resized, factor=1.5)},
+    "larger images": {"data.image_size": _larger_image},
+    "smaller steps": {"training.learning_rate": partial(_scaled, factor=0.3, limit=1e-7)},
+    "a learning rate ten times smaller": {"training.learning_rate": partial(_scaled, factor=0.1, limit=1e-7)},
+    "larger batches": {"training.batch_size": _larger_batch},
+    "averaged weights": {"training.ema_momentum": lambda value, setup: value or 0.998},
+    "more validation images": {"data.validation_share": _larger_validation_share},
+    "all of the training photos": {"data.train_subset": lambda value, setup: 0},
+}
+"""For each remedy, the settings that bring it about, each with its rule. The first that can be changed is named."""
+
+REMEDIES: dict[str, tuple[str, ...]] = {
+    "diverged": ("a learning rate ten times smaller",),
+    "learned_nothing": ("smaller steps", "all of the training photos"),
+    "over_fitting": (
+        "more dropout",
+        "stronger augmentation",
+        "covered parts of the images",
+        "more weight decay",
+        "a smaller network",
+        "all of the training photos",
+    ),
+    "under_fitting": (
+        "less dropout",
+        "weaker augmentation",
+        "less of a penalty on weights",
+        "larger images",
+        "a larger network",
+    ),
+    "noisy_validation": ("smaller steps", "larger batches", "averaged weights", "more validation images"),
+    "few_images": ("more validation images",),
+    "memorised_late": ("stronger augmentation", "more dropout"),
+    "small_set": ("all of the training photos",),
+    "generalises": ("a larger network", "larger images"),
+}
+"""What helps against each kind of finding, the best first."""
+
+OPPOSED: dict[str, tuple[str, ...]] = {
+    # Weak on the photos it has seen and weaker on others: a smaller network would not help, nor would a freer one.
+    "over_fitting": ("less dropout", "weaker augmentation", "less of a penalty on weights", "a larger network"),
+    "under_fitting": ("a smaller network",),
+    "memorised_late": ("less dropout", "weaker augmentation"),
+}
+"""Remedies that are not named, for any finding, where there is this one."""
 
 
 def _sentence(start: str, changes: Sequence[str]) -> str:

@@ -1,17 +1,27 @@
-"""Settings that have no effect because of another setting, such as cutout where augmentation is switched off.
+"""Settings without effect because of another: cutout where augmentation is off, a warm-up in a schedule without one.
 
 A recipe may contain them, because a change of the other setting gives them an effect. But anyone who changes one, or
-studies its effect, should learn that it has none. `Config.inactive_settings` says which they are.
+studies its effect, should learn that it has none.
 """
 
-from dogvscat.config import Config
+from typing import Any
+
+from dogvscat.config import NEEDS, Config
 from dogvscat.settings import build_config, toml_value
+
+
+def inactive_settings(config: Config) -> dict[str, str]:
+    """The settings that have no effect in a configuration, each with the setting that decides so.
+
+    For example `{"network.stem_filters": "network.name", ...}` for a plain network.
+    """
+    return {key: needed_key for key, (needed_key, value) in NEEDS.items() if _value(config, needed_key) != value}
 
 
 def why_inactive(config: Config, key: str) -> str | None:
     """A sentence on why a setting has no effect in a configuration; None if it has one."""
-    deciding_key = config.inactive_settings.get(key)
-    return deciding_key and f"{key} has no effect while {deciding_key} = {toml_value(config.value(deciding_key))}"
+    needed_key = inactive_settings(config).get(key)
+    return needed_key and f"{key} has no effect while {needed_key} = {toml_value(_value(config, needed_key))}"
 
 
 def without_inactive(config: Config) -> Config:
@@ -19,8 +29,13 @@ def without_inactive(config: Config) -> Config:
 
     Two configurations that train alike are equal in this form, so a study trains only one of them.
     """
-    document, defaults = config.model_dump(), Config()
-    for key in config.inactive_settings:
+    document, defaults = config.model_dump(), Config().model_dump()
+    for key in inactive_settings(config):
         section, _, name = key.partition(".")
-        document[section][name] = defaults.value(key)
+        document[section][name] = defaults[section][name]
     return build_config(document)
+
+
+def _value(config: Config, key: str) -> Any:
+    section, _, name = key.partition(".")
+    return getattr(getattr(config, section), name)

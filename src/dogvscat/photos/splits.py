@@ -93,11 +93,11 @@ def assign_splits(labels: Sequence[int], groups: Sequence[str], config: DataConf
     Raises:
         DataError: if a class is left without a training or a validation photo.
     """
-    held_out_counts = _held_out_counts(len(labels), config)
+    split_sizes = held_out_counts(len(labels), config)
     splits = [TRAIN] * len(labels)
     for label in (0, 1):
         members = [index for index, member_label in enumerate(labels) if member_label == label]
-        class_counts = {split: _class_count(total, label, labels) for split, total in held_out_counts.items()}
+        class_counts = {split: _class_count(total, label, labels) for split, total in split_sizes.items()}
         for index, split in _draw_held_out(members, groups, class_counts, seed=(config.split_seed, label)):
             splits[index] = split
     check_splits(labels, splits)
@@ -224,13 +224,8 @@ def check_splits(labels: Sequence[int], splits: Sequence[str]) -> None:
             )
 
 
-def validation_count(num_usable: int, config: DataConfig) -> int:
-    """How many validation photos are drawn from this many usable photos, if their folders declare no splits."""
-    return _held_out_counts(num_usable, config)[VALIDATION]
-
-
-def _held_out_counts(num_usable: int, config: DataConfig) -> dict[str, int]:
-    """The sizes of the test and the validation split; everything else is for training.
+def held_out_counts(num_usable: int, config: DataConfig) -> dict[str, int]:
+    """The sizes of the test and the validation split where both are drawn; everything else is for training.
 
     The test share is taken first, and the validation share from what remains. A `train_count` turns this around:
     validation gets everything beyond that many training photos, unless that would be less than half of its share. With

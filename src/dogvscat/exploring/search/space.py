@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
 from dogvscat.exploring.plan_files import DEFAULT_RECIPE, builtin_file, refuse_fixed, refuse_neither_output
-from dogvscat.learning.inactive_settings import why_inactive
+from dogvscat.learning.inactive_settings import inactive_settings, why_inactive
 from dogvscat.settings import (
     describe_error,
     flatten,
@@ -182,7 +182,7 @@ def load_space(file: Path | None, recipe: str | None, settings: Sequence[str] = 
 
 def _refuse_inactive(space: SearchSpace, base: Config) -> None:
     """Make sure that every setting of the space has an effect, at least in some of the trials."""
-    for key, deciding_key in base.inactive_settings.items():
+    for key, deciding_key in inactive_settings(base).items():
         if key in space.space and deciding_key not in space.space:
             hint = f"Remove it from [space], or change {deciding_key} in [base], or search it in [space]."
             raise ConfigError(str(why_inactive(base, key)), hint=hint)

@@ -3,7 +3,6 @@
 Doing it again for a finished run gives the same files.
 """
 
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +14,7 @@ from dogvscat.bundle.card import Provenance
 from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, compute_fingerprints
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import Config
-from dogvscat.judging.advice import TrainingSetup, longer_settings
+from dogvscat.judging.advice import TrainingSetup, next_commands
 from dogvscat.judging.calibration import cross_fit, fit_decision
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import diagnose, suspected_mislabelled
@@ -32,7 +31,6 @@ from dogvscat.learning.loop.inference import predict_logits
 from dogvscat.learning.loop.training import Training
 from dogvscat.learning.run import Run, hardware
 from dogvscat.settings import toml_value
-from dogvscat.text import shell_word
 
 _PARITY_IMAGES = 64
 
@@ -148,7 +146,6 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
     environment = [(name, _value_in_words(value)) for name, value in run.load_environment().items()]
     history, setup = evaluation.history, _setup(training, dataset)
     validation, train = evaluation.results["validation"], evaluation.results["train"]
-    findings = diagnose(setup, history, train.metrics, validation.metrics)
     figures = write_figures(
         run.folder,
         validation,
@@ -157,6 +154,9 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
         history,
         dataset.note,
     )
+    suspects = suspected_mislabelled(validation.predictions)
+    findings = diagnose(setup, history, train.metrics, validation.metrics)
+    kinds = [finding.kind for finding in findings]
     if training.config.augmentation.enabled:
         figures["augmentation"] = run.augmentation_picture
     report = Report(
@@ -168,11 +168,11 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
         figures=figures,
         history=history,
         findings=findings,
-        suspects=suspected_mislabelled(validation.predictions),
+        suspects=suspects,
         facts=facts,
         settings=settings,
         environment=environment,
-        commands=_next_commands(run, setup, history, {finding.kind for finding in findings}),
+        commands=next_commands(run.folder, run.config_file, kinds, setup, history),
         note=dataset.note,
     )
     write_report(run.report_file, report)
@@ -231,23 +231,3 @@ def _setup(training: Training, dataset: Dataset) -> TrainingSetup:
         num_validation=len(training.validation),
         is_synthetic=dataset.manifest.is_synthetic,
     )
-
-
-def _next_commands(run: Run, setup: TrainingSetup, history: History, kinds: Collection[str]) -> list[tuple[str, str]]:
-    folder, config_file = shell_word(run.folder), shell_word(run.config_file)
-    again = f"dogvscat train PHOTOS --config {config_file}"
-    again += " --neither OTHERS" if setup.config.network.neither_output else ""
-    commands = [
-        (f"dogvscat predict PHOTO --model {folder}", "what this network answers for a photo of yours"),
-        (f"dogvscat evaluate {folder} PHOTOS --out FOLDER", "evaluate the network on photos that it has not seen"),
-        (f"{again} --set SECTION.KEY=VALUE", "train again with these settings and a change from above"),
-    ]
-    longer = longer_settings(setup, history)
-    if not longer or "memorised_late" in kinds:
-        return commands
-    if setup.config.training.schedule == "one_cycle":
-        return [
-            *commands,
-            (f"{again} {longer}", "train the network longer: anew, because the learning rate of a cycle ends at zero"),
-        ]
-    return [*commands, (f"dogvscat train --resume {folder} {longer}", "train the network longer")]
