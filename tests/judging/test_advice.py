@@ -177,6 +177,7 @@ def over_fitting_advice(recipe: str, *settings: str) -> str:
 def test_advice_starts_from_the_values_that_are_set() -> None:
     fast = over_fitting_advice("fast")
     assert "--set network.dropout=0.56" in fast  # 0.43 is set
+    assert "--set network.dropout=0.2`" in over_fitting_advice("fast", "network.dropout=0.1")
     assert "--set augmentation.smallest_crop=0.55" in fast  # 0.78
     assert "--set augmentation.cutout=0.3" in fast  # 0.2
     assert "--set training.weight_decay=0.7" in fast  # 0.35

@@ -173,6 +173,11 @@ def _resized(filters: Sequence[int], setup: TrainingSetup, factor: float) -> tup
     return tuple(max(old, min(512, new)) if factor > 1 else min(old, max(16, new)) for old, new in pairs)
 
 
+def _more_dropout(value: float, setup: TrainingSetup) -> float | None:
+    scaled = _scaled(value, setup, factor=1.3, limit=0.7, start=0.2)
+    return scaled and max(scaled, 0.2)  # less would hardly be noticed
+
+
 def _decayed(value: float, setup: TrainingSetup) -> float | None:
     # Decay acts through the learning rate. A product of 5e-5 is usual, from SGD at 0.1 to AdamW at 0.001.
     start = float(f"{min(0.5, 5e-5 / setup.config.training.learning_rate):.1g}")
@@ -203,7 +208,7 @@ Rule = Callable[[Any, TrainingSetup], Any]
 """From the value of a setting to the value to try; None if there is none."""
 
 RULES: dict[str, dict[str, Rule]] = {
-    "more dropout": {"network.dropout": partial(_scaled, factor=1.3, limit=0.7, start=0.2)},
+    "more dropout": {"network.dropout": _more_dropout},
     "stronger augmentation": {
         "augmentation.enabled": lambda value, setup: True,
         "augmentation.smallest_crop": partial(_scaled, factor=0.7, limit=0.3, off=1),  # the strongest where it is used

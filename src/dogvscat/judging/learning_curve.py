@@ -49,16 +49,17 @@ def load_points(file: Path = ROWS_FILE) -> list[CurvePoint]:
     ]
 
 
-def describe_small_set(num_train: int) -> str | None:
+def describe_small_set(num_train: int, rows_file: Path = ROWS_FILE) -> str | None:
     """What so few training photos can give, and what more would bring, from measured points only.
 
     Args:
         num_train: Number of training photos.
+        rows_file: The measured rows.
 
     Returns:
         None if they are not few, or if nothing was measured with more photos.
     """
-    points = load_points()
+    points = load_points(rows_file)
     larger = [point for point in points if point.num_photos > num_train]
     if num_train >= SMALL_TRAINING_SET or not larger:
         return None
