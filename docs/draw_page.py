@@ -35,8 +35,7 @@ def draw_pictures() -> None:
 def _server() -> Iterator[str]:
     """The address of a service on a free port."""
     with subprocess.Popen([*DOGVSCAT, "serve", "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[-1]  # its only line ends with the address
+        yield next(process.stdout or iter([""])).split()[-1]  # the only line ends with the address
         process.terminate()
 
 
