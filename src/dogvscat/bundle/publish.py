@@ -12,7 +12,6 @@ import numpy as np
 
 from dogvscat import atomic
 from dogvscat.bundle.card import CARD_FILE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE, Card, GoldenPicture, Provenance
-from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, pack_fingerprints
 from dogvscat.bundle.folder import DEFAULT_BUNDLE
 from dogvscat.bundle.graph import open_graph, run_graph
 from dogvscat.config import Config
@@ -54,7 +53,7 @@ def publish_bundle(
     origin: Provenance,
     metrics: dict[str, dict[str, dict[str, Any]]],
     known_failures: Sequence[str] = (),
-    learned_from: Mapping[str, np.ndarray] | None = None,
+    fingerprints: Mapping[str, bytes] | None = None,
 ) -> Card:
     """Write a bundle folder, whole or not at all. An older bundle is replaced, and stays if writing fails.
 
@@ -68,21 +67,18 @@ def publish_bundle(
         origin: The data and the code it was trained with.
         metrics: Split -> figure -> value with interval.
         known_failures: Written by a person who looked at its mistakes.
-        learned_from: Fingerprints of the photos of the splits `train` and `validation`, uint64 (num_photos,) each.
+        fingerprints: Files that recognise the photos it learned from, by name, or None.
 
     Raises:
         ModelError: if the graph cannot be run, or this installation is not complete.
         WriteError: if the folder cannot be written.
     """
     pictures, packed_weights = _golden_files(), _pack_weights(weights)
-    fingerprints = {
-        FINGERPRINT_FILES[split]: pack_fingerprints(photos) for split, photos in (learned_from or {}).items()
-    }
     session = open_graph(graph, "the new bundle")
     pixels = np.stack([decode(data, name, config.data.image_size) for name, data in pictures.items()])
     # The default decision has temperature 1: the logits of the graph are calibrated.
     y_prob = Decision().probabilities(run_graph(session, pixels).positive)  # (num_golden,)
-    files = {MODEL_FILE: graph, WEIGHTS_FILE: packed_weights, **pictures, **fingerprints}
+    files = {MODEL_FILE: graph, WEIGHTS_FILE: packed_weights, **pictures, **(fingerprints or {})}
     card = Card(
         class_names=class_names,
         positive_class=class_names[1],

@@ -11,7 +11,7 @@ import numpy as np
 
 from dogvscat import atomic
 from dogvscat.bundle.card import Provenance
-from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, compute_fingerprints
+from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, compute_fingerprints, pack_fingerprints
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import Config
 from dogvscat.judging.advice import TrainingSetup, next_commands
@@ -132,7 +132,7 @@ def publish(run: Run, network: keras.Model, training: Training, dataset: Dataset
         provenance,
         {split: result["figures"] for split, result in evaluation.document.items()},
         run.load_known_failures(),
-        {split: _fingerprints(dataset.images[split], config.data.image_size) for split in FINGERPRINT_FILES},
+        {name: _fingerprints(dataset.images[split], config) for split, name in FINGERPRINT_FILES.items()},
     )
 
 
@@ -178,10 +178,10 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
     write_report(run.report_file, report)
 
 
-def _fingerprints(images: LabelledImages, image_size: int) -> np.ndarray:
-    """uint64 (num_images,)"""
+def _fingerprints(images: LabelledImages, config: Config) -> bytes:
     samples = (np.array([sample]) for sample in range(len(images)))  # one image at a time: all would fill the memory
-    return compute_fingerprints(images.pixels(sample, image_size)[0] for sample in samples)
+    pixels = (images.pixels(sample, config.data.image_size)[0] for sample in samples)
+    return pack_fingerprints(compute_fingerprints(pixels))
 
 
 def _training_conditions(config: Config) -> str:
