@@ -12,7 +12,8 @@ from PIL import Image, ImageEnhance
 
 from dogvscat.photos.audit import Audit
 from dogvscat.photos.drawing import draw
-from dogvscat.photos.issues import NEAR_DUPLICATE_BITS, Pair, group_names, near_duplicates
+from dogvscat.photos.duplicates import Pair, group_names, near_duplicates
+from dogvscat.photos.perceptual_hash import NEAR_DUPLICATE_BITS
 from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import open_photos
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from dogvscat.photos.drawing import draw
-from dogvscat.photos.issues import ISSUE_KINDS, Issue, find_issues, group_names, near_duplicates
+from dogvscat.photos.duplicates import group_names, near_duplicates
+from dogvscat.photos.issues import ISSUE_KINDS, Issue, find_issues
 from dogvscat.photos.scan import scan
 from dogvscat.photos.sources import open_photos
 
@@ -118,7 +119,7 @@ def test_one_picture_saved_twice_under_both_labels(photos: Path) -> None:
 def test_every_copy_of_a_conflicting_photo_is_in_the_conflict(photos: Path) -> None:
     """A chain of crops: its ends differ too much to be a pair, and are still in one group."""
     picture = draw("cat", 7, 400)
-    crops = [picture.crop((8 * step, 8 * step, 400 - 8 * step, 400 - 8 * step)) for step in range(6)]
+    crops = [picture.crop((20 * step, 20 * step, 400 - 20 * step, 400 - 20 * step)) for step in range(6)]
     for step, crop in enumerate(crops):
         crop.resize((100, 100)).save(photos / ("dog" if step == 5 else "cat") / f"crop{step}.png")
     scanned = {photo.path: photo for photo in scan(open_photos(photos))}

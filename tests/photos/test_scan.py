@@ -5,14 +5,12 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from dogvscat import caches
-from dogvscat.photos.decoder import decode_photo
 from dogvscat.photos.drawing import draw
-from dogvscat.photos.scan import perceptual_hash, scan
+from dogvscat.photos.scan import scan
 from dogvscat.photos.sources import PhotoSource, open_photos
 from tests.helpers import draw_photos
 
@@ -25,20 +23,6 @@ def photos(tmp_path: Path) -> Path:
 
 def _cached_scans() -> list[Path]:
     return list(caches.folder("scans").glob("*.csv"))
-
-
-def _hash_by_hand(pixels: np.ndarray) -> str:
-    """Zauner 2010 in NumPy: which of the lowest 16 x 16 cosine frequencies are above their median."""
-    grey = np.asarray(Image.fromarray(pixels).convert("L"), float)
-    angles = np.pi * (np.arange(64)[None] + 0.5) * np.arange(64)[:, None] / 64
-    frequencies = (np.cos(angles) @ grey @ np.cos(angles).T)[:16, :16]
-    return np.packbits(frequencies > np.median(frequencies)).tobytes().hex()
-
-
-def test_the_hash_agrees_with_its_definition(drawn_photos: Path) -> None:
-    for path in sorted(drawn_photos.rglob("*.jpg"))[:20]:
-        pixels = decode_photo(path, 64)
-        assert perceptual_hash(pixels) == _hash_by_hand(pixels)
 
 
 def test_all_facts_of_a_scan(photos: Path) -> None:

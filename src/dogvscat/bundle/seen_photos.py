@@ -7,7 +7,7 @@ import numpy as np
 
 from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, compute_fingerprints, match_fingerprints
 from dogvscat.bundle.folder import RUN_BUNDLE, Bundle, read_verified
-from dogvscat.photos.issues import find_copies
+from dogvscat.photos.duplicates import find_copies
 from dogvscat.photos.layout import Photo
 from dogvscat.photos.manifest import load_manifest
 from dogvscat.photos.scan import scan

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # --help does not wait for these imports
     from dogvscat.photos.audit import Audit
 
 _DEFAULT_FOLDS = 5
+_GIVEAWAY = "giveaway"
+"""What --fail-on calls a fact about the files that tells the class; it is an issue of no single photo."""
 
 
 def command(
@@ -26,8 +28,8 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="KIND",
-            help="Exit with code 3 if an issue of this kind is found, such as near_duplicate; `any` means every kind. "
-            "May be repeated.",
+            help="Exit with code 3 if an issue of this kind is found, such as near_duplicate; `giveaway`: if facts "
+            "about the files tell the class; `any`: any of these. May be repeated.",
         ),
     ] = None,
     labels: Annotated[
@@ -54,7 +56,7 @@ def command(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> int:
-    """Find broken, duplicate, doubtful and blank photos. The photos are not changed.
+    """Find broken, duplicate, doubtful and blank photos, and files that tell the class. The photos are not changed.
 
     --recipe and --set apply to the networks that --labels trains to check the labels.
     """
@@ -85,7 +87,8 @@ def command(
         table = shell_word(out / "relabel.csv")
         report(f"Delete the rows of {table} that you disagree with, then: dogvscat train PHOTOS --relabel {table}")
     refused_kinds = set(fail_on or [])
-    failing = [kind for kind, count in audit.count_kinds().items() if count and refused_kinds & {kind, "any"}]
+    counts = audit.count_kinds() | {_GIVEAWAY: len(audit.giveaways)}
+    failing = [kind for kind, count in counts.items() if count and refused_kinds & {kind, "any"}]
     return DataError.exit_code if failing else 0
 
 
@@ -93,9 +96,10 @@ def _refuse_unknown_kinds(fail_on: list[str], labels: bool) -> None:
     from dogvscat.photos.audit import KIND_MEANINGS
     from dogvscat.photos.issues import LABEL_KINDS
 
+    known_kinds = (*KIND_MEANINGS, _GIVEAWAY)
     for kind in fail_on:
-        if kind != "any" and kind not in KIND_MEANINGS:
-            raise UsageError(f"there is no kind of issue {kind!r}, expected any or one of {', '.join(KIND_MEANINGS)}")
+        if kind != "any" and kind not in known_kinds:
+            raise UsageError(f"there is no kind of issue {kind!r}, expected any or one of {', '.join(known_kinds)}")
         if kind in LABEL_KINDS and not labels:
             raise UsageError(f"{kind} needs --labels", hint="Add --labels, or choose another --fail-on.")
 
@@ -125,7 +129,8 @@ def _show(audit: "Audit", agreement: "MetricValue | None", out: Path | None, as_
     if audit.skipped:
         report(f"{pluralize(audit.skipped, 'file')} skipped: no photos by their names, or in no class folder.")
     if as_json:
-        document = {"photos": audit.count_classes(), "skipped": audit.skipped, "issues": counts}
+        giveaways = [asdict(giveaway) for giveaway in audit.giveaways]
+        document = {"photos": audit.count_classes(), "skipped": audit.skipped, "issues": counts, "giveaways": giveaways}
         show_json(document | ({"label_agreement": asdict(agreement)} if agreement else {}))
         return
     if audit.is_synthetic:
@@ -133,6 +138,8 @@ def _show(audit: "Audit", agreement: "MetricValue | None", out: Path | None, as_
     show(", ".join(f"{count:,} {name}" for name, count in audit.count_classes().items()))
     for kind, count in counts.items():
         show(f"  {kind:<17} {count:>7,}   {KIND_MEANINGS[kind] if count else ''}".rstrip())
+    for giveaway in audit.giveaways:
+        show(f"Giveaway: {giveaway.sentence()}")
     if agreement:
         from dogvscat.judging.intervals import as_percent  # it takes a second to import
 

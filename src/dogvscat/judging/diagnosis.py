@@ -14,6 +14,7 @@ from dogvscat.judging.advice import TrainingSetup, advise
 from dogvscat.judging.intervals import MetricValue, as_percent
 from dogvscat.judging.learning_curve import describe_small_set
 from dogvscat.judging.predictions import History, Predictions
+from dogvscat.photos.giveaways import Giveaway
 from dogvscat.text import pluralize
 
 OVER_FITTING_GAP = 0.03
@@ -109,6 +110,18 @@ def _observe(
     problems = [_epoch_limit(training, history), _noisy(training, history), _few_images(validation)]
     notes = [_small_set(setup), _stopped_early(history), _memorised_late(training, history)]
     return [finding for finding in (good, *fit_findings, *problems, *notes) if finding]
+
+
+def giveaway_finding(giveaway: Giveaway) -> Finding:
+    """The finding that the files of the photos tell their class: it makes every other figure doubtful."""
+    return Finding(
+        "giveaway",
+        "problem",
+        f"A giveaway: {giveaway.fact} tells the class",
+        f"Without a look at the picture, it is correct for {giveaway.summary()}. The network may have learned this "
+        "instead of the animals. No split shows it, because all photos have it; photos from elsewhere do not.",
+        giveaway.advice,
+    )
 
 
 def suspected_mislabelled(predictions: Predictions, limit: int = 30) -> list[Suspect]:

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from dogvscat.config import Config
 from dogvscat.cpus import available_cpus
 from dogvscat.errors import ConfigError, ModelError, UsageError, WriteError
 from dogvscat.learning.engine import ComputeSettings
+from dogvscat.photos.giveaways import Giveaway
 from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
 from dogvscat.settings import build_config, read_toml, to_toml
 from dogvscat.text import shell_word
@@ -157,7 +158,8 @@ class Run:
             ModelError: if the file is missing or damaged.
         """
         environment = self.load_environment()
-        manifest = load_manifest(self.manifest_file, is_synthetic=bool(environment["drawn_sample"]))
+        giveaways = tuple(Giveaway(**giveaway) for giveaway in environment.get("giveaways", ()))
+        manifest = load_manifest(self.manifest_file, bool(environment["drawn_sample"]), giveaways)
         return self._with_digest(manifest, self.manifest_file, environment["data_digest"])
 
     def load_neither_manifest(self) -> Manifest:
@@ -241,6 +243,9 @@ def create_run(folder: Path, config: Config, dataset: Dataset, paths: InputPaths
 
 def _describe(config: Config, dataset: Dataset, paths: InputPaths, compute: ComputeSettings) -> dict[str, Any]:
     """The content of environment.json."""
+    giveaways = {}
+    if dataset.manifest.giveaways:
+        giveaways = {"giveaways": [asdict(giveaway) for giveaway in dataset.manifest.giveaways]}
     relabelled = {} if paths.relabel_digest is None else {"relabel_digest": paths.relabel_digest}
     neither = {}
     if dataset.neither is not None and paths.neither is not None:
@@ -260,6 +265,7 @@ def _describe(config: Config, dataset: Dataset, paths: InputPaths, compute: Comp
         "platform": platform.platform(),
         "hardware": computer,
         "commit": code,
+        **giveaways,
         **relabelled,
         **neither,
     }

@@ -13,7 +13,9 @@ from dogvscat.errors import ImageError
 from dogvscat.labels import ClassNames
 from dogvscat.pages import data_uri, open_templates
 from dogvscat.photos.decoder import decode
-from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue, find_issues, group_names, near_duplicates
+from dogvscat.photos.duplicates import group_names, near_duplicates
+from dogvscat.photos.giveaways import Giveaway, find_giveaways
+from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue, find_issues
 from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.text import printable
@@ -22,7 +24,8 @@ KIND_MEANINGS = {
     "unreadable": "Cannot be decoded: damaged, of an unknown format, or far too large. Left out of training.",
     "empty": "The file has no bytes. Left out of training.",
     "exact_duplicate": "The same file more than once. Copies are never put into different splits.",
-    "near_duplicate": "The same picture saved, scaled or cropped again. Copies are never put into different splits.",
+    "near_duplicate": "The same picture saved again, scaled, mirrored, turned, inverted, framed, cropped or shifted. "
+    "Copies are never put into different splits.",
     "label_conflict": "The same picture filed under both classes. All copies are left out of training.",
     "low_information": "Blank or nearly blank: there is nothing to see.",
     "odd_size": "Over ten times as many pixels as the median photo, or less than a tenth.",
@@ -54,6 +57,8 @@ class Audit:
     is_synthetic: bool
     notes: tuple[str, ...] = ()
     """How the folders were read, as far as it is not plain."""
+    giveaways: Sequence[Giveaway] = ()
+    """Facts about the files that tell the class."""
     labels_checked: bool = False
     """Whether issues of `LABEL_KINDS` were searched for."""
 
@@ -78,8 +83,16 @@ def audit_photos(source: PhotoSource) -> Audit:
     pairs = near_duplicates(scanned)
     groups = group_names(scanned, pairs)
     issues = find_issues(scanned, groups, pairs)
+    giveaways = find_giveaways(scanned, groups)
     return Audit(
-        str(source.location), source.class_names, scanned, issues, source.skipped, source.is_synthetic, source.notes
+        str(source.location),
+        source.class_names,
+        scanned,
+        issues,
+        source.skipped,
+        source.is_synthetic,
+        source.notes,
+        giveaways,
     )
 
 

@@ -4,7 +4,7 @@ import csv
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from dogvscat import atomic
 from dogvscat.config import DataConfig
 from dogvscat.errors import ModelError
 from dogvscat.labels import NEITHER, NEITHER_NAMES, ClassNames
-from dogvscat.photos.issues import Issue, find_copies, find_issues, group_names, near_duplicates
+from dogvscat.photos.duplicates import find_copies, group_names, near_duplicates
+from dogvscat.photos.giveaways import Giveaway, find_giveaways
+from dogvscat.photos.issues import Issue, find_issues
 from dogvscat.photos.layout import sorted_class_names
 from dogvscat.photos.scan import ScannedPhoto, scan
 from dogvscat.photos.sources import PhotoSource
@@ -75,6 +77,8 @@ class Manifest:
     """Whether the images were drawn by code."""
     unreadable: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """Path and reason of each photo that cannot be read; empty in a manifest that was loaded."""
+    giveaways: tuple[Giveaway, ...] = ()
+    """Facts about the files that tell the class; the CSV file does not have them."""
     digest: str = field(init=False)
     """sha256 over the sorted pairs of sha256 and filed label: equal for a zip and its unpacked folder.
 
@@ -131,7 +135,8 @@ def make_manifest(source: PhotoSource, config: DataConfig) -> Manifest:
     issues = find_issues(scanned, groups, pairs)
     conflicting = {issue.path for issue in issues if issue.kind == "label_conflict"}
     splits = choose_splits(scanned, groups, conflicting, config)
-    return _manifest(source, scanned, groups, splits, issues)
+    manifest = _manifest(source, scanned, groups, splits, issues)
+    return replace(manifest, giveaways=find_giveaways(scanned, groups))
 
 
 def make_neither_manifest(source: PhotoSource, config: DataConfig, class_manifest: Manifest) -> Manifest:
@@ -184,7 +189,8 @@ def _manifest(
 
 
 def describe(manifest: Manifest, source: PhotoSource, is_weighted: bool) -> Iterator[str]:
-    """What a person should know before a training: how folders were read, counts, what is left out, unbalanced classes.
+    """What a person should know before a training: how folders were read, counts, what is left out, unbalanced classes,
+    giveaways.
 
     Args:
         manifest: Of photos of two classes.
@@ -209,6 +215,8 @@ def describe(manifest: Manifest, source: PhotoSource, is_weighted: bool) -> Iter
     if max(counts.values()) > _UNBALANCED * min(counts.values()):
         balance = "their weights balance that" if is_weighted else "consider --set training.class_weights=balanced"
         yield f"The classes are unbalanced ({_counts_in_words(counts)}); {balance}"
+    for giveaway in manifest.giveaways:
+        yield f"Warning: {giveaway.sentence()}"
 
 
 def _unreadable_in_words(unreadable: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -227,12 +235,13 @@ def save_manifest(path: Path, manifest: Manifest) -> None:
     atomic.write_csv(path, columns, map(attrgetter(*columns), manifest.rows))  # takes a third of the time of astuple
 
 
-def load_manifest(path: Path, is_synthetic: bool = False) -> Manifest:
+def load_manifest(path: Path, is_synthetic: bool = False, giveaways: tuple[Giveaway, ...] = ()) -> Manifest:
     """Read a manifest written by `save_manifest`.
 
     Args:
         path: The CSV file.
         is_synthetic: Whether the images were drawn by code; the file does not say.
+        giveaways: Of the manifest that was saved; the file does not have them.
 
     Raises:
         ModelError: if the file is missing or is not a manifest.
@@ -245,7 +254,9 @@ def load_manifest(path: Path, is_synthetic: bool = False) -> Manifest:
             raise ValueError("its first line does not name the columns of a manifest")
         rows = tuple(ManifestRow(*line) for line in lines)
         labels = {row.label for row in rows}  # the file does not name the classes apart from its rows
-        return Manifest(NEITHER_NAMES if labels == {NEITHER} else sorted_class_names(labels), rows, is_synthetic)
+        return Manifest(
+            NEITHER_NAMES if labels == {NEITHER} else sorted_class_names(labels), rows, is_synthetic, giveaways
+        )
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise ModelError(f"{path} is not a manifest: {error}") from None
 

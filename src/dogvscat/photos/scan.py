@@ -6,11 +6,13 @@ Every photo is read and decoded once; the result is cached under the fingerprint
 import csv
 import hashlib
 import os
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,17 +21,15 @@ from dogvscat import atomic, caches, stderr
 from dogvscat.cpus import available_cpus
 from dogvscat.errors import ImageError, WriteError
 from dogvscat.photos.decoder import DECODER_VERSION, decode_with_facts
+from dogvscat.photos.file_facts import read_file_facts
 from dogvscat.photos.layout import Photo
+from dogvscat.photos.perceptual_hash import GREY_SIDE, perceptual_hash
 from dogvscat.photos.sources import PhotoSource
+from dogvscat.photos.thumbnail import make_thumbnail
 
-SCAN_VERSION = 1
+SCAN_VERSION = 2
 """To be raised when the same photo gives another result: the caches of older versions are then ignored."""
-HASH_SIDE = 16
-"""The perceptual hash has HASH_SIDE x HASH_SIDE bits. With the usual 64 bits, different photos are less far apart."""
-
-_SCAN_SIZE = 4 * HASH_SIDE  # side of the image that the hash's cosine transform is computed from, in pixels
-_COSINES = np.cos(np.pi * np.outer(np.arange(HASH_SIDE), np.arange(_SCAN_SIZE) + 0.5) / _SCAN_SIZE)
-"""The waves of the cosine transform, float64 (HASH_SIDE, _SCAN_SIZE)."""
+_GREY_DIFFERENCE = 1.0  # between the channels, of 255: compressing a grey photo as a color one causes less
 _TEMPORARY_ERRORS = ("permission", "not_found")  # they can be fixed without changing the file's fingerprint
 
 
@@ -56,6 +56,14 @@ class ScannedPhoto:
     """Empty if the photo can be decoded, else the code of the ImageError."""
     error: str
     """Empty, or the reason of the ImageError and what to do."""
+    thumbnail: bytes = b""
+    """From `make_thumbnail`; empty if the photo cannot be decoded."""
+    format: str = ""
+    """As in `FileFacts`, like the next two."""
+    jpeg_quality: int = 0
+    camera: str = ""
+    is_grey: bool = False
+    """Whether the photo has no colors, whatever its mode."""
 
 
 def scan(source: PhotoSource) -> list[ScannedPhoto]:
@@ -79,7 +87,7 @@ def scan(source: PhotoSource) -> list[ScannedPhoto]:
     if not any(photo.error_code in _TEMPORARY_ERRORS for photo in scanned):
         with suppress(WriteError):  # the cache only saves time; a full disk is reported where it matters
             columns = [field.name for field in fields(ScannedPhoto)]
-            atomic.write_csv(cache_file, columns, (list(asdict(photo).values()) for photo in scanned))
+            atomic.write_csv(cache_file, columns, map(_to_row, scanned))
     return scanned
 
 
@@ -94,24 +102,6 @@ def fingerprint(source: PhotoSource) -> str:
     return digest.hexdigest()
 
 
-def perceptual_hash(pixels: np.ndarray) -> str:
-    """The 256-bit pHash of an image, as 64 hexadecimal digits. Similar images differ in few bits.
-
-    Each bit says whether one of the lowest 16 x 16 frequencies of the grey image is above their median. These
-    frequencies hardly change when a photo is saved again, scaled or slightly cropped. Source: Zauner, Implementation
-    and Benchmarking of Perceptual Image Hash Functions, 2010. It equals the hash of the library ImageHash (tested),
-    which needs SciPy.
-
-    Args:
-        pixels: uint8 (_SCAN_SIZE, _SCAN_SIZE, 3).
-    """
-    grey = np.asarray(Image.fromarray(pixels).convert("L"), dtype=np.float64)
-    frequencies = _COSINES @ grey @ _COSINES.T  # (HASH_SIDE, HASH_SIDE): the cosine transform's lowest ones
-    # Rounded, so that a blank photo has the same hash on every processor.
-    frequencies = frequencies.round(6)
-    return np.packbits(frequencies > np.median(frequencies)).tobytes().hex()
-
-
 def sha256_of(data: bytes) -> str:
     """The digest that identifies a photo's content, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
@@ -119,18 +109,20 @@ def sha256_of(data: bytes) -> str:
 
 def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
     data = b""
-    facts = {"perceptual_hash": "", "width": 0, "height": 0, "mode": "", "contrast": 0.0}
+    facts: dict[str, Any] = {"perceptual_hash": "", "width": 0, "height": 0, "mode": "", "contrast": 0.0}
     error_code = error = ""
     try:
         data = source.read(photo.path)
-        decoded = decode_with_facts(data, photo.path, _SCAN_SIZE)
-        grey = decoded.pixels.mean(axis=2)  # float64 (_SCAN_SIZE, _SCAN_SIZE)
-        facts = {
-            "perceptual_hash": perceptual_hash(decoded.pixels),
+        decoded = decode_with_facts(data, photo.path, GREY_SIDE)
+        grey = np.asarray(Image.fromarray(decoded.pixels).convert("L"))  # uint8 (GREY_SIDE, GREY_SIDE)
+        facts = asdict(read_file_facts(data)) | {
+            "perceptual_hash": perceptual_hash(grey.astype(np.float64)),
+            "thumbnail": make_thumbnail(grey),
+            "is_grey": bool(np.ptp(decoded.pixels, axis=2).mean() < _GREY_DIFFERENCE),
             "width": decoded.width,
             "height": decoded.height,
             "mode": decoded.mode,
-            "contrast": round(float(grey.std()), 3),
+            "contrast": round(float(decoded.pixels.mean(axis=2).std()), 3),
         }
     except ImageError as problem:
         error_code, error = problem.code, problem.reason_and_hint
@@ -140,7 +132,7 @@ def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
         photo.split or "",
         len(data),
         sha256_of(data),
-        **facts,  # type: ignore[arg-type]
+        **facts,
         error_code=error_code,
         error=error,
     )
@@ -157,6 +149,15 @@ def _load_scan(path: Path, photos: Sequence[Photo]) -> list[ScannedPhoto] | None
     return scanned if cached == [(photo.path, photo.label, photo.split or "") for photo in photos] else None
 
 
-def _from_row(row: dict[str, str]) -> ScannedPhoto:
-    numbers = {name: int(row[name]) for name in ("label", "num_bytes", "width", "height")}
-    return ScannedPhoto(**{**row, **numbers, "contrast": float(row["contrast"])})  # type: ignore[arg-type]
+def _to_row(photo: ScannedPhoto) -> list[object]:
+    return list({**vars(photo), "thumbnail": b64encode(photo.thumbnail).decode()}.values())
+
+
+def _from_row(row: dict[str, Any]) -> ScannedPhoto:
+    numbers = {name: int(row[name]) for name in ("label", "num_bytes", "width", "height", "jpeg_quality")}
+    converted = {
+        "contrast": float(row["contrast"]),
+        "thumbnail": b64decode(row["thumbnail"], validate=True),
+        "is_grey": row["is_grey"] == "True",
+    }
+    return ScannedPhoto(**{**row, **numbers, **converted})

@@ -17,7 +17,7 @@ from dogvscat.config import Config
 from dogvscat.judging.advice import TrainingSetup, next_commands
 from dogvscat.judging.calibration import cross_fit, fit_decision
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.diagnosis import diagnose, suspected_mislabelled
+from dogvscat.judging.diagnosis import diagnose, giveaway_finding, suspected_mislabelled
 from dogvscat.judging.figures import write_figures
 from dogvscat.judging.intervals import MetricValue
 from dogvscat.judging.metrics import SplitResult, compute_neither_metrics, evaluate_split
@@ -143,7 +143,9 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
         WriteError: if they cannot be written.
     """
     facts, settings = _facts(training), _settings(training.config)
-    environment = [(name, _value_in_words(value)) for name, value in run.load_environment().items()]
+    environment = [
+        (name, _value_in_words(value)) for name, value in run.load_environment().items() if name != "giveaways"
+    ]
     history, setup = evaluation.history, _setup(training, dataset)
     validation, train = evaluation.results["validation"], evaluation.results["train"]
     figures = write_figures(
@@ -167,7 +169,7 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
         neither=evaluation.neither,
         figures=figures,
         history=history,
-        findings=findings,
+        findings=[*map(giveaway_finding, dataset.manifest.giveaways), *findings],
         suspects=suspects,
         facts=facts,
         settings=settings,

@@ -1,0 +1,214 @@
+"""Pairs of pictures that show the same scene, cropped, shifted or framed, among many thousand pictures.
+
+Every two landmarks that are described alike propose how their pictures lie on each other. Each stage from there on
+costs more per pair than the one before, and gets fewer pairs: a rough comparison, a few refining steps, and at last a
+comparison of all pixels.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
+
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from dogvscat.cpus import available_cpus
+
+from dogvscat.photos.alignment import (
+    BROAD,
+    FINE,
+    FINEST,
+    Moves,
+    at_grid,
+    part_agreement,
+    refined,
+    rough_agreement,
+    textures,
+)
+from dogvscat.photos.landmarks import THUMBNAIL_SIDE, Landmarks, find_landmarks
+
+LEAST_AGREEMENT = 0.78
+"""The mean correlation of the small parts of a picture with what lies on them."""
+LEAST_OVERLAP = 0.4
+"""The least share of a picture that must lie on the other one."""
+
+_CODE_BITS = 12  # the descriptions of two landmarks may differ in this many of 63 bits
+_ROUGH_CORRELATION = 0.7
+_BROAD_STEPS = (0.0, 0.75, 0.82, 0.85, 0.85)
+"""The least correlation before each of the first refining steps: it rises with the precision of the move."""
+_FINE_STEPS = 3
+_ROUGH_SIDE, _STEP_SIDE = 8, 12  # points compared along each side of a picture
+_NEIGHBOURS = 256
+"""A landmark is compared with this many others of its key. Only where hundreds of photos look alike are there more, and
+such photos still meet, because groups chain together."""
+_VOTES_AT_ONCE = 4000  # of 64 points each: an array of them fits into a processor's cache
+_COMPARED_AT_ONCE = 500_000  # landmarks; most of them are not similar
+_LOOK_AHEAD = 64  # chunks of votes
+_PAIRS_AT_ONCE, _PARTS = 8192, 16  # pairs after which groups are joined, in parts for the threads
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Votes = tuple[np.ndarray, np.ndarray]
+"""Pairs of landmarks, as two arrays of indices."""
+
+
+class AlignedPair(NamedTuple):
+    """Two pictures that show the same scene."""
+
+    first: int
+    second: int
+    correlation: float
+    """Of the parts that lie on each other, 0 to 1."""
+    overlap: float
+    """Share of the picture with the wider view that lies on the other one."""
+
+
+def aligned_pairs(thumbnails: np.ndarray, same_group: Callable[[int, int], bool]) -> Iterator[AlignedPair]:
+    """Pairs of pictures that show the same scene, at least one for each picture that has such a partner.
+
+    Args:
+        thumbnails: uint8 (num_pictures, THUMBNAIL_SIDE, THUMBNAIL_SIDE), grey.
+        same_group: Whether two pictures are known to show the same scene by now; they are not compared then.
+    """
+    broad = textures(thumbnails, BROAD)
+    rough = at_grid(broad, _ROUGH_SIDE)
+    with ThreadPoolExecutor(available_cpus()) as pool:  # NumPy computes without holding Python's lock
+        landmarks = find_landmarks(thumbnails, pool.map)
+        similar = _similar_landmarks(landmarks)
+        chunks = _map(pool, lambda votes: _roughly_similar(broad, rough, landmarks, votes), similar)
+        votes = _best_of_each_pair(landmarks, chunks)
+        for start in range(0, len(votes[0]), _PAIRS_AT_ONCE):
+            moves = _proposed_moves(landmarks, *(index[start : start + _PAIRS_AT_ONCE] for index in votes))
+            is_open = [not same_group(*pair) for pair in zip(moves.first.tolist(), moves.second.tolist(), strict=True)]
+            parts = np.array_split(np.flatnonzero(is_open), _PARTS)
+            for pairs in pool.map(lambda part: _verified(thumbnails, broad, moves[part]), parts):  # noqa: B023
+                yield from pairs
+
+
+def _map(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Like `pool.map`, but takes an item only when it is nearly needed: all of them could fill the memory."""
+    futures: deque[Future[Result]] = deque()
+    for item in items:
+        futures.append(pool.submit(function, item))
+        if len(futures) >= _LOOK_AHEAD:
+            yield futures.popleft().result()
+    while futures:
+        yield futures.popleft().result()
+
+
+def _similar_landmarks(landmarks: Landmarks) -> Iterator[Votes]:
+    """Pairs of landmarks of different pictures that are described alike, in chunks."""
+    order = np.lexsort((landmarks.code, landmarks.key))
+    keys = landmarks.key[order]
+    positions = np.arange(len(order))
+    ends = np.searchsorted(keys, keys, side="right")
+    yield from _similar_in_ranges(landmarks, order, order, positions + 1, ends)
+    # In a second key one bit is another, so that no pair is proposed twice by the same picture.
+    queries = np.argsort(landmarks.second_key, kind="stable")
+    second_keys = landmarks.second_key[queries]
+    starts, ends = np.searchsorted(keys, second_keys), np.searchsorted(keys, second_keys, side="right")
+    yield from _similar_in_ranges(landmarks, order, queries, starts, ends)
+
+
+def _similar_in_ranges(
+    landmarks: Landmarks, order: np.ndarray, queries: np.ndarray, starts: np.ndarray, ends: np.ndarray
+) -> Iterator[Votes]:
+    """Each queried landmark with those at `starts` to `ends` in `order` whose description is similar."""
+    counts = np.minimum(ends - starts, _NEIGHBOURS)
+    totals = np.cumsum(counts)
+    codes, pictures = landmarks.code[order], landmarks.picture[order]
+    position = 0
+    while position < len(queries):
+        goal = totals[position] + _COMPARED_AT_ONCE
+        chunk = slice(position, max(position + 1, int(np.searchsorted(totals, goal))))
+        position = chunk.stop
+        query = np.repeat(queries[chunk], counts[chunk])
+        # Runs 0, 1, 2... for each query: a running number minus the number at which its run starts.
+        runs = np.arange(len(query)) - np.repeat(np.cumsum(counts[chunk]) - counts[chunk], counts[chunk])
+        match = np.repeat(starts[chunk], counts[chunk]) + runs
+        differing = np.bitwise_count(landmarks.code[query] ^ codes[match])
+        similar = np.flatnonzero((differing <= _CODE_BITS) & (landmarks.picture[query] != pictures[match]))
+        for start in range(0, len(similar), _VOTES_AT_ONCE):
+            part = similar[start : start + _VOTES_AT_ONCE]
+            yield query[part], order[match[part]]
+
+
+def _proposed_moves(landmarks: Landmarks, first: np.ndarray, second: np.ndarray) -> Moves:
+    """The moves with which landmarks of one picture lie on those of another, given by index."""
+    # From the first picture to the common description, and from there to the second picture. The axes are at right
+    # angles and equally long, so that the inverse of their matrix is its transpose, divided by the squared length.
+    # Written out, because a million products of 2 x 2 matrices take several times as long.
+    axes = landmarks.axes[first]
+    inverse = axes.transpose(0, 2, 1) / (axes[:, :1, :1] ** 2 + axes[:, 1:, :1] ** 2)
+    matrix = landmarks.axes[second][:, :, :1] * inverse[:, :1] + landmarks.axes[second][:, :, 1:] * inverse[:, 1:]
+    first_center_moved = matrix[:, :, 0] * landmarks.y[first, None] + matrix[:, :, 1] * landmarks.x[first, None]
+    second_center = np.stack([landmarks.y[second], landmarks.x[second]], axis=1)
+    return Moves(
+        first=landmarks.picture[first],
+        second=landmarks.picture[second],
+        matrix=matrix,
+        offset=second_center - first_center_moved,
+        polarity=(landmarks.polarity[first] * landmarks.polarity[second]).astype(np.float32),
+    )
+
+
+def _roughly_similar(
+    broad: np.ndarray, rough: np.ndarray, landmarks: Landmarks, votes: Votes
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The votes whose pictures roughly agree, as in `Votes`, and the correlations."""
+    first, second = votes
+    agreement = rough_agreement(broad, rough, _proposed_moves(landmarks, first, second))
+    similar = (agreement.correlation >= _ROUGH_CORRELATION) & (agreement.overlap >= LEAST_OVERLAP)
+    return first[similar], second[similar], agreement.correlation[similar]
+
+
+def _best_of_each_pair(landmarks: Landmarks, chunks: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Votes:
+    """The best vote for each pair of pictures, the best of all first.
+
+    Args:
+        landmarks: Of all pictures.
+        chunks: Votes and their correlations.
+    """
+    none = np.zeros(0, dtype=np.int64)  # there may be no chunks
+    first, second, correlation = (np.concatenate(part) for part in zip((none, none, none), *chunks, strict=True))
+    # The picture with the smaller index first, so that each pair has one name.
+    backward = landmarks.picture[first] > landmarks.picture[second]
+    first, second = np.where(backward, second, first), np.where(backward, first, second)
+    order = np.lexsort((second, first, -correlation))
+    first, second = first[order], second[order]
+    pair_names = (landmarks.picture[first].astype(np.int64) << 32) + landmarks.picture[second]
+    best = np.sort(np.unique(pair_names, return_index=True)[1])
+    return first[best], second[best]
+
+
+def _verified(thumbnails: np.ndarray, broad: np.ndarray, moves: Moves) -> list[AlignedPair]:
+    """The pairs of pictures that agree after their move was refined.
+
+    Args:
+        thumbnails: Of all pictures.
+        broad: Their textures.
+        moves: The pairs.
+    """
+    for least_correlation in _BROAD_STEPS:
+        agreement, moved = refined(broad, moves, _STEP_SIDE)
+        moves = moved[(agreement.correlation >= least_correlation) & (agreement.overlap >= LEAST_OVERLAP)]
+    if not len(moves):
+        return []
+    # Textures of these pictures only. The numbers of pictures are from now on those in `pictures`.
+    pictures, numbers = np.unique(np.concatenate([moves.first, moves.second]), return_inverse=True)
+    moves = replace(moves, first=numbers[: len(moves)], second=numbers[len(moves) :])
+    fine = textures(thumbnails[pictures], FINE)
+    for _ in range(_FINE_STEPS):
+        _, moves = refined(fine, moves, THUMBNAIL_SIDE)
+    agreements = [part_agreement(thumbnails[pictures], moves, band) for band in (FINE, FINEST)]
+    correlation = (agreements[0].correlation + agreements[1].correlation) / 2
+    overlap = agreements[0].overlap
+    same = np.flatnonzero((correlation >= LEAST_AGREEMENT) & (overlap >= LEAST_OVERLAP))
+    first, second = pictures[moves.first[same]].tolist(), pictures[moves.second[same]].tolist()
+    return [
+        AlignedPair(*pair)
+        for pair in zip(first, second, correlation[same].tolist(), overlap[same].tolist(), strict=True)
+    ]
