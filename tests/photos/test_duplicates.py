@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 
 from dogvscat.photos.audit import Audit
 from dogvscat.photos.drawing import draw
@@ -34,6 +34,9 @@ CHANGES: dict[str, tuple[Change, int]] = {
     "scaled to 60%": (lambda image: _scaled(image, 0.6), 90),
     "brighter by 10%": (lambda image: ImageEnhance.Brightness(image).enhance(1.1), 90),
     "cropped by 2%": (lambda image: _cropped(image, 0.02), 90),
+    "mirrored": (ImageOps.mirror, 90),
+    "turned": (lambda image: image.transpose(Image.Transpose.ROTATE_90), 90),
+    "inverted": (ImageOps.invert, 90),
 }
 
 
@@ -60,7 +63,7 @@ def test_a_changed_copy_is_a_near_duplicate(tmp_path: Path, originals: list[Path
             alter(image.convert("RGB")).save(tmp_path / "dog" / f"{number:03}.jpg", quality=quality)
     pairs = near_duplicates(scan(open_photos(tmp_path)))
     count = len(originals)
-    assert [(first, second) for first, second, _ in pairs] == [(index, index + count) for index in range(count)]
+    assert [(pair.first, pair.second) for pair in pairs] == [(index, index + count) for index in range(count)]
 
 
 def test_different_real_photos_are_not_near_duplicates(test_data: Path) -> None:
