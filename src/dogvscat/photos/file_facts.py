@@ -65,9 +65,8 @@ def _quality(segment: bytes) -> int:
     """The quality that the first quantization table of a segment stands for, by the formula of the JPEG library."""
     if not segment:
         return 0
-    num_bytes = 2 if segment[0] >> 4 else 1  # per number of the table
-    table = segment[1 : 1 + 64 * num_bytes]
-    steps = sum(int.from_bytes(table[i : i + num_bytes], "big") for i in range(0, len(table), num_bytes))
+    is_wide = segment[0] >> 4 > 0  # two bytes for each number of the table
+    steps = 256 * sum(segment[1:129:2]) + sum(segment[2:129:2]) if is_wide else sum(segment[1:65])
     percent = 100 * steps / _STANDARD_TABLE_SUM
     quality = 5000 / percent if percent > 100 else 100 - percent / 2
     return max(1, min(100, round(quality)))

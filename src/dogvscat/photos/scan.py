@@ -118,11 +118,11 @@ def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
         facts = asdict(read_file_facts(data)) | {
             "perceptual_hash": perceptual_hash(grey.astype(np.float64)),
             "thumbnail": make_thumbnail(grey),
-            "is_grey": bool(np.ptp(decoded.pixels, axis=2).mean() < _GREY_DIFFERENCE),
+            "is_grey": _is_grey(decoded.pixels),
             "width": decoded.width,
             "height": decoded.height,
             "mode": decoded.mode,
-            "contrast": round(float(decoded.pixels.mean(axis=2).std()), 3),
+            "contrast": round(float(decoded.pixels.sum(axis=2, dtype=np.uint16).std()) / 3, 3),
         }
     except ImageError as problem:
         error_code, error = problem.code, problem.reason_and_hint
@@ -136,6 +136,13 @@ def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
         error_code=error_code,
         error=error,
     )
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    red, green, blue = (pixels[:, :, channel] for channel in range(3))
+    # One channel against another is several times as fast as a maximum along the short axis.
+    difference = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    return bool(difference.mean() < _GREY_DIFFERENCE)
 
 
 def _load_scan(path: Path, photos: Sequence[Photo]) -> list[ScannedPhoto] | None:
