@@ -117,7 +117,7 @@ def test_broken_photos_and_too_few_are_no_reason_to_fail() -> None:
 def test_training_warns_and_the_report_explains(tmp_path: Path) -> None:
     source = open_photos(_filed_at_random(tmp_path, 60, WAYS["the JPEG quality"]))
     manifest = make_manifest(source, DataConfig())
-    warnings = [sentence for sentence in describe(manifest, 0, False) if sentence.startswith("Warning: ")]
+    warnings = [sentence for sentence in describe(manifest, source, False) if sentence.startswith("Warning: ")]
     assert warnings[0].startswith(
         "Warning: The JPEG quality alone tells the class: correct for 100.0% (94.0-100.0) of 60"
     )

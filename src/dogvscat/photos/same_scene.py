@@ -9,13 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
-
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from dogvscat.cpus import available_cpus
-
 from dogvscat.photos.alignment import (
     BROAD,
     FINE,
