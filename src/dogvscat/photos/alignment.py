@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from dogvscat.photos.landmarks import THUMBNAIL_SIDE, blurred, by_rows
+from dogvscat.photos.landmarks import THUMBNAIL_SIDE, blurred, by_rows, product
 
 Band = tuple[float, float]
 """The scales of a texture, in pixels: what is smaller than the first is noise, and what is larger than the second is
@@ -52,7 +52,7 @@ class Moves:
     def positions(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where points (y, x) of the first picture lie in the second: y and x, each float32 (n, num_points)."""
         points = np.stack([y, x, np.ones_like(y)])
-        moved = np.concatenate([self.matrix, self.offset[:, :, None]], axis=2).reshape(-1, 3) @ points
+        moved = product(np.concatenate([self.matrix, self.offset[:, :, None]], axis=2).reshape(-1, 3), points)
         return moved[::2], moved[1::2]
 
     def zoom(self) -> np.ndarray:

@@ -8,6 +8,7 @@ descriptions of a few bits.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 
@@ -42,6 +43,7 @@ _NUM_CODED = 21  # frequencies in the code: 21 x 3 bits fit into 64
 _CODE_LIMITS = np.array([0.4, 0.9, 1.6], dtype=np.float32)
 _TYPICAL = (0.5 / (_FREQUENCY_Y + _FREQUENCY_X) ** 1.3).astype(np.float32)  # strengths in real photos
 
+_ONE_THREAD = 2**18  # multiplications up to which OpenBLAS uses one thread
 _CHUNK = 512  # pictures at a time: 2 MB for each float array of them
 
 
@@ -85,13 +87,27 @@ def blurred(rows: np.ndarray, size: float) -> np.ndarray:
 
     Args:
         rows: float32 (side, num_pictures, side): the first rows of all pictures, then the second rows, and so on. So
-            each direction is one product of large matrices, which takes a third of the time of many small ones.
+            each direction is a product with one large matrix, which takes a third of the time of many small ones.
         size: The standard deviation in pixels.
     """
     side = len(rows)
     matrix = _blur_matrix(size, side)
-    blurred_along_x = rows.reshape(-1, side) @ matrix.T
-    result: np.ndarray = (matrix @ blurred_along_x.reshape(side, -1)).reshape(rows.shape)
+    blurred_along_x = product(rows.reshape(-1, side), matrix.T)
+    # For y the same with rows and columns exchanged, so that the long side is again the one that is cut.
+    return product(blurred_along_x.reshape(side, -1).T, matrix.T).T.reshape(rows.shape)
+
+
+def product(long: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """The matrix product long @ small, float32, computed by the calling thread only.
+
+    For large products the linear algebra library behind NumPy wakes threads of its own. Several threads that do so at
+    once wait for each other, spinning, and take two to three times the time of the processor.
+    """
+    order: Literal["F", "C"] = "F" if long.flags.f_contiguous else "C"
+    result = np.empty((len(long), small.shape[1]), np.float32, order)
+    num_rows = max(1, _ONE_THREAD // small.size)
+    for start in range(0, len(long), num_rows):
+        np.matmul(long[start : start + num_rows], small, out=result[start : start + num_rows])
     return result
 
 
