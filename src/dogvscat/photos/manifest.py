@@ -255,7 +255,10 @@ def load_manifest(path: Path, is_synthetic: bool = False, giveaways: tuple[Givea
         rows = tuple(ManifestRow(*line) for line in lines)
         labels = {row.label for row in rows}  # the file does not name the classes apart from its rows
         return Manifest(
-            NEITHER_NAMES if labels == {NEITHER} else sorted_class_names(labels), rows, is_synthetic, giveaways
+            NEITHER_NAMES if labels == {NEITHER} else sorted_class_names(labels),
+            rows,
+            is_synthetic,
+            giveaways=giveaways,
         )
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise ModelError(f"{path} is not a manifest: {error}") from None
