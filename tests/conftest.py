@@ -33,13 +33,16 @@ from tests.helpers import (
     LinearGraph,
     PredictJson,
     SmallDisk,
+    draw_easy,
     json_lines,
+    quick_flags,
     shared_folder,
 )
 
 _MARKED_BY_FIXTURE = {
     "chromium": pytest.mark.browser,
     "quick_run": pytest.mark.slow,  # it trains in its own process
+    "skilled_run": pytest.mark.slow,
     "test_data": pytest.mark.data,
     "three_runs": pytest.mark.slow,
 }
@@ -127,6 +130,29 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogv
 
 
 @pytest.fixture(scope="session")
+def skilled_run(tmp_path_factory: pytest.TempPathFactory, dogvscat: Dogvscat) -> Path:
+    """A finished run of a network that is far better than guessing, in a folder with the pictures that it was trained
+    on: `photos`, and `neither`, of which 8 of 24 were held out. Do not change it: tests share it."""
+
+    def train(folder: Path) -> None:
+        for kind, count, parent in (("cat", 60, "photos/cat"), ("dog", 60, "photos/dog"), ("neither", 24, "neither")):
+            (folder / parent).mkdir(parents=True)
+            for seed in range(count):
+                draw_easy(kind, seed, 64).save(folder / parent / f"{seed}.png")
+        flags = quick_flags("training.epochs=12", "training.learning_rate=0.01", "training.batch_size=8")
+        result = dogvscat("train", folder / "photos", "--neither", folder / "neither", "--out", folder / "run", *flags)
+        assert result.returncode == 0, result.stderr
+        assert (
+            "photos that show neither class: 16 to learn from, 8 held out to measure how many are recognised"
+            in result.stderr
+        )
+        assert "n = 8" in result.stdout.splitlines()[-1]
+        assert "guessing" not in result.stdout + result.stderr
+
+    return shared_folder(tmp_path_factory, "skilled", train) / "run"
+
+
+@pytest.fixture(scope="session")
 def _onnxruntime_web_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pinned archive: in the folder that `DOGVSCAT_TEST_NPM` names, in npm's cache, or from its registry."""
     local = Path(os.environ.get("DOGVSCAT_TEST_NPM", "/nowhere"), ort_web.ARCHIVE)
@@ -206,7 +232,7 @@ def no_provenance() -> Provenance:
 
 @pytest.fixture(scope="session")
 def linear_bundle(no_provenance: Provenance) -> LinearBundle:
-    """Publishes a bundle whose answers can be worked out by hand: `linear_bundle(folder, threshold=0.6)`.
+    """Publishes a bundle whose answers can be worked out by hand: `linear_bundle(folder, unsure=(0.4, 0.6))`.
 
     Its network answers dog for red and cat for blue, and red counts more towards the lower right. For an image of one
     color the logit is 8 * (red - blue), both in 0..1; for others it depends on where the colors are.
@@ -216,20 +242,19 @@ def linear_bundle(no_provenance: Provenance) -> LinearBundle:
         folder: Path,
         graph: bytes | None = None,
         class_names: tuple[str, str] = ("cat", "dog"),
-        threshold: float = 0.5,
-        unsure: tuple[float, float] | None = None,
+        unsure: tuple[float, float] = (0.5, 0.5),
         config: Config | None = None,
+        metrics: dict[str, dict[str, dict[str, Any]]] | None = None,
     ) -> Path:
-        low, high = unsure or (threshold, threshold)
         publish_bundle(
             folder,
             graph or _linear_graph(_red_or_blue()),
             [np.linspace(-1.0, 1.0, 6).reshape(2, 3), np.array([0.25])],
             class_names,
             config or build_config({"data": {"image_size": 32}}),
-            Decision(1.0, threshold, low, high),
+            Decision(unsure_low=unsure[0], unsure_high=unsure[1]),
             no_provenance,
-            {},
+            metrics or {},
         )
         return folder
 
@@ -263,7 +288,7 @@ def bundle(tmp_path: Path, untouched_bundle: Path) -> Path:
 
 @pytest.fixture
 def change_card(bundle: Path) -> ChangeCard:
-    """Changes the card of `bundle` in place: `change_card(lambda card: card.pop("threshold"))`."""
+    """Changes the card of `bundle` in place: `change_card(lambda card: card.pop("bias"))`."""
 
     def change(edit: EditCard) -> None:
         card = json.loads((bundle / "card.json").read_text())

@@ -36,7 +36,7 @@ PredictJson = Callable[..., tuple[int, list[dict[str, Any]], str]]
 """`predict(*photos, **options)`: exit code, rows and stderr of `dogvscat predict --json`."""
 
 LinearBundle = Callable[..., Path]
-"""`linear_bundle(folder, threshold=0.6)`: publishes a bundle whose answers can be worked out by hand."""
+"""`linear_bundle(folder, unsure=(0.4, 0.6))`: publishes a bundle whose answers can be worked out by hand."""
 
 LinearGraph = Callable[[np.ndarray], bytes]
 """`linear_graph(weights)`: an ONNX graph whose logit is the sum of these weights times pixels."""
@@ -45,7 +45,7 @@ EditCard = Callable[[dict[str, Any]], Any]
 """Changes the document of a card in place; what it returns does not matter."""
 
 ChangeCard = Callable[[EditCard], None]
-"""`change_card(lambda card: card.pop("threshold"))`: changes the card of the fixture `bundle` on disk."""
+"""`change_card(lambda card: card.pop("bias"))`: changes the card of the fixture `bundle` on disk."""
 
 SmallDisk = Callable[[int], Path]
 """`small_disk(65536)`: mounts a disk with room for this many bytes, or resizes it."""
@@ -96,6 +96,16 @@ RESIDUAL_NETWORK = NetworkConfig(
 
 NOISE = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
 """Three images of noise, uint8 (3, 32, 32, 3)."""
+
+
+def metrics_with(accuracy_low: float) -> dict[str, dict[str, dict[str, Any]]]:
+    """Metrics of a card: an accuracy of 60% on 9 validation photos with this lower end; half show each class.
+
+    The network is no better than guessing unless the lower end is above 0.5.
+    """
+    figure = {"value": 0.6, "low": accuracy_low, "high": 0.8, "n": 9, "method": "wilson"}
+    return {"validation": {"accuracy": figure, "majority_baseline": figure | {"value": 0.5}}}
+
 
 # --- Reading
 
@@ -152,6 +162,18 @@ def draw_photos(folder: Path, seeds: Iterable[int], image_size: int) -> Path:
         for seed in seeds:
             draw(kind, seed, image_size).save(folder / kind / f"{seed}.png")
     return folder
+
+
+def draw_easy(kind: str, seed: int, size: int) -> Image.Image:
+    """A picture that a tiny network learns to classify: a drawn cat in red light, a drawn dog in blue light, or, for
+    `neither`, coarse noise."""
+    if kind == "neither":
+        noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        return Image.fromarray(noise).resize((size, size))
+    animal, light = (
+        (draw("cat", seed, size), (230, 40, 30)) if kind == "cat" else (draw("dog", seed, size), (30, 60, 230))
+    )
+    return Image.blend(animal, Image.new("RGB", (size, size), light), 0.6)
 
 
 # --- Stopping commands

@@ -25,7 +25,7 @@ class DataConfig(Section):
     """Seed of the split only, so that runs with different training seeds are evaluated on the same photos."""
     validation_share: float = Field(1 / 9, gt=0.0, lt=0.9)
     """Share of the usable photos, after the test split is taken away, that become the validation split. This split
-    selects epoch, threshold and temperature."""
+    selects epoch, temperature and bias."""
     test_share: float = Field(0.0, ge=0.0, lt=0.9)
     """Share of the usable photos that is held out for `evaluate`; 0 for none."""
     train_count: int = Field(0, ge=0)

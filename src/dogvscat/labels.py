@@ -18,3 +18,8 @@ LEAVE_OUT = "leave_out"
 """A suggestion in a table of corrections: the photo shows neither class, or it is impossible to say which."""
 NEITHER_NAMES: ClassNames = (NEITHER, NEITHER)
 """Class names of a collection of photos that show neither class."""
+
+CLOSE = "close"
+"""Reason for `unsure`: the probability is too near one half. `NEITHER` is the second reason."""
+AT_CHANCE = "at_chance"
+"""Reason for `unsure`, the third one: the network itself is no better than guessing."""

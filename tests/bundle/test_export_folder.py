@@ -45,7 +45,7 @@ def test_the_description_says_what_the_card_says(exported: Path, untouched_bundl
     assert about["positive_class"] == "dog"
     assert about["input"]["shape"] == [None, 32, 32, 3]
     assert (about["input"]["name"], about["input"]["dtype"]) == ("pixels", "uint8")
-    assert about["decision"]["threshold"] == card.threshold
+    assert about["decision"]["threshold"] == card.threshold == 0.5
     assert about["decision"]["neither_limit"] is None
     assert list(about["outputs"]) == ["logit"]
     assert about["parity"]["largest_probability_difference"] == 0.0

@@ -41,25 +41,23 @@ def test_answers_are_what_one_works_out_by_hand(predictor: Predictor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("threshold", "unsure", "labels"),
+    ("low", "high", "labels"),
     [
         # probabilities of dog: 0.9997, 0.0003, 0.5, 0.832, 0.168
-        (0.6, None, ["dog", "cat", "cat", "dog", "cat"]),
-        (0.9, None, ["dog", "cat", "cat", "cat", "cat"]),
-        (0.5, (0.1, 0.9), ["dog", "cat", "unsure", "unsure", "unsure"]),
-        (0.2, (0.19, 0.6), ["dog", "cat", "unsure", "dog", "cat"]),
-        (0.84, (0.3, 0.84), ["dog", "cat", "unsure", "unsure", "cat"]),
+        (0.1, 0.9, ["dog", "cat", "unsure", "unsure", "unsure"]),
+        (0.19, 0.6, ["dog", "cat", "unsure", "dog", "cat"]),
+        (0.3, 0.84, ["dog", "cat", "unsure", "unsure", "cat"]),
+        (0.0, 1.0, ["unsure"] * 5),
     ],
 )
-def test_labels_follow_threshold_and_band(
-    untouched_bundle: Path, threshold: float, unsure: tuple[float, float] | None, labels: list[str]
-) -> None:
+def test_labels_and_reasons_follow_the_band(untouched_bundle: Path, low: float, high: float, labels: list[str]) -> None:
     predictor = Predictor.load(untouched_bundle)
-    low, high = unsure or (threshold, threshold)
-    changes = {"threshold": threshold, "unsure_low": low, "unsure_high": high}
-    predictor.card = predictor.card.model_copy(update=changes)
+    predictor.card = predictor.card.model_copy(update={"unsure_low": low, "unsure_high": high})
     answers = predictor.predict([plain_png(colour) for colour in COLOURS])
     assert [answer.label for answer in answers if isinstance(answer, Prediction)] == labels
+    reasons = [answer.reason for answer in answers if isinstance(answer, Prediction)]
+    assert reasons == ["close" if label == "unsure" else None for label in labels]
+    assert [answer.to_dict()["reason"] for answer in answers if isinstance(answer, Prediction)] == reasons
 
 
 def test_other_classes_work_the_same_way(tmp_path: Path, linear_bundle: LinearBundle) -> None:

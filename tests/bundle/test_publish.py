@@ -76,8 +76,8 @@ def test_damaged_weights_are_refused_and_nothing_is_unpickled(data: bytes) -> No
 
 def test_a_newer_bundle_takes_the_place_of_an_older_one(bundle: Path, linear_bundle: LinearBundle) -> None:
     (bundle / "notes.txt").write_text("left over")
-    linear_bundle(bundle, threshold=0.7)
-    assert parse_card(bundle)[0].threshold == 0.7
+    linear_bundle(bundle, unsure=(0.3, 0.7))
+    assert parse_card(bundle)[0].unsure_high == 0.7
     assert load_bundle(bundle)
     assert not (bundle / "notes.txt").exists()
     assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]  # nothing else is left behind
@@ -99,7 +99,7 @@ def test_a_disk_that_fills_up_leaves_the_older_bundle(
     disk = small_disk(round(num_bytes * (1 + room)))
     shutil.copytree(untouched_bundle, disk / "bundle")
     with pytest.raises(WriteError, match="No space left on device"):
-        linear_bundle(disk / "bundle", threshold=0.7)
+        linear_bundle(disk / "bundle", unsure=(0.3, 0.7))
     assert read_files(disk / "bundle") == read_files(untouched_bundle)
     assert [path.name for path in disk.iterdir()] == ["bundle"]
 
@@ -118,7 +118,7 @@ def test_the_older_bundle_returns_if_the_newer_cannot_be_put_in_place(
 
     monkeypatch.setattr(Path, "replace", failing)
     with pytest.raises(WriteError, match=r"could not write .*bundle: Input/output error"):
-        linear_bundle(bundle, threshold=0.7)
+        linear_bundle(bundle, unsure=(0.3, 0.7))
     assert read_files(bundle) == before
     assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
 

@@ -35,7 +35,13 @@ NAMES = [
 ANSWERS: list[Prediction | Failure] = [
     Failure(name, "unreadable", "is damaged: not\na picture", "hint")
     if number == 3
-    else Prediction(name, "dog" if number % 2 else "unsure", {"cat": 1 - number / 7, "dog": number / 7}, number / 10)
+    else Prediction(
+        name,
+        "dog" if number % 2 else "unsure",
+        {"cat": 1 - number / 7, "dog": number / 7},
+        number / 10,
+        None if number % 2 else "close",
+    )
     for number, name in enumerate(NAMES)
 ]
 ENDINGS = pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
@@ -69,6 +75,8 @@ def test_rows_say_what_was_answered(tmp_path: Path) -> None:
             assert line["error"] == {"code": answer.code, "message": answer.message, "hint": answer.hint}
         else:
             assert row["label"] == line["label"] == cell["label"] == answer.label
+            assert line["reason"] == cell["reason"] == answer.reason
+            assert row["reason"] == (answer.reason or "")
             assert float(row["probability_dog"]) == cell["probability_dog"] == answer.probabilities["dog"]
             assert line["probabilities"] == answer.probabilities
             assert float(row["neither"]) == line["neither"] == cell["neither"] == answer.neither

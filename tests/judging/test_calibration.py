@@ -31,14 +31,35 @@ def test_temperature_undoes_exaggeration_and_improves_log_loss_and_brier():
     assert brier_score_loss(y_true, after) < brier_score_loss(y_true, before)
 
 
-def test_a_clear_shift_moves_the_threshold_and_noise_does_not():
+def test_a_clear_shift_is_taken_back_by_the_bias_and_noise_is_not():
     y_true, logits = overconfident(2000, factor=1.0)
-    assert fit_decision(y_true, logits).threshold == 0.5
+    plain = fit_decision(y_true, logits)
+    assert plain.bias == 0.0
     shifted = fit_decision(y_true, logits + 2.0)
-    assert shifted.threshold == pytest.approx(Decision(shifted.temperature).probabilities(np.array(2.0)), abs=0.1)
-    moved, plain = (Decision(shifted.temperature, t, 0.0, 1.0) for t in (shifted.threshold, 0.5))
-    y_prob = moved.probabilities(logits + 2.0)
-    assert np.mean(moved.predict(y_prob) == y_true) > np.mean(plain.predict(y_prob) == y_true) + 0.05
+    assert shifted.bias == pytest.approx(-2.0 / shifted.temperature, abs=0.2)
+    assert shifted.probabilities(logits + 2.0) == pytest.approx(plain.probabilities(logits), abs=0.05)
+    unbiased = Decision(shifted.temperature).probabilities(logits + 2.0)
+    accuracy, unbiased_accuracy = (
+        np.mean(shifted.predict(y_prob) == y_true) for y_prob in (shifted.probabilities(logits + 2.0), unbiased)
+    )
+    assert accuracy > unbiased_accuracy + 0.05
+
+
+def test_temperature_and_bias_are_what_logistic_regression_finds():
+    y_true, logits = overconfident(2000)
+    exact = LogisticRegression(C=np.inf, tol=1e-10).fit(logits[:, None] + 5.0, y_true)
+    decision = fit_decision(y_true, logits + 5.0)
+    assert decision.temperature == pytest.approx(1 / exact.coef_[0, 0], rel=1e-3)
+    assert decision.bias == pytest.approx(exact.intercept_[0], rel=1e-3)
+
+
+def test_a_bias_that_leaves_no_mistake_keeps_the_network_humble():
+    """The steeper, the likelier: a logistic regression would go to a probability of 1 at once."""
+    y_true, logits = np.repeat([0, 1], 20), np.concatenate([np.linspace(0.5, 2.0, 20), np.linspace(2.5, 4.0, 20)])
+    decision = fit_decision(y_true, logits)
+    y_prob = decision.probabilities(logits)
+    assert (decision.predict(y_prob) == y_true).all()
+    assert 0.05 < y_prob[19] < 0.5 <= y_prob[20] < 0.95
 
 
 @pytest.mark.parametrize("n", [23, 199, 2500])
@@ -49,7 +70,7 @@ def test_the_unsure_band_is_the_widest_that_holds_its_share(n):
     allowed = int(UNSURE_BUDGET * n)
     assert decision.is_unsure(y_prob).sum() == allowed
     wider = (decision.unsure_high - decision.unsure_low) / 2 + 1e-9
-    assert np.sum(np.abs(y_prob - decision.threshold) < wider) > allowed
+    assert np.sum(np.abs(y_prob - 0.5) < wider) > allowed
 
 
 def test_too_few_images_leave_the_band_empty():
@@ -67,9 +88,9 @@ def test_too_few_images_leave_the_band_empty():
         ([0, 1], [0.0, 0.0]),
     ],
 )
-def test_degenerate_sets_keep_a_threshold_of_one_half(y_true, logits):
+def test_degenerate_sets_get_no_bias(y_true, logits):
     decision = fit_decision(np.array(y_true), np.array(logits))
-    assert decision.threshold == 0.5
+    assert decision.bias == 0.0
     assert 0.05 <= decision.temperature <= 20.0
     if all((z > 0) == bool(y) for y, z in zip(y_true, logits, strict=True)) or len(set(y_true)) == 1:
         assert decision.temperature == 1.0

@@ -22,7 +22,7 @@ FILES = [
 def predictions(y_true, y_prob, split="validation", class_names=NAMES) -> Predictions:
     y_true, y_prob = np.array(y_true, np.int64), np.array(y_prob, float)
     paths = [HOSTILE[i % len(HOSTILE)] for i in range(len(y_true))]
-    decision = Decision(1.0, 0.5, 0.4, 0.6)
+    decision = Decision(1.0, 0.0, 0.4, 0.6)
     return Predictions(split, class_names, paths, y_true, y_prob, decision.predict(y_prob), decision.is_unsure(y_prob))
 
 
@@ -60,7 +60,7 @@ def test_a_split_becomes_json_without_nan():
 )
 def test_every_figure_is_drawn_whatever_the_predictions(tmp_path, y_true, y_prob):
     result = evaluate_split(predictions(y_true, y_prob))
-    written = write_figures(tmp_path / "run", result, Decision(1.0, 0.5, 0.4, 0.6), load_images, history())
+    written = write_figures(tmp_path / "run", result, Decision(1.0, 0.0, 0.4, 0.6), load_images, history())
     assert list(written) == ["learning_curves", *FILES]
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(f"{name}.png" for name in written)
     for path in written.values():

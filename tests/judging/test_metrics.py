@@ -135,7 +135,7 @@ def test_photos_that_show_neither_by_hand():
     # 3 of the 4 photos that show neither lie above the limit; the fourth is a close call; of 4 * 2 pairs 7 are in order
     neither = Logits(np.array([5.0, 5.0, 5.0, 0.0]), np.array([3.0, 4.0, 5.0, -2.0]))
     classes = Logits(np.array([5.0, -5.0]), np.array([-1.0, -3.0]))
-    decision = Decision(1.0, 0.5, 0.4, 0.6, neither_limit=0.9)
+    decision = Decision(1.0, 0.0, 0.4, 0.6, neither_limit=0.9)
     figures = compute_neither_metrics(neither, classes, decision)
     assert (figures["unsure_rate"].value, figures["unsure_rate"].n) == (1.0, 4)
     narrow = compute_neither_metrics(neither, classes, Decision(neither_limit=0.9))

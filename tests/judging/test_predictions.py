@@ -32,7 +32,7 @@ def make_predictions(split: str, paths: list[str], class_names: tuple[str, str] 
 def test_predictions_follow_the_decision():
     logits = np.array([-4.0, 0.1, 4.0])
     predictions = Predictions.from_logits(
-        "test", CLASSES, ["a", "b", "c"], np.array([0, 1, 1]), Logits(logits), Decision(2, 0.5, 0.4, 0.6)
+        "test", CLASSES, ["a", "b", "c"], np.array([0, 1, 1]), Logits(logits), Decision(2, 0.0, 0.4, 0.6)
     )
     assert predictions.n == 3
     assert predictions.y_pred.tolist() == [0, 1, 1]

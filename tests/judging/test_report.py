@@ -43,7 +43,7 @@ def full_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return Report(
         title="classic-1",
         splits=[validation, train],
-        decision=Decision(1.5, 0.5, 0.4, 0.6),
+        decision=Decision(1.5, 0.0, 0.4, 0.6),
         folds=5,
         figures=write_figures(folder, validation, Decision(), load_images, curves),
         history=curves,

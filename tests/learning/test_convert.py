@@ -60,12 +60,11 @@ def publish(tmp_path: Path, no_provenance: Provenance) -> Publish:
                 variable.assign(rng.uniform(0.5, 1.5, variable.shape))
         if config.network.flip_averaging:
             model = average_over_flips(model)
-        graph = export_onnx(model, 0.7)
+        decision = Decision(0.7, -0.4)
+        graph = export_onnx(model, decision)
         card_config = build_config({"data": {"image_size": SIZE}, "network": on_card or network})
         weights = read_variables(model.weights)
-        publish_bundle(
-            tmp_path / "bundle", graph, weights, ("cat", "dog"), card_config, Decision(0.7), no_provenance, {}
-        )
+        publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), card_config, decision, no_provenance, {})
         return load_bundle(tmp_path / "bundle")
 
     return publish_network

@@ -24,12 +24,16 @@ TINY = {
 
 
 def evidence_for(y_prob: list[float], y_true: list[int]) -> LabelEvidence:
+    return find_evidence(predictions_for(y_prob, y_true))
+
+
+def predictions_for(y_prob: list[float], y_true: list[int]) -> OutOfFoldPredictions:
     names = ("cat", "dog")
     rows = [
         ManifestRow(f"{i}.jpg", names[label], f"{i:064x}", "0" * 64, "9x9", "RGB", f"g{i}", "train", "")
         for i, label in enumerate(y_true)
     ]
-    return find_evidence(OutOfFoldPredictions(names, rows, np.array(y_true), np.array(y_prob)))
+    return OutOfFoldPredictions(names, rows, np.array(y_true), np.array(y_prob))
 
 
 def test_flipped_labels_are_found_the_likeliest_first() -> None:
@@ -40,8 +44,8 @@ def test_flipped_labels_are_found_the_likeliest_first() -> None:
     y_prob[3], y_prob[25], y_prob[30] = 0.98, 0.03, 0.7
     evidence = evidence_for(y_prob, y_true)
     assert [(issue.path, issue.kind, issue.group, issue.detail) for issue in evidence.issues] == [
-        ("3.jpg", "label_suspect", "g3", "filed as cat, out-of-fold probability of dog 0.98"),
-        ("25.jpg", "label_suspect", "g25", "filed as dog, out-of-fold probability of cat 0.97"),
+        ("3.jpg", "label_suspect", "g3", "filed as cat, probability of dog 0.98"),
+        ("25.jpg", "label_suspect", "g25", "filed as dog, probability of cat 0.97"),
     ]
     assert [list(vars(correction).values()) for correction in evidence.corrections] == [
         ["3.jpg", f"{3:064x}", "cat", "dog", "0.9800"],
@@ -58,8 +62,8 @@ def test_ambiguous_photos_are_left_out_and_not_called_wrong() -> None:
     evidence = evidence_for(y_prob, y_true)
     ambiguous = [issue for issue in evidence.issues if issue.kind == "neither_suspect"]
     assert [issue.detail for issue in ambiguous] == [
-        "filed as dog, out-of-fold probability of cat 0.51",
-        "filed as cat, out-of-fold probability of dog 0.52",
+        "filed as dog, probability of cat 0.51",
+        "filed as cat, probability of dog 0.52",
     ]
     assert [issue.path for issue in evidence.issues] == ["250.jpg", "7.jpg"]  # and none of them a second time
     assert [(row.suggestion, row.probability_of_suggestion) for row in evidence.corrections] == [("leave_out", "")] * 2
@@ -71,7 +75,25 @@ def test_networks_that_say_the_same_of_every_photo_are_noticed(constant: float) 
     evidence = evidence_for([constant] * 40, [0] * 20 + [1] * 20)
     assert evidence.agreement.value == 0.5
     assert evidence.weak
+    assert not evidence.issues
+    assert not evidence.corrections
     assert not evidence_for([0.1] * 15 + [0.9] * 25, [0] * 20 + [1] * 20).weak
+
+
+def test_networks_that_are_too_sure_suspect_no_more_labels_than_humble_ones() -> None:
+    """Calibration takes back what multiplies all log-odds; the labels disagree with these as often as they should."""
+    rng = np.random.default_rng(0)
+    log_odds = rng.normal(0, 3, 400)
+    y_true = (rng.uniform(size=400) < 1 / (1 + np.exp(-log_odds))).astype(int).tolist()
+    paths = []
+    for factor in (0.2, 1.0, 4.0):
+        y_prob = 1 / (1 + np.exp(-factor * log_odds))
+        evidence = find_evidence(predictions_for(y_prob.tolist(), y_true).calibrated())
+        paths.append([issue.path for issue in evidence.issues])
+    assert paths[0] == paths[1] == paths[2]
+    assert paths[0]
+    raw = find_evidence(predictions_for((1 / (1 + np.exp(-0.2 * log_odds))).tolist(), y_true))
+    assert [issue.path for issue in raw.issues] != paths[0]
 
 
 def test_flipped_labels_of_drawings_are_found_and_corrected(drawn_photos: Path, tmp_path: Path) -> None:

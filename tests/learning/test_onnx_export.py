@@ -9,7 +9,8 @@ import pytest
 from dogvscat.bundle.graph import open_graph, run_class_activation, run_graph
 from dogvscat.config import NetworkConfig
 from dogvscat.errors import ModelError
-from dogvscat.learning.finalize.onnx_export import check_parity, export_onnx
+from dogvscat.judging.decision import Decision
+from dogvscat.learning.finalize.onnx_export import calibrate_graph, check_parity, export_onnx
 from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.sources import open_photos
@@ -41,7 +42,7 @@ def test_keras_and_onnx_agree_on_500_real_photos(test_data: Path) -> None:
     source = open_photos(test_data / "kagglecatsanddogs.zip")
     photos = [photo for photo in source.photos if source.read(photo.path)][:: len(source.photos) // 500][:500]
     pixels = np.stack([decode(source.read(photo.path), photo.path, size) for photo in photos])
-    graph = export_onnx(model, temperature)
+    graph = export_onnx(model, Decision(temperature))
     onnx_logits = run_graph(open_graph(graph, "test"), pixels).positive
     keras_logits = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)[:, 0] / temperature
     difference = np.abs(1 / (1 + np.exp(-onnx_logits)) - 1 / (1 + np.exp(-keras_logits)))
@@ -52,7 +53,7 @@ def test_keras_and_onnx_agree_on_500_real_photos(test_data: Path) -> None:
 
 @pytest.mark.parametrize("network", [SMALL, SMALL.model_copy(update={"batch_normalization": True})])
 def test_the_graph_has_the_promised_inputs_and_outputs(network: NetworkConfig) -> None:
-    graph = onnx.load_from_string(export_onnx(build_network(network, 32), temperature=2.0))
+    graph = onnx.load_from_string(export_onnx(build_network(network, 32), Decision(2.0)))
     onnx.checker.check_model(graph)
     (given,), (result,) = graph.graph.input, graph.graph.output
     assert (given.name, given.type.tensor_type.elem_type) == ("pixels", onnx.TensorProto.UINT8)
@@ -61,34 +62,48 @@ def test_the_graph_has_the_promised_inputs_and_outputs(network: NetworkConfig) -
     assert (result.name, result.type.tensor_type.elem_type) == ("logit", onnx.TensorProto.FLOAT)
 
 
-def test_temperature_divides_the_logit() -> None:
+def test_temperature_divides_the_logit_and_the_bias_is_added() -> None:
     model = build_network(SMALL, 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    warm, cool = (run_graph(open_graph(export_onnx(model, t), "test"), pixels).positive for t in (1.0, 4.0))
-    np.testing.assert_allclose(cool, warm / 4.0, rtol=1e-5)
+    decisions = (Decision(), Decision(4.0), Decision(4.0, -1.5))
+    plain, cool, biased = (run_graph(open_graph(export_onnx(model, d), "test"), pixels).positive for d in decisions)
+    np.testing.assert_allclose(cool, plain / 4.0, rtol=1e-5)
+    np.testing.assert_allclose(biased, plain / 4.0 - 1.5, rtol=1e-5)
+
+
+def test_a_published_graph_can_be_calibrated_again() -> None:
+    """Both calibrations add up, for the logit and for each position, and the other output stays as it is."""
+    model = build_network(RESIDUAL, 48, seed=1)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
+    graph = export_onnx(model, Decision(0.5, 1.0))
+    again = calibrate_graph(graph, Decision(2.0, -0.25))
+    before, after = (run_graph(open_graph(data, "test"), pixels) for data in (graph, again))
+    np.testing.assert_allclose(after.positive, before.positive / 2.0 - 0.25, rtol=1e-5)
+    np.testing.assert_array_equal(after.neither, before.neither)
+    check_parity(model, Decision(1.0, 0.25), again, pixels)
 
 
 def test_a_graph_with_other_logits_is_refused() -> None:
     model = build_network(SMALL, 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    graph = export_onnx(model, temperature=1.0)
-    check_parity(model, 1.0, graph, pixels)
+    graph = export_onnx(model, Decision(1.0))
+    check_parity(model, Decision(1.0), graph, pixels)
     with pytest.raises(ModelError, match="differs from the network"):
-        check_parity(model, 1.0, with_shifted_output(graph, "logit", 0.01), pixels)
+        check_parity(model, Decision(1.0), with_shifted_output(graph, "logit", 0.01), pixels)
 
 
 def test_the_neither_output_keeps_its_own_scale() -> None:
     model = build_network(SMALL.model_copy(update={"neither_output": True}), 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     columns = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)  # (3, 2)
-    graph = export_onnx(model, temperature=4.0)
+    graph = export_onnx(model, Decision(4.0))
     exported = run_graph(open_graph(graph, "test"), pixels)
     assert exported.neither is not None
     np.testing.assert_allclose(exported.positive, columns[:, 0] / 4.0, atol=1e-5)
     np.testing.assert_allclose(exported.neither, columns[:, 1], atol=1e-5)
-    check_parity(model, 4.0, graph, pixels)
+    check_parity(model, Decision(4.0), graph, pixels)
     with pytest.raises(ModelError, match="differs from the network"):
-        check_parity(model, 4.0, with_shifted_output(graph, "neither", 0.01), pixels)
+        check_parity(model, Decision(4.0), with_shifted_output(graph, "neither", 0.01), pixels)
 
 
 RESIDUAL = NetworkConfig(name="residual", stem_filters=4, filters=(4, 8), residual_blocks=(1, 1), neither_output=True)
@@ -103,7 +118,8 @@ def test_the_mean_of_the_class_activation_map_is_the_logit(averaged: bool) -> No
             variable.assign(np.random.default_rng(len(variable.path)).uniform(0.5, 1.5, variable.shape))
     model = average_over_flips(model) if averaged else model
     pixels = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
-    graph = export_onnx(model, temperature=1.7)
+    decision = Decision(1.7, 0.6)
+    graph = export_onnx(model, decision)
     session = open_graph(graph, "test")
     activation, logits = run_class_activation(session, pixels), run_graph(session, pixels)
     assert activation is not None
@@ -111,16 +127,16 @@ def test_the_mean_of_the_class_activation_map_is_the_logit(averaged: bool) -> No
     assert np.std(activation) > 0.01
     np.testing.assert_allclose(activation.mean(axis=(1, 2)), logits.positive, atol=1e-5)
     columns = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)  # (3, 2)
-    np.testing.assert_allclose(logits.positive, columns[:, 0] / 1.7, atol=1e-5)
-    check_parity(model, 1.7, graph, pixels)
+    np.testing.assert_allclose(logits.positive, columns[:, 0] / 1.7 + 0.6, atol=1e-5)
+    check_parity(model, decision, graph, pixels)
     with pytest.raises(ModelError, match="the mean over the exported positions differs from the logit by"):
-        check_parity(model, 1.7, with_shifted_output(graph, "activation", 0.01), pixels)
+        check_parity(model, decision, with_shifted_output(graph, "activation", 0.01), pixels)
 
 
 def test_the_activation_map_of_a_mirror_image_is_mirrored() -> None:
     model = average_over_flips(build_network(RESIDUAL, 48, seed=1))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
-    session = open_graph(export_onnx(model, temperature=1.0), "test")
+    session = open_graph(export_onnx(model, Decision(1.0)), "test")
     activation, mirrored = (
         run_class_activation(session, pixels),
         run_class_activation(session, pixels[:, :, ::-1].copy()),
@@ -132,5 +148,5 @@ def test_the_activation_map_of_a_mirror_image_is_mirrored() -> None:
 
 
 def test_a_network_without_a_mean_over_positions_has_no_activation_map() -> None:
-    session = open_graph(export_onnx(build_network(SMALL, 32), temperature=1.0), "test")
+    session = open_graph(export_onnx(build_network(SMALL, 32), Decision(1.0)), "test")
     assert run_class_activation(session, np.zeros((1, 32, 32, 3), dtype=np.uint8)) is None

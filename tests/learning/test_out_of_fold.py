@@ -32,7 +32,7 @@ from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.relabel import read_relabelling
 from dogvscat.photos.sources import open_photos
 from dogvscat.settings import build_config, to_toml, with_settings
-from tests.helpers import read_table, signal_at
+from tests.helpers import Dogvscat, draw_easy, read_table, signal_at
 
 pytestmark = pytest.mark.slow
 
@@ -247,45 +247,130 @@ def test_damaged_predictions_are_named(started_folds: Path, photos: Path, config
     assert "Delete it and run the same command again" in str(caught.value.hint)
 
 
-def test_evidence_keeps_an_edited_table(started_folds: Path, photos: Path, config: Config) -> None:
+@pytest.fixture
+def skilled_folds(started_folds: Path) -> Path:
+    """Folds whose networks see what each photo shows, as if they had learned for long."""
+    for predictions in started_folds.glob("*/out_of_fold.csv"):
+        header, *lines = [line.split(",") for line in predictions.read_text().splitlines()]
+        for line in lines:
+            shows_cat = line[0].startswith("cat/") != line[0].endswith(("a cat.jpg", "a dog.jpg"))
+            line[3] = "0.1" if shows_cat else "0.9"
+        predictions.write_text("".join(f"{','.join(line)}\n" for line in [header, *lines]))
+    return started_folds
+
+
+def test_evidence_keeps_an_edited_table(skilled_folds: Path, photos: Path, config: Config) -> None:
     source = open_photos(photos)
-    evidence = audit_labels(source, config, FOLDS, started_folds.parent, silent)
-    table = started_folds.parent / "relabel.csv"
+    evidence = audit_labels(source, config, FOLDS, skilled_folds.parent, silent)
+    assert {correction.path for correction in evidence.corrections} == {"dog/a cat.jpg", "cat/a dog.jpg"}
+    table = skilled_folds.parent / "relabel.csv"
     suggestions = read_relabelling(table, source.class_names).suggestions
     assert suggestions == {correction.sha256: correction.suggestion for correction in evidence.corrections}
     table.write_text("mine")
     messages: list[str] = []
-    assert audit_labels(source, config, FOLDS, started_folds.parent, messages.append) == evidence
+    assert audit_labels(source, config, FOLDS, skilled_folds.parent, messages.append) == evidence
     assert table.read_text() == "mine"
     assert "is kept" in messages[-1]
 
 
 def test_the_command_reports_the_evidence(
-    started_folds: Path, photos: Path, config: Config, capfd: pytest.CaptureFixture[str]
+    skilled_folds: Path, photos: Path, config: Config, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    out = started_folds.parent
+    out = skilled_folds.parent
     (out / "tiny.toml").write_text(to_toml(config))
     command = ["audit", str(photos), "--labels", "--out", str(out), "--recipe", str(out / "tiny.toml"), "--folds", "3"]
-    assert main([*command, "--json", "--fail-on", "any"]) == 3  # there are copies
+    assert main([*command, "--json", "--fail-on", "label_suspect"]) == 3
     document = json.loads(capfd.readouterr().out)
     corrections = [(row["path"], row["suggestion"] == "leave_out") for row in read_table(out / "relabel.csv")]
     issues = [(row["path"], row["kind"]) for row in read_table(out / "issues.csv")]
     kinds = {False: "label_suspect", True: "neither_suspect"}
     assert [issue for issue in issues if issue[1] in kinds.values()] == [(p, kinds[left]) for p, left in corrections]
-    assert document["issues"]["label_suspect"] == sum(not left for _, left in corrections)
+    assert document["labels_checked"] is True
+    assert document["issues"]["label_suspect"] == sum(not left for _, left in corrections) == 2
     assert document["label_agreement"]["n"] == 54
+    assert document["label_agreement"]["value"] == 52 / 54
     assert 'id="label_suspect"' in (out / "audit.html").read_text()
     assert main(command) == 0
     output = capfd.readouterr()
-    assert f"  label_suspect     {document['issues']['label_suspect']:>7}   Networks that were not" in output.out
-    assert "Out of fold, the networks agree with" in output.out
-    assert "learned next to nothing" in output.err
-    assert "--relabel" not in output.err
-    for predictions in (out / "folds").glob("*/out_of_fold.csv"):
-        lines = [line.split(",") for line in predictions.read_text().splitlines()]
-        lines[1:] = [[*line[:3], "0.9" if line[2] == "1" else "0.1"] for line in lines[1:]]
-        predictions.write_text("".join(f"{','.join(line)}\n" for line in lines))
+    assert "  label_suspect           2   Networks that were not" in output.out
+    assert "Networks that did not learn from these photos agree with 96.3%" in output.out
+    assert f"dogvscat train PHOTOS --relabel {out}/relabel.csv" in output.err
+
+
+def test_networks_at_chance_suspect_no_label(
+    started_folds: Path, photos: Path, config: Config, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = started_folds.parent
+    (out / "tiny.toml").write_text(to_toml(config))
+    command = ["audit", str(photos), "--labels", "--out", str(out), "--recipe", str(out / "tiny.toml"), "--folds", "3"]
     assert main(command) == 0
     output = capfd.readouterr()
-    assert "the networks agree with 100.0%" in output.out
-    assert f"dogvscat train PHOTOS --relabel {out}/relabel.csv" in output.err
+    assert "No label is suspected, because these networks are no better than guessing: they agree with" in output.err
+    assert "label_suspect" not in output.out
+    assert "--relabel" not in output.err
+    assert not (out / "relabel.csv").exists()
+    assert 'id="label_suspect"' not in (out / "audit.html").read_text()
+    assert not {row["kind"] for row in read_table(out / "issues.csv")} & {"label_suspect", "neither_suspect"}
+    # A script that counts on the check must not take silence for correct labels.
+    for kind, code in (("label_suspect", 3), ("neither_suspect", 3), ("any", 3), ("tiny", 0)):
+        assert main([*command, "--json", "--fail-on", kind]) == code
+        output = capfd.readouterr()
+        assert json.loads(output.out)["labels_checked"] is False
+        assert ("the labels could not be checked" in output.err) == bool(code)
+
+
+@pytest.fixture
+def misfiled(skilled_run: Path, tmp_path: Path) -> Path:
+    """New photos of the kind that the skilled network knows, with two in the wrong folder."""
+    for kind in ("cat", "dog"):
+        (tmp_path / "new" / kind).mkdir(parents=True)
+        for seed in range(2000, 2030):
+            draw_easy(kind, seed, 64).save(tmp_path / "new" / kind / f"{seed}.png")
+    for kind, wrong in (("cat", "dog"), ("dog", "cat")):
+        (tmp_path / "new" / kind / "2003.png").rename(tmp_path / "new" / wrong / f"a {kind}.png")
+    return tmp_path / "new"
+
+
+def test_a_trained_model_checks_labels_without_training(
+    misfiled: Path, skilled_run: Path, dogvscat: Dogvscat, tmp_path: Path
+) -> None:
+    result = dogvscat("audit", misfiled, "--labels", "--model", skilled_run, "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    corrections = {row["path"]: row["suggestion"] for row in read_table(tmp_path / "out" / "relabel.csv")}
+    assert corrections == {"dog/a cat.png": "cat", "cat/a dog.png": "dog"}
+    assert not (tmp_path / "out" / "folds").exists()
+    assert "agree with 96.7%" in result.stdout
+    # What it learned from cannot be checked with it: its own training photos are left to others.
+    for path in (skilled_run.parent / "photos" / "cat").iterdir():
+        shutil.copy(path, misfiled / "cat" / f"known {path.name}")
+    result = dogvscat("audit", misfiled, "--labels", "--model", skilled_run, "--out", tmp_path / "again")
+    assert result.returncode == 0, result.stderr
+    num_known = sum(
+        row["split"] == "train" and row["label"] == "cat" for row in read_table(skilled_run / "manifest.csv")
+    )
+    assert f"{num_known} photos that the model learned from cannot be checked with it." in result.stderr
+    assert {row["path"] for row in read_table(tmp_path / "again" / "relabel.csv")} == set(corrections)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--model", "best"], 2, "--model, --recipe, --folds and --set need --labels"),
+        (["--labels", "--model", "best"], 2, "--labels needs --out FOLDER"),
+        (["--labels", "--model", "best", "--folds", "3", "--out", "out"], 2, "--model trains none"),
+        (["--labels", "--model", "nothing", "--out", "out"], 4, "nothing does not exist"),
+    ],
+)
+def test_a_model_that_cannot_check_labels_is_refused(
+    misfiled: Path, tmp_path: Path, dogvscat: Dogvscat, arguments: list[str], code: int, message: str
+) -> None:
+    result = dogvscat("audit", misfiled, *arguments, cwd=tmp_path)
+    assert result.returncode == code
+    assert message in result.stderr
+
+
+def test_a_model_of_other_classes_checks_no_labels(misfiled: Path, tmp_path: Path, dogvscat: Dogvscat) -> None:
+    (misfiled / "cat").rename(misfiled / "owl")
+    result = dogvscat("audit", misfiled, "--labels", "--model", "best", "--out", tmp_path / "out")
+    assert result.returncode == 3
+    assert "the photos show dog and owl, but the model knows cat and dog" in result.stderr

@@ -18,7 +18,7 @@ from PIL import Image
 import dogvscat.service.server
 from dogvscat.bundle.folder import DEFAULT_BUNDLE
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
-from tests.helpers import plain_png
+from tests.helpers import LinearBundle, Serve, metrics_with, plain_png
 
 pytestmark = pytest.mark.slow
 
@@ -39,11 +39,29 @@ def test_answers_are_the_predictors(best, drawn: list[bytes]) -> None:
     for answer, single, prediction in zip(together, alone, expected, strict=True):
         assert isinstance(prediction, Prediction)
         assert answer["label"] == single["label"] == prediction.label
+        assert answer["reason"] == single["reason"] == prediction.reason
         assert answer["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-4)
         assert single["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-4)
         assert answer["neither"] == pytest.approx(prediction.neither, abs=1e-4)
         assert sum(answer["probabilities"].values()) == pytest.approx(1.0)
     assert [answer["name"] for answer in together] == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
+    model = best.client.get("/api/v1/model").json()
+    expected_model = {"name": "best", "version": Predictor.load().bundle.digest[:12]}
+    assert best.predict(drawn[0]).json()["model"] == {key: model[key] for key in expected_model} == expected_model
+
+
+def test_a_network_at_chance_is_unsure_of_everything_and_says_so(
+    serve: Serve, linear_bundle: LinearBundle, tmp_path: Path
+) -> None:
+    server = serve("--model", linear_bundle(tmp_path / "guesses", metrics=metrics_with(0.4)))
+    (answer,) = server.predict(plain_png("red")).json()["predictions"]
+    assert (answer["label"], answer["reason"]) == ("unsure", "at_chance")
+    assert answer["probabilities"]["dog"] > 0.99
+    model = server.client.get("/api/v1/model").json()
+    (warning,) = model["warnings"]
+    assert model["at_chance"] is True
+    assert warning.startswith("This network is no better than guessing: its accuracy on 9 validation photos is 60.0%")
+    assert server.stderr().count(warning) == 1
 
 
 def test_photographs_are_told_apart(best, photographs: list[Path]) -> None:

@@ -99,7 +99,7 @@ def test_what_it_says_about_the_model(linear) -> None:
     document = check(linear.client.get("/v2/models/untouched").json(), "metadata_model_response")
     (version,) = document["versions"]
     assert document["inputs"] == [{"name": "pixels", "datatype": "UINT8", "shape": [-1, SIZE, SIZE, 3]}]
-    assert [output["name"] for output in document["outputs"]] == ["label", "probabilities"]
+    assert [output["name"] for output in document["outputs"]] == ["label", "reason", "probabilities"]
     assert linear.client.get(f"/v2/models/untouched/versions/{version}").json() == document
     assert linear.client.get("/v2/models/untouched/ready").json() == {"name": "untouched", "ready": True}
     assert linear.client.get(f"/v2/models/untouched/versions/{version}/ready").json()["ready"] is True
@@ -134,6 +134,7 @@ def test_a_network_with_the_output_neither_returns_it(best, drawn: list[bytes]) 
     outputs = {output["name"]: output["data"] for output in check(response.json(), "inference_response")["outputs"]}
     expected = predictor.predict_pixels(pixels, ["", "", "", ""])
     assert outputs["label"] == [prediction.label for prediction in expected]
+    assert outputs["reason"] == [prediction.reason or "" for prediction in expected]
     assert outputs["neither"] == pytest.approx([prediction.neither for prediction in expected], abs=1e-4)
 
 

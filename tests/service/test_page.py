@@ -15,7 +15,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from dogvscat.bundle.predict.predictor import Predictor
-from tests.helpers import LinearBundle, plain_png
+from tests.helpers import LinearBundle, Serve, metrics_with, plain_png
 
 BRING = """
 const [name, kind, data, event] = arguments;
@@ -200,6 +200,18 @@ def test_unsure_is_explained(page: Page, serve, linear_bundle: LinearBundle, tmp
     (card,) = page.cards(1)
     assert "Not sure" in card.text
     assert "Too close to call: with a probability of dog between 10.0% and 90.0% the answer is “unsure”." in card.text
+
+
+def test_a_network_at_chance_is_marked(page: Page, serve: Serve, linear_bundle: LinearBundle, tmp_path: Path) -> None:
+    page.open(serve("--model", linear_bundle(tmp_path / "guesses", metrics=metrics_with(0.4))).url)
+    page.wait(lambda: "no better than guessing" in page.text("#warning"))
+    page.bring(plain_png("red"))
+    (card,) = page.cards(1)
+    assert "Not sure" in card.text
+    assert "No better than guessing: this network names neither cat nor dog." in card.text
+    assert "no better than guessing" in page.text("#warning")  # it stays when photos are added
+    page.one("#about summary").click()
+    assert "The answer is always “unsure”" in page.text("#about-content")
 
 
 def test_a_photograph_that_shows_neither_is_explained(page: Page, best, test_data: Path) -> None:

@@ -9,13 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
-from dogvscat.judging.decision import Decision
-from dogvscat.labels import ClassNames
+from dogvscat.judging.decision import THRESHOLD, Decision, is_at_chance
+from dogvscat.labels import UNSURE, ClassNames
 
 CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.npz"
 GOLDEN_FOLDER = "golden"
+
+SYNTHETIC_WARNING = "This network learned from drawings, not photographs: its answers about photographs mean nothing."
 
 _MOST_BYTES = 4 * 1024 * 1024  # a card has some ten thousand
 
@@ -56,7 +58,7 @@ class Provenance(CardSection):
 class Card(CardSection):
     """A bundle's description. Probabilities are of the positive class, sizes in pixels."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     class_names: ClassNames
     """In label order: 0, 1."""
     positive_class: str
@@ -64,10 +66,12 @@ class Card(CardSection):
     resize: Literal["squash"] = "squash"
     """How a photo of any aspect ratio becomes a square."""
     temperature: float = Field(gt=0.0)
-    """For the record only: it is already applied inside the graph, whose logit is calibrated."""
-    threshold: float = Field(ge=0.0, le=1.0)
-    unsure_low: float = Field(ge=0.0, le=1.0)
-    unsure_high: float = Field(ge=0.0, le=1.0)
+    bias: float
+    """Both for the record only: they are already applied inside the graph, whose logit is calibrated."""
+    threshold: float = Field(THRESHOLD, ge=THRESHOLD, le=THRESHOLD)
+    """The answer is the positive class from this probability on. For readers of the card: it is the same everywhere."""
+    unsure_low: float = Field(ge=0.0, le=THRESHOLD)
+    unsure_high: float = Field(ge=THRESHOLD, le=1.0)
     """The answer is `unsure` strictly between the two."""
     neither_limit: float = Field(1.0, ge=0.0, le=1.0)
     """The answer is also `unsure` where the probability of showing neither class is above this."""
@@ -88,12 +92,38 @@ class Card(CardSection):
             raise ValueError("positive_class must be the second of two different class_names")
         if MODEL_FILE not in self.files or any(picture.file not in self.files for picture in self.golden):
             raise ValueError("files must list the model and every golden picture")
-        self.decision()  # raises if the threshold lies outside of the unsure band
+        try:
+            _ = self.at_chance_warning
+        except (KeyError, TypeError, ValueError):
+            raise ValueError("the figures of metrics.validation must have numbers as value, low, high and n") from None
         return self
 
     def decision(self) -> Decision:
-        """How the graph's logits become answers. The temperature is 1, because these logits are calibrated already."""
-        return Decision(1.0, self.threshold, self.unsure_low, self.unsure_high, self.neither_limit)
+        """How the graph's logits become answers. It has no calibration, because these logits are calibrated already."""
+        return Decision(
+            unsure_low=self.unsure_low,
+            unsure_high=self.unsure_high,
+            neither_limit=self.neither_limit,
+            at_chance=self.at_chance_warning is not None,
+        )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What everybody who uses the network must be told, a sentence or two each; mostly nothing."""
+        return [*filter(None, [self.at_chance_warning]), *[SYNTHETIC_WARNING] * self.origin.drawn_sample]
+
+    @property
+    def at_chance_warning(self) -> str | None:
+        """The warning if the network is no better than guessing on the photos it was validated on, else None."""
+        figures = self.metrics.get("validation", {})
+        accuracy, majority = figures.get("accuracy", {}), figures.get("majority_baseline", {})
+        if not is_at_chance(accuracy.get("low"), majority.get("value")):
+            return None
+        return (
+            f"This network is no better than guessing: its accuracy on {accuracy['n']:,} validation photos is "
+            f"{accuracy['value']:.1%} (95%: {accuracy['low']:.1%} to {accuracy['high']:.1%}), and always naming the "
+            f"majority class is right for {majority['value']:.1%}. So every answer is `{UNSURE}`."
+        )
 
 
 def parse_card(folder: Path) -> tuple[Card, str]:
@@ -119,7 +149,10 @@ def parse_card(folder: Path) -> tuple[Card, str]:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "card"
-        raise ModelError(f"{path} is not a valid card: {field}: {first['msg']}") from None
+        hint = None
+        if field == "format_version":
+            hint = "Another version of dogvscat made this bundle. To write it again: dogvscat train --resume RUN_FOLDER"
+        raise ModelError(f"{path} is not a valid card: {field}: {first['msg']}", hint=hint) from None
     except (ValueError, RecursionError) as error:  # RecursionError: thousands of nested brackets
         raise ModelError(f"{path} is not JSON: {error}") from None
 

@@ -21,7 +21,7 @@ from dogvscat.judging.report import Report, write_report
 from dogvscat.photos.decoder import decode
 from dogvscat.photos.folders import name_key
 from dogvscat.photos.layout import Photo
-from dogvscat.photos.sources import SYNTHETIC_NOTE, SYNTHETIC_WARNING, PhotoSource
+from dogvscat.photos.sources import SYNTHETIC_NOTE, PhotoSource
 from dogvscat.stderr import Reporter
 
 SPLIT_ORDER = ("test", "all", "validation", "train")
@@ -77,9 +77,9 @@ def evaluate(
         report(note)
     predictor = Predictor.load(model, threads)
     card = predictor.card
-    source = _with_classes_of(card, source)
+    source = with_classes_of(card, source)
     splits_of = split_finder(predictor.bundle, source, report)
-    predictions, failures = _predict_splits(predictor, source, splits_of)
+    predictions, failures = predict_splits(predictor, source, splits_of)
     # The order matters: the first split is the headline of the report.
     results = {split: evaluate_split(predictions[split]) for split in SPLIT_ORDER if split in predictions}
     num_evaluated = sum(result.n for result in results.values())
@@ -105,7 +105,7 @@ def _prepare_out(out: Path, report: Reporter) -> None:
         report(f"{out} holds an earlier evaluation, which this one will replace.")
 
 
-def _with_classes_of(card: Card, source: PhotoSource) -> PhotoSource:
+def with_classes_of(card: Card, source: PhotoSource) -> PhotoSource:
     """The photos with the classes named and ordered as in the card; case and blanks of the folders' names may differ.
 
     Raises:
@@ -124,7 +124,7 @@ def _with_classes_of(card: Card, source: PhotoSource) -> PhotoSource:
     return replace(source, class_names=card.class_names, photos=photos_of_model)
 
 
-def _predict_splits(
+def predict_splits(
     predictor: Predictor, source: PhotoSource, splits_of: SplitFinder
 ) -> tuple[dict[str, Predictions], tuple[ImageError, ...]]:
     """The predictions by split, and why other photos could not be decoded. Photos of the empty split are left out."""
@@ -189,11 +189,11 @@ def _warn(results: Mapping[str, SplitResult], card: Card, report: Reporter) -> N
         )
     if "validation" in results:
         report(
-            f"The epoch, temperature and threshold were chosen on {results['validation'].n:,} of these photos, which "
+            f"The epoch, temperature and bias were chosen on {results['validation'].n:,} of these photos, which "
             "makes the model look slightly better on them than it is."
         )
-    if card.origin.drawn_sample:
-        report(SYNTHETIC_WARNING)
+    for warning in card.warnings:
+        report(warning)
 
 
 def _write(

@@ -20,7 +20,6 @@ from dogvscat.judging.decision import Decision
 from dogvscat.labels import NEITHER, ClassNames
 from dogvscat.pages import open_templates
 from dogvscat.photos.decoder import decode
-from dogvscat.photos.sources import SYNTHETIC_WARNING
 from dogvscat.settings import to_toml
 from dogvscat.text import printable
 
@@ -63,7 +62,7 @@ def publish_bundle(
         weights: The network's weights, in its order; stored in half precision, which is enough to continue training.
         class_names: In label order.
         config: Every setting of the training.
-        decision: Temperature (already in the graph), threshold, and where answers are unsure.
+        decision: Temperature and bias (already in the graph), and where answers are unsure.
         origin: The data and the code it was trained with.
         metrics: Split -> figure -> value with interval.
         known_failures: Written by a person who looked at its mistakes.
@@ -76,7 +75,7 @@ def publish_bundle(
     pictures, packed_weights = _golden_files(), _pack_weights(weights)
     session = open_graph(graph, "the new bundle")
     pixels = np.stack([decode(data, name, config.data.image_size) for name, data in pictures.items()])
-    # The default decision has temperature 1: the logits of the graph are calibrated.
+    # The default decision calibrates nothing: the logits of the graph are calibrated.
     y_prob = Decision().probabilities(run_graph(session, pixels).positive)  # (num_golden,)
     files = {MODEL_FILE: graph, WEIGHTS_FILE: packed_weights, **pictures, **(fingerprints or {})}
     card = Card(
@@ -84,7 +83,7 @@ def publish_bundle(
         positive_class=class_names[1],
         image_size=config.data.image_size,
         temperature=decision.temperature,
-        threshold=decision.threshold,
+        bias=decision.bias,
         unsure_low=decision.unsure_low,
         unsure_high=decision.unsure_high,
         neither_limit=decision.neither_limit,
@@ -130,7 +129,6 @@ def model_card(card: Card) -> str:
         negative=negative,
         positive=positive,
         photographs="drawings" if card.origin.drawn_sample else "photographs",
-        synthetic_warning=SYNTHETIC_WARNING,
         has_neither=card.config.network.neither_output,
         metrics=metrics,
         accuracy=validation.get("accuracy", {}).get("value"),

@@ -13,7 +13,7 @@ from dogvscat.text import pluralize, shell_word
 
 if TYPE_CHECKING:  # --help does not wait for these imports
     from dogvscat.config import Config
-    from dogvscat.judging.intervals import MetricValue
+    from dogvscat.learning.label_audit.label_evidence import LabelEvidence
     from dogvscat.photos.audit import Audit
 
 _DEFAULT_FOLDS = 5
@@ -38,9 +38,17 @@ def command(
             "--labels",
             help="Also look for wrong labels and for photos that show neither class, and write relabel.csv. Each photo "
             "is checked by a network that was trained on other photos. Takes as long as training --folds networks; "
-            "after a stop, the same command resumes.",
+            "after a stop, the same command resumes. --model is faster.",
         ),
     ] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL",
+            help="With --labels: check the labels with this trained model instead of training networks, for example "
+            "with `best`, the bundled model. A run folder, a bundle folder, or the name of a bundled model.",
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -70,26 +78,38 @@ def command(
 
     # Wrong options are refused before the photos are opened.
     _refuse_unknown_kinds(fail_on or [], labels)
-    config = _label_config(labels, out, recipe, folds, settings)
+    config = _label_config(labels, out, model, recipe, folds, settings)
     source = open_photos(photos)
     if out is not None:
         refuse_unwritable(out)
-    audit, agreement, weak = audit_photos(source), None, False  # weak: networks too poor to trust on labels
-    if config is not None and out is not None:
-        from dogvscat.learning.label_audit.label_evidence import audit_labels
+    audit, evidence = audit_photos(source), None
+    if labels and out is not None:
+        from dogvscat.learning.label_audit.label_evidence import audit_labels, audit_labels_with_model
 
-        evidence = audit_labels(source, config, folds or _DEFAULT_FOLDS, out, report)
-        audit, agreement, weak = audit.with_label_evidence(evidence.issues), evidence.agreement, evidence.weak
+        if config is not None:
+            evidence = audit_labels(source, config, folds or _DEFAULT_FOLDS, out, report)
+        elif model is not None:
+            evidence = audit_labels_with_model(source, model, out, report)
+    if evidence and not evidence.weak:
+        audit = audit.with_label_evidence(evidence.issues)
     if out is not None:
         write_audit(out, audit, source)  # whatever --fail-on says: the page shows what is wrong
-    _show(audit, agreement, out, as_json)
-    if agreement and not weak and not as_json and out is not None:
+    _show(audit, evidence, out, as_json)
+    if audit.labels_checked and not as_json and out is not None:
         table = shell_word(out / "relabel.csv")
         report(f"Delete the rows of {table} that you disagree with, then: dogvscat train PHOTOS --relabel {table}")
-    refused_kinds = set(fail_on or [])
+    return DataError.exit_code if _fails(audit, set(fail_on or []), labels) else 0
+
+
+def _fails(audit: "Audit", refused_kinds: set[str], labels: bool) -> bool:
+    """Whether --fail-on applies: an issue of such a kind was found, or could not be searched for."""
+    from dogvscat.photos.issues import LABEL_KINDS
+
+    if labels and not audit.labels_checked and refused_kinds & {*LABEL_KINDS, "any"}:
+        report("error: the labels could not be checked, so --fail-on counts them as wrong")
+        return True
     counts = audit.count_kinds() | {_GIVEAWAY: len(audit.giveaways)}
-    failing = [kind for kind, count in counts.items() if count and refused_kinds & {kind, "any"}]
-    return DataError.exit_code if failing else 0
+    return any(count and refused_kinds & {kind, "any"} for kind, count in counts.items())
 
 
 def _refuse_unknown_kinds(fail_on: list[str], labels: bool) -> None:
@@ -105,22 +125,33 @@ def _refuse_unknown_kinds(fail_on: list[str], labels: bool) -> None:
 
 
 def _label_config(
-    labels: bool, out: Path | None, recipe: str | None, folds: int | None, settings: list[str] | None
+    labels: bool,
+    out: Path | None,
+    model: Path | None,
+    recipe: str | None,
+    folds: int | None,
+    settings: list[str] | None,
 ) -> "Config | None":
-    """The settings of the networks that check the labels; None without --labels."""
+    """The settings of the networks that check the labels; None without --labels, or with --model."""
     if not labels:
-        if recipe or folds or settings:
-            raise UsageError("--recipe, --folds and --set need --labels: they set up the networks that check labels")
+        if recipe or folds or settings or model:
+            message = "--model, --recipe, --folds and --set need --labels: they say which networks check the labels"
+            raise UsageError(message)
         return None
     if out is None:
         raise UsageError("--labels needs --out FOLDER", hint="The networks and relabel.csv are kept there.")
+    if model is not None:
+        if recipe or folds or settings:
+            message = "--recipe, --folds and --set are for networks that are trained, and --model trains none"
+            raise UsageError(message, hint="Leave them out, or leave out --model.")
+        return None
     from dogvscat.learning.label_audit.out_of_fold import fold_config
     from dogvscat.settings import resolve_config
 
     return fold_config(resolve_config(recipe or DEFAULT_RECIPE, None, settings or []))
 
 
-def _show(audit: "Audit", agreement: "MetricValue | None", out: Path | None, as_json: bool) -> None:
+def _show(audit: "Audit", evidence: "LabelEvidence | None", out: Path | None, as_json: bool) -> None:
     from dogvscat.photos.audit import KIND_MEANINGS
 
     counts = audit.count_kinds()
@@ -131,7 +162,9 @@ def _show(audit: "Audit", agreement: "MetricValue | None", out: Path | None, as_
     if as_json:
         giveaways = [asdict(giveaway) for giveaway in audit.giveaways]
         document = {"photos": audit.count_classes(), "skipped": audit.skipped, "issues": counts, "giveaways": giveaways}
-        show_json(document | ({"label_agreement": asdict(agreement)} if agreement else {}))
+        if evidence:
+            document |= {"labels_checked": audit.labels_checked, "label_agreement": asdict(evidence.agreement)}
+        show_json(document)
         return
     if audit.is_synthetic:
         report("These are drawings, not photographs.")
@@ -140,8 +173,9 @@ def _show(audit: "Audit", agreement: "MetricValue | None", out: Path | None, as_
         show(f"  {kind:<17} {count:>7,}   {KIND_MEANINGS[kind] if count else ''}".rstrip())
     for giveaway in audit.giveaways:
         show(f"Giveaway: {giveaway.sentence()}")
-    if agreement:
+    if evidence:
         from dogvscat.judging.intervals import as_percent  # it takes a second to import
 
-        show(f"Out of fold, the networks agree with {as_percent(agreement)} of {agreement.n:,} labels.")
+        agreement = f"{as_percent(evidence.agreement)} of {evidence.agreement.n:,} labels"
+        show(f"Networks that did not learn from these photos agree with {agreement}.")
     report(f"Look at {out}/audit.html" if out else "Add --out FOLDER for a page with the photos and a table of issues.")

@@ -12,7 +12,7 @@ import typer
 from dogvscat.cli.options import AsJsonLines, Model, PhotoFiles, Threads
 from dogvscat.cli.output import flush, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
-from dogvscat.cli.predict import show_prediction, summarize, warn_if_synthetic
+from dogvscat.cli.predict import report_warnings, show_prediction, summarize
 from dogvscat.errors import ImageError
 from dogvscat.labels import FAILED
 
@@ -63,7 +63,7 @@ def command(
 
     atomic.refuse_unwritable(out)
     predictor = Predictor.load(model, threads or 0)
-    warn_if_synthetic(predictor)
+    report_warnings(predictor.card)
     heat_maps = _heat_maps(predictor, method)
     write_layers = _layer_writer(predictor) if layers else None
     arguments, file_names, labels = PhotoArguments(photos), _FileNames(out), Counter[str]()

@@ -8,6 +8,7 @@ import typer
 
 from dogvscat.cli.options import AsJson
 from dogvscat.cli.output import report, show, show_json
+from dogvscat.cli.predict import report_warnings
 
 if TYPE_CHECKING:
     from dogvscat.bundle.export.formats import Conversion
@@ -56,6 +57,7 @@ def command(
     need_export_extra(*get_format(format_name).needs)
     refuse_out(out)
     bundle = load_bundle(model)
+    report_warnings(bundle.card)
     if photos is None:
         report("Without --photos, answers are compared on pictures drawn by code, not on photographs.")
     images = parity_images(bundle, photos)

@@ -47,6 +47,8 @@ def show_metrics(metrics: Mapping[str, Any]) -> None:
     Args:
         metrics: The content of metrics.json.
     """
+    from dogvscat.judging.decision import is_at_chance  # NumPy, which most commands import later or not at all
+
     for split, result in metrics.items():
         figures = result["figures"]
         if split == NEITHER:  # photos that show neither class have no accuracy: `unsure` is the correct answer
@@ -55,8 +57,9 @@ def show_metrics(metrics: Mapping[str, Any]) -> None:
             continue
         accuracy = figures["accuracy"]
         show(f"{split:<10} accuracy {_with_interval(accuracy)}, n = {result['n']:,}")
-        if accuracy["low"] <= figures["majority_baseline"]["value"]:  # the interval includes the baseline
-            show("           not better than always predicting the majority class: useless so far")
+        majority_share = figures["majority_baseline"]["value"]
+        if is_at_chance(accuracy["low"], majority_share):
+            show(f"           no better than guessing: the majority class is {majority_share:.2%} of these photos")
         for name in result["class_names"]:
             precision = _percent_or_undefined(figures[f"precision_{name}"]["value"])
             recall = _percent_or_undefined(figures[f"recall_{name}"]["value"])

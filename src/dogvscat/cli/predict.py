@@ -19,6 +19,7 @@ from dogvscat.labels import FAILED, NEITHER
 from dogvscat.text import pluralize
 
 if TYPE_CHECKING:
+    from dogvscat.bundle.card import Card
     from dogvscat.bundle.predict.predictor import Failure, Prediction, Predictor
 
     Predict = Callable[[Iterable[str]], Iterable[Prediction | Failure]]
@@ -50,7 +51,7 @@ def command(
     if threads and cluster:
         raise UsageError("--threads applies to this process, but --cluster predicts in others", hint="Leave one out.")
     predictor = Predictor.load(model, threads or 0)
-    warn_if_synthetic(predictor)
+    report_warnings(predictor.card)
     arguments = PhotoArguments(photos, allow_urls=cluster is not None)
     with _open_predict(predictor, cluster) as predict:
         if out is not None:
@@ -60,12 +61,10 @@ def command(
     return summarize(arguments, labels)
 
 
-def warn_if_synthetic(predictor: Predictor) -> None:
-    """Warn about a network whose training pictures were drawn by code."""
-    from dogvscat.photos.sources import SYNTHETIC_WARNING
-
-    if predictor.card.origin.drawn_sample:
-        report(SYNTHETIC_WARNING)
+def report_warnings(card: Card) -> None:
+    """Report, once per command, what everybody who uses a network must be told."""
+    for warning in card.warnings:
+        report(warning)
 
 
 @contextmanager
@@ -144,7 +143,8 @@ def show_prediction(prediction: Prediction | Failure, suffix: str = "") -> None:
         return
     probabilities = prediction.probabilities | ({} if prediction.neither is None else {NEITHER: prediction.neither})
     columns = "  ".join(f"{name} {probability:>6.1%}" for name, probability in probabilities.items())
-    show(f"{prediction.label:<8} {columns}  {prediction.path}{suffix}")
+    label = f"{prediction.label} ({prediction.reason})" if prediction.reason else prediction.label
+    show(f"{label:<16} {columns}  {prediction.path}{suffix}")  # 16: the length of `unsure (neither)`
 
 
 def summarize(arguments: PhotoArguments, labels: Counter[str]) -> int:

@@ -25,6 +25,7 @@ def command(
 ) -> int:
     """List the trainings in a folder, finished or not."""
     from dogvscat.exploring.run_list import find_runs, sort_runs
+    from dogvscat.photos.sources import SYNTHETIC_NOTE
 
     runs, errors = find_runs(folder)
     rows = sort_runs(runs, sort.removeprefix("-"), descending=sort.startswith("-"))
@@ -37,9 +38,10 @@ def command(
         for row in rows:
             validation, training = map(_percent_or_dash, (row.validation_accuracy, row.training_accuracy))
             columns = f"{row.recipe:<10} {row.seed:>4}  {row.epochs:>6}  {row.minutes:>7.1f}"
-            unfinished = "" if row.finished else "  not finished"
+            marks = "" if row.finished else "  not finished"
+            marks += f"  {SYNTHETIC_NOTE}" if row.drawn_sample else ""
             n = "-" if row.num_validation is None else f"{row.num_validation:,}"
-            show(f"{row.folder:<{width}}  {columns}  {validation:>10} {n:>6}  {training:>8}{unfinished}")
+            show(f"{row.folder:<{width}}  {columns}  {validation:>10} {n:>6}  {training:>8}{marks}")
     for row in rows if as_json else ():
         show_json(row.to_dict())
     for error in errors:

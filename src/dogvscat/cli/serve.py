@@ -31,6 +31,9 @@ def command(
     stops it: it accepts no new requests, finishes those it has, and exits.
     """
     need_serve_extra()
+    from dogvscat.bundle.card import parse_card
+    from dogvscat.bundle.folder import find_bundle
+    from dogvscat.cli.predict import report_warnings
     from dogvscat.cpus import available_cpus
     from dogvscat.service.limits import MEGABYTE, Limits
     from dogvscat.service.server import ServiceSettings, bind, run, url_of
@@ -44,6 +47,7 @@ def command(
         show(url)  # on stdout: a script that started the service waits for this line
         flush()
         report(f"{name} answers at {url} (Ctrl-C stops it)")
+        report_warnings(parse_card(find_bundle(model))[0])
         if not host.startswith(("127.", "localhost", "::1")):
             report("Other machines can reach this address, and no authentication is required.")
 

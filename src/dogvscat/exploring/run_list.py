@@ -32,6 +32,8 @@ class RunSummary:
     training_accuracy: float | None
     """Accuracy of the finished run in inference mode; None if it is not finished."""
     finished: bool
+    drawn_sample: bool
+    """Whether it learned from drawings, not photographs."""
     data_digest: str
     commit: str
 
@@ -95,6 +97,7 @@ def summarise(run: Run) -> RunSummary:
         num_validation=num_validation,
         training_accuracy=accuracies.get("train"),
         finished=bool(accuracies),
+        drawn_sample=bool(environment["drawn_sample"]),
         data_digest=environment["data_digest"],
         commit=environment["commit"],
     )

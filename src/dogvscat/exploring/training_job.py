@@ -116,7 +116,7 @@ def run_cell(
         _finish(run, asdict(diverged))
         return diverged
     # Averaged weights and batch statistics, as `train` finalizes a network, but no calibration: Decision() leaves the
-    # threshold at one half.
+    # logits as they are.
     network = final_network(training.model, config, training.loader.images)
     splits = []
     for split, images in (("train", training.loader.images), ("validation", training.validation)):

@@ -1,4 +1,4 @@
-"""Choosing temperature, threshold and unsure band on validation images, and evaluating that choice fairly."""
+"""Choosing calibration and unsure band on validation images, and evaluating that choice fairly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
-from dogvscat.judging.decision import Decision, sigmoid
+from dogvscat.judging.decision import THRESHOLD, Decision, sigmoid
 from dogvscat.judging.predictions import check_finite
 
 TEMPERATURES = (0.05, 20.0)
@@ -20,8 +20,8 @@ twenty is still useful; the budget is a little smaller, so that the share stays 
 NEITHER_UNSURE_BUDGET = 0.03
 """The part of UNSURE_BUDGET for images that seem to show neither class; the rest is for answers too close to call."""
 LIKELIHOOD_RATIO_THRESHOLD = 3.84
-"""The decision threshold leaves 0.5 only where a bias of the logits is significant at 5% in a likelihood-ratio test:
-this is the quantile of chi-squared with one degree of freedom."""
+"""The calibration has a bias only where that is significant at 5% in a likelihood-ratio test: this is the quantile of
+chi-squared with one degree of freedom."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class CrossFitted:
         y_pred: int64 (n,) of 0 and 1.
         unsure: bool (n,).
         folds: Number of folds; 0 if there were too few images, so that all predictions are by the default decision
-            (temperature 1, threshold 0.5, never unsure).
+            (temperature 1, no bias, never unsure).
     """
 
     y_prob: np.ndarray
@@ -43,7 +43,7 @@ class CrossFitted:
 
 
 def fit_decision(y_true: np.ndarray, logits: np.ndarray, neither_logits: np.ndarray | None = None) -> Decision:
-    """Choose temperature, then threshold, then where answers are unsure, on validation images.
+    """Choose temperature and bias, then where answers are unsure, on validation images.
 
     Args:
         y_true: int64 (n,) of 0 and 1.
@@ -57,9 +57,8 @@ def fit_decision(y_true: np.ndarray, logits: np.ndarray, neither_logits: np.ndar
     """
     check_finite(logits)
     y_true, logits = np.asarray(y_true), np.asarray(logits, dtype=np.float64)
-    temperature = _fit_temperature(y_true, logits)
-    y_prob = Decision(temperature).probabilities(logits)
-    threshold = _choose_threshold(y_true, y_prob)
+    temperature, bias = _fit_bias(y_true, logits, _fit_temperature(y_true, logits))
+    y_prob = Decision(temperature, bias).probabilities(logits)
     # The budget as a number of images; the tiny step keeps 0.045 * 1000 at 45, whatever the rounding.
     allowed = int(UNSURE_BUDGET * len(y_prob) + 1e-9)
     neither_limit = 1.0
@@ -69,9 +68,8 @@ def fit_decision(y_true: np.ndarray, logits: np.ndarray, neither_logits: np.ndar
         seems_neither = sigmoid(neither_logits) > neither_limit
         # These images are unsure already; the band may use what they leave of the budget.
         allowed, y_prob = allowed - int(seems_neither.sum()), y_prob[~seems_neither]
-    half_width = _unsure_half_width(y_prob, threshold, allowed)
-    unsure_low, unsure_high = max(0.0, threshold - half_width), min(1.0, threshold + half_width)
-    return Decision(temperature, threshold, unsure_low, unsure_high, neither_limit)
+    half_width = _unsure_half_width(y_prob, allowed)
+    return Decision(temperature, bias, THRESHOLD - half_width, THRESHOLD + half_width, neither_limit)
 
 
 def cross_fit(
@@ -134,26 +132,33 @@ def _fit_temperature(y_true: np.ndarray, logits: np.ndarray) -> float:
     return float(np.exp(minimum.x))
 
 
-def _choose_threshold(y_true: np.ndarray, y_prob: np.ndarray) -> float:
-    """The probability at which both classes are equally likely, by a logistic regression on the logits.
+def _fit_bias(y_true: np.ndarray, logits: np.ndarray, temperature: float) -> tuple[float, float]:
+    """Temperature and bias of the calibration, by a logistic regression on the logits; the bias is often 0.
 
-    It corrects a network that leans towards one class. The threshold with the most correct answers would follow every
-    single image; this one has two parameters and is far steadier on other images.
+    It corrects a network that leans towards one class: at a probability of one half both classes are then equally
+    likely. The boundary with the most correct answers would follow every single image; this one has two parameters and
+    is far steadier on other images.
     Source: Platt, Probabilistic outputs for support vector machines, 1999.
+
+    Args:
+        y_true: int64 (n,) of 0 and 1.
+        logits: float64 (n,).
+        temperature: The best one without a bias.
     """
-    inside = np.clip(y_prob, 1e-9, 1 - 1e-9)
-    logits = np.log(inside) - np.log1p(-inside)
+    scaled = logits / temperature
     sign = np.where(y_true == 1, 1.0, -1.0)
-    if len(np.unique(y_true)) < 2 or np.all(logits * sign > 0) or np.ptp(logits) == 0:
-        return 0.5
-    regression = LogisticRegression(C=1e6, tol=1e-8, max_iter=1000).fit(logits[:, None], y_true)
+    if len(np.unique(y_true)) < 2 or np.all(scaled * sign > 0) or np.ptp(scaled) == 0:
+        return temperature, 0.0
+    regression = LogisticRegression(C=1e6, tol=1e-8, max_iter=1000).fit(scaled[:, None], y_true)
     slope, bias = float(regression.coef_[0, 0]), float(regression.intercept_[0])
+    biased = slope * scaled + bias
     # By how much the log-likelihood rises when slope and bias are free, compared with slope 1 and bias 0.
-    gain = np.sum(np.logaddexp(0.0, -sign * logits) - np.logaddexp(0.0, -sign * (slope * logits + bias)))
+    gain = np.sum(np.logaddexp(0.0, -sign * scaled) - np.logaddexp(0.0, -sign * biased))
     if slope <= 0 or 2 * gain < LIKELIHOOD_RATIO_THRESHOLD:
-        return 0.5
-    # The classes are equally likely where slope * logit + bias = 0, that is at the sigmoid of -bias / slope.
-    return float(1 / (1 + np.exp(np.clip(bias / slope, -700, 700))))
+        return temperature, 0.0
+    if np.all(biased * sign > 0):  # no mistake is left: the steeper, the likelier, so only the boundary is taken
+        return temperature, bias / slope
+    return temperature / slope, bias
 
 
 def _choose_neither_limit(neither_prob: np.ndarray) -> float:
@@ -166,11 +171,11 @@ def _choose_neither_limit(neither_prob: np.ndarray) -> float:
     return float(np.sort(neither_prob)[-1 - allowed])
 
 
-def _unsure_half_width(y_prob: np.ndarray, threshold: float, allowed: int) -> float:
-    """Half the width of the widest band centred on the threshold that holds at most `allowed` images.
+def _unsure_half_width(y_prob: np.ndarray, allowed: int) -> float:
+    """Half the width of the widest band around the threshold that holds at most `allowed` images.
 
     The band is empty where no image is allowed, because so few images do not show where it should end.
     """
     if not allowed:
         return 0.0
-    return float(np.sort(np.abs(y_prob - threshold))[allowed])  # the nearest image that must stay outside
+    return float(np.sort(np.abs(y_prob - THRESHOLD))[allowed])  # the nearest image that must stay outside

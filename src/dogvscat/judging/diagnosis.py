@@ -11,6 +11,7 @@ import numpy as np
 
 from dogvscat.config import TrainingConfig
 from dogvscat.judging.advice import TrainingSetup, advise
+from dogvscat.judging.decision import is_at_chance
 from dogvscat.judging.intervals import MetricValue, as_percent
 from dogvscat.judging.learning_curve import describe_small_set
 from dogvscat.judging.predictions import History, Predictions
@@ -152,8 +153,7 @@ def _diverged(history: History) -> Finding | None:
 
 def _learned_nothing(validation: Mapping[str, MetricValue]) -> Finding | None:
     accuracy, baseline = validation["accuracy"], validation["majority_baseline"]
-    # Even the lower end of the interval beats the baseline: it learned something.
-    if _nan_if_none(accuracy.low) > _nan_if_none(baseline.value):
+    if not is_at_chance(accuracy.low, baseline.value):
         return None
     return Finding(
         "learned_nothing",

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from sklearn import metrics
 
-from dogvscat.judging.decision import Decision
+from dogvscat.judging.decision import THRESHOLD, Decision
 from dogvscat.judging.intervals import MetricValue, as_decimal, wilson
 from dogvscat.judging.metrics import CALIBRATION_BINS, SplitResult, confidence_bins
 from dogvscat.judging.plotting import (
@@ -50,7 +50,7 @@ def write_figures(
     Args:
         folder: Where the PNGs go.
         result: The split, as from `evaluate_split`.
-        decision: Its threshold and unsure band are drawn into the histogram.
+        decision: Its unsure band is drawn into the histogram.
         load_images: Called once, with the indices of the most confident mistakes, or not at all if there are none.
         history: The training behind the predictions, or None.
         note: Words that must be seen with each figure, such as "pictures drawn by code, not photographs".
@@ -198,7 +198,7 @@ def probability_histogram(path: Path, predictions: Predictions, decision: Decisi
                 axes.axvspan(decision.unsure_low, decision.unsure_high, color="#f0e6c8", label="unsure", linewidth=0)
             axes.hist(predictions.y_prob[of_class & ~wrong], edges, color=VALIDATION, rwidth=0.9, label="correct")
             axes.hist(predictions.y_prob[wrong], edges, color=WRONG, rwidth=0.9, label="wrong")
-            axes.axvline(decision.threshold, color=INK, linewidth=1, linestyle="--", label="threshold")
+            axes.axvline(THRESHOLD, color=INK, linewidth=1, linestyle="--", label="threshold")
             # Most probabilities lie at the ends; on a linear scale the mistakes between them could not be seen.
             axes.set_yscale("symlog", linthresh=1)
             axes.set_ylim(bottom=0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dogvscat.judging.decision import Decision, Logits
+from dogvscat.judging.decision import Decision, Logits, is_at_chance
 from dogvscat.judging.intervals import RESAMPLES, MetricValue, bootstrap, centered_interval, percentile_interval, wilson
 from dogvscat.judging.predictions import Predictions
 from dogvscat.labels import ClassNames
@@ -100,8 +100,7 @@ def compute_metrics(
     for name in ("roc_auc", "log_loss", "brier_score"):
         metrics[name] = bootstrapped[name]
     metrics["expected_calibration_error"] = centered_interval(float(values[-1]), resampled[:, -1], n)
-    majority_count = int(max(np.sum(y_true == 0), np.sum(y_true == 1)))
-    metrics["majority_baseline"] = wilson(majority_count, n)
+    metrics["majority_baseline"] = wilson(_majority_count(y_true), n)
     return metrics
 
 
@@ -116,6 +115,12 @@ def compute_unsure_metrics(y_true: np.ndarray, y_pred: np.ndarray, unsure: np.nd
         "unsure_rate": wilson(int(np.sum(~sure)), len(sure)),
         "selective_accuracy": wilson(int(np.sum((y_true == y_pred)[sure])), int(sure.sum())),
     }
+
+
+def guesses(y_true: np.ndarray, y_pred: np.ndarray) -> bool:
+    """Whether these answers may be guesses: the interval of their accuracy reaches the share of the majority class."""
+    accuracy = wilson(int(np.sum(y_true == y_pred)), len(y_true))
+    return is_at_chance(accuracy.low, _majority_count(y_true) / len(y_true))
 
 
 def compute_neither_metrics(
@@ -145,6 +150,10 @@ def compute_neither_metrics(
         "unsure_rate": wilson(int(np.sum(unsure)), len(unsure)),
         "neither_roc_auc": percentile_interval(auc, resampled, n),
     }
+
+
+def _majority_count(y_true: np.ndarray) -> int:
+    return int(max(np.sum(y_true == 0), np.sum(y_true == 1)))
 
 
 def expected_calibration_error(y_true: np.ndarray, y_prob: np.ndarray) -> float:

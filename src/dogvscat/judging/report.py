@@ -28,7 +28,7 @@ class Report:
     Args:
         title: Heading of the page, for example `classic-3`.
         splits: The evaluated splits; the headline is about the first.
-        decision: Temperature, threshold and unsure band of the model.
+        decision: Temperature, bias and unsure band of the model.
         neither: Metrics of photos that show neither class, as from `compute_neither_metrics`.
         folds: Number of folds in which the decision was cross-fitted on the validation split; 0 if that split had too
             few images to choose a decision; None if the decision was chosen on no split of this page.

@@ -25,8 +25,6 @@ SYNTHETIC_MARKER = "DRAWN_SAMPLE.txt"
 """A file with this name marks the images around it as drawn by code; they are not photographs."""
 SYNTHETIC_NOTE = "pictures drawn by code, not photographs"
 """Shown with every result on such images, or of a network that learned from them."""
-SYNTHETIC_WARNING = "This network learned from drawings, not photographs: its answers about photographs mean nothing."
-"""Shown wherever somebody uses such a network."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Which photos train, which validate and which test: stratified, seeded, and no duplicate group in two splits.
 
-Training photos fit the weights; validation photos choose epoch, threshold and temperature; test photos are used once,
+Training photos fit the weights; validation photos choose epoch, temperature and bias; test photos are used once,
 by `evaluate`. A photo in none of them has the empty split.
 """
 

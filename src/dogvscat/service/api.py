@@ -29,6 +29,11 @@ class PictureAnswer(BaseModel):
 
     name: str = Field(description="The name that was sent with the photo.")
     label: str | None = Field(None, description="A class name, or `unsure`.")
+    reason: str | None = Field(
+        None,
+        description="Why the label is `unsure`: `close`, too near one half; `neither`, the photo seems to show neither "
+        "class; `at_chance`, the network is no better than guessing. null if the label is a class name.",
+    )
     probabilities: dict[str, float] | None = Field(
         None, description="Calibrated probability by class name; the two add up to 1."
     )
@@ -53,9 +58,17 @@ class PredictQuery(BaseModel):
     name: str = Field("picture", description="The name of the photo, if the photo is the whole body.")
 
 
+class AnsweringModel(BaseModel):
+    """The model that made the predictions, as `/model` describes it."""
+
+    name: str
+    version: str
+
+
 class Predictions(BaseModel):
     """The predictions for the photos of a request, in order."""
 
+    model: AnsweringModel
     predictions: list[PictureAnswer]
 
 
@@ -107,6 +120,7 @@ def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
     """
     routes = APIRouter(prefix="/api/v1", tags=["dogvscat"])
     limits = inference.admission.limits
+    answering_model = {key: model[key] for key in ("name", "version")}
 
     @routes.post(
         "/predict",
@@ -135,7 +149,7 @@ def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
         if len(answers) == 1 and isinstance(answers[0], ImageError):
             return problem_response(answers[0], uploads[0].name)
         rows = [_answer_to_json(upload.name, answer) for upload, answer in zip(uploads, answers, strict=True)]
-        return JSONResponse({"predictions": rows})
+        return JSONResponse({"model": answering_model, "predictions": rows})
 
     @routes.get("/model", summary="Describe the model: its classes, thresholds and metrics")
     async def describe() -> Response:
@@ -165,6 +179,8 @@ def model_document(inference: Inference, name: str, version: str) -> dict[str, A
         "version": version,
         "recipe": card.config.recipe,
         **card.model_dump(mode="json", include=card_keys),
+        "at_chance": card.decision().at_chance,
+        "warnings": card.warnings,
         "limits": {
             "body_bytes": limits.body_bytes,
             "pictures": limits.photos,
@@ -183,6 +199,7 @@ def _answer_to_json(name: str, answer: Answer | ImageError) -> dict[str, Any]:
     return {
         "name": name,
         "label": prediction.label,
+        "reason": prediction.reason,
         "probabilities": prediction.probabilities,
         "neither": prediction.neither,
         **heat_map,

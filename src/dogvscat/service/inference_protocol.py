@@ -107,6 +107,7 @@ def _model_metadata(inference: Inference, model: str, version: str) -> dict[str,
     size = inference.predictor.card.image_size
     outputs = [
         {"name": "label", "datatype": "BYTES", "shape": [-1]},
+        {"name": "reason", "datatype": "BYTES", "shape": [-1]},
         {"name": "probabilities", "datatype": "FP64", "shape": [-1, 2]},
     ]
     if inference.predictor.card.config.network.neither_output:
@@ -160,13 +161,11 @@ def _output_tensors(predictions: list[Prediction], class_names: tuple[str, str])
     num = len(predictions)
     # Flat, in row-major order: (num, 2).
     probabilities = [prediction.probabilities[name] for prediction in predictions for name in class_names]
+    labels = [prediction.label for prediction in predictions]
+    reasons = [prediction.reason or "" for prediction in predictions]  # the protocol has no null
     outputs: list[dict[str, Any]] = [
-        {
-            "name": "label",
-            "datatype": "BYTES",
-            "shape": [num],
-            "data": [prediction.label for prediction in predictions],
-        },
+        {"name": "label", "datatype": "BYTES", "shape": [num], "data": labels},
+        {"name": "reason", "datatype": "BYTES", "shape": [num], "data": reasons},
         {"name": "probabilities", "datatype": "FP64", "shape": [num, 2], "data": probabilities},
     ]
     neither = [prediction.neither for prediction in predictions]

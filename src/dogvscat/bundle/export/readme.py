@@ -1,6 +1,6 @@
 """The two descriptions in the folder of an export: `preprocessing.json` for programs and `README.md` for people.
 
-Normalisation and temperature are inside every exported model. The steps that are left to the caller, from a photo to
+Normalisation and calibration are inside every exported model. The steps that are left to the caller, from a photo to
 pixels and from logits to a prediction, are described here, in one place for both files.
 """
 
@@ -57,6 +57,7 @@ def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, par
         "model": conversion.model_file,
         "bundle": {"card_sha256": bundle.digest, "recipe": card.config.recipe, "created": card.origin.created},
         "drawn_sample": card.origin.drawn_sample,
+        "warnings": card.warnings,
         "validation_accuracy": accuracy,
         "input": {
             "name": "pixels",
@@ -72,11 +73,13 @@ def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, par
         "class_names": card.class_names,
         "positive_class": card.positive_class,
         "decision": {
+            "at_chance": card.decision().at_chance,
             "threshold": card.threshold,
             "unsure_low": card.unsure_low,
             "unsure_high": card.unsure_high,
             "neither_limit": card.neither_limit if "neither" in outputs else None,
             "temperature_inside": card.temperature,
+            "bias_inside": card.bias,
         },
         "golden": [picture.model_dump() for picture in card.golden],
         "parity": {**parity.to_dict(), "read_by": conversion.read_by},
@@ -117,10 +120,7 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
         "",
         FORMATS[format_name].reading,
         "",
-        *(
-            ["This network learned from DRAWINGS, not photographs: its answers about photographs mean nothing.", ""]
-            * card.origin.drawn_sample
-        ),
+        *[line for warning in card.warnings for line in (f"**{warning}**", "")],
         "## Input",
         "",
         *[f"{number}. {step}" for number, step in enumerate(_steps(card.image_size), start=1)],
@@ -131,15 +131,16 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
         "",
         (
             f"- `logit`, float32 (N, 1): p = 1 / (1 + exp(-logit)) is the calibrated probability of {second}. "
-            "The temperature is already inside the model."
+            "Temperature and bias of the calibration are already inside the model."
         ),
         *(
             ["- `neither`, float32 (N, 1): its sigmoid is an uncalibrated probability that the photo shows neither."]
             * neither
         ),
-        f"- The prediction is {second} if p >= {card.threshold!r}, otherwise {first}.",
-        f"- The prediction is `unsure` instead if {card.unsure_low!r} < p < {card.unsure_high!r}"
-        + (f", or if the sigmoid of `neither` is above {card.neither_limit!r}." if neither else "."),
+        "",
+        "The first of these rules that applies gives the answer:",
+        "",
+        *[f"{number}. {rule}" for number, rule in enumerate(_rules(card, neither), start=1)],
         "",
         "## Check",
         "",
@@ -155,3 +156,16 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
         *[f"| {picture.file} | {picture.probability:.4f} |" for picture in card.golden],
     ]
     return "\n".join(lines) + "\n"
+
+
+def _rules(card: Card, has_neither: bool) -> list[str]:
+    """From probabilities to the answer, as judging/decision.py does it, and the reasons for `unsure`."""
+    if card.decision().at_chance:
+        return ["`unsure`, reason `at_chance`: whatever the photo, since the network is no better than guessing."]
+    first, second = map(printable, card.class_names)
+    return [
+        *[f"`unsure`, reason `neither`: if the sigmoid of `neither` is above {card.neither_limit!r}."] * has_neither,
+        f"`unsure`, reason `close`: if {card.unsure_low!r} < p < {card.unsure_high!r}.",
+        f"{second}: if p >= {card.threshold!r}.",
+        f"{first}: otherwise.",
+    ]

@@ -46,7 +46,8 @@ def predict_on_cluster(bundle: Bundle, paths: Iterable[str]) -> Iterator[Predict
             if row["error"] is not None:
                 yield Failure(path, row["error"], row["message"], row["hint"])
             else:
-                yield Prediction(path, row["label"], {name: row[name] for name in class_names}, row["neither"])
+                probabilities = {name: row[f"probability_{name}"] for name in class_names}
+                yield Prediction(path, row["label"], probabilities, row["neither"], row["reason"])
 
 
 @contextmanager
@@ -143,14 +144,17 @@ class _Worker:
     def _row(self, path: str, result: Prediction | Failure) -> dict[str, Any]:
         if isinstance(result, Failure):
             return {"path": path, "error": result.code, "message": result.message, "hint": result.hint}
-        return {"path": path, "label": result.label, **result.probabilities, "neither": result.neither}
+        # With a prefix, since a class may have the name of another column.
+        probabilities = {f"probability_{name}": number for name, number in result.probabilities.items()}
+        return {"path": path, "label": result.label, "reason": result.reason, "neither": result.neither} | probabilities
 
     def _schema(self) -> Any:
         import pyarrow
 
-        numbers = [(name, pyarrow.float64()) for name in (*self._predictor.card.class_names, "neither")]
-        words = [(name, pyarrow.string()) for name in ("error", "message", "hint")]
-        return pyarrow.schema([("path", pyarrow.string()), ("label", pyarrow.string()), *numbers, *words])
+        probabilities = [f"probability_{name}" for name in self._predictor.card.class_names]
+        numbers = [(name, pyarrow.float64()) for name in (*probabilities, "neither")]
+        words = [(name, pyarrow.string()) for name in ("path", "label", "reason", "error", "message", "hint")]
+        return pyarrow.schema([*words, *numbers])
 
 
 def _open_location(location: str) -> bytes | Path | Failure:

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dogvscat.bundle.predict.heat_map import overlay_heat_map
 from dogvscat.bundle.predict.predictor import Prediction
-from dogvscat.labels import NEITHER, UNSURE
+from dogvscat.labels import AT_CHANCE, NEITHER, UNSURE
 
 LONGEST_SIDE = 720
 """Length of the photo's longer side in the picture, in pixels."""
@@ -39,8 +39,7 @@ def draw_explanation(photo: np.ndarray, heat: np.ndarray, prediction: Prediction
     sheet.paste(Image.fromarray(overlay_heat_map(photo, heat)), (2 * _MARGIN + width, _MARGIN))
     draw = ImageDraw.Draw(sheet)
     top = height + 2 * _MARGIN
-    headline = f"{UNSURE}, closer to {class_name}" if prediction.label == UNSURE else prediction.label
-    draw.text((_MARGIN, top), headline, _INK, _font(20))
+    draw.text((_MARGIN, top), _headline(prediction, class_name), _INK, _font(20))
     top += 32
     for name, probability in rows:
         _draw_bar(draw, top, total_width, name, probability)
@@ -52,6 +51,14 @@ def draw_explanation(photo: np.ndarray, heat: np.ndarray, prediction: Prediction
     buffer = io.BytesIO()
     sheet.save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()
+
+
+def _headline(prediction: Prediction, class_name: str) -> str:
+    if prediction.label != UNSURE:
+        return prediction.label
+    # A network that is no better than guessing has no opinion that is worth a word.
+    closer = "" if prediction.reason == AT_CHANCE else f", closer to {class_name}"
+    return f"{UNSURE} ({prediction.reason}){closer}"
 
 
 def _draw_bar(draw: ImageDraw.ImageDraw, top: int, total_width: int, name: str, probability: float) -> None:

@@ -48,8 +48,8 @@ def _row(cells: dict[str, Any], class_names: ClassNames) -> Row:
         return Row(path, FAILED, model, stamp, {"path": path, "error": error, **ending})
     probabilities = {name: cells[f"probability_{name}"] for name in class_names}
     neither = {} if cells[NEITHER] is None else {NEITHER: cells[NEITHER]}
-    document = {"path": path, "label": label, "probabilities": probabilities, **neither, **ending}
-    return Row(path, label, model, stamp, document)
+    answer = {"path": path, "label": label, "reason": cells["reason"], "probabilities": probabilities}
+    return Row(path, label, model, stamp, {**answer, **neither, **ending})
 
 
 def _schema(class_names: ClassNames) -> pyarrow.Schema:

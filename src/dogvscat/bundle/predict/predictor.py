@@ -45,11 +45,20 @@ class Prediction:
     neither: float | None = None
     """Probability that the photo shows neither class, or None where the network has no such output. It is not
     calibrated: it depends on how common such photos are."""
+    reason: str | None = None
+    """Why the label is `unsure`: `close`, the probability is too near one half; `neither`, the photo seems to show
+    neither class; `at_chance`, the network is no better than guessing. None where the label is a class."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
         neither = {} if self.neither is None else {NEITHER: self.neither}
-        return {"path": self.path, "label": self.label, "probabilities": self.probabilities, **neither}
+        return {
+            "path": self.path,
+            "label": self.label,
+            "reason": self.reason,
+            "probabilities": self.probabilities,
+            **neither,
+        }
 
 
 @dataclass(frozen=True)
@@ -233,17 +242,18 @@ class Predictor:
         decision, (negative, positive) = self.card.decision(), self.card.class_names
         logits = run_graph(session, pixels)
         y_prob = decision.probabilities(logits.positive)
-        y_pred, unsure = decision.predict(y_prob), decision.is_unsure(y_prob, logits.neither)
+        y_pred, reasons = decision.predict(y_prob), decision.unsure_reasons(y_prob, logits.neither).tolist()
         neither_probs = [None] * len(pixels) if logits.neither is None else sigmoid(logits.neither).tolist()
-        columns = zip(names, y_pred, unsure, y_prob.tolist(), neither_probs, strict=True)
+        columns = zip(names, y_pred, reasons, y_prob.tolist(), neither_probs, strict=True)
         return [
             Prediction(
                 name,
-                UNSURE if is_unsure else self.card.class_names[label],
+                UNSURE if reason else self.card.class_names[label],
                 {negative: 1.0 - probability, positive: probability},
                 neither,
+                reason or None,
             )
-            for name, label, is_unsure, probability, neither in columns
+            for name, label, reason, probability, neither in columns
         ]
 
     def _predict_batch(self, session: Session, batch: Sequence[tuple[int, PhotoInput]]) -> list[Prediction | Failure]:

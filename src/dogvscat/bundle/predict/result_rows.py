@@ -127,15 +127,15 @@ class CsvRows:
 def result_columns(class_names: ClassNames) -> list[str]:
     """The columns of a CSV or Parquet file of results."""
     probabilities = [f"probability_{name}" for name in class_names]
-    return ["path", "label", *probabilities, NEITHER, "error", "message", "model", "bytes", "modified"]
+    return ["path", "label", "reason", *probabilities, NEITHER, "error", "message", "model", "bytes", "modified"]
 
 
 def flatten(document: dict[str, Any], class_names: ClassNames) -> dict[str, Any]:
     """A JSON row as cells by column; None where the cell is empty."""
     probabilities, error = document.get("probabilities", {}), document.get("error", {})
-    cells = [document["path"], document.get("label"), *(probabilities.get(name) for name in class_names)]
-    cells += [document.get(NEITHER), error.get("code"), error.get("message")]
-    cells += [document["model"], document["bytes"], document["modified"]]
+    cells = [document["path"], document.get("label"), document.get("reason")]
+    cells += [*(probabilities.get(name) for name in class_names), document.get(NEITHER)]
+    cells += [error.get("code"), error.get("message"), document["model"], document["bytes"], document["modified"]]
     return dict(zip(result_columns(class_names), cells, strict=True))
 
 

@@ -3,7 +3,7 @@
 Doing it again for a finished run gives the same files.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import diagnose, giveaway_finding, suspected_mislabelled
 from dogvscat.judging.figures import write_figures
 from dogvscat.judging.intervals import MetricValue
-from dogvscat.judging.metrics import SplitResult, compute_neither_metrics, evaluate_split
+from dogvscat.judging.metrics import SplitResult, compute_neither_metrics, evaluate_split, guesses
 from dogvscat.judging.predictions import History, Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
 from dogvscat.learning.data.dataset import Dataset, LabelledImages
@@ -63,14 +63,12 @@ def evaluate_training(run: Run, network: keras.Model, training: Training, datase
     validation_rows, train_rows = manifest.of_split("validation"), manifest.of_split("train")
     y_true = training.validation.y_true
     logits = predict_logits(network, training.validation, image_size)
-    decision = fit_decision(y_true, *logits)
-    # The decision was chosen on these images, so their own figures come from decisions that were each chosen on the
-    # other parts of them: no image is evaluated with values that were chosen on it.
+    # The decision is chosen on these images, so their own figures come from decisions that are each chosen on the other
+    # parts of them: no image is evaluated with values that were chosen on it.
     crossed = cross_fit(y_true, logits.positive, [row.group for row in validation_rows], logits.neither)
-    paths = [row.path for row in validation_rows]
-    validation = Predictions(
-        "validation", manifest.class_names, paths, y_true, crossed.y_prob, crossed.y_pred, crossed.unsure
-    )
+    decision = replace(fit_decision(y_true, *logits), at_chance=guesses(y_true, crossed.y_pred))
+    paths, unsure = [row.path for row in validation_rows], crossed.unsure | decision.at_chance
+    validation = Predictions("validation", manifest.class_names, paths, y_true, crossed.y_prob, crossed.y_pred, unsure)
     train = Predictions.from_logits(
         "train",
         manifest.class_names,
@@ -107,10 +105,10 @@ def publish(run: Run, network: keras.Model, training: Training, dataset: Dataset
         WriteError: if the bundle cannot be written.
     """
     decision, config = evaluation.decision, training.config
-    graph = export_onnx(network, decision.temperature)
+    graph = export_onnx(network, decision)
     samples = np.arange(min(_PARITY_IMAGES, len(training.validation)))
     pixels = training.validation.pixels(samples, config.data.image_size)
-    check_parity(network, decision.temperature, graph, pixels)
+    check_parity(network, decision, graph, pixels)
     provenance = Provenance(
         data_digest=dataset.manifest.digest,
         drawn_sample=dataset.manifest.is_synthetic,

@@ -13,7 +13,7 @@ import onnx
 
 from dogvscat.bundle.graph import ACTIVATION, open_graph, run_class_activation, run_graph
 from dogvscat.errors import ModelError
-from dogvscat.judging.decision import sigmoid
+from dogvscat.judging.decision import Decision, sigmoid
 from dogvscat.learning.engine import keras
 from dogvscat.learning.model.networks import with_class_activation
 from dogvscat.stderr import quiet_stderr
@@ -21,12 +21,12 @@ from dogvscat.stderr import quiet_stderr
 OPSET = 17
 
 
-def export_onnx(model: keras.Model, temperature: float) -> bytes:
-    """The ONNX graph of a network with the temperature applied.
+def export_onnx(model: keras.Model, decision: Decision) -> bytes:
+    """The ONNX graph of a network, calibrated.
 
     Args:
         model: From `pixels` to the logit.
-        temperature: The logit is divided by it.
+        decision: Its temperature and bias are applied to the logit, and to each position of the class activation.
 
     Returns:
         A graph with input `pixels`, uint8 (N, image_size, image_size, 3), and output `logit`, float32 (N, 1). With a
@@ -37,19 +37,38 @@ def export_onnx(model: keras.Model, temperature: float) -> bytes:
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
     with_map = with_class_activation(model)
     columns, activation = with_map(pixels) if with_map else (model(pixels), None)  # (N, 1 or 2), (N, height, width)
-    calibrate = keras.layers.Rescaling(1.0 / temperature, name="temperature")
-    outputs = {"logit": calibrate(columns[:, :1])}
+    outputs = {"logit": columns[:, :1]}
     if columns.shape[-1] == 2:
         outputs["neither"] = columns[:, 1:]
     if activation is not None:
-        outputs[ACTIVATION] = calibrate(activation)
-    calibrated = keras.Model(pixels, outputs)
-    calibrated.predict_on_batch(np.zeros((1, *model.input_shape[1:]), dtype=np.uint8))  # the exporter needs one call
+        outputs[ACTIVATION] = activation
+    network = keras.Model(pixels, outputs)
+    network.predict_on_batch(np.zeros((1, *model.input_shape[1:]), dtype=np.uint8))  # the exporter needs one call
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), quiet_stderr():
         warnings.filterwarnings("ignore", message=".*np.object.*", category=FutureWarning)  # tf2onnx 1.17, NumPy 2
         file = os.path.join(folder, "model.onnx")  # noqa: PTH118 - Keras wants a string
-        calibrated.export(file, format="onnx", opset_version=OPSET, verbose=False)
-        return _with_stable_names(Path(file).read_bytes())
+        network.export(file, format="onnx", opset_version=OPSET, verbose=False)
+        return calibrate_graph(Path(file).read_bytes(), decision)
+
+
+def calibrate_graph(data: bytes, decision: Decision) -> bytes:
+    """The same graph with calibrated outputs: `logit` and `activation` divided by the temperature, plus the bias.
+
+    The mean of `activation` stays the `logit`, since every position gets the whole bias.
+    """
+    graph = onnx.load_from_string(data)
+    constants = {"scale": 1.0 / decision.temperature, "bias": decision.bias}
+    for name in [value.name for value in graph.graph.output if value.name in ("logit", ACTIVATION)]:
+        for node in graph.graph.node:
+            node.input[:] = [f"{name}_raw" if value == name else value for value in node.input]
+            node.output[:] = [f"{name}_raw" if value == name else value for value in node.output]
+        graph.graph.initializer.extend(
+            onnx.numpy_helper.from_array(np.array(number, dtype=np.float32), f"{name}_{constant}")
+            for constant, number in constants.items()
+        )
+        graph.graph.node.append(onnx.helper.make_node("Mul", [f"{name}_raw", f"{name}_scale"], [f"{name}_scaled"]))
+        graph.graph.node.append(onnx.helper.make_node("Add", [f"{name}_scaled", f"{name}_bias"], [name]))
+    return _with_stable_names(graph.SerializeToString())
 
 
 def _with_stable_names(data: bytes) -> bytes:
@@ -80,12 +99,12 @@ def _with_stable_names(data: bytes) -> bytes:
     return serialized
 
 
-def check_parity(model: keras.Model, temperature: float, graph: bytes, pixels: np.ndarray) -> None:
+def check_parity(model: keras.Model, decision: Decision, graph: bytes, pixels: np.ndarray) -> None:
     """Make sure that an exported graph answers as the network does.
 
     Args:
         model: The network.
-        temperature: As exported.
+        decision: As exported.
         graph: As `export_onnx` returned it.
         pixels: uint8 (num_images, image_size, image_size, 3).
 
@@ -94,7 +113,7 @@ def check_parity(model: keras.Model, temperature: float, graph: bytes, pixels: n
             activation is not the logit.
     """
     columns = np.array(model.predict_on_batch(pixels), dtype=np.float64)  # (num_images, 1 or 2)
-    columns[:, 0] /= temperature
+    columns[:, 0] = decision.calibrate(columns[:, 0])
     session = open_graph(graph, "the new bundle")
     exported, activation = run_graph(session, pixels), run_class_activation(session, pixels)
     exported_columns = np.stack([logits for logits in exported if logits is not None], axis=1)  # (num_images, 1 or 2)

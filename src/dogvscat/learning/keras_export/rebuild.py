@@ -39,7 +39,7 @@ def rebuild_network(bundle: Bundle) -> keras.Model:
         network = average_over_flips(network)
     pixels = keras.Input(network.input_shape[1:], dtype="uint8", name="pixels")
     columns = network(pixels)  # (n, 1 or 2)
-    outputs = {"logit": layers.Rescaling(1.0 / card.temperature, name="temperature")(columns[:, :1])}
+    outputs = {"logit": layers.Rescaling(1.0 / card.temperature, card.bias, name="calibration")(columns[:, :1])}
     if columns.shape[-1] == 2:
         outputs["neither"] = columns[:, 1:]
     return keras.Model(pixels, outputs, name="dogvscat")

@@ -1,4 +1,5 @@
-"""Labels that are probably wrong, and photos that networks cannot tell apart: what out-of-fold predictions show."""
+"""Labels that are probably wrong, and photos that networks cannot tell apart: what the predictions of networks show
+that did not learn from these photos."""
 
 import math
 from dataclasses import dataclass
@@ -6,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat.config import Config
-from dogvscat.judging.intervals import MetricValue, wilson
+from dogvscat.config import Config, DataConfig
+from dogvscat.judging.decision import THRESHOLD, is_at_chance
+from dogvscat.judging.intervals import MetricValue, as_percent, wilson
 from dogvscat.labels import LEAVE_OUT
+from dogvscat.learning.label_audit.model_predictions import predict_with_model
 from dogvscat.learning.label_audit.out_of_fold import OutOfFoldPredictions, predict_out_of_fold
 from dogvscat.photos.issues import Issue
 from dogvscat.photos.manifest import make_manifest
@@ -32,9 +35,14 @@ class LabelEvidence:
     corrections: list[Correction]
     """One for each issue, in the same order."""
     agreement: MetricValue
-    """Share of the photos whose more probable class, out of fold, is the one they are filed under."""
-    weak: bool
-    """Whether that share is not clearly above that of the majority class; suspicions then mean nothing."""
+    """Share of the photos whose more probable class is the one they are filed under."""
+    majority_share: float
+    """Share of the photos that are filed under the majority class."""
+
+    @property
+    def weak(self) -> bool:
+        """Whether these networks are no better than guessing; they suspect no label then."""
+        return is_at_chance(self.agreement.low, self.majority_share)
 
 
 def audit_labels(source: PhotoSource, config: Config, num_folds: int, folder: Path, report: Reporter) -> LabelEvidence:
@@ -44,7 +52,8 @@ def audit_labels(source: PhotoSource, config: Config, num_folds: int, folder: Pa
         source: The photos; they are not changed.
         config: From `fold_config`.
         num_folds: Number of folds.
-        folder: Gets `folds/` and `relabel.csv`. A relabel.csv that exists is kept, since a person may have edited it.
+        folder: Gets `folds/` and, unless the networks are too weak, `relabel.csv`. A relabel.csv that exists is kept,
+            since a person may have edited it.
         report: Receives messages about the progress.
 
     Raises:
@@ -52,11 +61,36 @@ def audit_labels(source: PhotoSource, config: Config, num_folds: int, folder: Pa
     """
     manifest = make_manifest(source, config.data)
     predictions = predict_out_of_fold(source, manifest, config, num_folds, folder / "folds", report)
-    evidence = find_evidence(predictions)
-    if evidence.weak:
-        report("These networks learned next to nothing, so their suspicions mean nothing. Try more photos or epochs.")
+    return _propose(predictions, folder, report)
+
+
+def audit_labels_with_model(source: PhotoSource, model: Path, folder: Path, report: Reporter) -> LabelEvidence:
+    """Find doubtful labels with a model that is trained already, and propose corrections.
+
+    Args:
+        source: The photos; they are not changed.
+        model: A run folder, a bundle folder, or the name of a bundled model.
+        folder: Gets `relabel.csv`, as from `audit_labels`.
+        report: Receives messages about the progress.
+
+    Raises:
+        DogvscatError: as `make_manifest` and `predict_with_model`.
+    """
+    manifest = make_manifest(source, DataConfig())
+    return _propose(predict_with_model(source, manifest, model, report), folder, report)
+
+
+def _propose(predictions: OutOfFoldPredictions, folder: Path, report: Reporter) -> LabelEvidence:
+    """The evidence; it is written to relabel.csv, unless the networks are too weak."""
+    evidence = find_evidence(predictions.calibrated())
     table = folder / "relabel.csv"
-    if table.exists():
+    if evidence.weak:
+        report(
+            f"No label is suspected, because these networks are no better than guessing: they agree with "
+            f"{as_percent(evidence.agreement)} of {evidence.agreement.n:,} labels, and the majority class is "
+            f"{evidence.majority_share:.1%} of them. Try more photos or epochs, or --model best for cats and dogs."
+        )
+    elif table.exists():
         report(f"{table} exists already, perhaps edited, and is kept; delete it to have it written again.")
     else:
         write_corrections(table, evidence.corrections)
@@ -66,24 +100,24 @@ def audit_labels(source: PhotoSource, config: Config, num_folds: int, folder: Pa
 def find_evidence(predictions: OutOfFoldPredictions) -> LabelEvidence:
     """Doubtful labels: those that confident learning finds, and photos whose probability lies near one half.
 
-    An ambiguous photo is not also reported as wrongly filed.
+    An ambiguous photo is not also reported as wrongly filed. Networks that are no better than guessing suspect nothing.
 
     Args:
-        predictions: Of at least one photo of each class.
+        predictions: Calibrated, of at least one photo of each class.
     """
+    is_positive = predictions.y_true == 1
+    agreement = wilson(int(np.sum((predictions.y_prob >= THRESHOLD) == is_positive)), len(is_positive))
+    majority_share = float(max(np.mean(is_positive), np.mean(~is_positive)))
+    if is_at_chance(agreement.low, majority_share):
+        return LabelEvidence([], [], agreement, majority_share)
     ambiguous = _find_ambiguous(predictions.y_prob)
     wrong = [index for index in _find_wrong(predictions.y_true, predictions.y_prob) if index not in ambiguous]
     suspects = [(index, "label_suspect") for index in wrong] + [(index, "neither_suspect") for index in ambiguous]
-    is_positive = predictions.y_true == 1
-    agreement = wilson(int(np.sum((predictions.y_prob >= 0.5) == is_positive)), len(is_positive))
-    # Always naming the majority class reaches this share. If the interval contains it, the networks may have learned
-    # nothing, and a label that contradicts them is not suspicious.
-    majority_share = max(np.mean(is_positive), np.mean(~is_positive))
     return LabelEvidence(
         [_make_issue(predictions, index, kind) for index, kind in suspects],
         [_make_correction(predictions, index, kind) for index, kind in suspects],
         agreement,
-        weak=bool(agreement.low is None or agreement.low <= majority_share),
+        majority_share,
     )
 
 
@@ -110,7 +144,7 @@ def _find_ambiguous(y_prob: np.ndarray) -> list[int]:
 def _make_issue(predictions: OutOfFoldPredictions, index: int, kind: str) -> Issue:
     row = predictions.rows[index]
     name, probability = _opposite_class(predictions, index)
-    detail = f"filed as {row.label}, out-of-fold probability of {name} {probability:.2f}"
+    detail = f"filed as {row.label}, probability of {name} {probability:.2f}"
     return Issue(row.path, kind, row.group, detail)
 
 

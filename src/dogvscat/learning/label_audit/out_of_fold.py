@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from dogvscat import atomic
 from dogvscat.config import Config
 from dogvscat.errors import DataError, Interrupted, ModelError, UsageError
+from dogvscat.judging.calibration import cross_fit
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.predictions import check_finite
 from dogvscat.labels import ClassNames
@@ -41,7 +42,17 @@ class OutOfFoldPredictions:
     y_true: np.ndarray
     """int64 (num_photos,), 0 or 1."""
     y_prob: np.ndarray
-    """float64 (num_photos,), probability of the positive class."""
+    """float64 (num_photos,), probability of the positive class, as the networks give it."""
+
+    def calibrated(self) -> "OutOfFoldPredictions":
+        """The same with calibrated probabilities: that of each photo by a calibration that was fitted on others.
+
+        Networks that are too sure of themselves contradict more labels than they should.
+        """
+        # Log-odds again; a probability of exactly 0 or 1 has none.
+        y_prob = np.clip(self.y_prob, 1e-15, 1 - 1e-15)
+        logits = np.log(y_prob) - np.log1p(-y_prob)
+        return replace(self, y_prob=cross_fit(self.y_true, logits, [row.group for row in self.rows]).y_prob)
 
 
 @dataclass(frozen=True)
@@ -217,7 +228,7 @@ def _train_fold(
     logits = predict_logits(network, training.validation, config.data.image_size).positive
     check_finite(logits)
     rows = fold.manifest.of_split(VALIDATION)
-    y_prob = Decision().probabilities(logits)  # temperature 1: a better one would have to be fitted on the fold
+    y_prob = Decision().probabilities(logits)  # not calibrated yet: `calibrated` does that, for all folds together
     table = (
         (row.path, row.sha256, int(label), float(probability))
         for row, label, probability in zip(rows, training.validation.y_true, y_prob, strict=True)

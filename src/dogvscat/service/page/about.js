@@ -20,8 +20,7 @@ export function describeModel(model, container) {
       `Every photo is resized to ${size} × ${size} pixels. A convolutional network, trained from scratch on ` +
         `${formatCount(model.origin.num_train)} labelled photos, computes the probability that it shows ` +
         `${withArticle(positive)}.`,
-      `If the probability is at least ${formatPercent(model.threshold)}, the answer is ${positive}, otherwise ` +
-        `${negative}. ${unsureRule(model, positive)}`,
+      decisionRule(model),
       "The heat map shows where in the photo the evidence for the answer lies.",
     ]),
     accuracySection(model),
@@ -29,10 +28,14 @@ export function describeModel(model, container) {
   );
 }
 
-function unsureRule({ unsure_low, unsure_high, neither_limit }, positive) {
-  const closeCall = `strictly between ${formatPercent(unsure_low)} and ${formatPercent(unsure_high)}`;
+function decisionRule({ class_names: [negative, positive], threshold, unsure_low, unsure_high, neither_limit, at_chance }) {
+  if (at_chance) return "The answer is always “unsure”, since the network is no better than guessing.";
   const showsNeither = neither_limit < 1 ? ", or if the photo seems to show neither" : "";
-  return `The answer is “unsure” if the probability of ${positive} is ${closeCall}${showsNeither}.`;
+  return (
+    `The answer is “unsure” if this probability is strictly between ${formatPercent(unsure_low)} and ` +
+    `${formatPercent(unsure_high)}${showsNeither}. Otherwise it is ${positive} if the probability is at least ` +
+    `${formatPercent(threshold)}, and ${negative} if it is lower.`
+  );
 }
 
 function accuracySection(model) {

@@ -66,9 +66,11 @@ function addPhotos(files) {
   sendNext();
 }
 
+// Warnings about the model itself stay in front of the sentence.
 function warn(sentence) {
-  byId("warning").textContent = sentence;
-  byId("warning").hidden = !sentence;
+  const text = [...(model?.warnings ?? []), sentence].filter(Boolean).join(" ");
+  byId("warning").textContent = text;
+  byId("warning").hidden = !text;
 }
 
 // ---- The card of a photo
@@ -176,7 +178,7 @@ async function toggleHeatMap(card, file) {
       const answer = (await request(file, "?explain=true")).predictions[0];
       heatMap.src = answer.heat_map;
       heatMap.alt = "Heat map: bright where the evidence for the answer lies";
-      legend.textContent = heatMapLegend(answer, model);
+      legend.textContent = heatMapLegend(answer);
     } catch (error) {
       legend.textContent = `No heat map: ${error.message}`;
       legend.hidden = false;
@@ -256,9 +258,7 @@ fetch("api/v1/model")
   .then((document) => {
     model = document;
     describeModel(model, byId("about-content"));
-    if (model.origin.drawn_sample) {
-      warn("This network learned from drawings, not photographs: its answers about photographs mean nothing.");
-    }
+    if (model.warnings.length) warn("");
   })
   .catch(() => {
     byId("about-error").hidden = false;

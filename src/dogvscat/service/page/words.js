@@ -22,11 +22,12 @@ export function verdictText({ label, probabilities }) {
   return `${certainty} ${withArticle(label)}`;
 }
 
-// Why an answer is unsure: the photo seems to show neither class, or the two are too close. Else "".
-export function unsureReason({ label, probabilities, neither }, model) {
-  if (label in probabilities) return "";
+// The sentence about the reason why an answer is unsure; "" if it is not.
+export function unsureReason({ reason, probabilities, neither }, model) {
+  if (!reason) return "";
   const [negative, positive] = Object.keys(probabilities);
-  if (model && neither !== null && neither > model.neither_limit) {
+  if (reason === "at_chance") return `No better than guessing: this network names neither ${negative} nor ${positive}.`;
+  if (reason === "neither") {
     return (
       `The photo seems to show neither ${withArticle(negative)} nor ${withArticle(positive)}, or one that is hard to ` +
       `see (${formatProbability(neither)} neither). If it is one of the two, the bar shows which is more likely.`
@@ -39,8 +40,8 @@ export function unsureReason({ label, probabilities, neither }, model) {
 }
 
 // What the heat map is evidence for: the answer, or the nearer class if the answer is unsure.
-export function heatMapLegend({ label, probabilities }, model) {
+export function heatMapLegend({ label, probabilities }) {
   const [negative, positive] = Object.keys(probabilities);
-  const nearerClass = probabilities[positive] >= (model?.threshold ?? 0.5) ? positive : negative;
+  const nearerClass = probabilities[positive] >= 0.5 ? positive : negative;
   return `Bright areas are the strongest evidence for ${withArticle(label in probabilities ? label : nearerClass)}.`;
 }

@@ -25,18 +25,19 @@ export class Classifier {
     return { logit: outputs.logit.data[0], neither: outputs.neither?.data[0] };
   }
 
-  // pixels as above. Returns { label, probabilities, neither, unsure }: label is a class name or "unsure",
-  // probabilities are by class name, neither is a probability or null, and unsure is null, "close" or "neither".
-  // The rules are those of judging/decision.py.
+  // pixels as above. Returns { label, reason, probabilities, neither }: label is a class name or "unsure"; reason is
+  // null, or why it is unsure: "at_chance", "neither" or "close"; probabilities are by class name; neither is a
+  // probability or null. The rules are those of judging/decision.py.
   async predict(pixels) {
     const { class_names: names, decision } = this.about;
     const logits = await this.computeLogits(pixels);
     const probability = sigmoid(logits.logit);
     const neither = logits.neither === undefined ? null : sigmoid(logits.neither);
     const close = probability > decision.unsure_low && probability < decision.unsure_high;
-    const unsure = neither !== null && neither > decision.neither_limit ? "neither" : close ? "close" : null;
-    const label = unsure ? "unsure" : names[probability >= decision.threshold ? 1 : 0];
-    return { label, probabilities: { [names[0]]: 1 - probability, [names[1]]: probability }, neither, unsure };
+    const showsNeither = neither !== null && neither > decision.neither_limit;
+    const reason = decision.at_chance ? "at_chance" : showsNeither ? "neither" : close ? "close" : null;
+    const label = reason ? "unsure" : names[probability >= decision.threshold ? 1 : 0];
+    return { label, reason, probabilities: { [names[0]]: 1 - probability, [names[1]]: probability }, neither };
   }
 }
 

@@ -16,9 +16,8 @@ classifierLoaded.then(
   ({ about }) => {
     byId("status").textContent = "The network is loaded. You can go offline now.";
     document.title = byId("title").textContent = pageTitle(about);
-    byId("warning").hidden = !about.drawn_sample;
-    byId("warning").textContent =
-      "This network learned from drawings, not photographs: its answers about photographs mean nothing.";
+    byId("warning").hidden = !about.warnings.length;
+    byId("warning").textContent = about.warnings.join(" ");
     byId("about-text").replaceChildren(...describeModel(about).map(newParagraph));
   },
   (error) => {

@@ -12,8 +12,12 @@ export function pageTitle(about) {
 // Returns { verdict, reason }: the heading of the answer and, if it is unsure, why.
 export function describeAnswer(answer, about) {
   const [negative, positive] = about.class_names;
-  if (!answer.unsure) return { verdict: capitalize(answer.label), reason: "" };
-  if (answer.unsure === "neither") {
+  if (!answer.reason) return { verdict: capitalize(answer.label), reason: "" };
+  if (answer.reason === "at_chance") {
+    const reason = `No better than guessing: this network names neither ${negative} nor ${positive}.`;
+    return { verdict: "Unsure", reason };
+  }
+  if (answer.reason === "neither") {
     const limit = formatPercent(about.decision.neither_limit);
     const probability = formatPercent(answer.neither);
     const reason =
