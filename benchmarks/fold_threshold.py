@@ -5,8 +5,8 @@
 BUNDLE is a bundle whose card has format 1, with a threshold anywhere; it is replaced. Every label and every `unsure`
 stays the same. PHOTOS are those that it was trained on: the slope of the new calibration is fitted on the validation
 photos, as a training does it, and their figures about probabilities are measured again. Those of the training photos,
-which nobody needs, are left out. MANIFEST is manifest.csv of its run; for `best` it was made again by the code of commit
-16b9ac2, as benchmarks/fingerprints.py says.
+which nobody needs, are left out. MANIFEST is manifest.csv of its run; that of `best` was made again, as
+benchmarks/fingerprints.py says.
 """
 
 import argparse
