@@ -165,7 +165,8 @@ def _rules(card: Card, has_neither: bool) -> list[str]:
     first, second = map(printable, card.class_names)
     return [
         *[f"`unsure`, reason `neither`: if the sigmoid of `neither` is above {card.neither_limit!r}."] * has_neither,
-        f"`unsure`, reason `close`: if {card.unsure_low!r} < p < {card.unsure_high!r}.",
+        *[f"`unsure`, reason `close`: if {card.unsure_low!r} < p < {card.unsure_high!r}."]
+        * (card.unsure_low < card.unsure_high),
         f"{second}: if p >= {card.threshold!r}.",
         f"{first}: otherwise.",
     ]
