@@ -135,12 +135,12 @@ def test_random_labels_cannot_be_learned_from_copies(tmp_path: Path, test_data: 
     # A nearest neighbour in all eight orientations, which knows every copy of a training photo.
     thumbnails = {photo.path: np.frombuffer(photo.thumbnail, np.uint8).reshape(32, 32) for photo in scan(source)}
     train, validation = manifest.of_split("train"), manifest.of_split("validation")
-    known = np.stack([thumbnails[row.path] for row in train]).astype(np.float32)
+    references = np.stack([thumbnails[row.path] for row in train]).astype(np.float32)
     y_true, y_pred = manifest.labels(validation), []
     for row in validation:
         picture = thumbnails[row.path].astype(np.float32)
         versions = [np.rot90(flipped, turns) for flipped in (picture, picture.T) for turns in range(4)]
-        distances = np.min([((known - version) ** 2).sum(axis=(1, 2)) for version in versions], axis=0)
+        distances = np.min([((references - version) ** 2).sum(axis=(1, 2)) for version in versions], axis=0)
         y_pred.append(manifest.class_names.index(train[int(distances.argmin())].label))
     # Copies of one photo are right or wrong together, so the number of photos counts: 0.5 and four standard errors.
     limit = 0.5 + 4 * 0.5 / np.sqrt(len(originals_of["validation"]))

@@ -20,7 +20,11 @@ FINEST: Band = (0.6, 1.5)
 """For telling copies from strangers."""
 
 _TEXTURE_STEPS = 32.0  # int8 values per standard deviation of a texture
-_PART_SIDE, _AGREEING_PARTS, _PART_FLOOR = 4, 0.9, 0.03
+_PART_SIDE = 4  # pixels; a picture has 64 such parts
+_BEST_PARTS = 0.9
+"""The share of the parts that must agree; the worst ones may show a printed date, or corners that are missing."""
+_LEAST_VARIANCE = 0.03
+"""Added to the variance of each part, as a share of the mean variance: a part without texture has only noise."""
 _ZOOM_STEP = 1.1
 """Textures of a picture are computed for zooms in steps of this factor."""
 _MOST_ZOOM = 1.8
@@ -155,11 +159,11 @@ def refined(texture: np.ndarray, moves: Moves, side: int) -> tuple[Agreement, Mo
     middle = (THUMBNAIL_SIDE - 1) / 2
     relative = np.stack([(y - middle) / middle, (x - middle) / middle, np.ones_like(y)])  # (3, num_points)
     effects = np.concatenate([relative * (slope_y * inside)[:, None], relative * (slope_x * inside)[:, None]], axis=1)
-    wanted = first.values * moves.polarity[:, None] - second.values  # (n, num_points)
+    residual = first.values * moves.polarity[:, None] - second.values  # (n, num_points)
     normal = effects @ effects.transpose(0, 2, 1)  # (n, 6, 6)
     # A little of the mean diagonal keeps a picture without slopes in some direction from moving far along it.
     normal += np.eye(6, dtype=np.float32) * (1e-3 * np.trace(normal, axis1=1, axis2=2) + 1e-3)[:, None, None]
-    change = np.linalg.solve(normal, effects @ (wanted * second.spread[:, None])[:, :, None])
+    change = np.linalg.solve(normal, effects @ (residual * second.spread[:, None])[:, :, None])
     change = np.clip(change.reshape(-1, 2, 3), -_MOST_CORRECTION, _MOST_CORRECTION)
     matrix_change = change[:, :, :2] / middle
     offset_change = change[:, :, 2] - matrix_change.sum(axis=2) * middle
@@ -180,7 +184,7 @@ def part_agreement(thumbnails: np.ndarray, moves: Moves, band: Band) -> Agreemen
             larger, is blurred as much more, so that both lack the same details.
 
     Returns:
-        As the correlation, the mean over the best `_AGREEING_PARTS` of the parts.
+        As the correlation, the mean over the best parts.
     """
     moves = moves.enlarging()
     y, x = _grid(THUMBNAIL_SIDE)
@@ -217,18 +221,14 @@ def _mean_of_best_parts(first: np.ndarray, second: np.ndarray, inside: np.ndarra
         (values - np.einsum("npk,npk->np", values, inside)[:, :, None] / count[:, :, None]) * inside
         for values in (first, second)
     )
-    covariance, first_variance, second_variance = (
-        np.einsum("npk,npk->np", one, other) / count
-        for one, other in ((first, second), (first, first), (second, second))
-    )
-    # A part without texture has only noise to compare. The floor keeps it from counting as agreement or its opposite.
-    floored = [
-        variance + _PART_FLOOR * variance.mean(axis=1, keepdims=True) for variance in (first_variance, second_variance)
-    ]
-    correlation = covariance / np.sqrt(floored[0] * floored[1] + 1e-9)
+    covariance = np.einsum("npk,npk->np", first, second) / count
+    first_variance, second_variance = (np.einsum("npk,npk->np", part, part) / count for part in (first, second))
+    first_variance += _LEAST_VARIANCE * first_variance.mean(axis=1, keepdims=True)
+    second_variance += _LEAST_VARIANCE * second_variance.mean(axis=1, keepdims=True)
+    correlation = covariance / np.sqrt(first_variance * second_variance + 1e-9)
     counts = inside.sum(axis=2) >= _PART_SIDE**2 / 2
     ranked = -np.sort(np.where(counts, -correlation, 2.0), axis=1)  # the best first, those that do not count last
-    num_best = np.maximum(np.rint(counts.sum(axis=1) * _AGREEING_PARTS), 1)
+    num_best = np.maximum(np.rint(counts.sum(axis=1) * _BEST_PARTS), 1)
     is_best = np.arange(ranked.shape[1]) < num_best[:, None]
     mean: np.ndarray = (ranked * is_best).sum(axis=1) / num_best
     return mean
@@ -289,9 +289,9 @@ def _interpolated(
     last = THUMBNAIL_SIDE - 1
     inside = (y >= 0) & (y <= last) & (x >= 0) & (x <= last)
     y, x = np.clip(y, 0, last - 0.001), np.clip(x, 0, last - 0.001)  # room for the neighbours below and at the right
-    top, left = y.astype(np.intp), x.astype(np.intp)
-    down, right = (y - top).astype(np.float32), (x - left).astype(np.float32)
-    pixel = (picture.astype(np.intp) * THUMBNAIL_SIDE**2)[:, None] + top * THUMBNAIL_SIDE + left
+    row, column = y.astype(np.intp), x.astype(np.intp)
+    down, right = (y - row).astype(np.float32), (x - column).astype(np.float32)
+    pixel = (picture.astype(np.intp) * THUMBNAIL_SIDE**2)[:, None] + row * THUMBNAIL_SIDE + column
     flat = texture.reshape(-1)
     corners = (flat[pixel + step].astype(np.float32) for step in (0, 1, THUMBNAIL_SIDE, THUMBNAIL_SIDE + 1))
     top_left, top_right, bottom_left, bottom_right = corners

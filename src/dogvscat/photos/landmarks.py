@@ -239,10 +239,10 @@ def _interpolated(rows: np.ndarray, picture: np.ndarray, y: np.ndarray, x: np.nd
     """The values of pictures, float32 (side, num_pictures, side), between pixels; beyond the edge the last one."""
     side, num_pictures = rows.shape[:2]
     y, x = np.clip(y, 0, side - 1.001), np.clip(x, 0, side - 1.001)  # leaves room for the neighbours
-    top, left = y.astype(np.int32), x.astype(np.int32)
-    down, right = (y - top).astype(np.float32), (x - left).astype(np.float32)
+    row, column = y.astype(np.int32), x.astype(np.int32)
+    down, right = (y - row).astype(np.float32), (x - column).astype(np.float32)
     row_step = num_pictures * side  # from a pixel to the one below
-    index = top * row_step + picture * side + left
+    index = row * row_step + picture * side + column
     pixels = rows.reshape(-1)
     top_left, bottom_left = pixels[index], pixels[index + row_step]
     upper = top_left + (pixels[index + 1] - top_left) * right

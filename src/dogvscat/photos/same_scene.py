@@ -34,10 +34,11 @@ LEAST_OVERLAP = 0.4
 
 _CODE_BITS = 12  # the descriptions of two landmarks may differ in this many of 63 bits
 _ROUGH_CORRELATION = 0.7
-_BROAD_STEPS = (0.0, 0.75, 0.82, 0.85, 0.85)
-"""The least correlation before each of the first refining steps: it rises with the precision of the move."""
+_BROAD_STEPS = ((8, 0.0), (8, 0.75), (12, 0.82), (12, 0.85), (12, 0.85))
+"""For each of the first refining steps the points compared along each side of a picture, and the least correlation
+before the step. Both rise with the precision of the move."""
 _FINE_STEPS = 3
-_ROUGH_SIDE, _STEP_SIDE = 8, 12  # points compared along each side of a picture
+_ROUGH_SIDE = 8  # points compared along each side of a picture
 _NEIGHBOURS = 256
 """A landmark is compared with this many others of its key. Only where hundreds of photos look alike are there more, and
 such photos still meet, because groups chain together."""
@@ -190,8 +191,8 @@ def _verified(thumbnails: np.ndarray, broad: np.ndarray, moves: Moves) -> list[A
         broad: Their textures.
         moves: The pairs.
     """
-    for least_correlation in _BROAD_STEPS:
-        agreement, moved = refined(broad, moves, _STEP_SIDE)
+    for side, least_correlation in _BROAD_STEPS:
+        agreement, moved = refined(broad, moves, side)
         moves = moved[(agreement.correlation >= least_correlation) & (agreement.overlap >= LEAST_OVERLAP)]
     if not len(moves):
         return []

@@ -20,7 +20,7 @@ from PIL import Image
 from dogvscat import atomic, caches, stderr
 from dogvscat.cpus import available_cpus
 from dogvscat.errors import ImageError, WriteError
-from dogvscat.photos.decoder import DECODER_VERSION, decode_with_facts
+from dogvscat.photos.decoder import DECODER_VERSION, DecodedPhoto, decode_with_facts
 from dogvscat.photos.file_facts import read_file_facts
 from dogvscat.photos.layout import Photo
 from dogvscat.photos.perceptual_hash import GREY_SIDE, perceptual_hash
@@ -29,7 +29,7 @@ from dogvscat.photos.thumbnail import make_thumbnail
 
 SCAN_VERSION = 2
 """To be raised when the same photo gives another result: the caches of older versions are then ignored."""
-_GREY_DIFFERENCE = 1.0  # between the channels, of 255: compressing a grey photo as a color one causes less
+_GREY_RANGE = 1.0  # between the channels, of 255: compressing a grey photo as a color one causes less
 _TEMPORARY_ERRORS = ("permission", "not_found")  # they can be fixed without changing the file's fingerprint
 
 
@@ -114,16 +114,7 @@ def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
     try:
         data = source.read(photo.path)
         decoded = decode_with_facts(data, photo.path, GREY_SIDE)
-        grey = np.asarray(Image.fromarray(decoded.pixels).convert("L"))  # uint8 (GREY_SIDE, GREY_SIDE)
-        facts = asdict(read_file_facts(data)) | {
-            "perceptual_hash": perceptual_hash(grey.astype(np.float64)),
-            "thumbnail": make_thumbnail(grey),
-            "is_grey": _is_grey(decoded.pixels),
-            "width": decoded.width,
-            "height": decoded.height,
-            "mode": decoded.mode,
-            "contrast": round(float(decoded.pixels.sum(axis=2, dtype=np.uint16).std()) / 3, 3),
-        }
+        facts = asdict(read_file_facts(data)) | _picture_facts(decoded)
     except ImageError as problem:
         error_code, error = problem.code, problem.reason_and_hint
     return ScannedPhoto(
@@ -138,11 +129,21 @@ def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
     )
 
 
-def _is_grey(pixels: np.ndarray) -> bool:
-    red, green, blue = (pixels[:, :, channel] for channel in range(3))
-    # One channel against another is several times as fast as a maximum along the short axis.
-    difference = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
-    return bool(difference.mean() < _GREY_DIFFERENCE)
+def _picture_facts(decoded: DecodedPhoto) -> dict[str, Any]:
+    grey = np.asarray(Image.fromarray(decoded.pixels).convert("L"))  # uint8 (GREY_SIDE, GREY_SIDE)
+    # Channel by channel, which takes a tenth of the time of a sum or a maximum over the short last axis.
+    red, green, blue = (decoded.pixels[:, :, channel] for channel in range(3))
+    channel_sum = red.astype(np.uint16) + green + blue
+    channel_range = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    return {
+        "perceptual_hash": perceptual_hash(grey.astype(np.float64)),
+        "thumbnail": make_thumbnail(grey),
+        "width": decoded.width,
+        "height": decoded.height,
+        "mode": decoded.mode,
+        "contrast": round(float(channel_sum.std()) / 3, 3),
+        "is_grey": bool(channel_range.mean() < _GREY_RANGE),
+    }
 
 
 def _load_scan(path: Path, photos: Sequence[Photo]) -> list[ScannedPhoto] | None:

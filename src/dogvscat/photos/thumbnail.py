@@ -1,7 +1,5 @@
 """The tiny grey picture in which landmarks are searched: without the frame that a photo may have."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from PIL import Image
 
@@ -27,25 +25,23 @@ def make_thumbnail(grey: np.ndarray) -> bytes:
         THUMBNAIL_SIDE x THUMBNAIL_SIDE bytes, row by row.
     """
     height, width = grey.shape
-    rows = list(zip(grey.min(axis=1).tolist(), grey.max(axis=1).tolist(), strict=True))
-    columns = list(zip(grey.min(axis=0).tolist(), grey.max(axis=0).tolist(), strict=True))
-    left, right = _frame_lines(columns), _frame_lines(columns[::-1])
-    top, bottom = _frame_lines(rows), _frame_lines(rows[::-1])
+    left, right = _frame_lines(grey.T), _frame_lines(grey.T[::-1])
+    top, bottom = _frame_lines(grey), _frame_lines(grey[::-1])
     box = (left, top, width - right, height - bottom)
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     return Image.fromarray(grey).resize(size, Image.Resampling.BOX, box).tobytes()
 
 
-def _frame_lines(lines: Sequence[tuple[int, int]]) -> int:
+def _frame_lines(lines: np.ndarray) -> int:
     """How many of the first lines belong to a frame.
 
     Args:
-        lines: The darkest and the brightest pixel of each line, from the edge inward.
+        lines: uint8 (num_lines, num_pixels), from the edge inward.
     """
     darkest, brightest = 255, 0  # of all lines so far
     num_plain = 0
-    for line_darkest, line_brightest in lines:
-        darkest, brightest = min(darkest, line_darkest), max(brightest, line_brightest)
+    for line in lines:  # nearly always, the first one ends it
+        darkest, brightest = min(darkest, int(line.min())), max(brightest, int(line.max()))
         if brightest - darkest > _PLAIN_RANGE:
             break
         num_plain += 1
