@@ -25,7 +25,7 @@ from dogvscat.photos.file_facts import read_file_facts
 from dogvscat.photos.layout import Photo
 from dogvscat.photos.perceptual_hash import GREY_SIDE, perceptual_hash
 from dogvscat.photos.sources import PhotoSource
-from dogvscat.photos.thumbnail import make_thumbnail
+from dogvscat.photos.thumbnail import box_without_frame, make_thumbnail
 
 SCAN_VERSION = 2
 """To be raised when the same photo gives another result: the caches of older versions are then ignored."""
@@ -130,14 +130,17 @@ def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
 
 
 def _picture_facts(decoded: DecodedPhoto) -> dict[str, Any]:
-    grey = np.asarray(Image.fromarray(decoded.pixels).convert("L"))  # uint8 (GREY_SIDE, GREY_SIDE)
+    image = Image.fromarray(decoded.pixels).convert("L")
+    grey = np.asarray(image)  # uint8 (GREY_SIDE, GREY_SIDE)
+    box = box_without_frame(grey)
+    unframed = image if box == (0, 0, *image.size) else image.resize(image.size, Image.Resampling.BILINEAR, box)
     # Channel by channel, which takes a tenth of the time of a sum or a maximum over the short last axis.
     red, green, blue = (decoded.pixels[:, :, channel] for channel in range(3))
     channel_sum = red.astype(np.uint16) + green + blue
     channel_range = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return {
-        "perceptual_hash": perceptual_hash(grey.astype(np.float64)),
-        "thumbnail": make_thumbnail(grey),
+        "perceptual_hash": perceptual_hash(np.asarray(unframed, dtype=np.float64)),
+        "thumbnail": make_thumbnail(grey, box),
         "width": decoded.width,
         "height": decoded.height,
         "mode": decoded.mode,

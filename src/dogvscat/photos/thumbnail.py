@@ -1,4 +1,4 @@
-"""The tiny grey picture in which landmarks are searched: without the frame that a photo may have."""
+"""Frames are cut off, and the tiny grey picture is made in which landmarks are searched."""
 
 import numpy as np
 from PIL import Image
@@ -12,22 +12,35 @@ _MAX_FRAME = 0.32
 """A frame is at most this share of the side wide. Where more is plain, it is part of the picture."""
 
 
-def make_thumbnail(grey: np.ndarray) -> bytes:
-    """The pixels of a thumbnail.
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom end of a part of a picture, in pixels."""
 
-    A frame is cut off, and so are bars at some sides, as they remain when a picture was shifted or letterboxed:
-    otherwise their corners would stand out more than anything in the picture.
+
+def box_without_frame(grey: np.ndarray) -> Box:
+    """The part of a picture that remains when a frame is cut off.
+
+    Bars at some sides, as they remain when a picture was shifted or letterboxed, are cut off as well. Otherwise two
+    framed pictures would be alike, and a framed one unlike the same without a frame.
 
     Args:
-        grey: uint8 (side, side).
-
-    Returns:
-        THUMBNAIL_SIDE x THUMBNAIL_SIDE bytes, row by row.
+        grey: uint8 (height, width).
     """
     height, width = grey.shape
     left, right = _frame_lines(grey.T), _frame_lines(grey.T[::-1])
     top, bottom = _frame_lines(grey), _frame_lines(grey[::-1])
-    box = (left, top, width - right, height - bottom)
+    return left, top, width - right, height - bottom
+
+
+def make_thumbnail(grey: np.ndarray, box: Box) -> bytes:
+    """The pixels of the thumbnail of a part of a picture.
+
+    Args:
+        grey: uint8 (height, width).
+        box: The part.
+
+    Returns:
+        THUMBNAIL_SIDE x THUMBNAIL_SIDE bytes, row by row.
+    """
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     return Image.fromarray(grey).resize(size, Image.Resampling.BOX, box).tobytes()
 
