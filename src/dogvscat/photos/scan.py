@@ -27,7 +27,7 @@ from dogvscat.photos.perceptual_hash import GREY_SIDE, perceptual_hash
 from dogvscat.photos.sources import PhotoSource
 from dogvscat.photos.thumbnail import box_without_frame, make_thumbnail
 
-SCAN_VERSION = 2
+SCAN_VERSION = 3
 """To be raised when the same photo gives another result: the caches of older versions are then ignored."""
 _GREY_RANGE = 1.0  # between the channels, of 255: compressing a grey photo as a color one causes less
 _TEMPORARY_ERRORS = ("permission", "not_found")  # they can be fixed without changing the file's fingerprint
