@@ -11,8 +11,7 @@ import numpy as np
 from dogvscat.photos.landmarks import THUMBNAIL_SIDE, blurred, by_rows, product
 
 Band = tuple[float, float]
-"""The scales of a texture, in pixels: what is smaller than the first is noise, and what is larger than the second is
-left out as well."""
+"""The smallest and the largest scale of a texture, in pixels."""
 BROAD: Band = (1.0, 5.0)
 """For finding how two pictures lie on each other, from some pixels away. Dark shapes on light ground agree here."""
 FINE: Band = (0.7, 2.5)
