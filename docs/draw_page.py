@@ -16,8 +16,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 PICTURES = Path(__file__).parent / "pictures"
 DOGVSCAT = [sys.executable, "-m", "dogvscat"]
-PHOTOS = ["cat/cat-30.jpg", "dog/dog-21.jpg", "dog/dog-1.jpg"]
-"""Of `dogvscat sample`: a cat, a dog, and one that the bundled model is unsure of."""
+PHOTOS = ["cat/0020.jpg", "dog/0003.jpg", "cat/0017.jpg"]
+"""Of `dogvscat sample`: a cat, a dog, and one of which the bundled model is unsure."""
 EXPLAINED = 1
 """The photo that shows its heat map."""
 
@@ -25,7 +25,7 @@ EXPLAINED = 1
 def draw_pictures() -> None:
     """Write both pictures."""
     with tempfile.TemporaryDirectory() as folder, _server() as url:
-        subprocess.run([*DOGVSCAT, "sample", f"{folder}/sample", "--count", "100"], check=True)
+        subprocess.run([*DOGVSCAT, "sample", f"{folder}/sample", "--count", "100", "--seed", "0"], check=True)
         photos = [Path(folder, "sample", name) for name in PHOTOS]
         _screenshot(url, photos, PICTURES / "page_wide.png", 1200, 726, dark=False)
         _screenshot(url, photos[:2], PICTURES / "page_narrow.png", 390, 844, dark=True)
@@ -35,8 +35,10 @@ def draw_pictures() -> None:
 def _server() -> Iterator[str]:
     """The address of a service on a free port."""
     with subprocess.Popen([*DOGVSCAT, "serve", "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
-        yield next(process.stdout or iter([""])).split()[-1]  # the only line ends with the address
-        process.terminate()
+        try:
+            yield next(process.stdout or iter([""])).strip()  # the only line is the address
+        finally:
+            process.terminate()
 
 
 def _screenshot(url: str, photos: list[Path], picture: Path, width: int, height: int, dark: bool) -> None:
