@@ -182,7 +182,7 @@ def test_a_damaged_checkpoint_is_reported_before_keras_is_imported(tmp_path: Pat
             "error: --labels needs --out FOLDER\nhint: The networks and relabel.csv are kept",
         ),
         ("audit {photos} --labels --out out --folds 1", 2, "error: Invalid value for '--folds': "),
-        ("audit {photos} --folds 3", 2, "error: --recipe, --folds and --set need --labels: "),
+        ("audit {photos} --folds 3", 2, "error: --model, --recipe, --folds and --set need --labels: "),
         ("audit {photos} --fail-on neither_suspect", 2, "error: neither_suspect needs --labels"),
         ("train --resume run --relabel x.csv", 2, "error: a resumed run keeps its photos, --config, --relabel"),
         ("audit {photos} --fail-on blurry", 2, "error: there is no kind of issue 'blurry', expected any or one of"),
@@ -223,7 +223,7 @@ def test_ctrl_c_ends_a_prediction_with_130(quick_run: Path, drawn_photos: Path) 
         text=True,
     ) as process:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("This network learned from drawings")  # now it waits for paths
+        assert process.stderr.readline().startswith("This network is no better than guessing")  # now it waits for paths
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
