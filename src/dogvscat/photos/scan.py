@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
     try:
         data = source.read(photo.path)
         decoded = decode_with_facts(data, photo.path, GREY_SIDE)
-        facts = asdict(read_file_facts(data)) | _picture_facts(decoded)
+        facts = vars(read_file_facts(data)) | _picture_facts(decoded)
     except ImageError as problem:
         error_code, error = problem.code, problem.reason_and_hint
     return ScannedPhoto(
