@@ -47,13 +47,13 @@ def refused(result: subprocess.CompletedProcess[str], reason: str) -> str:
 
 
 def test_a_training_whose_disk_fills_up_twice_ends_as_if_it_had_not(
-    dogvscat: Dogvscat, quick_run: Path, drawn_photos: Path, small_disk: SmallDisk
+    dogvscat: Dogvscat, quick_run: Path, drawn_photos: Path, tmp_path: Path, small_disk: SmallDisk
 ) -> None:
     """First the pixel cache does not fit, then the second checkpoint next to the first; then there is room."""
-    disk = small_disk(64 * 1024)
+    disk = small_disk(128 * 1024)
     run = disk / "run"
     command = ("train", drawn_photos, "--out", run, *QUICK)
-    environment = {**os.environ, "DOGVSCAT_HOME": str(disk / "home")}
+    environment = {**os.environ, "DOGVSCAT_HOME": str(disk / "home"), "MPLCONFIGDIR": str(tmp_path / "fonts")}
     assert "/home/pixels/" in refused(dogvscat(*command, env=environment), FULL)
     assert not run.exists()
     assert {path.parent.name for path in disk.rglob("*") if path.is_file()} <= {"scans"}
@@ -61,7 +61,7 @@ def test_a_training_whose_disk_fills_up_twice_ends_as_if_it_had_not(
     before_training = ("config.toml", "environment.json", "manifest.csv", "augmentation.png", "history.csv")
     checkpoint = quick_run / "checkpoint" / "state.npz"
     room = room_for(*(quick_run / name for name in before_training), checkpoint)
-    room += 48 * 32 * 32 * 3 + 8 * PAGE  # pixel cache and scan
+    room += room_for(*(disk / "home" / "scans").iterdir()) + 48 * 32 * 32 * 3 + PAGE  # the cached scan and pixels
     small_disk(room + checkpoint.stat().st_size // 2)
     assert "/run/checkpoint/state.npz" in refused(dogvscat(*command, env=environment), FULL)
     finished = np.load(run / "checkpoint" / "state.npz")["state"].tobytes()
