@@ -28,8 +28,8 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from dogvscat.judging.intervals import as_percent, wilson
 from dogvscat.photos.duplicates import group_names, near_duplicates
+from dogvscat.photos.reading.sources import PhotoSource, open_photos
 from dogvscat.photos.scan import scan
-from dogvscat.photos.sources import PhotoSource, open_photos
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 TILE = 180

@@ -15,9 +15,9 @@ from dogvscat import atomic
 from dogvscat.bundle.card import CARD_FILE, parse_card
 from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, compute_fingerprints, pack_fingerprints
 from dogvscat.cpus import available_cpus
-from dogvscat.photos.decoder import decode
+from dogvscat.photos.decoding.decoder import decode
 from dogvscat.photos.manifest import load_manifest
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.reading.sources import open_photos
 
 
 def main() -> None:

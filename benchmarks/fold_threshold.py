@@ -29,7 +29,7 @@ from dogvscat.learning.data.dataset import Dataset, LabelledImages
 from dogvscat.learning.engine import open_engine
 from dogvscat.photos.manifest import load_manifest
 from dogvscat.photos.pixels import cached_pixels
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.stderr import track
 
 _BATCH = 8

@@ -19,8 +19,8 @@ from PIL import Image
 
 from dogvscat.exploring.comparison.difference import paired_difference
 from dogvscat.judging.intervals import as_percent, wilson
-from dogvscat.photos.decoder import decode
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.decoding.decoder import decode
+from dogvscat.photos.reading.sources import open_photos
 
 PredictLogits = Callable[[np.ndarray], np.ndarray]
 """From pixels, uint8 (num_images, image_size, image_size, 3), to the logits of the positive class, (num_images,)."""

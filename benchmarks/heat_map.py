@@ -18,8 +18,8 @@ import numpy as np
 from dogvscat.bundle.predict.heat_map import heat_maps
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.judging.intervals import as_percent, wilson
-from dogvscat.photos.decoder import decode
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.decoding.decoder import decode
+from dogvscat.photos.reading.sources import open_photos
 
 HIDDEN_SHARE = 0.1
 """Share of the image's area that is hidden."""

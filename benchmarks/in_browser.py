@@ -23,7 +23,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
-from dogvscat.photos.sources import open_any
+from dogvscat.photos.reading.sources import open_any
 
 NUM_PHOTOS = 200
 

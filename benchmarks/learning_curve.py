@@ -29,8 +29,8 @@ from dogvscat.labels import LEAVE_OUT
 from dogvscat.learning.run import Run
 from dogvscat.locks import exclusive
 from dogvscat.photos.manifest import Manifest, make_manifest
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.relabel import Correction, write_corrections
-from dogvscat.photos.sources import open_photos
 from dogvscat.settings import resolve_config
 
 SIZES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)

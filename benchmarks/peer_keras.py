@@ -27,7 +27,7 @@ import numpy as np
 
 from dogvscat.config import Config
 from dogvscat.photos.manifest import make_manifest
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.settings import resolve_config
 
 SIDES = {

@@ -29,7 +29,7 @@ from dogvscat import atomic
 from dogvscat.bundle.folder import find_bundle
 from dogvscat.bundle.graph import open_graph, run_graph
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
-from dogvscat.photos.decoder import decode_photo
+from dogvscat.photos.decoding.decoder import decode_photo
 
 BARE = """\
 import sys

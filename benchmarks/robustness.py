@@ -20,9 +20,9 @@ from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.exploring.comparison.difference import paired_difference
 from dogvscat.judging.decision import Logits
 from dogvscat.judging.intervals import as_percent, wilson
-from dogvscat.photos.decoder import decode
+from dogvscat.photos.decoding.decoder import decode
 from dogvscat.photos.manifest import load_manifest
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.reading.sources import open_photos
 
 Change = Callable[[Image.Image], Image.Image]
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dogvscat.photos.drawing import KINDS, draw
+from dogvscat.photos.drawing.sample import KINDS, draw
 
 SIZE = (500, 375)
 """Width and height of the synthetic photos, in pixels."""

@@ -125,7 +125,7 @@ def traced_files(checkout: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DOGVSCAT_HOME"] = str(Path(folder, "home"))
         from dogvscat.learning.train import train
-        from dogvscat.photos.drawing import write_sample
+        from dogvscat.photos.drawing.sample import write_sample
         from dogvscat.settings import resolve_config
 
         write_sample(Path(folder, "photos"), 24, seed=1, image_size=64)
@@ -179,7 +179,7 @@ def import_circles(package: Path, trees: dict[Path, ast.Module]) -> list[set[str
 
 
 def module_name(package: Path, path: Path) -> str:
-    """`dogvscat.photos.decoder` for a file; a package for its `__init__.py`."""
+    """`dogvscat.photos.decoding.decoder` for a file; a package for its `__init__.py`."""
     parts = path.relative_to(package.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

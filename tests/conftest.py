@@ -22,7 +22,7 @@ from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import Config
 from dogvscat.errors import FetchError, UsageError
 from dogvscat.judging.decision import Decision
-from dogvscat.photos.drawing import write_sample
+from dogvscat.photos.drawing.sample import write_sample
 from dogvscat.settings import build_config
 from tests.helpers import (
     QUICK,

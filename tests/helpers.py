@@ -25,7 +25,7 @@ from filelock import FileLock
 from PIL import Image
 
 from dogvscat.config import NetworkConfig
-from dogvscat.photos.drawing import draw
+from dogvscat.photos.drawing.sample import draw
 
 # --- Types of fixtures
 

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw
 
-from dogvscat.photos.color_profiles import h273_profile
-from dogvscat.photos.decoder import decode
+from dogvscat.photos.decoding.color_profiles import h273_profile
+from dogvscat.photos.decoding.decoder import decode
 from tests.helpers import encoded, png_chunk
 
 SIDE = 64

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dogvscat.bundle.evaluation import Evaluation, evaluate
 from dogvscat.errors import DataError, ModelError, UsageError, WriteError
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.reading.sources import open_photos
 from tests.helpers import read_files, read_table
 
 pytestmark = pytest.mark.slow

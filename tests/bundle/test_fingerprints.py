@@ -19,9 +19,9 @@ from dogvscat.bundle.fingerprints import (
     pack_fingerprints,
 )
 from dogvscat.bundle.folder import DEFAULT_BUNDLE
-from dogvscat.photos.decoder import decode
-from dogvscat.photos.drawing import draw, write_sample
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.decoding.decoder import decode
+from dogvscat.photos.drawing.sample import draw, write_sample
+from dogvscat.photos.reading.sources import open_photos
 
 
 def test_a_fingerprint_is_the_hash_of_another_library() -> None:

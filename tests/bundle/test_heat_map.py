@@ -121,7 +121,7 @@ def test_another_network_has_other_reasons(
     telling_predictor: Predictor, corner_predictor: Predictor, drawn_photos: Path
 ) -> None:
     """As Adebayo et al. 2018 ask of a heat-map; on the shipped network: benchmarks/heat_map.py."""
-    from dogvscat.photos.decoder import decode_photo
+    from dogvscat.photos.decoding.decoder import decode_photo
 
     pixels = np.stack([decode_photo(photo, SIZE) for photo in sorted(drawn_photos.rglob("*.jpg"))[::6]])
     one, other = heat_maps(telling_predictor, pixels), heat_maps(corner_predictor, pixels)

@@ -22,8 +22,8 @@ from dogvscat.bundle.export.folder import write_export
 from dogvscat.bundle.export.parity import ParityImages
 from dogvscat.bundle.folder import load_bundle
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
-from dogvscat.photos.decoder import decode, decode_photo
-from dogvscat.photos.drawing import draw
+from dogvscat.photos.decoding.decoder import decode, decode_photo
+from dogvscat.photos.drawing.sample import draw
 from tests.helpers import encoded
 
 selenium = pytest.importorskip("selenium.webdriver")

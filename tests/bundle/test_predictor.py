@@ -17,7 +17,7 @@ from PIL import Image
 from dogvscat import caches
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Failure, Prediction, Predictor
 from dogvscat.errors import ModelError
-from dogvscat.photos.decoder import decode
+from dogvscat.photos.decoding.decoder import decode
 from tests.helpers import ChangeCard, LinearBundle, plain_png
 
 # red, green, blue -> the logit of the linear network: 8 * (red - blue) / 255

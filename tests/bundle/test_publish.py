@@ -14,8 +14,8 @@ from dogvscat.bundle.folder import DEFAULT_BUNDLE, load_bundle
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.bundle.publish import unpack_weights
 from dogvscat.errors import ModelError, WriteError
-from dogvscat.photos.decoder import decode_photo
-from dogvscat.photos.drawing import golden_pictures
+from dogvscat.photos.decoding.decoder import decode_photo
+from dogvscat.photos.drawing.sample import golden_pictures
 from tests.helpers import LinearBundle, SmallDisk, read_files
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.cli.main import main
-from dogvscat.photos.drawing import draw
+from dogvscat.photos.drawing.sample import draw
 from tests.helpers import encoded, read_files
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat.photos.drawing import draw, write_sample
+from dogvscat.photos.drawing.sample import draw, write_sample
 from tests.helpers import Dogvscat, PredictJson, black_png, encoded, json_lines, quick_flags, read_files, read_table
 from tests.photo_files import rgb_page, tiff
 

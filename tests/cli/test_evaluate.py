@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dogvscat.photos.drawing import write_sample
+from dogvscat.photos.drawing.sample import write_sample
 from tests.helpers import Dogvscat, plain_png, read_files, read_table
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ from PIL import Image
 
 from dogvscat.bundle.export.onnxruntime_web import node_files
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
-from dogvscat.photos.decoder import decode_photo
+from dogvscat.photos.decoding.decoder import decode_photo
 from tests.helpers import Dogvscat, LinearBundle, draw_easy, metrics_with
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dogvscat.bundle.publish import unpack_weights
-from dogvscat.photos.drawing import write_sample
+from dogvscat.photos.drawing.sample import write_sample
 from tests.helpers import QUICK, Dogvscat, SmallDisk, quick_base, read_files, run_until
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dogvscat.photos.drawing import draw
+from dogvscat.photos.drawing.sample import draw
 from tests.helpers import Dogvscat, PredictJson, encoded, read_table
 
 

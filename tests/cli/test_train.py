@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dogvscat.bundle.card import parse_card
-from dogvscat.photos.sources import SYNTHETIC_NOTE
+from dogvscat.photos.reading.sources import SYNTHETIC_NOTE
 from tests.helpers import Dogvscat, json_lines, read_table
 
 pytestmark = pytest.mark.slow

@@ -17,8 +17,8 @@ from dogvscat.exploring.effects import holm
 from dogvscat.labels import LEAVE_OUT
 from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
 from dogvscat.photos.pixels import cached_pixels
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.relabel import Correction, write_corrections
-from dogvscat.photos.sources import open_photos
 from tests.helpers import QUICK, Dogvscat, read_table
 
 pytestmark = pytest.mark.slow

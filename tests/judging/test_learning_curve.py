@@ -9,9 +9,9 @@ import pytest
 
 from dogvscat.judging.learning_curve import ROWS_FILE, SMALL_TRAINING_SET, describe_small_set
 from dogvscat.labels import LEAVE_OUT
-from dogvscat.photos.drawing import write_sample
+from dogvscat.photos.drawing.sample import write_sample
 from dogvscat.photos.manifest import make_manifest
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.settings import resolve_config
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "learning_curve.py"

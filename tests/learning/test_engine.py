@@ -14,7 +14,7 @@ from dogvscat.learning.loop.training import set_up_training
 from dogvscat.learning.run import InputPaths, Run, create_run
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.settings import build_config
 
 pytestmark = pytest.mark.slow

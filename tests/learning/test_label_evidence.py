@@ -10,8 +10,8 @@ from dogvscat.learning.label_audit.label_evidence import LabelEvidence, find_evi
 from dogvscat.learning.label_audit.out_of_fold import OutOfFoldPredictions
 from dogvscat.learning.train import resume, train
 from dogvscat.photos.manifest import ManifestRow, make_manifest
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.relabel import read_relabelling
-from dogvscat.photos.sources import open_photos
 from dogvscat.settings import build_config
 
 pytestmark = pytest.mark.slow

@@ -12,8 +12,8 @@ from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision
 from dogvscat.learning.finalize.onnx_export import calibrate_graph, check_parity, export_onnx
 from dogvscat.learning.model.networks import average_over_flips, build_network
-from dogvscat.photos.decoder import decode
-from dogvscat.photos.sources import open_photos
+from dogvscat.photos.decoding.decoder import decode
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.settings import resolve_config
 
 pytestmark = pytest.mark.slow

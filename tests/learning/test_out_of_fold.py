@@ -29,8 +29,8 @@ from dogvscat.learning.loop.training import set_up_training
 from dogvscat.learning.run import Run
 from dogvscat.photos.manifest import Manifest, ManifestRow, make_manifest
 from dogvscat.photos.pixels import cached_pixels
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.relabel import read_relabelling
-from dogvscat.photos.sources import open_photos
 from dogvscat.settings import build_config, to_toml, with_settings
 from tests.helpers import Dogvscat, draw_easy, read_table, signal_at
 

@@ -6,7 +6,7 @@ import pytest
 
 from dogvscat.photos.audit import Audit, audit_photos
 from dogvscat.photos.manifest import Manifest, make_manifest
-from dogvscat.photos.sources import PhotoSource, open_photos
+from dogvscat.photos.reading.sources import PhotoSource, open_photos
 from dogvscat.settings import resolve_config
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dogvscat.errors import ArchiveError, ImageError
-from dogvscat.photos import archives
-from dogvscat.photos.archives import SafeZip
+from dogvscat.photos.reading import archives
+from dogvscat.photos.reading.archives import SafeZip
 
 
 def _info(name: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:

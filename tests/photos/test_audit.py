@@ -14,7 +14,7 @@ from PIL import Image
 
 from dogvscat.photos.audit import KIND_MEANINGS, Audit, audit_photos, write_audit
 from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue
-from dogvscat.photos.sources import PhotoSource, open_photos
+from dogvscat.photos.reading.sources import PhotoSource, open_photos
 from tests.helpers import draw_photos
 
 pytestmark = pytest.mark.slow

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from dogvscat.photos.color import to_srgb
-from dogvscat.photos.color_profiles import png_profile
-from dogvscat.photos.decoder import decode
+from dogvscat.photos.decoding.color import to_srgb
+from dogvscat.photos.decoding.color_profiles import png_profile
+from dogvscat.photos.decoding.decoder import decode
 from tests.helpers import encoded, png_chunk
 from tests.photo_files import (
     LIGHT,

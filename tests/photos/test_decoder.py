@@ -9,7 +9,14 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import FORMATS, MAX_FILE_BYTES, PHOTO_SUFFIXES, decode, decode_photo, decode_with_facts
+from dogvscat.photos.decoding.decoder import (
+    FORMATS,
+    MAX_FILE_BYTES,
+    PHOTO_SUFFIXES,
+    decode,
+    decode_photo,
+    decode_with_facts,
+)
 from tests.helpers import encoded, png_chunk
 
 Transpose = Image.Transpose

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import FORMATS, MAX_JPEG_PIXELS, MAX_PIXELS, decode
+from dogvscat.photos.decoding.decoder import FORMATS, MAX_JPEG_PIXELS, MAX_PIXELS, decode
 from tests.helpers import black_png
 
 SIDE = 20_000

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import MAX_PIXELS, decode, decode_array, decode_for_display, decode_image
+from dogvscat.photos.decoding.decoder import MAX_PIXELS, decode, decode_array, decode_for_display, decode_image
 from tests.helpers import encoded
 
 pytestmark = pytest.mark.slow

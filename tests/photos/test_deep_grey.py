@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import decode
+from dogvscat.photos.decoding.decoder import decode
 from tests.helpers import encoded, png_chunk
 from tests.photo_files import LOSSLESS, Order, bytes_of, difference, grey_page, grey_scene, png, seen, tiff, to_light
 

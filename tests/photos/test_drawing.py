@@ -13,11 +13,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dogvscat.errors import WriteError
-from dogvscat.photos.animals import POSES, draw_animal
-from dogvscat.photos.brush import Brush
-from dogvscat.photos.decoder import decode
-from dogvscat.photos.drawing import KINDS, draw, golden_pictures, write_sample
-from dogvscat.photos.sources import SYNTHETIC_MARKER, open_photos
+from dogvscat.photos.decoding.decoder import decode
+from dogvscat.photos.drawing.animals import POSES, draw_animal
+from dogvscat.photos.drawing.brush import Brush
+from dogvscat.photos.drawing.sample import KINDS, draw, golden_pictures, write_sample
+from dogvscat.photos.reading.sources import SYNTHETIC_MARKER, open_photos
 
 
 def test_only_equal_seeds_give_equal_images() -> None:

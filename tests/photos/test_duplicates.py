@@ -11,11 +11,11 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from dogvscat.photos.audit import Audit
-from dogvscat.photos.drawing import draw
+from dogvscat.photos.copies.perceptual_hash import NEAR_DUPLICATE_BITS
+from dogvscat.photos.drawing.sample import draw
 from dogvscat.photos.duplicates import Pair, group_names, near_duplicates
-from dogvscat.photos.perceptual_hash import NEAR_DUPLICATE_BITS
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.scan import ScannedPhoto, scan
-from dogvscat.photos.sources import open_photos
 
 Change = Callable[[Image.Image], Image.Image]
 

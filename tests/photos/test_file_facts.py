@@ -5,7 +5,7 @@ import random
 import pytest
 from PIL import Image
 
-from dogvscat.photos.drawing import draw
+from dogvscat.photos.drawing.sample import draw
 from dogvscat.photos.file_facts import FileFacts, read_file_facts
 from tests.helpers import encoded
 

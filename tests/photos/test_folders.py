@@ -4,8 +4,8 @@ import unicodedata
 
 import pytest
 
-from dogvscat.photos.folder_names import ANIMAL_WORDS, SPLIT_WORDS
-from dogvscat.photos.folders import folder_name, has_photo_suffix, is_passed_over, is_photo
+from dogvscat.photos.reading.folder_names import ANIMAL_WORDS, SPLIT_WORDS
+from dogvscat.photos.reading.folders import folder_name, has_photo_suffix, is_passed_over, is_photo
 
 
 def test_no_word_means_both_animals_or_two_splits() -> None:

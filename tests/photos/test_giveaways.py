@@ -12,11 +12,11 @@ from PIL import Image
 from dogvscat.config import DataConfig
 from dogvscat.judging.diagnosis import giveaway_finding
 from dogvscat.judging.intervals import wilson
-from dogvscat.photos.drawing import draw
+from dogvscat.photos.drawing.sample import draw
 from dogvscat.photos.giveaways import Giveaway, find_giveaways
 from dogvscat.photos.manifest import describe, make_manifest
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.scan import ScannedPhoto, scan
-from dogvscat.photos.sources import open_photos
 from tests.helpers import Dogvscat, encoded
 
 Save = Callable[[Image.Image], bytes]

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import decode, decode_image, decode_with_facts
+from dogvscat.photos.decoding.decoder import decode, decode_image, decode_with_facts
 from tests.helpers import encoded
 from tests.photo_files import LOSSY, P3_PROFILE, P3_SAMPLES, difference, grey_scene, scene, seen
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dogvscat.photos.drawing import draw
+from dogvscat.photos.drawing.sample import draw
 from dogvscat.photos.duplicates import group_names, near_duplicates
 from dogvscat.photos.issues import ISSUE_KINDS, Issue, find_issues
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.scan import scan
-from dogvscat.photos.sources import open_photos
 
 
 def _audited(folder: Path) -> list[Issue]:

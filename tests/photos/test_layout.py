@@ -3,8 +3,8 @@
 import pytest
 
 from dogvscat.errors import LayoutError
-from dogvscat.photos.folders import is_photo
-from dogvscat.photos.layout import Photo, recognize_layout
+from dogvscat.photos.reading.folders import is_photo
+from dogvscat.photos.reading.layout import Photo, recognize_layout
 
 
 def _layout(*files: str, folders: tuple[str, ...] = ()) -> tuple[tuple[str, str], list[tuple[str, int, str | None]]]:

@@ -12,10 +12,10 @@ from PIL import Image
 
 from dogvscat.config import DataConfig
 from dogvscat.errors import DataError, LayoutError, ModelError
-from dogvscat.photos.drawing import draw
+from dogvscat.photos.drawing.sample import draw
 from dogvscat.photos.manifest import Manifest, load_manifest, make_manifest, make_neither_manifest, save_manifest
+from dogvscat.photos.reading.sources import open_neither, open_photos
 from dogvscat.photos.scan import ScannedPhoto
-from dogvscat.photos.sources import open_neither, open_photos
 from dogvscat.photos.splits import choose_splits
 from tests.helpers import draw_photos
 

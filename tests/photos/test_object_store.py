@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dogvscat.errors import ImageError, UsageError
-from dogvscat.photos import object_store
-from dogvscat.photos.object_store import is_url, list_photos, read_object
+from dogvscat.photos.reading import object_store
+from dogvscat.photos.reading.object_store import is_url, list_photos, read_object
 
 pytest.importorskip("fsspec", reason="needs the extra cluster")
 

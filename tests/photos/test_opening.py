@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import PHOTO_SUFFIXES, decode, decode_image, decode_with_facts
+from dogvscat.photos.decoding.decoder import PHOTO_SUFFIXES, decode, decode_image, decode_with_facts
 from tests.helpers import encoded, png_chunk
 from tests.photo_files import LOSSLESS, difference, exif, jpeg_with, png, rgb_page, scene, seen, segment, tiff
 

@@ -5,7 +5,7 @@ import struct
 import pytest
 from PIL import Image
 
-from dogvscat.photos.orientation import xmp_orientation
+from dogvscat.photos.decoding.orientation import xmp_orientation
 from tests.helpers import encoded, png_chunk
 from tests.photo_files import (
     LOSSLESS,

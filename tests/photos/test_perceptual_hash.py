@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat.photos.decoder import decode_photo
-from dogvscat.photos.perceptual_hash import GREY_SIDE, NEAR_DUPLICATE_BITS, NearHash, near_hashes, perceptual_hash
+from dogvscat.photos.copies.perceptual_hash import (
+    GREY_SIDE,
+    NEAR_DUPLICATE_BITS,
+    NearHash,
+    near_hashes,
+    perceptual_hash,
+)
+from dogvscat.photos.decoding.decoder import decode_photo
 
 VERSIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "": lambda grey: grey,

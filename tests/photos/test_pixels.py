@@ -14,11 +14,11 @@ import pytest
 from dogvscat import caches
 from dogvscat.config import DataConfig
 from dogvscat.errors import DataError
-from dogvscat.photos.decoder import decode
-from dogvscat.photos.drawing import draw
+from dogvscat.photos.decoding.decoder import decode
+from dogvscat.photos.drawing.sample import draw
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.pixels import cache_file, cached_pixels, mapped_pixels
-from dogvscat.photos.sources import PhotoSource, open_photos
+from dogvscat.photos.reading.sources import PhotoSource, open_photos
 
 SIDE = 48
 
@@ -28,7 +28,7 @@ from pathlib import Path
 from dogvscat.config import DataConfig
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
-from dogvscat.photos.sources import PhotoSource, open_photos
+from dogvscat.photos.reading.sources import PhotoSource, open_photos
 
 source = open_photos(Path(sys.argv[1]))
 reads = 0

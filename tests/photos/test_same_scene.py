@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from dogvscat.config import DataConfig
 from dogvscat.photos.duplicates import group_names, near_duplicates
 from dogvscat.photos.manifest import make_manifest
+from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.scan import scan
-from dogvscat.photos.sources import open_photos
 
 Change = Callable[[Image.Image], Image.Image]
 SIDE = 180

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from dogvscat import caches
-from dogvscat.photos.drawing import draw
+from dogvscat.photos.drawing.sample import draw
+from dogvscat.photos.reading.sources import PhotoSource, open_photos
 from dogvscat.photos.scan import scan
-from dogvscat.photos.sources import PhotoSource, open_photos
 from tests.helpers import draw_photos
 
 

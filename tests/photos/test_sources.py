@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from dogvscat.errors import ArchiveError, ImageError, LayoutError
+from dogvscat.photos.reading.sources import SYNTHETIC_MARKER, PhotoSource, open_photos
 from dogvscat.photos.scan import fingerprint
-from dogvscat.photos.sources import SYNTHETIC_MARKER, PhotoSource, open_photos
 
 
 def _write(folder: Path, *paths: str) -> Path:

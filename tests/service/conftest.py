@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dogvscat.photos.drawing import draw
+from dogvscat.photos.drawing.sample import draw
 from tests.helpers import HoldRequest, Serve, encoded
 
 

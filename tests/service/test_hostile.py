@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import decode
+from dogvscat.photos.decoding.decoder import decode
 from tests.helpers import black_png, encoded, plain_png
 
 pytestmark = pytest.mark.slow

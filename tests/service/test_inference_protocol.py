@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dogvscat.bundle.predict.predictor import Predictor
-from dogvscat.photos.decoder import decode
+from dogvscat.photos.decoding.decoder import decode
 from dogvscat.service.app import model_name
 from tests.helpers import LinearBundle
 

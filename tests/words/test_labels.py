@@ -3,8 +3,8 @@
 import pytest
 
 from dogvscat.labels import CAT_AND_DOG
-from dogvscat.photos.folders import folder_name
-from dogvscat.photos.layout import sorted_class_names
+from dogvscat.photos.reading.folders import folder_name
+from dogvscat.photos.reading.layout import sorted_class_names
 
 
 @pytest.mark.parametrize(

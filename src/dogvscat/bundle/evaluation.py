@@ -18,10 +18,10 @@ from dogvscat.judging.diagnosis import suspected_mislabelled
 from dogvscat.judging.metrics import SplitResult, evaluate_split
 from dogvscat.judging.predictions import Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
-from dogvscat.photos.decoder import decode
-from dogvscat.photos.folders import name_key
-from dogvscat.photos.layout import Photo
-from dogvscat.photos.sources import SYNTHETIC_NOTE, PhotoSource
+from dogvscat.photos.decoding.decoder import decode
+from dogvscat.photos.reading.folders import name_key
+from dogvscat.photos.reading.layout import Photo
+from dogvscat.photos.reading.sources import SYNTHETIC_NOTE, PhotoSource
 from dogvscat.stderr import Reporter
 
 SPLIT_ORDER = ("test", "all", "validation", "train")
@@ -49,8 +49,8 @@ def evaluate(
     >>> from pathlib import Path
     >>> from tempfile import mkdtemp
     >>> from dogvscat.bundle.evaluation import evaluate
-    >>> from dogvscat.photos.drawing import write_sample
-    >>> from dogvscat.photos.sources import open_photos
+    >>> from dogvscat.photos.drawing.sample import write_sample
+    >>> from dogvscat.photos.reading.sources import open_photos
     >>> folder = Path(mkdtemp())
     >>> write_sample(folder / "drawings", count=8)  # or a folder of your own photos
     >>> photos = open_photos(folder / "drawings")

@@ -19,7 +19,7 @@ from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision
 from dogvscat.labels import NEITHER, ClassNames
 from dogvscat.pages import open_templates
-from dogvscat.photos.decoder import decode
+from dogvscat.photos.decoding.decoder import decode
 from dogvscat.settings import to_toml
 from dogvscat.text import printable
 
@@ -159,7 +159,7 @@ def _pack_weights(weights: Sequence[np.ndarray]) -> bytes:
 
 
 def _golden_files() -> dict[str, bytes]:
-    """The golden pictures, drawn once by `golden_pictures` of photos/drawing.py: the same files in every bundle."""
+    """The golden pictures, drawn once by `golden_pictures` of photos/drawing/: the same files in every bundle."""
     pictures = sorted((DEFAULT_BUNDLE / GOLDEN_FOLDER).glob("*.png"))
     if not pictures:
         raise ModelError("this installation contains no golden pictures", hint="Install dogvscat again.")

@@ -8,10 +8,10 @@ import numpy as np
 from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, compute_fingerprints, match_fingerprints
 from dogvscat.bundle.folder import RUN_BUNDLE, Bundle, read_verified
 from dogvscat.photos.duplicates import find_copies
-from dogvscat.photos.layout import Photo
 from dogvscat.photos.manifest import load_manifest
+from dogvscat.photos.reading.layout import Photo
+from dogvscat.photos.reading.sources import PhotoSource
 from dogvscat.photos.scan import scan
-from dogvscat.photos.sources import PhotoSource
 from dogvscat.stderr import Reporter
 
 DecodedPhotos = Sequence[tuple[Photo, np.ndarray]]

@@ -74,7 +74,7 @@ def command(
         need_train_extra("cleanlab")
     from dogvscat.atomic import refuse_unwritable
     from dogvscat.photos.audit import audit_photos, write_audit
-    from dogvscat.photos.sources import open_photos
+    from dogvscat.photos.reading.sources import open_photos
 
     # Wrong options are refused before the photos are opened.
     _refuse_unknown_kinds(fail_on or [], labels)

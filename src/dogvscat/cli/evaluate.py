@@ -31,7 +31,7 @@ def command(
     """Evaluate a model on labelled photos. Photos that it was trained on are recognised and reported separately."""
     from dogvscat.bundle.evaluation import evaluate
     from dogvscat.errors import DataError
-    from dogvscat.photos.sources import open_photos
+    from dogvscat.photos.reading.sources import open_photos
 
     source = open_photos(photos, parse_class_folders(class_names))
     evaluation = evaluate(model, source, out, report, threads or 0)

@@ -91,7 +91,7 @@ def _explain(predictor: Predictor, path: str, heat_maps: HeatMaps, file: Path) -
     from dogvscat import atomic
     from dogvscat.bundle.predict.explanation import LONGEST_SIDE, draw_explanation
     from dogvscat.bundle.predict.heat_map import explained_class
-    from dogvscat.photos.decoder import decode, decode_for_display, read_photo
+    from dogvscat.photos.decoding.decoder import decode, decode_for_display, read_photo
 
     data = read_photo(Path(path))
     pixels = decode(data, path, predictor.card.image_size)[None]  # (1, image_size, image_size, 3)
@@ -114,7 +114,7 @@ def _heat_maps(predictor: Predictor, method: Method) -> HeatMaps:
 
 def _layer_writer(predictor: Predictor) -> Callable[[str, Path], None]:
     from dogvscat.learning.interpret.layer_maps import load_bundled_network, write_layers
-    from dogvscat.photos.decoder import decode_photo
+    from dogvscat.photos.decoding.decoder import decode_photo
 
     network = load_bundled_network(predictor.bundle)
 

@@ -47,7 +47,7 @@ class PhotoArguments:
 
     def _expand(self, path: str) -> Iterator[str]:
         if self.allow_urls:
-            from dogvscat.photos.object_store import is_url, list_photos
+            from dogvscat.photos.reading.object_store import is_url, list_photos
 
             if is_url(path):
                 objects = list_photos(path)
@@ -57,7 +57,7 @@ class PhotoArguments:
         if not os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, never raises
             yield path
             return
-        from dogvscat.photos.folders import has_photo_suffix, is_passed_over
+        from dogvscat.photos.reading.folders import has_photo_suffix, is_passed_over
 
         unreadable: list[str] = []
         for folder, folders, files in os.walk(path, onerror=lambda error: unreadable.append(error.filename)):

@@ -25,7 +25,7 @@ def command(
 ) -> int:
     """List the trainings in a folder, finished or not."""
     from dogvscat.exploring.run_list import find_runs, sort_runs
-    from dogvscat.photos.sources import SYNTHETIC_NOTE
+    from dogvscat.photos.reading.sources import SYNTHETIC_NOTE
 
     runs, errors = find_runs(folder)
     rows = sort_runs(runs, sort.removeprefix("-"), descending=sort.startswith("-"))

@@ -18,7 +18,7 @@ def command(
 
     A network that learned from drawings is useless on photographs.
     """
-    from dogvscat.photos.drawing import write_sample
+    from dogvscat.photos.drawing.sample import write_sample
 
     write_sample(folder, count, seed)
     report(f"{count} drawings in {folder}. Train on them with: dogvscat train {shell_word(folder)}")

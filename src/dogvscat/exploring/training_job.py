@@ -26,7 +26,7 @@ from dogvscat.learning.run import InputPaths, Run, create_run
 from dogvscat.locks import one_at_a_time
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.pixels import cached_pixels_by_size
-from dogvscat.photos.sources import SYNTHETIC_NOTE, PhotoSource, open_photos
+from dogvscat.photos.reading.sources import SYNTHETIC_NOTE, PhotoSource, open_photos
 from dogvscat.photos.splits import TRAIN
 from dogvscat.settings import to_toml
 from dogvscat.stderr import Reporter

@@ -15,8 +15,8 @@ from dogvscat.learning.loop.checkpoint import load_checkpoint
 from dogvscat.learning.run import InputPaths, Run
 from dogvscat.photos.manifest import Manifest, describe, make_manifest, make_neither_manifest
 from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size, mapped_pixels
+from dogvscat.photos.reading.sources import PhotoSource, open_neither, open_photos
 from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
-from dogvscat.photos.sources import PhotoSource, open_neither, open_photos
 from dogvscat.photos.splits import TRAIN
 from dogvscat.settings import with_settings
 from dogvscat.stderr import Reporter

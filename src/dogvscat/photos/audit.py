@@ -12,12 +12,12 @@ from dogvscat import atomic
 from dogvscat.errors import ImageError
 from dogvscat.labels import ClassNames
 from dogvscat.pages import data_uri, open_templates
-from dogvscat.photos.decoder import decode
+from dogvscat.photos.decoding.decoder import decode
 from dogvscat.photos.duplicates import group_names, near_duplicates
 from dogvscat.photos.giveaways import Giveaway, find_giveaways
 from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue, find_issues
+from dogvscat.photos.reading.sources import PhotoSource
 from dogvscat.photos.scan import ScannedPhoto, scan
-from dogvscat.photos.sources import PhotoSource
 from dogvscat.text import printable
 
 KIND_MEANINGS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dogvscat import caches
 from dogvscat.errors import DataError
-from dogvscat.photos.drawing import write_sample
+from dogvscat.photos.drawing.sample import write_sample
 from dogvscat.photos.fetch import fetch_archive, fetched_archive
 from dogvscat.stderr import Reporter
 

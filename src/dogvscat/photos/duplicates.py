@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dogvscat.photos.landmarks import THUMBNAIL_SIDE
-from dogvscat.photos.perceptual_hash import near_hashes
-from dogvscat.photos.same_scene import aligned_pairs
+from dogvscat.photos.copies.landmarks import THUMBNAIL_SIDE
+from dogvscat.photos.copies.perceptual_hash import near_hashes
+from dogvscat.photos.copies.same_scene import aligned_pairs
 from dogvscat.photos.scan import ScannedPhoto
 
 LOW_INFORMATION_CONTRAST = 5.0

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dogvscat.photos.copies.perceptual_hash import NUM_BITS
 from dogvscat.photos.duplicates import LOW_INFORMATION_CONTRAST, Pair
-from dogvscat.photos.perceptual_hash import NUM_BITS
 from dogvscat.photos.scan import ScannedPhoto
 
 ISSUE_KINDS = (

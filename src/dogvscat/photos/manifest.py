@@ -17,9 +17,9 @@ from dogvscat.labels import NEITHER, NEITHER_NAMES, ClassNames
 from dogvscat.photos.duplicates import find_copies, group_names, near_duplicates
 from dogvscat.photos.giveaways import Giveaway, find_giveaways
 from dogvscat.photos.issues import Issue, find_issues
-from dogvscat.photos.layout import sorted_class_names
+from dogvscat.photos.reading.layout import sorted_class_names
+from dogvscat.photos.reading.sources import PhotoSource
 from dogvscat.photos.scan import ScannedPhoto, scan
-from dogvscat.photos.sources import PhotoSource
 from dogvscat.photos.splits import (
     LEFT_OUT,
     TEST,

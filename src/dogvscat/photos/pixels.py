@@ -18,10 +18,10 @@ import numpy as np
 from dogvscat import atomic, caches, stderr
 from dogvscat.cpus import available_cpus
 from dogvscat.errors import DataError
-from dogvscat.photos.decoder import DECODER_VERSION, decode
+from dogvscat.photos.decoding.decoder import DECODER_VERSION, decode
 from dogvscat.photos.manifest import Manifest, ManifestRow
+from dogvscat.photos.reading.sources import PhotoSource
 from dogvscat.photos.scan import sha256_of
-from dogvscat.photos.sources import PhotoSource
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from PIL import Image
 from dogvscat import atomic, caches, stderr
 from dogvscat.cpus import available_cpus
 from dogvscat.errors import ImageError, WriteError
-from dogvscat.photos.decoder import DECODER_VERSION, DecodedPhoto, decode_with_facts
+from dogvscat.photos.copies.perceptual_hash import GREY_SIDE, perceptual_hash
+from dogvscat.photos.copies.thumbnail import box_without_frame, make_thumbnail
+from dogvscat.photos.decoding.decoder import DECODER_VERSION, DecodedPhoto, decode_with_facts
 from dogvscat.photos.file_facts import read_file_facts
-from dogvscat.photos.layout import Photo
-from dogvscat.photos.perceptual_hash import GREY_SIDE, perceptual_hash
-from dogvscat.photos.sources import PhotoSource
-from dogvscat.photos.thumbnail import box_without_frame, make_thumbnail
+from dogvscat.photos.reading.layout import Photo
+from dogvscat.photos.reading.sources import PhotoSource
 
 SCAN_VERSION = 4
 """To be raised when the same photo gives another result: the caches of older versions are then ignored."""

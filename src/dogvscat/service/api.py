@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import FORMATS, MAX_JPEG_PIXELS, MAX_PIXELS
+from dogvscat.photos.decoding.decoder import FORMATS, MAX_JPEG_PIXELS, MAX_PIXELS
 from dogvscat.service.inference import Answer, Inference
 from dogvscat.service.mistakes import with_hint
 from dogvscat.service.problem_details import problem_response

@@ -14,7 +14,7 @@ from PIL import Image
 from dogvscat.bundle.predict.heat_map import heat_map_layer, heat_maps
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import decode
+from dogvscat.photos.decoding.decoder import decode
 from dogvscat.service.admission import Admission
 from dogvscat.service.batching import Batcher
 from dogvscat.service.metrics import Metrics

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoder import PHOTO_SUFFIXES
+from dogvscat.photos.decoding.decoder import PHOTO_SUFFIXES
 
 SEND_FILE = "Send the file itself: curl --data-binary @photo.jpg, or as a form: curl -F files=@photo.jpg"
 

@@ -13,9 +13,9 @@ from dogvscat.bundle.folder import Bundle
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, ModelError
 from dogvscat.judging.decision import Logits, sigmoid
-from dogvscat.photos.decoder import decode, decode_photo
-from dogvscat.photos.drawing import KINDS, draw
-from dogvscat.photos.sources import PhotoSource, open_any
+from dogvscat.photos.decoding.decoder import decode, decode_photo
+from dogvscat.photos.drawing.sample import KINDS, draw
+from dogvscat.photos.reading.sources import PhotoSource, open_any
 from dogvscat.stderr import track
 
 MAX_DIFFERENCE = 1e-3

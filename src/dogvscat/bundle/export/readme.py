@@ -87,7 +87,7 @@ def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, par
 
 
 def _steps(size: int) -> list[str]:
-    """From a file to pixels, as photos/decoder.py does it. An example in docs/export.md follows them in Python."""
+    """From a file to pixels, as photos/decoding/decoder.py does it. docs/export.md has them in Python."""
     return [
         "Decode the file. Of an animation, take the first frame. Convert colors to sRGB by their ICC profile, if any.",
         (

@@ -17,7 +17,7 @@ from dogvscat.bundle.folder import Bundle
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Failure, Prediction, Predictor
 from dogvscat.cluster import alive_machines, first_line, refuse_missing_package, refuse_other_versions
 from dogvscat.errors import ClusterError, DogvscatError, ImageError
-from dogvscat.photos.object_store import is_url, read_object
+from dogvscat.photos.reading.object_store import is_url, read_object
 
 _BLOCK = 8 * BATCH_SIZE
 """Photos sent out at a time: whole batches, so that predictions equal those of a single machine."""

@@ -21,7 +21,7 @@ from dogvscat.cpus import available_cpus
 from dogvscat.errors import ImageError, ModelError, UsageError, WriteError
 from dogvscat.judging.decision import Logits, sigmoid
 from dogvscat.labels import NEITHER, UNSURE
-from dogvscat.photos.decoder import decode, decode_array, decode_image, decode_photo
+from dogvscat.photos.decoding.decoder import decode, decode_array, decode_image, decode_photo
 
 BATCH_SIZE = 4
 """Images per run of the graph: larger batches are no faster, and take more memory."""

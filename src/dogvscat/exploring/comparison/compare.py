@@ -16,9 +16,9 @@ from dogvscat.exploring.effects import holm
 from dogvscat.judging.predictions import Predictions, read_predictions
 from dogvscat.learning.data.dataset import synthetic_note
 from dogvscat.learning.run import Run
-from dogvscat.photos.folders import name_key
-from dogvscat.photos.layout import sorted_class_names
 from dogvscat.photos.manifest import Manifest
+from dogvscat.photos.reading.folders import name_key
+from dogvscat.photos.reading.layout import sorted_class_names
 from dogvscat.settings import differences, with_settings
 from dogvscat.text import shell_word
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from dogvscat.photos.manifest import Manifest
 from dogvscat.photos.pixels import PixelCache
-from dogvscat.photos.sources import SYNTHETIC_NOTE
+from dogvscat.photos.reading.sources import SYNTHETIC_NOTE
 
 
 def synthetic_note(manifest: Manifest) -> str | None:

@@ -15,8 +15,8 @@ from dogvscat.learning.label_audit.model_predictions import predict_with_model
 from dogvscat.learning.label_audit.out_of_fold import OutOfFoldPredictions, predict_out_of_fold
 from dogvscat.photos.issues import Issue
 from dogvscat.photos.manifest import make_manifest
+from dogvscat.photos.reading.sources import PhotoSource
 from dogvscat.photos.relabel import Correction, write_corrections
-from dogvscat.photos.sources import PhotoSource
 from dogvscat.stderr import Reporter
 
 AMBIGUOUS_SHARE = 0.005

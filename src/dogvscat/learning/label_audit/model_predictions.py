@@ -9,9 +9,9 @@ from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.bundle.seen_photos import split_finder
 from dogvscat.errors import DataError
 from dogvscat.learning.label_audit.out_of_fold import OutOfFoldPredictions
-from dogvscat.photos.folders import name_key
 from dogvscat.photos.manifest import Manifest
-from dogvscat.photos.sources import PhotoSource
+from dogvscat.photos.reading.folders import name_key
+from dogvscat.photos.reading.sources import PhotoSource
 from dogvscat.photos.splits import LEFT_OUT, TRAIN
 from dogvscat.stderr import Reporter
 from dogvscat.text import pluralize

@@ -23,7 +23,7 @@ from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engi
 from dogvscat.learning.run import InputPaths, Run, create_run
 from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size
-from dogvscat.photos.sources import PhotoSource
+from dogvscat.photos.reading.sources import PhotoSource
 from dogvscat.photos.splits import LEFT_OUT, TRAIN, VALIDATION
 from dogvscat.settings import differences, with_settings
 from dogvscat.stderr import Reporter

@@ -1,4 +1,4 @@
-// Resizes a decoded photo to the network's square, as photos/decoder.py does with Pillow. Each browser scales a canvas
+// Resizes a decoded photo to the network's square, as photos/decoding/decoder.py does with Pillow. Each browser scales a canvas
 // in its own way, so no canvas scales anything here: the arithmetic below is Pillow's, equal to the last bit.
 // Source: Pillow, src/libImaging/Resample.c and Reduce.c.
 

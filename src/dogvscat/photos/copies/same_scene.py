@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from dogvscat.cpus import available_cpus
-from dogvscat.photos.alignment import (
+from dogvscat.photos.copies.alignment import (
     BROAD,
     FINE,
     FINEST,
@@ -25,7 +25,7 @@ from dogvscat.photos.alignment import (
     rough_agreement,
     textures,
 )
-from dogvscat.photos.landmarks import THUMBNAIL_SIDE, Landmarks, find_landmarks
+from dogvscat.photos.copies.landmarks import THUMBNAIL_SIDE, Landmarks, find_landmarks
 
 LEAST_AGREEMENT = 0.78
 """The mean correlation of the small parts of a picture with what lies on them."""

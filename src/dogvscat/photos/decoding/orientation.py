@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
-from dogvscat.photos.tiff_tags import ORIENTATION, first_directory
+from dogvscat.photos.decoding.tiff_tags import ORIENTATION, first_directory
 
 Transpose = Image.Transpose
 

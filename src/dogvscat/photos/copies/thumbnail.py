@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from dogvscat.photos.landmarks import THUMBNAIL_SIDE
+from dogvscat.photos.copies.landmarks import THUMBNAIL_SIDE
 
 _PLAIN_RANGE = 12
 """The most by which the grey values of a frame differ. Compression causes less; skies and walls nearly always vary

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from dogvscat.errors import LayoutError
-from dogvscat.photos.folders import Folder, resolve_evaluation
-from dogvscat.photos.layout_messages import ONE_FOLDER_PER_CLASS, counted, listed
+from dogvscat.photos.reading.folders import Folder, resolve_evaluation
+from dogvscat.photos.reading.layout_messages import ONE_FOLDER_PER_CLASS, counted, listed
 from dogvscat.text import pluralize
 
 PhotosByClass = dict[str, list[str]]

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from dogvscat.errors import LayoutError
 from dogvscat.labels import NEITHER_NAMES, ClassNames
-from dogvscat.photos import layout_messages
-from dogvscat.photos.folder_names import ARCHIVE_SUFFIXES, TRAIN
-from dogvscat.photos.folders import Folder, build_tree, is_photo, name_key, resolve_evaluation
-from dogvscat.photos.layout_messages import EXPECTED_LAYOUT, RESERVED_NAMES, counted, listed
-from dogvscat.photos.nested_folders import (
+from dogvscat.photos.reading import layout_messages
+from dogvscat.photos.reading.folder_names import ARCHIVE_SUFFIXES, TRAIN
+from dogvscat.photos.reading.folders import Folder, build_tree, is_photo, name_key, resolve_evaluation
+from dogvscat.photos.reading.layout_messages import EXPECTED_LAYOUT, RESERVED_NAMES, counted, listed
+from dogvscat.photos.reading.nested_folders import (
     PhotosByClass,
     PhotosBySplit,
     merge_collections,

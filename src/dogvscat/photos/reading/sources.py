@@ -12,11 +12,11 @@ from pathlib import Path
 
 from dogvscat.errors import LayoutError
 from dogvscat.labels import ClassNames
-from dogvscat.photos.archives import SafeZip
-from dogvscat.photos.decoder import read_photo
-from dogvscat.photos.folders import is_passed_over
-from dogvscat.photos.layout import Layout, Photo, recognize_layout, unlabelled_layout
-from dogvscat.photos.layout_messages import EXPECTED_LAYOUT
+from dogvscat.photos.decoding.decoder import read_photo
+from dogvscat.photos.reading.archives import SafeZip
+from dogvscat.photos.reading.folders import is_passed_over
+from dogvscat.photos.reading.layout import Layout, Photo, recognize_layout, unlabelled_layout
+from dogvscat.photos.reading.layout_messages import EXPECTED_LAYOUT
 
 LayoutReader = Callable[[Iterable[str], Iterable[str], str], Layout]
 """From relative paths of files, relative paths of folders, and the location's name in errors, to a layout."""

@@ -8,7 +8,7 @@ a thicker tail. Everything else (fur, colors, pose, position) is common to both.
 from dataclasses import replace
 from typing import Literal
 
-from dogvscat.photos.brush import INK, Brush, Color, oval
+from dogvscat.photos.drawing.brush import INK, Brush, Color, oval
 
 Kind = Literal["cat", "dog"]
 

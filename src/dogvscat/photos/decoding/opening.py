@@ -10,14 +10,14 @@ from io import BytesIO
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError, features
 
 from dogvscat.errors import ImageError
-from dogvscat.photos import png
-from dogvscat.photos import tiff_tags as tags
-from dogvscat.photos.color_profiles import h273_profile
-from dogvscat.photos.grey import GreySamples, samples_of
-from dogvscat.photos.jpeg import JpegFrame, is_jpeg, read_frame
-from dogvscat.photos.orientation import xmp_orientation
-from dogvscat.photos.tiff_grey import declared_samples, is_misread, read_grey
-from dogvscat.photos.unreadable import Kind, camera_raw_kind, is_heic, is_reduced, kind_of, rare_jpeg
+from dogvscat.photos.decoding import png
+from dogvscat.photos.decoding import tiff_tags as tags
+from dogvscat.photos.decoding.color_profiles import h273_profile
+from dogvscat.photos.decoding.grey import GreySamples, samples_of
+from dogvscat.photos.decoding.jpeg import JpegFrame, is_jpeg, read_frame
+from dogvscat.photos.decoding.orientation import xmp_orientation
+from dogvscat.photos.decoding.tiff_grey import declared_samples, is_misread, read_grey
+from dogvscat.photos.decoding.unreadable import Kind, camera_raw_kind, is_heic, is_reduced, kind_of, rare_jpeg
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else []))
 """Pillow's names of the formats that are always read; HEIC needs the extra `heif`."""

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 from dogvscat.errors import ImageError
-from dogvscat.photos import grey
-from dogvscat.photos.color import lab_to_srgb, to_srgb
-from dogvscat.photos.opening import (
+from dogvscat.photos.decoding import grey
+from dogvscat.photos.decoding.color import lab_to_srgb, to_srgb
+from dogvscat.photos.decoding.opening import (
     FORMATS,
     MAX_JPEG_PIXELS,
     MAX_PIXELS,
@@ -32,7 +32,7 @@ from dogvscat.photos.opening import (
     open_picture,
     picture_in_memory,
 )
-from dogvscat.photos.orientation import orientation_of, turn_upright
+from dogvscat.photos.decoding.orientation import orientation_of, turn_upright
 
 __all__ = [
     "DECODER_VERSION",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dogvscat.errors import DataError, ImageError, UsageError
-from dogvscat.photos.decoder import MAX_FILE_BYTES
-from dogvscat.photos.folders import has_photo_suffix, is_passed_over
+from dogvscat.photos.decoding.decoder import MAX_FILE_BYTES
+from dogvscat.photos.reading.folders import has_photo_suffix, is_passed_over
 
 
 @dataclass(frozen=True)

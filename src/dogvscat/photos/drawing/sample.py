@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from dogvscat.atomic import wrap_write_errors, write_text
 from dogvscat.errors import WriteError
-from dogvscat.photos.animals import POSES, Kind, draw_animal
-from dogvscat.photos.brush import Brush, Color
-from dogvscat.photos.sources import SYNTHETIC_MARKER
+from dogvscat.photos.drawing.animals import POSES, Kind, draw_animal
+from dogvscat.photos.drawing.brush import Brush, Color
+from dogvscat.photos.reading.sources import SYNTHETIC_MARKER
 from dogvscat.stderr import track
 
 KINDS: tuple[Kind, Kind] = ("cat", "dog")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from dogvscat.photos.landmarks import THUMBNAIL_SIDE, blurred, by_rows, product
+from dogvscat.photos.copies.landmarks import THUMBNAIL_SIDE, blurred, by_rows, product
 
 Band = tuple[float, float]
 """The smallest and the largest scale of a texture, in pixels."""

@@ -6,8 +6,8 @@ The content decides, never the name. Sources: the specifications of each format,
 import re
 from typing import NamedTuple
 
-from dogvscat.photos import tiff_tags as tags
-from dogvscat.photos.jpeg import JpegFrame, is_jpeg, read_frame
+from dogvscat.photos.decoding import tiff_tags as tags
+from dogvscat.photos.decoding.jpeg import JpegFrame, is_jpeg, read_frame
 
 CONVERT = "Convert it to JPEG or PNG"
 _JPEG_HINT = f"{CONVERT} with an image editor, or export it again as an ordinary JPEG."

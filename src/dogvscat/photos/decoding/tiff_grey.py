@@ -9,9 +9,9 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from dogvscat.photos import tiff_tags as tags
-from dogvscat.photos.grey import FLOAT, SIGNED, UNSIGNED, GreySamples
-from dogvscat.photos.tiff_tags import Directory
+from dogvscat.photos.decoding import tiff_tags as tags
+from dogvscat.photos.decoding.grey import FLOAT, SIGNED, UNSIGNED, GreySamples
+from dogvscat.photos.decoding.tiff_tags import Directory
 
 _PLAIN, _HORIZONTAL = 1, 2  # kinds of predictor
 _UNCOMPRESSED = 1

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from dogvscat.errors import LayoutError
 from dogvscat.labels import LEAVE_OUT, NEITHER, UNSURE
-from dogvscat.photos.folders import Folder, is_passed_over, name_key
+from dogvscat.photos.reading.folders import Folder, is_passed_over, name_key
 from dogvscat.text import pluralize
 
 EXPECTED_LAYOUT = (

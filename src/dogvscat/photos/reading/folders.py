@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from dogvscat.photos.decoder import PHOTO_SUFFIXES
-from dogvscat.photos.folder_names import (
+from dogvscat.photos.decoding.decoder import PHOTO_SUFFIXES
+from dogvscat.photos.reading.folder_names import (
     ANIMAL_WORDS,
     EVALUATION,
     FILLER_WORDS,

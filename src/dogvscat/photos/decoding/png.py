@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dogvscat.photos.color_profiles import h273_profile, png_profile
+from dogvscat.photos.decoding.color_profiles import h273_profile, png_profile
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3

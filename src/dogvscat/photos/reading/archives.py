@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from dogvscat.errors import ArchiveError, ImageError
-from dogvscat.photos.decoder import MAX_FILE_BYTES
-from dogvscat.photos.folders import has_photo_suffix
+from dogvscat.photos.decoding.decoder import MAX_FILE_BYTES
+from dogvscat.photos.reading.folders import has_photo_suffix
 
 MAX_ENTRIES = 1_000_000
 MAX_TOTAL_BYTES = 256 * 1024**3
