@@ -5,9 +5,19 @@ The docstring below a setting is its documentation: `dogvscat train --show-setti
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from dogvscat.network.changes import apply_changes, with_dropout, with_width
+from dogvscat.network.layers import Dropout, NetworkError
+from dogvscat.network.operations import Operation, expand, takes_any_size
+from dogvscat.network.text import Stage, format_network, parse_network
 
 # Ranges are checked by pydantic; what depends on several settings is checked by the validators below.
+
+
+NETWORK_ERROR = "network_text"
+"""Pydantic's type of an error in the text of layers or changes."""
 
 
 class Section(BaseModel):
@@ -76,48 +86,76 @@ class AugmentationConfig(Section):
 class NetworkConfig(Section):
     """The architecture of the network. These settings are enough to build it again."""
 
-    name: Literal["plain", "residual"] = "plain"
-    """`plain`: blocks of Conv2D, ReLU and MaxPool, then Flatten, Dense, Dropout and one logit. `residual`: a stem, then
-    stages of a convolution and residual blocks with batch normalisation, global average pooling, Dropout and one
-    logit."""
-    filters: tuple[int, ...] = Field((32, 64, 128), min_length=1, max_length=6)
-    """Number of filters of each block (`plain`) or stage (`residual`), in order."""
-    kernel_size: int = Field(3, ge=1, le=7)
-    """Side of each convolution kernel, in pixels."""
-    dense_units: int = Field(128, ge=1, le=4096)
-    """Number of units of the hidden dense layer of `plain`."""
-    dropout: float = Field(0.5, ge=0.0, lt=1.0)
-    """Share of the inputs of the last layer that is dropped at each training step (Srivastava et al. 2014)."""
-    batch_normalization: bool = False  # a setting of `plain`
-    """Normalise after each convolution, before the ReLU (Ioffe and Szegedy 2015). `residual` always does."""
-    stem_filters: int = Field(32, ge=1, le=256)
-    """Number of filters of the first convolution of `residual`, which has stride 2."""
-    residual_blocks: tuple[int, ...] = Field((1, 1, 1), min_length=1, max_length=6)
-    """Number of residual blocks in each stage of `residual`; a block has two convolutions (He et al. 2016)."""
+    layers: tuple[str, ...] = Field(
+        (
+            "stage1: conv 32 valid, relu, max pool",
+            "stage2: conv 64 valid, relu, max pool",
+            "stage3: conv 128 valid, relu, max pool",
+            "flatten, dense 128, relu, dropout 0.5",
+        ),
+        min_length=1,
+        max_length=50,
+    )
+    """The layers in order, from the image to the features that the logit is computed from; scaling the pixels and the
+    logit itself go without saying. An entry is a line of layers, or a stage with a name: `"stage2: conv 64, norm, relu,
+    2 x residual"`. docs/network.md lists the layers."""
+    initializer: Literal["glorot", "he"] = "glorot"
+    """Spread of the first weights: by inputs and outputs of a layer, uniform (Glorot and Bengio 2010), or by inputs
+    only, normal (He et al. 2015), which suits deeper networks with relu."""
     flip_averaging: bool = False
     """Predict each image and its mirror image, and average the two logits. Doubles the work of a prediction."""
-    soft_colors: bool = False
-    """Smooth the color, but not the brightness, over three by three pixels. Most JPEG files store color more coarsely
-    than brightness; smoothed, photos that were saved small and photos that were saved large look alike."""
     neither_output: bool = False
     """A second output: whether the image shows neither class. Training with `--neither` switches it on."""
 
+    # The settings below change the layers when they are read; then only the layers remain, so a fact has one place.
+    width: float | None = Field(None, gt=0.0, lt=16.0, exclude=True)
+    """Changes the layers: this many times the filters and units of each, in multiples of 8."""
+    changes: tuple[str, ...] = Field((), max_length=50, exclude=True)
+    """Changes the layers, each with a sentence: `["without stage3", "5x5 instead of 3x3", "norm after each conv"]`.
+    Those of a recipe, of a file and of flags add up. docs/network.md lists the sentences."""
+    dropout: float | None = Field(None, ge=0.0, lt=1.0, exclude=True)
+    """Changes the layers: the share of each dropout; with one at the end if there was none, and without any for 0."""
+
+    @field_validator("layers", "changes", mode="before")
+    @classmethod
+    def _list_of_one(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
     @model_validator(mode="after")
-    def _check(self) -> "NetworkConfig":
-        for name, counts, low, high in (
-            ("filters", self.filters, 1, 1024),
-            ("residual_blocks", self.residual_blocks, 0, 16),
-        ):
-            if any(not low <= count <= high for count in counts):
-                raise ValueError(
-                    f"every entry of network.{name} must lie between {low} and {high}, received {list(counts)}"
-                )
-        if self.name == "residual" and len(self.residual_blocks) != len(self.filters):
-            raise ValueError(
-                f"network.residual_blocks {list(self.residual_blocks)} and network.filters {list(self.filters)} "
-                "must have the same number of entries"
-            )
+    def _change_layers(self) -> "NetworkConfig":
+        try:
+            stages = parse_network(self.layers)
+            stages = stages if self.width is None else with_width(stages, self.width)
+            stages = apply_changes(stages, self.changes)
+            stages = stages if self.dropout is None else with_dropout(stages, self.dropout)
+        except NetworkError as error:
+            raise PydanticCustomError(NETWORK_ERROR, "{message}", {"message": str(error)}) from None
+        # This object is frozen, but not finished yet.
+        self.__dict__.update(layers=format_network(stages), width=None, changes=(), dropout=None)
         return self
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The layers as data."""
+        return parse_network(self.layers)
+
+    @property
+    def takes_any_size(self) -> bool:
+        """Whether the network has the same weights for images of every size."""
+        return takes_any_size(self.stages)
+
+    @property
+    def dropout_rate(self) -> float:
+        """The largest share of a dropout layer; 0 without any."""
+        return max((layer.rate for stage in self.stages for layer in stage.layers if isinstance(layer, Dropout)), default=0.0)
+
+    def operations(self, image_size: int) -> tuple[Operation, ...]:
+        """What the network computes, for images of this side.
+
+        Raises:
+            NetworkError: if the layers do not fit together at this size.
+        """
+        return expand(self.stages, image_size, 2 if self.neither_output else 1)
 
 
 class TrainingConfig(Section):
@@ -127,7 +165,7 @@ class TrainingConfig(Section):
     """Largest number of passes over the training photos."""
     progressive_resizing: tuple[tuple[int, int], ...] = ()
     """Pairs of (epochs, image_size) to start with, such as [[10, 64], [8, 96]]; later epochs use `data.image_size`.
-    Small images at the start save time and cost little accuracy. Only for `residual`, which takes any size."""
+    Small images at the start save time and cost little accuracy. Not with a `flatten` layer, which fixes the size."""
     batch_size: int = Field(64, ge=1, le=8192)
     """Images per training step."""
     optimizer: Literal["adam", "sgd", "muon"] = "adam"
@@ -194,31 +232,23 @@ class Config(Section):
                 "data.validation_share and data.test_share together must stay below 1, received "
                 f"{self.data.validation_share:g} and {self.data.test_share:g}"
             )
-        if self.network.name == "plain":
-            self._check_plain()
         for epochs, image_size in self.training.progressive_resizing:
             if epochs < 1 or not 32 <= image_size <= 512:
                 raise ValueError(
                     "training.progressive_resizing expects pairs of epochs (1 or more) and image_size (32 to 512), "
                     f"received {[epochs, image_size]}"
                 )
-        return self
-
-    def _check_plain(self) -> None:
-        """Refuse a `plain` network whose feature maps would shrink to nothing, or that would need several sizes."""
-        if self.training.progressive_resizing:
+        if self.training.progressive_resizing and not self.network.takes_any_size:
             raise ValueError(
-                'training.progressive_resizing needs a network that takes any size: network.name = "residual"; '
-                'received network.name = "plain", which needs training.progressive_resizing = []'
+                'training.progressive_resizing needs a network that takes any size: "global mean" in place of '
+                '"flatten" in network.layers; received "flatten", which needs training.progressive_resizing = []'
             )
-        side = self.data.image_size  # of the maps: each block has a valid convolution and halves the rest
-        for depth, _ in enumerate(self.network.filters, start=1):
-            side = (side - self.network.kernel_size + 1) // 2
-            if side < 1:
-                raise ValueError(
-                    f"data.image_size {self.data.image_size} is too small: block {depth} of network.filters "
-                    f"{list(self.network.filters)} has no pixels left; use larger images or fewer blocks"
-                )
+        for image_size in {min(self.image_sizes), max(self.image_sizes)}:
+            try:
+                self.network.operations(image_size)
+            except NetworkError as error:
+                raise ValueError(f"network.layers: {error}") from None
+        return self
 
     def image_size_at(self, epoch: int) -> int:
         """The side of the training images in an epoch, which is counted from 0, in pixels."""
@@ -235,10 +265,6 @@ class Config(Section):
 
 
 NEEDS: dict[str, tuple[str, Any]] = {
-    "network.dense_units": ("network.name", "plain"),
-    "network.batch_normalization": ("network.name", "plain"),
-    "network.stem_filters": ("network.name", "residual"),
-    "network.residual_blocks": ("network.name", "residual"),
     "training.warmup_share": ("training.schedule", "one_cycle"),
     "training.plateau_patience": ("training.schedule", "reduce_on_plateau"),
     "training.plateau_factor": ("training.schedule", "reduce_on_plateau"),
@@ -249,3 +275,15 @@ NEEDS: dict[str, tuple[str, Any]] = {
     },
 }
 """Settings that have an effect only with one value of another setting: that setting and its value."""
+
+REPLACED: dict[str, str] = {
+    "network.name": 'network.layers describes the network: ["conv 32, relu, max pool", ...]',
+    "network.filters": '"conv 64" in network.layers, or network.width=0.5 to change all of them',
+    "network.kernel_size": '"conv 64 5x5" in network.layers, or network.changes="5x5 instead of 3x3"',
+    "network.dense_units": '"dense 64" in network.layers, or network.changes="dense 64 instead of dense"',
+    "network.batch_normalization": '"norm" in network.layers, or network.changes="norm after each conv"',
+    "network.stem_filters": '"stem: conv 48 stride 2" in network.layers',
+    "network.residual_blocks": '"residual" in network.layers, or network.changes="without residual"',
+    "network.soft_colors": '"soft colors" in network.layers, or network.changes="soft colors first"',
+}
+"""Settings of earlier versions, each with what to write now."""

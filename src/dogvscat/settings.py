@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dogvscat.config import Config, Section
+from dogvscat.config import NETWORK_ERROR, REPLACED, Config, Section
 from dogvscat.errors import ConfigError
 
 _EXPECTED = {
@@ -39,6 +39,10 @@ _EXPECTED = {
 """What a value should have been, by pydantic's types of errors (several types share a text)."""
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
+
+
+class ReplacedSettingError(ConfigError):
+    """A setting of an earlier version."""
 
 
 def recipe_names() -> list[str]:
@@ -120,7 +124,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         if not (separator and dot and section and field):
             hint = "Example: --set training.learning_rate=0.001"
             raise ConfigError(f"expected --set section.key=value, received {setting!r}", hint=hint)
-        document.setdefault(section, {})[field] = _parse_value(text.strip())
+        document = _merge(document, {section: {field: _parse_value(text.strip())}})
     return document
 
 
@@ -145,10 +149,12 @@ def to_toml(config: Config, *, commented: bool = False) -> str:
         if not isinstance(section := getattr(config, name), Section):  # `recipe`, which is written already
             continue
         lines += ["", f"[{name}]"]
-        for key, value in section.model_dump().items():
+        values = section.model_dump()
+        for key in type(section).model_fields if commented else values:
             meaning = setting_meanings(type(section))[key] if commented else ""
             lines += [f"# {line}" for line in textwrap.wrap(meaning, 110)]
-            lines += [f"{key} = {toml_value(value)}"]
+            # What changes the layers has no value of its own: the layers have its result.
+            lines += [f"{key} = {_toml_lines(values[key])}" if key in values else f"# {key} ="]
     return "\n".join(lines) + "\n"
 
 
@@ -180,6 +186,13 @@ def toml_value(value: Any) -> str:
     return repr(value)
 
 
+def _toml_lines(value: Any) -> str:
+    """The value as TOML, with a line for each text of a list."""
+    if not (isinstance(value, tuple | list) and len(value) > 1 and all(isinstance(entry, str) for entry in value)):
+        return toml_value(value)
+    return "\n".join(["[", *(f"    {toml_value(entry)}," for entry in value), "]"])
+
+
 def _parse_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -202,26 +215,40 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tables with the values of `upper` over those of `lower`, key by key."""
+    """Nested tables with the values of `upper` over those of `lower`, key by key; changes of the network add up."""
     merged = dict(lower)
     for key, value in upper.items():
+        if key == "changes" and key in merged:
+            value = [change for changes in (merged[key], value) for change in _listed(changes)]
         both_tables = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = _merge(merged[key], value) if both_tables else value
     return merged
 
 
-def _config_error(error: ValidationError) -> ConfigError:
+def _listed(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def unknown_setting(key: str, candidates: Iterable[str]) -> ConfigError:
+    """The error for a setting that does not exist, with what to write for one of an earlier version."""
+    if key in REPLACED:
+        return ReplacedSettingError(f"there is no setting {key!r} any more", hint=f"Write {REPLACED[key]}.")
+    return ConfigError(f"there is no setting {key!r}", hint=suggest(key, candidates).strip() or None)
+
+
+def _config_error(invalid: ValidationError) -> ConfigError:
     """The first of pydantic's errors, in the words of this project."""
-    first = error.errors()[0]
+    first = invalid.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         candidates = list(setting_keys() if "." in key else Config.model_fields)
         # A key that exists in another section is the best suggestion.
         candidates = [name for name in candidates if name.endswith(f".{first['loc'][-1]}")] or candidates
-        hint = f"{suggest(key, candidates)} `dogvscat train --show-settings` lists every setting."
-        return ConfigError(f"there is no setting {key!r}", hint=hint.strip())
+        error = unknown_setting(key, candidates)
+        hints = [error.hint, "`dogvscat train --show-settings` lists every setting."]
+        return type(error)(error.message, hint=" ".join(filter(None, hints)))
     message = describe_error(first)
-    if not key or first["type"] == "value_error":  # the message of a validator names the keys and values itself
+    if not key or first["type"] in ("value_error", NETWORK_ERROR):  # the message of a validator names the keys and values itself
         return ConfigError(message)
     hint = suggest(str(first["input"]), re.findall("'(.+?)'", message)) if first["type"] == "literal_error" else ""
     return ConfigError(f"{key}: {message}, received {toml_value(first['input'])}", hint=hint.strip() or None)
@@ -286,7 +313,7 @@ def differences(first: Config, second: Config) -> list[tuple[str, Any, Any]]:
     rows = []
     for key in setting_keys():
         section, _, name = key.partition(".")
-        first_value, second_value = (document[section][name] for document in documents)
+        first_value, second_value = (document[section].get(name) for document in documents)
         if first_value != second_value:
             rows.append((key, first_value, second_value))
     return rows

@@ -116,10 +116,11 @@ def _layer_writer(predictor: Predictor) -> Callable[[str, Path], None]:
     from dogvscat.learning.interpret.layer_maps import load_bundled_network, write_layers
     from dogvscat.photos.decoding.decoder import decode_photo
 
-    network = load_bundled_network(predictor.bundle)
+    card, network = predictor.card, load_bundled_network(predictor.bundle)
+    operations = card.config.network.operations(card.image_size)
 
     def write(path: str, folder: Path) -> None:
-        write_layers(network, decode_photo(Path(path), predictor.card.image_size), folder)
+        write_layers(network, operations, decode_photo(Path(path), card.image_size), folder)
 
     return write
 

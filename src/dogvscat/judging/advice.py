@@ -16,6 +16,7 @@ import numpy as np
 
 from dogvscat.config import NEEDS, Config
 from dogvscat.judging.predictions import History
+from dogvscat.network.layers import Convolution
 from dogvscat.photos.splits import VALIDATION, held_out_counts
 from dogvscat.settings import toml_value
 from dogvscat.text import shell_word
@@ -133,6 +134,7 @@ def _suggest_changes(kinds: Sequence[str], setup: TrainingSetup) -> dict[str, li
     """By kind of finding at most four changes, such as ``more dropout (`--set network.dropout=0.6`)``."""
     sections = setup.config.model_dump(exclude={"recipe"}).items()
     values = {f"{section}.{name}": value for section, settings in sections for name, value in settings.items()}
+    values |= {"network.dropout": setup.config.network.dropout_rate, "network.width": 1.0}  # what changes the layers
     ruled_out = {remedy for kind in kinds for remedy in OPPOSED.get(kind, ())}
     suggestions: dict[str, list[str]] = {}
     for kind in kinds:
@@ -166,11 +168,11 @@ def _scaled(
     return limited if (limited > value) == (factor > 1) else None
 
 
-def _resized(filters: Sequence[int], setup: TrainingSetup, factor: float) -> tuple[int, ...]:
-    """Every layer wider or narrower, in multiples of 8 filters, from 16 to 512."""
-    rounded = [8 * round(factor * count / 8) for count in filters]
-    pairs = zip(filters, rounded, strict=True)
-    return tuple(max(old, min(512, new)) if factor > 1 else min(old, max(16, new)) for old, new in pairs)
+def _resized(value: float, setup: TrainingSetup, factor: float) -> float | None:
+    """The factor for every layer, unless a convolution would have fewer than 16 filters then, or more than 512."""
+    layers = [layer for stage in setup.config.network.stages for layer in stage.layers]
+    filters = [layer.filters * factor for layer in layers if isinstance(layer, Convolution)]
+    return factor if filters and min(filters) >= 16 and max(filters) <= 512 else None
 
 
 def _more_dropout(value: float, setup: TrainingSetup) -> float | None:
@@ -220,10 +222,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "augmentation.cutmix": partial(_scaled, factor=1.5, limit=0.5, start=0.25),
     },
     "more weight decay": {"training.weight_decay": _decayed},
-    "a smaller network": {
-        "network.dense_units": partial(_scaled, factor=0.5, limit=16),
-        "network.filters": partial(_resized, factor=0.7),
-    },
+    "a smaller network": {"network.width": partial(_resized, factor=0.7)},
     "less dropout": {"network.dropout": partial(_scaled, factor=0.5, limit=0.05)},
     "weaker augmentation": {
         "augmentation.cutmix": lambda value, setup: 0,
@@ -236,7 +235,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "training.l2": partial(_scaled, factor=0.3, limit=1e-6),
         "training.weight_decay": partial(_scaled, factor=0.3, limit=1e-6),
     },
-    "a larger network": {"network.filters": partial(_resized, factor=1.5)},
+    "a larger network": {"network.width": partial(_resized, factor=1.5)},
     "larger images": {"data.image_size": _larger_image},
     "smaller steps": {"training.learning_rate": partial(_scaled, factor=0.3, limit=1e-7)},
     "a learning rate ten times smaller": {"training.learning_rate": partial(_scaled, factor=0.1, limit=1e-7)},

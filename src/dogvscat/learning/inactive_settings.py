@@ -13,7 +13,7 @@ from dogvscat.settings import build_config, toml_value
 def inactive_settings(config: Config) -> dict[str, str]:
     """The settings that have no effect in a configuration, each with the setting that decides so.
 
-    For example `{"network.stem_filters": "network.name", ...}` for a plain network.
+    For example `{"training.warmup_share": "training.schedule", ...}` for a constant learning rate.
     """
     return {key: needed_key for key, (needed_key, value) in NEEDS.items() if _value(config, needed_key) != value}
 

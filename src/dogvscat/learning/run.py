@@ -20,7 +20,7 @@ from dogvscat.errors import ConfigError, ModelError, UsageError, WriteError
 from dogvscat.learning.engine import ComputeSettings
 from dogvscat.photos.giveaways import Giveaway
 from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
-from dogvscat.settings import build_config, read_toml, to_toml
+from dogvscat.settings import ReplacedSettingError, build_config, read_toml, to_toml
 from dogvscat.text import shell_word
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ class Run:
             raise ModelError(f"{self.folder} is not a run folder", hint=hint)
         try:
             return build_config(read_toml(self.config_file))
+        except ReplacedSettingError as error:
+            hint = "Its settings have other names now, so it cannot be resumed or read. Train again: docs/network.md."
+            raise ModelError(f"{self.config_file} is of an earlier version: {error.message}", hint=hint) from None
         except ConfigError as error:
             raise ModelError(f"{self.config_file} is damaged: {error.message}", hint=error.hint) from None
 

@@ -17,6 +17,9 @@ loses a border of half a kernel."""
 Function: TypeAlias = Literal["relu", "leaky relu", "elu", "silu"]
 """max(x, 0); x or x / 10 below zero; x or exp(x) - 1 below zero; x * sigmoid(x)."""
 
+MOST_FILTERS = 1024
+MOST_UNITS = 4096
+
 ACTIVATIONS: tuple[Function, ...] = ("leaky relu", "relu", "elu", "silu")
 
 
@@ -390,7 +393,7 @@ class _Words:
 def _convolution(words: _Words) -> Convolution:
     kernel, stride = words.size(3, 1, 11), words.stride(1, 4)
     padding: Padding = "valid" if words.one_of(("valid", "same"), "same") == "valid" else "same"
-    return Convolution(words.number("a number of filters", 1, 1024), kernel, stride, padding)
+    return Convolution(words.number("a number of filters", 1, MOST_FILTERS), kernel, stride, padding)
 
 
 def _max_pool(words: _Words) -> MaxPool:
@@ -420,7 +423,7 @@ _PARSERS: dict[str, Callable[[_Words], Layer]] = {
     Dropout.kind: lambda words: Dropout(words.share("a share")),
     Flatten.kind: lambda words: Flatten(),
     GlobalMean.kind: lambda words: GlobalMean(),
-    Dense.kind: lambda words: Dense(words.number("a number of units", 1, 4096)),
+    Dense.kind: lambda words: Dense(words.number("a number of units", 1, MOST_UNITS)),
     SoftColors.kind: lambda words: SoftColors(),
 }
 KINDS = tuple(_PARSERS)

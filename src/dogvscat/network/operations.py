@@ -8,19 +8,19 @@ The kinds of operations. x is the first input; pictures have the shape (height, 
 - `scaling` (`scale`): x * scale, from uint8 pixels 0..255 to float 0..1
 - `brightness` (`weights`, of red, green, blue): their weighted sum, (height, width, 1)
 - `subtract`, `add`: x minus or plus the second input, which is broadcast over channels if it has only one
-- `multiply`: x times the second input, features with one value per channel
+- `multiply`: x times the second input, (1, 1, channels), which is broadcast over positions
 - `conv` (`kernel`, `stride`, `padding`, `pads`, `bias`): cross-correlation, as networks mean convolution
 - `norm` (`epsilon`, `momentum`, `zero_gamma`): gamma (x - mean) / sqrt(variance + epsilon) + beta, over the last axis
 - `relu`: max(x, 0)
 - `leaky_relu` (`slope`): x, times the slope below zero
 - `elu`: x, or exp(x) - 1 below zero
-- `silu`: x * sigmoid(x)
-- `sigmoid`: 1 / (1 + exp(-x))
+- `silu` (`function`, its name): x * sigmoid(x)
+- `sigmoid` (`function`, its name): 1 / (1 + exp(-x))
 - `max_pool` (`size`, `stride`, `padding`, `pads`): the largest value of each square
 - `average_pool` (the same): the mean of each square; padding does not count, not even as zeros
 - `dropout` (`rate`): x itself when predicting
 - `flatten`: (height * width * channels,), in this order
-- `mean`: over all positions, (channels,)
+- `mean` (`keeps_axes`): over all positions, (channels,), or (1, 1, channels) if it keeps the axes
 - `dense` (`bias`): x @ weight + bias
 
 `pads` are the rows (and columns) of padding before and after the picture; they are (0, 0) for `valid`. With `same` the
@@ -172,7 +172,7 @@ class _Graph:
             raise NetworkError(f"network.layers gives two things the name {name!r}; rename the stage")
         fields = [self.operations[x].receptive_field if x in self.operations else 1 for x in inputs]
         jump = self._jumps[inputs[0]]
-        whole = self.image_size if len(shape) == 1 else 0  # features see the whole image
+        whole = self.image_size if kind in ("flatten", "mean") else 0  # the receptive field is then the whole image
         self._jumps[name] = jump * step
         named = {f"{name}.{weight}": weight_shape for weight, weight_shape in (weights or {}).items()}
         operation = Operation(
@@ -288,7 +288,7 @@ def _add_simple_layer(
         case Flatten():
             return graph.add(name, "flatten", [x], (prod(graph.needs_picture(x)),))
         case GlobalMean():
-            return graph.add(name, "mean", [x], graph.needs_picture(x)[2:])
+            return graph.add(name, "mean", [x], graph.needs_picture(x)[2:], settings={"keeps_axes": False})
 
 
 def _conv(
@@ -319,7 +319,7 @@ def _norm(graph: _Graph, name: str, x: str, *, zero_gamma: bool = False) -> str:
 
 def _activation(graph: _Graph, name: str, x: str, function: str) -> str:
     kind = function.replace(" ", "_")
-    settings = {"slope": 0.1} if kind == "leaky_relu" else {}
+    settings: dict[str, Any] = {"leaky_relu": {"slope": 0.1}, "silu": {"function": kind}}.get(kind, {})
     return graph.add(name, kind, [x], graph.shape(x), settings=settings)
 
 
@@ -343,11 +343,12 @@ def _residual(graph: _Graph, name: str, x: str, layer: Residual) -> str:
 
 def _squeeze_excite(graph: _Graph, name: str, x: str, reduction: int) -> str:
     channels = graph.needs_picture(x)[2]
-    weights = graph.add(f"{name}.mean", "mean", [x], (channels,))
-    weights = _dense(graph, f"{name}.dense1", weights, max(1, channels // reduction))
+    # The two dense layers as convolutions of a picture of one position, which can be multiplied with x as it is.
+    weights = graph.add(f"{name}.mean", "mean", [x], (1, 1, channels), settings={"keeps_axes": True})
+    weights = _conv(graph, f"{name}.conv1", weights, max(1, channels // reduction), 1, 1, "same", has_bias=True)
     weights = _activation(graph, f"{name}.relu", weights, "relu")
-    weights = _dense(graph, f"{name}.dense2", weights, channels)
-    weights = graph.add(f"{name}.sigmoid", "sigmoid", [weights], (channels,))
+    weights = _conv(graph, f"{name}.conv2", weights, channels, 1, 1, "same", has_bias=True)
+    weights = graph.add(f"{name}.sigmoid", "sigmoid", [weights], (1, 1, channels), settings={"function": "sigmoid"})
     return graph.add(f"{name}.multiply", "multiply", [x, weights], graph.shape(x))
 
 

@@ -33,6 +33,7 @@ from dogvscat.settings import (
     setting_keys,
     suggest,
     toml_value,
+    unknown_setting,
 )
 
 SPACES_FOLDER = Path(__file__).parent / "builtin"
@@ -166,7 +167,8 @@ def load_space(file: Path | None, recipe: str | None, settings: Sequence[str] = 
     # Before the base is resolved, which would report the key without the file.
     for key in space.space:
         if key not in setting_keys():
-            raise ConfigError(f"{file}: there is no setting {key!r}", hint=suggest(key, setting_keys()).strip() or None)
+            error = unknown_setting(key, setting_keys())
+            raise ConfigError(f"{file}: {error.message}", hint=error.hint)
     try:
         refuse_fixed(space.space, "space")
         for key, dimension in space.space.items():

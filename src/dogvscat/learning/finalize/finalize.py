@@ -105,7 +105,7 @@ def publish(run: Run, network: keras.Model, training: Training, dataset: Dataset
         WriteError: if the bundle cannot be written.
     """
     decision, config = evaluation.decision, training.config
-    graph = export_onnx(network, decision)
+    graph = export_onnx(network, config.network, decision)
     samples = np.arange(min(_PARITY_IMAGES, len(training.validation)))
     pixels = training.validation.pixels(samples, config.data.image_size)
     check_parity(network, decision, graph, pixels)
@@ -188,7 +188,7 @@ def _training_conditions(config: Config) -> str:
     """Why figures measured during training differ from those of the validation split, in words."""
     conditions = {
         "augmented": config.augmentation.enabled,
-        "with dropout": config.network.dropout > 0,
+        "with dropout": config.network.dropout_rate > 0,
         "labels smoothed": config.training.label_smoothing > 0,
         "loss of both outputs": config.network.neither_output,
     }

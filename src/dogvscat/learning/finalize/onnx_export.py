@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from dogvscat.bundle.graph import ACTIVATION, open_graph, run_class_activation, run_graph
+from dogvscat.config import NetworkConfig
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision, sigmoid
 from dogvscat.learning.engine import keras
@@ -21,11 +22,12 @@ from dogvscat.stderr import quiet_stderr
 OPSET = 17
 
 
-def export_onnx(model: keras.Model, decision: Decision) -> bytes:
+def export_onnx(model: keras.Model, config: NetworkConfig, decision: Decision) -> bytes:
     """The ONNX graph of a network, calibrated.
 
     Args:
         model: From `pixels` to the logit.
+        config: Its description.
         decision: Its temperature and bias are applied to the logit, and to each position of the class activation.
 
     Returns:
@@ -35,7 +37,7 @@ def export_onnx(model: keras.Model, decision: Decision) -> bytes:
         (N, height, width).
     """
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
-    with_map = with_class_activation(model)
+    with_map = with_class_activation(model, config)
     columns, activation = with_map(pixels) if with_map else (model(pixels), None)  # (N, 1 or 2), (N, height, width)
     outputs = {"logit": columns[:, :1]}
     if columns.shape[-1] == 2:

@@ -1,5 +1,6 @@
 """Knows TensorFlow, torch and JAX: Grad-CAM needs a gradient, which Keras leaves to each of its backends."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import UsageError
 from dogvscat.learning.engine import keras
 from dogvscat.learning.interpret.layer_maps import load_bundled_network
+from dogvscat.network.operations import Operation
 
 
 class GradCam:
@@ -25,7 +27,8 @@ class GradCam:
         self._predictor = predictor
         network = load_bundled_network(predictor.bundle)
         # The network is cut in two at the last feature maps, where the gradient is taken.
-        last_maps = _last_feature_maps(network)
+        card = predictor.card
+        last_maps = network.get_layer(_last_with_positions(card.config.network.operations(card.image_size))).output
         self._lower = keras.Model(network.input, last_maps)
         self._upper = keras.Model(last_maps, network.output)
 
@@ -88,7 +91,7 @@ def gradient_of_first_logit(upper: keras.Model, features: np.ndarray) -> np.ndar
     return np.asarray(keras.ops.convert_to_numpy(gradient))
 
 
-def _last_feature_maps(network: keras.Model) -> keras.KerasTensor:
-    """What the last layer with positions gives: (n, height, width, filters)."""
-    kinds = (keras.layers.GlobalAveragePooling2D, keras.layers.Flatten)
-    return next(layer.input for layer in network.layers if isinstance(layer, kinds))
+def _last_with_positions(operations: Sequence[Operation]) -> str:
+    """The last operation before the positions are flattened or averaged away."""
+    kinds = ("flatten", "mean")
+    return next(op.inputs[0] for op in operations if op.kind in kinds and len(op.output_shape) == 1)

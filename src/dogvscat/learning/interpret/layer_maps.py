@@ -3,7 +3,7 @@
 For any network that `build_network` makes, with the weights that lie in its bundle.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from dogvscat.judging.plotting import image_grid
 from dogvscat.learning.engine import keras
 from dogvscat.learning.loop.checkpoint import write_variables
 from dogvscat.learning.model.networks import build_network
+from dogvscat.network.operations import Operation
 
 _MOST_MAPS = 32
 _COLUMNS = 8
@@ -40,30 +41,37 @@ class LayerMaps(NamedTuple):
 
     name: str
     maps: np.ndarray
-    """float32 (height, width, filters), none negative."""
+    """float32 (height, width, filters)."""
     receptive_field: int
     """Side of the square of the image that one position of the maps depends on, in pixels."""
 
 
-def layer_maps(network: keras.Model, pixels: np.ndarray) -> Iterator[LayerMaps]:
+def layer_maps(
+    network: keras.Model, operations: Sequence[Operation], pixels: np.ndarray
+) -> Iterator[LayerMaps]:
     """The maps of each layer for one image, in the order of the network.
 
     Args:
         network: From `build_network`.
+        operations: Its description, at the size of the image.
         pixels: uint8 (image_size, image_size, 3).
     """
-    fields = _receptive_fields(network)
-    layers = [layer for layer in network.layers if isinstance(layer, keras.layers.ReLU) and layer.output.ndim == 4]
-    outputs = keras.Model(network.input, [layer.output for layer in layers]).predict_on_batch(pixels[None])
-    for layer, maps in zip(layers, outputs, strict=True):
-        yield LayerMaps(layer.name, np.asarray(maps)[0], fields[layer.name])
+    with_maps = [operation for operation in operations if len(operation.output_shape) == 3]
+    # A response is what a layer passes on, after its activation function.
+    functions = [operation for operation in with_maps if operation.kind in ("relu", "leaky_relu", "elu", "silu")]
+    chosen = functions or [operation for operation in with_maps if operation.kind in ("conv", "scaling")]
+    outputs = {operation.name: network.get_layer(operation.name).output for operation in chosen}
+    maps = keras.Model(network.input, outputs).predict_on_batch(pixels[None])
+    for operation in chosen:
+        yield LayerMaps(operation.name, np.asarray(maps[operation.name])[0], operation.receptive_field)
 
 
-def write_layers(network: keras.Model, pixels: np.ndarray, folder: Path) -> None:
+def write_layers(network: keras.Model, operations: Sequence[Operation], pixels: np.ndarray, folder: Path) -> None:
     """Draw the filters of the first layer, and the maps of each layer for one image.
 
     Args:
         network: From `load_bundled_network`.
+        operations: Its description, at the size of the image.
         pixels: uint8 (image_size, image_size, 3).
         folder: Gets 00-filters.png and one picture per layer.
 
@@ -71,12 +79,14 @@ def write_layers(network: keras.Model, pixels: np.ndarray, folder: Path) -> None
         WriteError: if they cannot be written.
     """
     _draw_filters(network, folder / "00-filters.png")
-    for number, layer in enumerate(layer_maps(network, pixels), start=1):
+    for number, layer in enumerate(layer_maps(network, operations, pixels), start=1):
         _draw_maps(layer, folder / f"{number:02d}-{layer.name}.png")
 
 
 def _draw_filters(network: keras.Model, file: Path) -> None:
-    first = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
+    first = next((layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)), None)
+    if first is None:
+        return
     kernels = np.asarray(first.kernel).transpose(3, 0, 1, 2)  # (filters, height, width, 3)
     # Each filter is scaled by its own largest weight; a weight of zero is mid-grey, so that signs can be seen.
     largest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
@@ -92,7 +102,7 @@ def _draw_maps(layer: LayerMaps, file: Path) -> None:
     filters = np.sort(strongest)
     maps = layer.maps[..., filters].transpose(2, 0, 1)  # (n, height, width)
     largest = maps.max(axis=(1, 2), keepdims=True)
-    grey = np.rint(255 * maps / np.where(largest > 0, largest, 1.0)).astype(np.uint8)
+    grey = np.rint(255 * maps.clip(0) / np.where(largest > 0, largest, 1.0)).astype(np.uint8)
     captions = [f"filter {n + 1}" for n in filters]
     selection = f"the {len(maps)} strongest of " if len(maps) < num_filters else ""
     title = f"{layer.name}: {selection}{num_filters} maps of {width} x {height} positions."
@@ -105,18 +115,3 @@ def _enlarge(tiles: np.ndarray) -> np.ndarray:
     """uint8 (n, height, width, 3) with every pixel repeated as a square, so that nothing is smoothed away."""
     factor = max(1, _TILE_SIZE // tiles.shape[1])
     return tiles.repeat(factor, axis=1).repeat(factor, axis=2)
-
-
-def _receptive_fields(network: keras.Model) -> dict[str, int]:
-    """By layer, the side of what one of its positions depends on, in pixels of the image, along the longest path."""
-    # `step` is the distance in the image between two neighbours of a layer, the product of all strides so far; a kernel
-    # of k positions reaches (k - 1) steps further than one position does.
-    field, step, fields = 1, 1, {}
-    for layer in network.layers:
-        kinds = (keras.layers.Conv2D, keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
-        if isinstance(layer, kinds):
-            size = layer.kernel_size if isinstance(layer, keras.layers.Conv2D) else layer.pool_size
-            field += (size[0] - 1) * step
-            step *= layer.strides[0]
-        fields[layer.name] = field
-    return fields

@@ -217,8 +217,8 @@ def build_model_and_batches(
     class_weights = balanced_class_weights(train.y_true) if settings.class_weights == "balanced" else (1.0, 1.0)
     neither = None if dataset.neither is None else dataset.neither.images["train"]
     loader = BatchLoader(train, config, class_weights, neither)
-    # A dense layer fixes the size of its input; a network that ends in a mean over positions takes images of any size.
-    image_size = config.data.image_size if config.network.name == "plain" else None
+    # `flatten` fixes the size of the input; a network that ends in a mean over positions takes images of any size.
+    image_size = None if config.network.takes_any_size else config.data.image_size
     model = build_network(config.network, image_size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
     compile_network(model, settings)
     return model, loader

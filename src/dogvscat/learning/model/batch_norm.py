@@ -14,7 +14,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         self, inputs: keras.KerasTensor, training: bool | None = None, mask: keras.KerasTensor | None = None
     ) -> keras.KerasTensor:
         """Normalise (n, height, width, channels) by the batch's statistics in training, else by the moving ones."""
-        if not training or not self.trainable or keras.backend.backend() != "tensorflow":
+        has_kernel = keras.backend.backend() == "tensorflow" and len(inputs.shape) == 4
+        if not training or not self.trainable or not has_kernel:
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
