@@ -58,7 +58,7 @@ class Provenance(CardSection):
 class Card(CardSection):
     """A bundle's description. Probabilities are of the positive class, sizes in pixels."""
 
-    format_version: Literal[2] = 2
+    format_version: Literal[3] = 3
     class_names: ClassNames
     """In label order: 0, 1."""
     positive_class: str
@@ -151,7 +151,7 @@ def parse_card(folder: Path) -> tuple[Card, str]:
         field = ".".join(map(str, first["loc"])) or "card"
         hint = None
         if field == "format_version":
-            hint = "Another version of dogvscat made this bundle. To write it again: dogvscat train --resume RUN_FOLDER"
+            hint = "Another version of dogvscat made this bundle. Use it with that version, or train again."
         raise ModelError(f"{path} is not a valid card: {field}: {first['msg']}", hint=hint) from None
     except (ValueError, RecursionError) as error:  # RecursionError: thousands of nested brackets
         raise ModelError(f"{path} is not JSON: {error}") from None
