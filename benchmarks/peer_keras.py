@@ -205,16 +205,16 @@ def _train_plain(photos: Path, config: Config, arguments: argparse.Namespace) ->
         keras.layers.RandomBrightness(settings.brightness),
         keras.layers.RandomContrast(settings.contrast),
     ]
-    # The network of `classic`: convolution blocks, then two dense layers.
+    # The network of `classic`, written by hand: convolution blocks, then two dense layers.
     blocks = [
         layer
-        for filters in config.network.filters
+        for filters in (32, 64, 128)
         for layer in (keras.layers.Conv2D(filters, 3, activation="relu"), keras.layers.MaxPooling2D())
     ]
     head = [
         keras.layers.Flatten(),
-        keras.layers.Dense(config.network.dense_units, activation="relu"),
-        keras.layers.Dropout(config.network.dropout),
+        keras.layers.Dense(128, activation="relu"),
+        keras.layers.Dropout(0.5),
         keras.layers.Dense(1, activation="sigmoid"),
     ]
     inputs = [keras.Input((size, size, 3)), *augmentation, keras.layers.Rescaling(1 / 255)]

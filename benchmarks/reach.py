@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from step import FLOPS_PER_MAC, forward_macs, rates  # benchmarks/step.py
+from step import FLOPS_PER_MAC, rates  # benchmarks/step.py
 
 ACCURACIES = (0.88, 0.93, 0.95, 0.96)
 """Validation accuracies whose minutes and PFLOP are printed."""
@@ -74,7 +74,7 @@ def measure(photos: Path, recipe: str, settings: list[str], folder: Path, neithe
         "recipe": recipe,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,  # Linux counts it in kB
         "parameters": build_network(config.network, config.data.image_size).count_params(),
-        "macs": {str(size): forward_macs(config.network, size) for size in config.image_sizes},
+        "macs": {str(size): sum(op.macs for op in config.network.operations(size)) for size in config.image_sizes},
         "rates": {str(size): rates(config, size) for size in config.image_sizes},
         "commit": run.load_environment()["commit"],
     }

@@ -10,7 +10,9 @@ Equal networks that learn alike give equal rows, on one machine. Commits as far 
 """
 
 import hashlib
+import importlib
 import os
+from typing import Any
 
 import numpy as np
 
@@ -38,10 +40,9 @@ def main() -> None:
             print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
-def first_weights(config) -> tuple[int, int, str]:  # type: ignore[no-untyped-def]
+def first_weights(config: Any) -> tuple[int, int, str]:
     """Number of weights, multiply-accumulates at the size of the recipe, and the digest of all first weights."""
-    networks, _ = _modules()
-    network = networks.build_network(config.network, config.data.image_size, seed=config.training.seed)
+    network = _module("networks").build_network(config.network, config.data.image_size, seed=config.training.seed)
     digest, macs = hashlib.sha256(), 0
     for weight in network.weights:
         values = np.asarray(weight.numpy())
@@ -53,15 +54,14 @@ def first_weights(config) -> tuple[int, int, str]:  # type: ignore[no-untyped-de
     return network.count_params(), macs, digest.hexdigest()[:16]
 
 
-def step_losses(config, image_size: int) -> np.ndarray:  # type: ignore[no-untyped-def]
+def step_losses(config: Any, image_size: int) -> np.ndarray:
     """Losses of the first steps, float64 (STEPS,); dropout included."""
     import keras
 
-    networks, optimizers = _modules()
     keras.utils.set_random_seed(config.training.seed)  # of dropout
     training = config.training
-    network = networks.build_network(config.network, image_size, l2=1e-4, seed=training.seed)
-    optimizers.compile_network(network, training)
+    network = _module("networks").build_network(config.network, image_size, l2=1e-4, seed=training.seed)
+    _module("optimizers").compile_network(network, training)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (BATCH, image_size, image_size, 3), dtype=np.uint8)
     y_true = rng.integers(0, 2, (BATCH, 1)).astype(np.float32)
@@ -72,17 +72,18 @@ def step_losses(config, image_size: int) -> np.ndarray:  # type: ignore[no-untyp
 def _open_one_thread() -> None:
     try:
         from dogvscat.learning.engine import open_engine
+
+        open_engine(1)
     except ImportError:  # at 16b9ac2
-        from dogvscat.learning.backend import prepare_backend as open_engine
-    open_engine(1)
+        importlib.import_module("dogvscat.learning.backend").prepare_backend(1)
 
 
-def _modules():  # type: ignore[no-untyped-def]
+def _module(name: str) -> Any:
+    """A module about networks; at 16b9ac2 they lay in `learning` itself."""
     try:
-        from dogvscat.learning.model import networks, optimizers
-    except ImportError:  # at 16b9ac2
-        from dogvscat.learning import networks, optimizers
-    return networks, optimizers
+        return importlib.import_module(f"dogvscat.learning.model.{name}")
+    except ImportError:
+        return importlib.import_module(f"dogvscat.learning.{name}")
 
 
 if __name__ == "__main__":

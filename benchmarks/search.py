@@ -41,7 +41,7 @@ SPACE = {
     "training.label_smoothing": {"low": 0.0, "high": 0.3},
     "training.weight_decay": {"low": 1e-4, "high": 0.3, "log": True},
     "network.dropout": {"low": 0.0, "high": 0.8},
-    "network.batch_normalization": {"choices": [False, True]},
+    "network.changes": {"choices": [[], "norm after each conv"]},
     "augmentation.shift": {"low": 0.0, "high": 0.3},
     "augmentation.rotation": {"low": 0.0, "high": 45.0},
     "augmentation.cutout": {"low": 0.0, "high": 0.6},
@@ -83,7 +83,7 @@ def main() -> None:
         "training.early_stopping_patience": 0,
         "training.threads": 1,  # small networks gain little from two threads; run two processes instead
         "training.schedule": "one_cycle",
-        "network.filters": [16, 32, 64],
+        "network.width": 0.5,
     }
     space = SearchSpace.model_validate({"recipe": "classic", "base": base, "space": SPACE})
     figures: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}  # one row of figures per seed

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from dogvscat.config import Config, NetworkConfig
+    from dogvscat.config import Config
 
 FLOPS_PER_MAC = 6
 """Operations of training per multiply-accumulate of the forward pass. Backward costs twice as much as forward, and a
@@ -43,7 +43,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for size in arguments.sizes:
         rate = rates(config, size, compute.precision)
-        gflops = rate["images_per_second"] * FLOPS_PER_MAC * forward_macs(config.network, size) / 1e9
+        macs = sum(operation.macs for operation in config.network.operations(size))
+        gflops = rate["images_per_second"] * FLOPS_PER_MAC * macs / 1e9
         cells = [
             arguments.recipe,
             keras.backend.backend(),
@@ -55,30 +56,13 @@ def main() -> None:
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def forward_macs(network: "NetworkConfig", image_size: int) -> int:
-    """Multiply-accumulates of convolutions and dense layers for one image, counted from the shapes of the network."""
-    from keras import layers
-
-    from dogvscat.learning.model.networks import build_network
-
-    total = 0
-    for layer in build_network(network, image_size).layers:
-        if isinstance(layer, layers.Conv2D):
-            # Every output position (height, width) applies the whole kernel (height, width, in, out) once.
-            total += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
-        elif isinstance(layer, layers.Dense):
-            total += int(np.prod(layer.kernel.shape))
-    return total
-
-
 def rates(config: "Config", image_size: int, precision: str) -> dict[str, float]:
     """Images per second of the training step on one fixed batch, and float32 GFLOP/s of a matrix product, in turns."""
     from dogvscat.learning.model.networks import build_network
     from dogvscat.learning.model.optimizers import compile_network
 
     settings = config.training.model_copy(update={"precision": precision})
-    # The plain network flattens its last layer, so its image size is fixed; the residual one takes any size.
-    size = image_size if config.network.name == "plain" else None
+    size = None if config.network.takes_any_size else image_size
     model = build_network(config.network, size, precision=settings.precision)
     compile_network(model, settings)
     rng, count = np.random.default_rng(0), settings.batch_size

@@ -44,7 +44,8 @@ VAGUE_NAMES = frozenset(
 )
 OPEN_ROOMS = frozenset({"photos", "judging", "service", "cli"})
 """Rooms that may stay flat with more than 14 files."""
-SETTINGS = ("network.filters=[8,8]", "network.dense_units=8", "data.image_size=32", "training.epochs=2")
+LAYERS = "2 x (conv 8, relu, max pool), flatten, dense 8, relu"
+SETTINGS = (f"network.layers={LAYERS}", "data.image_size=32", "training.epochs=2")
 """Of a network that trains in a second."""
 
 

@@ -26,6 +26,7 @@ from PIL import Image
 
 from dogvscat.config import NetworkConfig
 from dogvscat.photos.drawing.sample import draw
+from dogvscat.settings import toml_value
 
 # --- Types of fixtures
 
@@ -64,7 +65,23 @@ Color = tuple[int, int, int]
 
 # --- Quick settings
 
-_QUICK_NETWORK = ("network.filters=[8, 8]", "network.dense_units=8", "data.image_size=32")
+
+def plain_layers(*filters: int, units: int = 8) -> tuple[str, ...]:
+    """The layers of a network like that of `classic`: a stage per number of filters, and a hidden layer."""
+    return (*(f"conv {count} valid, relu, max pool" for count in filters), f"flatten, dense {units}, relu")
+
+
+def residual_layers(stem: int, *filters: int, blocks: int = 1) -> tuple[str, ...]:
+    """The layers of a network like that of `fast`: a stem, and a stage with residual blocks per number of filters."""
+    ends = ", norm, relu" + (f", {blocks} x residual" if blocks else "")
+    stages = (
+        f"stage{number}: conv {count}{', max pool' if number > 1 else ''}{ends}"
+        for number, count in enumerate(filters, start=1)
+    )
+    return (f"stem: conv {stem} stride 2, max pool, norm, relu", *stages, "global mean")
+
+
+_QUICK_NETWORK = (f"network.layers={toml_value(plain_layers(8, 8))}", "network.dropout=0.5", "data.image_size=32")
 
 
 def quick_flags(*settings: str) -> list[str]:
@@ -86,12 +103,10 @@ def quick_base(*settings: str) -> str:
     return f'recipe = "classic"\n\n[base]\n{"".join(lines)}\n'
 
 
-PLAIN_NETWORK = NetworkConfig(filters=(4, 6), dense_units=8)
+PLAIN_NETWORK = NetworkConfig(layers=plain_layers(4, 6), dropout=0.5)
 """The smallest plain network with two blocks that is worth explaining."""
 
-RESIDUAL_NETWORK = NetworkConfig(
-    name="residual", stem_filters=4, filters=(4, 8), residual_blocks=(1, 1), dropout=0.0, flip_averaging=True
-)
+RESIDUAL_NETWORK = NetworkConfig(layers=residual_layers(4, 4, 8), initializer="he", flip_averaging=True)
 """The smallest residual network with two stages; flips are averaged, as in the bundled one."""
 
 NOISE = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)

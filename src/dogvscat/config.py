@@ -3,6 +3,7 @@
 The docstring below a setting is its documentation: `dogvscat train --show-settings` prints it.
 """
 
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -15,6 +16,10 @@ from dogvscat.network.text import Stage, format_network, parse_network
 
 # Ranges are checked by pydantic; what depends on several settings is checked by the validators below.
 
+
+# A description is asked for in many places, and takes milliseconds to read.
+_stages = lru_cache(maxsize=64)(parse_network)
+_operations = lru_cache(maxsize=64)(expand)
 
 NETWORK_ERROR = "network_text"
 """Pydantic's type of an error in the text of layers or changes."""
@@ -124,7 +129,7 @@ class NetworkConfig(Section):
     @model_validator(mode="after")
     def _change_layers(self) -> "NetworkConfig":
         try:
-            stages = parse_network(self.layers)
+            stages = _stages(self.layers)
             stages = stages if self.width is None else with_width(stages, self.width)
             stages = apply_changes(stages, self.changes)
             stages = stages if self.dropout is None else with_dropout(stages, self.dropout)
@@ -137,7 +142,7 @@ class NetworkConfig(Section):
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The layers as data."""
-        return parse_network(self.layers)
+        return _stages(self.layers)
 
     @property
     def takes_any_size(self) -> bool:
@@ -147,7 +152,9 @@ class NetworkConfig(Section):
     @property
     def dropout_rate(self) -> float:
         """The largest share of a dropout layer; 0 without any."""
-        return max((layer.rate for stage in self.stages for layer in stage.layers if isinstance(layer, Dropout)), default=0.0)
+        return max(
+            (layer.rate for stage in self.stages for layer in stage.layers if isinstance(layer, Dropout)), default=0.0
+        )
 
     def operations(self, image_size: int) -> tuple[Operation, ...]:
         """What the network computes, for images of this side.
@@ -155,7 +162,7 @@ class NetworkConfig(Section):
         Raises:
             NetworkError: if the layers do not fit together at this size.
         """
-        return expand(self.stages, image_size, 2 if self.neither_output else 1)
+        return _operations(self.stages, image_size, 2 if self.neither_output else 1)
 
 
 class TrainingConfig(Section):
@@ -275,6 +282,9 @@ NEEDS: dict[str, tuple[str, Any]] = {
     },
 }
 """Settings that have an effect only with one value of another setting: that setting and its value."""
+
+LAYER_CHANGES = frozenset(f"network.{name}" for name, field in NetworkConfig.model_fields.items() if field.exclude)
+"""Settings without a value of their own: they change the layers when they are read."""
 
 REPLACED: dict[str, str] = {
     "network.name": 'network.layers describes the network: ["conv 32, relu, max pool", ...]',

@@ -248,7 +248,10 @@ def _config_error(invalid: ValidationError) -> ConfigError:
         hints = [error.hint, "`dogvscat train --show-settings` lists every setting."]
         return type(error)(error.message, hint=" ".join(filter(None, hints)))
     message = describe_error(first)
-    if not key or first["type"] in ("value_error", NETWORK_ERROR):  # the message of a validator names the keys and values itself
+    if not key or first["type"] in (
+        "value_error",
+        NETWORK_ERROR,
+    ):  # the message of a validator names the keys and values itself
         return ConfigError(message)
     hint = suggest(str(first["input"]), re.findall("'(.+?)'", message)) if first["type"] == "literal_error" else ""
     return ConfigError(f"{key}: {message}, received {toml_value(first['input'])}", hint=hint.strip() or None)
@@ -308,12 +311,20 @@ def flatten(table: Any) -> Any:
 
 
 def differences(first: Config, second: Config) -> list[tuple[str, Any, Any]]:
-    """The settings in which two configurations differ: key, first value and second value, in the order of config.py."""
+    """The settings in which two configurations differ: key, first value and second value, in the order of config.py.
+
+    Of the layers only the entries that differ are listed.
+    """
     documents = [config.model_dump() for config in (first, second)]
     rows = []
     for key in setting_keys():
         section, _, name = key.partition(".")
         first_value, second_value = (document[section].get(name) for document in documents)
+        if key == "network.layers" and set(first_value) != set(second_value):
+            first_value, second_value = (
+                tuple(entry for entry in layers if entry not in others)
+                for layers, others in ((first_value, second_value), (second_value, first_value))
+            )
         if first_value != second_value:
             rows.append((key, first_value, second_value))
     return rows

@@ -84,8 +84,7 @@ for line in sys.stdin.read().splitlines():
 STUDY = """
 seeds = [0]
 [base]
-"network.filters" = [8, 8]
-"network.dense_units" = 8
+"network.layers" = ["2 x (conv 8, relu, max pool), flatten, dense 8"]
 "data.image_size" = 32
 "training.epochs" = 1
 [variants."no dropout"]
@@ -94,8 +93,7 @@ seeds = [0]
 SPACE = """
 recipe = "classic"
 [base]
-"network.filters" = [8, 8]
-"network.dense_units" = 8
+"network.layers" = ["2 x (conv 8, relu, max pool), flatten, dense 8"]
 "data.image_size" = 32
 "training.epochs" = 1
 [space]

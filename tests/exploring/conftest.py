@@ -10,7 +10,11 @@ from tests.helpers import QUICK, Dogvscat, shared_folder
 @pytest.fixture(scope="session")
 def three_runs(tmp_path_factory: pytest.TempPathFactory, drawn_photos: Path, dogvscat: Dogvscat) -> list[Path]:
     """Do not change them: tests share them."""
-    runs = {"plain-1": ("--seed=1",), "plain-2": ("--seed=2",), "wide": ("--seed=1", "--set=network.dense_units=16")}
+    runs = {
+        "plain-1": ("--seed=1",),
+        "plain-2": ("--seed=2",),
+        "wide": ("--seed=1", "--set=network.changes=dense 16 instead of dense"),
+    }
 
     def train(folder: Path) -> None:
         for name, flags in runs.items():

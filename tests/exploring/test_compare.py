@@ -37,7 +37,9 @@ def test_seeds_of_one_recipe_are_one_arm(three_runs: list[Path]) -> None:
     shares = [sum(correctness(run).values()) / len(correctness(run)) for run in three_runs]
     assert comparison.arms[1].accuracies == pytest.approx(shares[:2])
     assert comparison.differences[0].accuracy.value == pytest.approx((shares[0] + shares[1]) / 2 - shares[2])
-    assert comparison.changed_settings(comparison.arms[1]) == [("network.dense_units", 16, 8)]
+    assert comparison.changed_settings(comparison.arms[1]) == [
+        ("network.layers", ("flatten, dense 16, relu",), ("flatten, dense 8, relu",))
+    ]
 
 
 def test_runs_that_differ_only_in_seeds_are_compared_with_each_other(three_runs: list[Path]) -> None:
@@ -164,7 +166,7 @@ def test_the_page_stands_alone_and_the_figures_are_json(
     assert document == json.loads((tmp_path / "compared" / "comparison.json").read_text())
     page = (tmp_path / "compared" / "comparison.html").read_text()
     assert document["differences"][0]["sentence"] in page
-    assert "network.dense_units" in page
+    assert "network.layers" in page
     assert '<p class="warning">pictures drawn by code, not photographs</p>' in page
     assert (document["note"], document["seeds_alone"]) == ("pictures drawn by code, not photographs", False)
     assert "http" not in page.replace('http-equiv="Content-Security-Policy"', "")
@@ -210,7 +212,12 @@ def test_other_photos_and_other_splits_are_named(
     one = three_runs[0]
     fewer = Path(shutil.copytree(drawn_photos, tmp_path / "fewer"))
     min(fewer.glob("cat/*")).unlink()
-    quick = ["--recipe=classic", "--set=network.filters=[8]", "--set=data.image_size=32", "--set=training.epochs=1"]
+    quick = [
+        "--recipe=classic",
+        "--set=network.layers=conv 8, relu, global mean",
+        "--set=data.image_size=32",
+        "--set=training.epochs=1",
+    ]
     for name, photos, flag in (("fewer", fewer, "--seed=1"), ("split", drawn_photos, "--set=data.split_seed=5")):
         done = dogvscat("train", photos, "--out", tmp_path / f"run-{name}", *quick, flag)
         assert done.returncode == 0, done.stderr

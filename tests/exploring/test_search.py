@@ -18,8 +18,8 @@ from dogvscat.exploring.search.space import SPACES_FOLDER, SearchSpace, load_spa
 from dogvscat.exploring.study.plan import load_plan, plan_cells, treatment_name
 from dogvscat.exploring.training_job import config_name
 from dogvscat.locks import exclusive
-from dogvscat.settings import build_config, read_toml, to_toml, with_settings
-from tests.helpers import Dogvscat, quick_base, read_table, signal_at
+from dogvscat.settings import build_config, read_toml, to_toml, toml_value, with_settings
+from tests.helpers import Dogvscat, plain_layers, quick_base, read_table, signal_at
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ SPACE = f"""
 [space]
 "training.learning_rate" = {{ low = 1e-4, high = 1e-2, log = true }}
 "training.batch_size" = {{ choices = [4, 8] }}
-"network.dense_units" = {{ low = 4, high = 8, step = 2 }}
+"training.plateau_patience" = {{ low = 4, high = 8, step = 2 }}
 """
 
 
@@ -58,7 +58,7 @@ def test_six_trials_were_run_and_none_is_counted_twice(search: Path) -> None:
     for row in ended:
         assert 1e-4 <= float(row["training.learning_rate"]) <= 1e-2
         assert row["training.batch_size"] in ("4", "8")
-        assert row["network.dense_units"] in ("4", "6", "8")
+        assert row["training.plateau_patience"] in ("4", "6", "8")
     finished = [float(row["validation_accuracy"]) for row in ended if row["state"] == "complete"]
     assert json.loads((search / "result.json").read_text())["validation_accuracy"] == max(finished)
 
@@ -211,7 +211,7 @@ def test_sqlite_by_url(search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp
         ('[spaces]\n"network.dropout" = { low = 0.0, high = 1.0 }', "spaces"),
         ('[space]\n"network.dropout" = { low = 0.0, high = inf }', "expected finite numbers, received inf"),
         (
-            '[space]\n"network.stem_filters" = { low = 8, high = 32, step = nan }',
+            '[space]\n"training.epochs" = { low = 8, high = 32, step = nan }',
             "expected finite numbers, received nan",
         ),
         ('[space]\n"training.batch_size" = { low = 32.0, high = 128.0 }', "expected a whole number, received 62.5"),
@@ -219,7 +219,7 @@ def test_sqlite_by_url(search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp
         ('[space]\n"network.dropout" = { choices = ["much"] }', 'network.dropout: expected a number, received "much"'),
         ('[space]\n"network.dropout" = { low = 0.1, high = 0.5, log = true, step = 0.1 }', "a step needs low and"),
         (
-            '[space]\n"network.stem_filters" = { low = 8, high = 32, step = 0.5 }',
+            '[space]\n"training.epochs" = { low = 8, high = 32, step = 0.5 }',
             "a step that is a whole number above 0",
         ),
         ('[space]\n"network.dropout" = { low = 0.1, high = 0.5, step = 0.0 }', "a step that is a number above 0"),
@@ -228,7 +228,12 @@ def test_sqlite_by_url(search: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp
             '[space]\n"training.neither_share" = { low = 0.1, high = 0.5 }',
             "train without photos that show neither class",
         ),
-        ('[space]\n"network.stem_filters" = { low = 8, high = 32 }', 'no effect while network.name = "plain"'),
+        (
+            '[space]\n"training.warmup_share" = { low = 0.1, high = 0.3 }',
+            'no effect while training.schedule = "reduce_on_plateau"',
+        ),
+        ('[space]\n"network.changes" = { choices = [[], "nrom after each conv"] }', "Did you mean 'norm'?"),
+        ('[space]\n"network.stem_filters" = { low = 8, high = 32 }', "no setting 'network.stem_filters' any more"),
     ],
 )
 def test_a_space_that_cannot_be_searched_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -261,12 +266,13 @@ def test_the_bundled_spaces_are_possible_at_their_corners(name: str) -> None:
 def test_values_that_do_not_go_together_are_a_trial_and_no_end(
     drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
 ) -> None:
-    impossible = '"network.filters" = { choices = [[8, 8, 8, 8, 8, 8], [8, 8]] }'  # six blocks use up 32 pixels
+    many = plain_layers(8, 8, 8, 8, 8, 8)  # they use up 32 pixels
+    impossible = f'"network.layers" = {{ choices = [{toml_value(many)}, {toml_value(plain_layers(8, 8))}] }}'
     (tmp_path / "space.toml").write_text(SPACE.partition('"training.learning_rate"')[0] + impossible)
     flags = ("--config", tmp_path / "space.toml", "--out", tmp_path / "out", "--sampler", "random", "--trials", "6")
     done = dogvscat("tune", drawn_photos, *flags)
     assert done.returncode == 0, done.stderr
-    assert " is impossible: data.image_size 32 is too small: block 4" in done.stderr
+    assert " is impossible: network.layers: after layer 9 (pool3) the picture is 2 x 2: layer 10 " in done.stderr
     rows = read_table(tmp_path / "out" / "trials.csv")
     assert len(rows) == 6
     assert {row["state"] for row in rows} == {"complete", "pruned"}

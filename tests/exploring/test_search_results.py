@@ -36,8 +36,8 @@ def test_values_lie_where_their_scale_says() -> None:
 
 @pytest.mark.parametrize("count", [1, 7])
 def test_any_number_of_trials_can_be_drawn(tmp_path: Path, count: int) -> None:
-    scales = {"training.learning_rate": RATE, "network.dense_units": UNITS, "training.schedule": SCHEDULE}
-    params = {"training.learning_rate": 1e-3, "network.dense_units": 6, "training.schedule": '"constant"'}
+    scales = {"training.learning_rate": RATE, "training.epochs": UNITS, "training.schedule": SCHEDULE}
+    params = {"training.learning_rate": 1e-3, "training.epochs": 6, "training.schedule": '"constant"'}
     trials = []
     for number in range(count):
         trial = optuna.create_trial(value=0.7, params=params, distributions=scales)
@@ -52,11 +52,11 @@ def test_any_number_of_trials_can_be_drawn(tmp_path: Path, count: int) -> None:
 
 def test_what_all_the_finished_have_in_common_mattered_all_the_same() -> None:
     """Of 24 trials half have batch normalization, and only those were not pruned after epoch 2."""
-    scales = {"network.batch_normalization": CategoricalDistribution(["false", "true"]), "network.dense_units": UNITS}
+    scales = {"augmentation.flip": CategoricalDistribution(["false", "true"]), "training.epochs": UNITS}
     trials = []
     for number in range(24):
         good = number % 2 == 1
-        params = {"network.batch_normalization": "true" if good else "false", "network.dense_units": 4 + number % 3 * 2}
+        params = {"augmentation.flip": "true" if good else "false", "training.epochs": 4 + number % 3 * 2}
         early = {1: 0.5, 2: 0.65 if good else 0.55} | ({3: 0.7 + number / 1000} if good else {})
         state = TrialState.COMPLETE if good else TrialState.PRUNED
         value = early[3] if good else None
@@ -67,12 +67,12 @@ def test_what_all_the_finished_have_in_common_mattered_all_the_same() -> None:
         )
     finished = importances([trial for trial in trials if trial.state == TrialState.COMPLETE])
     assert finished is not None
-    assert finished["network.batch_normalization"] == 0.0
+    assert finished["augmentation.flip"] == 0.0
     compared = as_of_epoch(trials, 2)
     assert [trial.value for trial in compared] == [0.55, 0.65] * 12
     everyone = importances(compared)
     assert everyone is not None
-    assert everyone["network.batch_normalization"] > 0.95
+    assert everyone["augmentation.flip"] > 0.95
     assert importances(trials[:3]) is None
 
 

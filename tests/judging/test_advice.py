@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dogvscat.config import Config
+from dogvscat.config import LAYER_CHANGES, Config
 from dogvscat.errors import ConfigError
 from dogvscat.judging.advice import OPPOSED, REMEDIES, RULES, TrainingSetup, advise, next_commands
 from dogvscat.judging.diagnosis import Finding, diagnose
@@ -29,9 +29,8 @@ CHANGES: dict[str, tuple[object, ...]] = {
     "augmentation.cutout": (0.0, 0.4, 0.75),
     "augmentation.cutmix": (0.0, 0.5, 1.0),
     "network.dropout": (0.0, 0.05, 0.7, 0.95),
-    "network.dense_units": (1, 16, 4096),
-    "network.filters": ((8, 8, 8), (16, 16, 16), (1024, 1024, 1024)),
-    "network.name": ("plain", "residual"),
+    "network.width": (0.25, 0.75, 2.0, 8.0),
+    "network.changes": (("global mean last",), ("flatten last",)),
     "data.image_size": (64, 180, 512),
     "data.train_subset": (500,),
     "data.train_count": (0,),
@@ -138,7 +137,8 @@ def test_every_suggestion_can_be_set_and_changes_what_is_trained(everything) -> 
     for (_, settings), config in suggestions.items():
         changed_config = with_settings(config, settings)
         keys = {setting.partition("=")[0] for setting in settings}
-        assert keys <= {key for key, *_ in differences(config, changed_config)}
+        changed_keys = {"network.layers" if key in LAYER_CHANGES else key for key in keys}
+        assert changed_keys <= {key for key, *_ in differences(config, changed_config)}
         assert without_inactive(changed_config) != without_inactive(config), settings
         named |= keys
     # Nothing in the table of remedies is idle.
@@ -188,8 +188,8 @@ def test_advice_starts_from_the_values_that_are_set() -> None:
 
 def test_what_does_nothing_is_not_suggested() -> None:
     assert "cutout" not in over_fitting_advice("fast", "augmentation.cutout=0.4")
-    assert "dense_units" not in over_fitting_advice("fast", "network.dropout=0.8", "training.weight_decay=1.0")
-    assert "dense_units=64" in over_fitting_advice("classic", "network.dropout=0.8")
+    assert "network.width=0.7" in over_fitting_advice("fast", "network.dropout=0.8")
+    assert "width" not in over_fitting_advice("fast", "network.dropout=0.8", "network.width=0.4")
     off = over_fitting_advice("fast", "augmentation.enabled=false")
     assert re.findall(r"augmentation\.\w+=\w+", off) == ["augmentation.enabled=true"]
     assert "weight_decay=0.0005" in over_fitting_advice(

@@ -35,7 +35,7 @@ def publish_network(tmp_path: Path, no_provenance: Provenance) -> PublishNetwork
         published = average_over_flips(network) if config.flip_averaging else network
         settings = build_config({"data": {"image_size": 32}, "network": config.model_dump()})
         weights = [np.asarray(weight) for weight in network.weights]
-        graph = export_onnx(published, Decision())
+        graph = export_onnx(published, config, Decision())
         publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), settings, Decision(), no_provenance, {})
         return Predictor.load(tmp_path / "bundle")
 

@@ -19,18 +19,19 @@ from dogvscat.learning.loop.training import Training
 from dogvscat.learning.model.networks import build_network
 from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.settings import build_config
+from tests.helpers import plain_layers, residual_layers
 
 pytestmark = pytest.mark.slow
 
 SETTINGS: dict[str, dict[str, object]] = {
     "data": {"image_size": 32},
-    "network": {"filters": [4, 8], "dense_units": 8, "batch_normalization": True},
+    "network": {"layers": plain_layers(4, 8), "changes": "norm after each conv", "dropout": 0.5},
     "training": {"epochs": 4, "batch_size": 8, "learning_rate": 0.01, "weight_decay": 0.01, "seed": 5},
 }
 
 
 GROWING = {
-    "network": {"name": "residual", "filters": [4, 8], "residual_blocks": [1, 0], "stem_filters": 4},
+    "network": {"layers": residual_layers(4, 4, 8), "changes": "without stage2.block1", "dropout": 0.5},
     "training": {"progressive_resizing": [[1, 32], [2, 40]], "precision": "bfloat16", "ema_momentum": 0.9},
 }
 """A residual network on pictures that grow twice within the four epochs."""

@@ -25,24 +25,19 @@ from dogvscat.learning.keras_export.rebuild import rebuild_network
 from dogvscat.learning.loop.checkpoint import read_variables
 from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.settings import build_config
+from tests.helpers import plain_layers, residual_layers
 
 pytestmark = pytest.mark.slow
 
 SIZE = 32
-PLAIN: dict[str, Any] = {"filters": [4, 8], "dense_units": 8}
-RESIDUAL: dict[str, Any] = {
-    "name": "residual",
-    "filters": [8, 16],
-    "stem_filters": 4,
-    "residual_blocks": [1, 1],
-    "batch_normalization": False,
-}
+PLAIN: dict[str, Any] = {"layers": plain_layers(4, 8)}
+RESIDUAL: dict[str, Any] = {"layers": residual_layers(4, 8, 16), "initializer": "he"}
 NETWORKS = {
     "plain": PLAIN,
-    "plain, normalised": {**PLAIN, "batch_normalization": True},
-    "plain, one of everything": {**PLAIN, "filters": [1, 1], "dense_units": 1},
+    "plain, normalised": {**PLAIN, "changes": "norm after each conv"},
+    "plain, one of everything": {"layers": plain_layers(1, 1, units=1)},
     "residual": RESIDUAL,
-    "as best": {**RESIDUAL, "flip_averaging": True, "soft_colors": True, "neither_output": True},
+    "as best": {**RESIDUAL, "flip_averaging": True, "changes": "soft colors first", "neither_output": True},
 }
 Publish = Callable[..., Bundle]
 
@@ -61,7 +56,7 @@ def publish(tmp_path: Path, no_provenance: Provenance) -> Publish:
         if config.network.flip_averaging:
             model = average_over_flips(model)
         decision = Decision(0.7, -0.4)
-        graph = export_onnx(model, decision)
+        graph = export_onnx(model, config.network, decision)
         card_config = build_config({"data": {"image_size": SIZE}, "network": on_card or network})
         weights = read_variables(model.weights)
         publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), card_config, decision, no_provenance, {})
@@ -99,7 +94,7 @@ def test_the_bundled_network_is_rebuilt_to_the_last_digits() -> None:
     assert difference.max() < 1e-5  # its half-precision weights would be off by 1e-3
 
 
-@pytest.mark.parametrize("on_card", [{**PLAIN, "filters": [4, 16]}, {**PLAIN, "filters": [4]}, RESIDUAL])
+@pytest.mark.parametrize("on_card", [{"layers": plain_layers(4, 16)}, {"layers": plain_layers(4)}, RESIDUAL])
 def test_a_graph_that_is_not_what_the_card_describes_is_refused(publish: Publish, on_card: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match="the graph is not the network that the card describes"):
         rebuild_network(publish(PLAIN, on_card))

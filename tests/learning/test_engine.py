@@ -16,12 +16,13 @@ from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.reading.sources import open_photos
 from dogvscat.settings import build_config
+from tests.helpers import residual_layers
 
 pytestmark = pytest.mark.slow
 
 TINY = {
     "data": {"image_size": 32},
-    "network": {"name": "residual", "stem_filters": 4, "filters": (8,), "residual_blocks": (0,)},
+    "network": {"layers": residual_layers(4, 8, blocks=0), "initializer": "he", "dropout": 0.5},
     "training": {"precision": "auto", "optimizer": "muon"},
 }
 

@@ -7,17 +7,15 @@ from dogvscat.config import Config
 from dogvscat.learning.inactive_settings import inactive_settings, why_inactive, without_inactive
 from dogvscat.learning.model.networks import build_network
 from dogvscat.learning.model.optimizers import learning_rate
-from dogvscat.settings import resolve_config, with_settings
+from dogvscat.settings import resolve_config, toml_value, with_settings
+from tests.helpers import plain_layers, residual_layers
 
 NETWORK = {
-    "network.filters": "[4, 8]",
-    "network.kernel_size": "5",
-    "network.dense_units": "6",
+    "network.layers": '"conv 4, global mean"',
+    "network.initializer": "he",
+    "network.width": "2.0",
     "network.dropout": "0.1",
-    "network.batch_normalization": "true",
-    "network.stem_filters": "6",
-    "network.residual_blocks": "[1, 2]",
-    "network.soft_colors": "true",
+    "network.changes": "norm after each conv",
     "network.neither_output": "true",
 }
 SCHEDULE = {
@@ -28,14 +26,14 @@ SCHEDULE = {
 
 
 def tiny(*settings: str) -> Config:
-    sizes = ["data.image_size=32", "network.filters=[4, 6]", "network.residual_blocks=[1, 1]", "network.dense_units=4"]
+    sizes = ["data.image_size=32", f"network.layers={toml_value(plain_layers(4, 6))}"]
     return resolve_config("classic", None, [*sizes, *settings])
 
 
-@pytest.mark.parametrize("name", ["plain", "residual"])
+@pytest.mark.parametrize("layers", [plain_layers(4, 6), residual_layers(4, 6)])
 @pytest.mark.parametrize("key", NETWORK)
-def test_a_setting_is_inactive_exactly_if_the_network_stays_the_same(name: str, key: str) -> None:
-    config = tiny(f"network.name={name}")
+def test_a_setting_is_inactive_exactly_if_the_network_stays_the_same(layers: tuple[str, ...], key: str) -> None:
+    config = tiny(f"network.layers={toml_value(layers)}")
     other = with_settings(config, [f"{key}={NETWORK[key]}"])
     same = shape(config) == shape(other)
     assert same == (key in inactive_settings(config))
@@ -59,8 +57,8 @@ def test_without_augmentation_its_parts_are_inactive() -> None:
 
 
 def test_why_a_setting_is_inactive_is_said_in_words() -> None:
-    assert why_inactive(tiny(), "network.stem_filters") == (
-        'network.stem_filters has no effect while network.name = "plain"'
+    assert why_inactive(tiny(), "training.warmup_share") == (
+        'training.warmup_share has no effect while training.schedule = "reduce_on_plateau"'
     )
     off = tiny("augmentation.enabled=false")
     message = "augmentation.flip has no effect while augmentation.enabled = false"

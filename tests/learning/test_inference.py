@@ -11,10 +11,11 @@ from dogvscat.learning.loop.inference import averaged_weights, final_network, re
 from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.settings import build_config
+from tests.helpers import residual_layers
 
 pytestmark = pytest.mark.slow
 
-RESIDUAL = NetworkConfig(name="residual", filters=(4, 8), residual_blocks=(1, 1), stem_filters=4, dropout=0.0)
+RESIDUAL = NetworkConfig(layers=residual_layers(4, 4, 8), initializer="he")
 
 
 @pytest.fixture
@@ -45,10 +46,10 @@ def test_recalibration_averages_the_statistics_of_equal_parts(pixels: np.ndarray
     pixels = np.concatenate([pixels] * 13)[:500]  # two parts
     pixels[250:] //= 2
     network = build_network(RESIDUAL, 32, seed=1)
-    before = keras.Model(network.input, network.get_layer("stem_norm").input)
+    before = keras.Model(network.input, network.get_layer("stem.norm1").input)
     inputs = [np.asarray(before(part), dtype=np.float64) for part in (pixels[:250], pixels[250:])]
     recalibrate(network, all_of(pixels), 500, 32)
-    norm = network.get_layer("stem_norm")
+    norm = network.get_layer("stem.norm1")
     np.testing.assert_allclose(norm.moving_mean, np.mean([x.mean((0, 1, 2)) for x in inputs], axis=0), atol=1e-5)
     np.testing.assert_allclose(norm.moving_variance, np.mean([x.var((0, 1, 2)) for x in inputs], axis=0), atol=1e-5)
     assert norm.momentum == 0.9

@@ -13,12 +13,13 @@ from dogvscat.photos.manifest import ManifestRow, make_manifest
 from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.relabel import read_relabelling
 from dogvscat.settings import build_config
+from tests.helpers import plain_layers
 
 pytestmark = pytest.mark.slow
 
 TINY = {
     "data": {"image_size": 32},
-    "network": {"filters": (8, 8), "dense_units": 8},
+    "network": {"layers": plain_layers(8, 8), "dropout": 0.5},
     "training": {"epochs": 1, "batch_size": 8, "threads": 1},
 }
 

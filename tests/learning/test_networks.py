@@ -10,8 +10,9 @@ from dogvscat.config import NetworkConfig, TrainingConfig
 from dogvscat.learning.model.networks import build_network
 from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.settings import resolve_config
+from tests.helpers import plain_layers, residual_layers
 
-TINY = NetworkConfig(filters=(2, 3), dense_units=4)
+TINY = NetworkConfig(layers=plain_layers(2, 3, units=4))
 
 
 def test_classic_has_the_parameters_counted_by_hand() -> None:
@@ -26,11 +27,11 @@ def test_classic_has_the_parameters_counted_by_hand() -> None:
 
 
 def test_the_forward_pass_agrees_with_scipy() -> None:
-    model = build_network(TINY.model_copy(update={"dropout": 0.0}), 12, seed=5)
+    model = build_network(TINY, 12, seed=5)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3), dtype=np.uint8)
     weights = iter(model.get_weights())
     x = pixels / 255.0
-    for _ in TINY.filters:
+    for _ in range(2):
         x = _pooled(np.maximum(_convolved(x, next(weights), next(weights)), 0.0))
     x = np.maximum(x.reshape(2, -1) @ next(weights) + next(weights), 0.0)
     expected = x @ next(weights) + next(weights)
@@ -44,7 +45,7 @@ def test_equal_seeds_give_equal_weights_and_layers_differ() -> None:
 
 
 def test_dropout_keeps_the_mean_and_rests_in_inference() -> None:
-    model = build_network(NetworkConfig(filters=(4,), dense_units=64, dropout=0.5), 32, seed=1)
+    model = build_network(NetworkConfig(layers=plain_layers(4, units=64), dropout=0.5), 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
     calm = [float(model(pixels, training=False)[0, 0]) for _ in range(2)]
     assert calm[0] == calm[1]
@@ -56,7 +57,7 @@ def test_dropout_keeps_the_mean_and_rests_in_inference() -> None:
 
 def test_batch_normalization_replaces_the_bias() -> None:
     plain = build_network(TINY, 32).count_params()
-    normalized = build_network(TINY.model_copy(update={"batch_normalization": True}), 32).count_params()
+    normalized = build_network(NetworkConfig(layers=TINY.layers, changes=("norm after each conv",)), 32).count_params()
     assert normalized - plain == 4 * (2 + 3) - (2 + 3)
 
 
@@ -97,7 +98,10 @@ def _pooled(x: np.ndarray) -> np.ndarray:
     return x[:, : 2 * side, : 2 * side].reshape(len(x), side, 2, side, 2, -1).max(axis=(2, 4))
 
 
-RESIDUAL = NetworkConfig(name="residual", stem_filters=5, filters=(4, 6), residual_blocks=(1, 2), dropout=0.0)
+RESIDUAL = NetworkConfig(
+    layers=(*residual_layers(5, 4)[:-1], "stage2: conv 6, max pool, norm, relu, 2 x residual", "global mean"),
+    initializer="he",
+)
 
 
 def test_residual_has_the_parameters_counted_by_hand() -> None:
@@ -117,7 +121,7 @@ def test_residual_takes_any_size_with_the_same_weights() -> None:
 def test_a_fresh_residual_block_is_the_identity() -> None:
     network = build_network(RESIDUAL, 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    before, after = network.get_layer("stage2_relu").output, network.get_layer("stage2_block2_relu2").output
+    before, after = network.get_layer("stage2.relu1").output, network.get_layer("stage2.block2.relu2").output
     features_before, features_after = keras.Model(network.input, [before, after])(pixels)
     np.testing.assert_array_equal(np.asarray(features_before), np.asarray(features_after))
 
@@ -135,7 +139,7 @@ def test_residual_does_not_depend_on_the_position() -> None:
 def test_soft_colors_keep_brightness_and_average_the_rest() -> None:
     config = resolve_config("best").network
     model = build_network(config, 32)
-    softened = keras.Model(model.input, model.get_layer("soft_colors").output)
+    softened = keras.Model(model.input, model.get_layer("soft_colors.add").output)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     result = np.asarray(softened.predict_on_batch(pixels)) * 255
     luma = [0.299, 0.587, 0.114]

@@ -15,10 +15,11 @@ from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.photos.decoding.decoder import decode
 from dogvscat.photos.reading.sources import open_photos
 from dogvscat.settings import resolve_config
+from tests.helpers import plain_layers, residual_layers
 
 pytestmark = pytest.mark.slow
 
-SMALL = NetworkConfig(filters=(4, 8), dense_units=8)
+SMALL = NetworkConfig(layers=plain_layers(4, 8), dropout=0.5)
 
 
 def with_shifted_output(graph: bytes, name: str, shift: float) -> bytes:
@@ -42,7 +43,7 @@ def test_keras_and_onnx_agree_on_500_real_photos(test_data: Path) -> None:
     source = open_photos(test_data / "kagglecatsanddogs.zip")
     photos = [photo for photo in source.photos if source.read(photo.path)][:: len(source.photos) // 500][:500]
     pixels = np.stack([decode(source.read(photo.path), photo.path, size) for photo in photos])
-    graph = export_onnx(model, Decision(temperature))
+    graph = export_onnx(model, config.network, Decision(temperature))
     onnx_logits = run_graph(open_graph(graph, "test"), pixels).positive
     keras_logits = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)[:, 0] / temperature
     difference = np.abs(1 / (1 + np.exp(-onnx_logits)) - 1 / (1 + np.exp(-keras_logits)))
@@ -51,9 +52,9 @@ def test_keras_and_onnx_agree_on_500_real_photos(test_data: Path) -> None:
     assert difference.max() <= 1e-4
 
 
-@pytest.mark.parametrize("network", [SMALL, SMALL.model_copy(update={"batch_normalization": True})])
+@pytest.mark.parametrize("network", [SMALL, NetworkConfig(layers=SMALL.layers, changes=("norm after each conv",))])
 def test_the_graph_has_the_promised_inputs_and_outputs(network: NetworkConfig) -> None:
-    graph = onnx.load_from_string(export_onnx(build_network(network, 32), Decision(2.0)))
+    graph = onnx.load_from_string(export_onnx(build_network(network, 32), network, Decision(2.0)))
     onnx.checker.check_model(graph)
     (given,), (result,) = graph.graph.input, graph.graph.output
     assert (given.name, given.type.tensor_type.elem_type) == ("pixels", onnx.TensorProto.UINT8)
@@ -66,7 +67,9 @@ def test_temperature_divides_the_logit_and_the_bias_is_added() -> None:
     model = build_network(SMALL, 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     decisions = (Decision(), Decision(4.0), Decision(4.0, -1.5))
-    plain, cool, biased = (run_graph(open_graph(export_onnx(model, d), "test"), pixels).positive for d in decisions)
+    plain, cool, biased = (
+        run_graph(open_graph(export_onnx(model, SMALL, d), "test"), pixels).positive for d in decisions
+    )
     np.testing.assert_allclose(cool, plain / 4.0, rtol=1e-5)
     np.testing.assert_allclose(biased, plain / 4.0 - 1.5, rtol=1e-5)
 
@@ -75,7 +78,7 @@ def test_a_published_graph_can_be_calibrated_again() -> None:
     """Both calibrations add up, for the logit and for each position, and the other output stays as it is."""
     model = build_network(RESIDUAL, 48, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
-    graph = export_onnx(model, Decision(0.5, 1.0))
+    graph = export_onnx(model, RESIDUAL, Decision(0.5, 1.0))
     again = calibrate_graph(graph, Decision(2.0, -0.25))
     before, after = (run_graph(open_graph(data, "test"), pixels) for data in (graph, again))
     np.testing.assert_allclose(after.positive, before.positive / 2.0 - 0.25, rtol=1e-5)
@@ -86,7 +89,7 @@ def test_a_published_graph_can_be_calibrated_again() -> None:
 def test_a_graph_with_other_logits_is_refused() -> None:
     model = build_network(SMALL, 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    graph = export_onnx(model, Decision(1.0))
+    graph = export_onnx(model, SMALL, Decision(1.0))
     check_parity(model, Decision(1.0), graph, pixels)
     with pytest.raises(ModelError, match="differs from the network"):
         check_parity(model, Decision(1.0), with_shifted_output(graph, "logit", 0.01), pixels)
@@ -96,7 +99,7 @@ def test_the_neither_output_keeps_its_own_scale() -> None:
     model = build_network(SMALL.model_copy(update={"neither_output": True}), 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     columns = np.asarray(model.predict_on_batch(pixels), dtype=np.float64)  # (3, 2)
-    graph = export_onnx(model, Decision(4.0))
+    graph = export_onnx(model, SMALL, Decision(4.0))
     exported = run_graph(open_graph(graph, "test"), pixels)
     assert exported.neither is not None
     np.testing.assert_allclose(exported.positive, columns[:, 0] / 4.0, atol=1e-5)
@@ -106,7 +109,7 @@ def test_the_neither_output_keeps_its_own_scale() -> None:
         check_parity(model, Decision(4.0), with_shifted_output(graph, "neither", 0.01), pixels)
 
 
-RESIDUAL = NetworkConfig(name="residual", stem_filters=4, filters=(4, 8), residual_blocks=(1, 1), neither_output=True)
+RESIDUAL = NetworkConfig(layers=residual_layers(4, 4, 8), initializer="he", neither_output=True)
 
 
 @pytest.mark.parametrize("averaged", [False, True])
@@ -119,7 +122,7 @@ def test_the_mean_of_the_class_activation_map_is_the_logit(averaged: bool) -> No
     model = average_over_flips(model) if averaged else model
     pixels = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
     decision = Decision(1.7, 0.6)
-    graph = export_onnx(model, decision)
+    graph = export_onnx(model, RESIDUAL, decision)
     session = open_graph(graph, "test")
     activation, logits = run_class_activation(session, pixels), run_graph(session, pixels)
     assert activation is not None
@@ -136,7 +139,7 @@ def test_the_mean_of_the_class_activation_map_is_the_logit(averaged: bool) -> No
 def test_the_activation_map_of_a_mirror_image_is_mirrored() -> None:
     model = average_over_flips(build_network(RESIDUAL, 48, seed=1))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
-    session = open_graph(export_onnx(model, Decision(1.0)), "test")
+    session = open_graph(export_onnx(model, RESIDUAL, Decision(1.0)), "test")
     activation, mirrored = (
         run_class_activation(session, pixels),
         run_class_activation(session, pixels[:, :, ::-1].copy()),
@@ -148,5 +151,5 @@ def test_the_activation_map_of_a_mirror_image_is_mirrored() -> None:
 
 
 def test_a_network_without_a_mean_over_positions_has_no_activation_map() -> None:
-    session = open_graph(export_onnx(build_network(SMALL, 32), Decision(1.0)), "test")
+    session = open_graph(export_onnx(build_network(SMALL, 32), SMALL, Decision(1.0)), "test")
     assert run_class_activation(session, np.zeros((1, 32, 32, 3), dtype=np.uint8)) is None

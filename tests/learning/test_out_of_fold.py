@@ -32,7 +32,7 @@ from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.relabel import read_relabelling
 from dogvscat.settings import build_config, to_toml, with_settings
-from tests.helpers import Dogvscat, draw_easy, read_table, signal_at
+from tests.helpers import Dogvscat, draw_easy, read_table, residual_layers, signal_at
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ FOLDS = 3
 TINY = {
     "recipe": "tiny",
     "data": {"image_size": 32},
-    "network": {"name": "residual", "stem_filters": 4, "filters": (8,), "residual_blocks": (0,), "dropout": 0.1},
+    "network": {"layers": residual_layers(4, 8, blocks=0), "initializer": "he", "dropout": 0.1},
     "training": {
         "epochs": 4,
         "batch_size": 4,
@@ -215,7 +215,8 @@ def test_other_settings_photos_and_folds_are_refused(
     manifest = make_manifest(source, config.data)
     different_config = with_settings(config, ["training.seed=4", "network.dropout=0.2"])
     message = (
-        r"was started with other settings: network.dropout was 0.1 and is now 0.2; training.seed was 0 and is now 4"
+        r"was started with other settings: network.layers was \('dropout 0.1',\) and is now \('dropout 0.2',\); "
+        r"training.seed was 0 and is now 4"
     )
     with pytest.raises(UsageError, match=message) as caught:
         predict_out_of_fold(source, manifest, different_config, FOLDS, started_folds, silent)

@@ -50,8 +50,8 @@ def test_every_command_has_the_same_default_recipe() -> None:
 
 def test_classic_is_what_the_design_describes() -> None:
     config = resolve_config("classic")
-    assert config.network.filters == (32, 64, 128)
-    assert (config.network.dense_units, config.network.dropout) == (128, 0.5)
+    convolutions = [f"stage{n}: conv {count} valid, relu, max pool" for n, count in ((1, 32), (2, 64), (3, 128))]
+    assert config.network.layers == (*convolutions, "flatten, dense 128, relu, dropout 0.5")
     assert config.data.train_count == 20_000
     assert config.augmentation.enabled
     assert config.training.early_stopping_patience > 0
@@ -64,12 +64,13 @@ def test_settings_are_explained_in_toml_that_reads_back(tmp_path: Path) -> None:
     assert resolve_config("classic", _toml(tmp_path / "explained.toml", explained)) == config
     for key in setting_keys():
         lines = explained.splitlines()
-        place = next(n for n, line in enumerate(lines) if line.startswith(f"{key.partition('.')[2]} = "))
+        name = key.partition(".")[2]
+        place = next(n for n, line in enumerate(lines) if line.startswith((f"{name} = ", f"# {name} =")))
         assert lines[place - 1].startswith("# "), key
 
 
 def test_pictures_grow_as_progressive_resizing_says() -> None:
-    network = ["network.name=residual"]
+    network = ["network.changes=global mean instead of flatten"]
     settings = ["data.image_size=96", "training.epochs=6", "training.progressive_resizing=[[2, 48], [1, 64]]"]
     config = resolve_config("classic", None, [*network, *settings])
     assert [config.image_size_at(epoch) for epoch in range(6)] == [48, 48, 64, 96, 96, 96]
@@ -78,8 +79,6 @@ def test_pictures_grow_as_progressive_resizing_says() -> None:
         resolve_config("classic", None, settings)
     with pytest.raises(ConfigError, match=r"pairs of epochs .* received \[0, 48\]"):
         resolve_config("classic", None, [*network, "training.progressive_resizing=[[0, 48]]"])
-    with pytest.raises(ConfigError, match="must have the same number of entries"):
-        resolve_config("classic", None, [*network, "network.residual_blocks=[1, 1]"])
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -94,9 +93,10 @@ def test_every_recipe_round_trips(tmp_path: Path, name: str) -> None:
     "setting",
     [
         "augmentation.flip=false",
-        "network.batch_normalization=true",
-        "network.filters=[7]",
-        "network.filters=[1, 2, 3, 4]",
+        "network.dropout=0.25",
+        "network.changes=norm after each conv",
+        "network.layers=conv 7, global mean",
+        'network.layers=["2 x (conv 7, relu)", "head: 2 x max pool", "global mean"]',
         "training.learning_rate=1e-7",
         "training.learning_rate=0.1234567890123456789",
         "training.l2=1",
@@ -134,12 +134,14 @@ def test_every_name_round_trips(name: str) -> None:
             None,
         ),
         ("augmentation.flip=perhaps", 'augmentation.flip: expected true or false, received "perhaps"$', None),
-        ("network.filters=8", r"network.filters: expected a list in brackets, such as \[32, 64\], received 8$", None),
-        ("network.filters=[]", r"network.filters: expected at least 1 entry, received \[\]$", None),
-        ("network.filters=[1, 2, 3, 4, 5, 6, 7]", "network.filters: expected at most 6 entries", None),
-        ('network.filters=[32, "x"]', 'network.filters.1: expected a whole number, received "x"$', None),
-        ("network.filters=[32, 0]", r"every entry of network.filters .* received \[32, 0\]$", None),
-        ("network.name=resnet", "network.name: expected 'plain' or 'residual', received", None),
+        ("network.layers=8", r"network.layers: expected a list in brackets, such as \[32, 64\], received 8$", None),
+        ("network.layers=[]", r"network.layers: expected at least 1 entry, received \[\]$", None),
+        (f"network.layers={['relu'] * 51}", "network.layers: expected at most 50 entries", None),
+        ('network.layers=["relu", 3]', "network.layers.1: expected a word in quotes, received 3$", None),
+        ('network.layers=["relu", "conv"]', 'entry 2 of network.layers: "conv": expected a number of filters', None),
+        ("network.changes=less", 'the change "less" of the network: expected a change such as', None),
+        ("network.dropout=1", "network.dropout: expected less than 1.0, received 1$", None),
+        ("network.initializer=zero", "network.initializer: expected 'glorot' or 'he', received", None),
         ("training.seed=2147483648", "training.seed: expected less than 2147483648", None),
         ("data.image_size=31", "data.image_size: expected at least 32, received 31$", None),
     ],
@@ -156,8 +158,11 @@ def test_what_is_wrong_is_named(setting: str, message: str, hint: str | None) ->
     ("settings", "message"),
     [
         (["data.validation_share=0.5", "data.test_share=0.5"], "together must stay below 1, received 0.5 and 0.5"),
-        (["data.image_size=32", "network.filters=[8, 8, 8, 8, 8]"], "image_size 32 is too small: block 4"),
-        (["data.image_size=32", "network.kernel_size=7", "network.filters=[8, 8, 8]"], "is too small: block 3"),
+        (
+            ["data.image_size=32", "network.changes=conv 8 valid, relu, max pool after stage3"],
+            r"after layer 9 \(stage3.pool1\) the picture is 2 x 2: layer 10 .* needs 3 x 3; use larger images than 32",
+        ),
+        (["data.image_size=32", "network.changes=7x7 instead of 3x3"], "the picture is 3 x 3: .* needs 7 x 7"),
     ],
 )
 def test_settings_that_are_impossible_together(settings: list[str], message: str) -> None:

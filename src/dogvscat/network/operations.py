@@ -319,7 +319,7 @@ def _norm(graph: _Graph, name: str, x: str, *, zero_gamma: bool = False) -> str:
 
 def _activation(graph: _Graph, name: str, x: str, function: str) -> str:
     kind = function.replace(" ", "_")
-    settings: dict[str, Any] = {"leaky_relu": {"slope": 0.1}, "silu": {"function": kind}}.get(kind, {})
+    settings = {"slope": 0.1} if kind == "leaky_relu" else {"function": kind} if kind == "silu" else {}
     return graph.add(name, kind, [x], graph.shape(x), settings=settings)
 
 

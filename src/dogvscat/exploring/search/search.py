@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 from optuna.trial import BaseTrial, FixedTrial, FrozenTrial, Trial, TrialState
 
-from dogvscat.config import Config
+from dogvscat.config import LAYER_CHANGES, Config
 from dogvscat.errors import UsageError
 from dogvscat.exploring.search.space import SearchSpace
 from dogvscat.exploring.search.storage import explaining_storage_errors, open_storage
@@ -49,7 +49,9 @@ class Search:
         What is fixed is listed setting by setting: a recipe of the same name may have changed since.
         """
         method = {"recipe": self.space.recipe, "sampler": self.sampler, "pruning": self.pruning, "seed": self.seed}
-        fixed = flatten(self.space.config({}, self.seed).model_dump(exclude={"recipe"}))
+        # A search over the dropout sets it in the layers, so it does not matter what the layers of the recipe have.
+        changes = {key: dimension.examples[0] for key, dimension in self.space.space.items() if key in LAYER_CHANGES}
+        fixed = flatten(self.space.config(changes, self.seed).model_dump(exclude={"recipe"}))
         space = self.space.model_dump(exclude_defaults=True)["space"]
         listed_elsewhere = {"training.seed", *space}
         entries = {

@@ -167,8 +167,8 @@ def load_space(file: Path | None, recipe: str | None, settings: Sequence[str] = 
     # Before the base is resolved, which would report the key without the file.
     for key in space.space:
         if key not in setting_keys():
-            error = unknown_setting(key, setting_keys())
-            raise ConfigError(f"{file}: {error.message}", hint=error.hint)
+            unknown = unknown_setting(key, setting_keys())
+            raise ConfigError(f"{file}: {unknown.message}", hint=unknown.hint)
     try:
         refuse_fixed(space.space, "space")
         for key, dimension in space.space.items():

@@ -46,9 +46,7 @@ class LayerMaps(NamedTuple):
     """Side of the square of the image that one position of the maps depends on, in pixels."""
 
 
-def layer_maps(
-    network: keras.Model, operations: Sequence[Operation], pixels: np.ndarray
-) -> Iterator[LayerMaps]:
+def layer_maps(network: keras.Model, operations: Sequence[Operation], pixels: np.ndarray) -> Iterator[LayerMaps]:
     """The maps of each layer for one image, in the order of the network.
 
     Args:
