@@ -18,12 +18,14 @@ from dogvscat.config import Config
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision
 from dogvscat.labels import NEITHER, ClassNames
+from dogvscat.network.picture import draw_network
 from dogvscat.pages import open_templates
 from dogvscat.photos.decoding.decoder import decode
 from dogvscat.settings import to_toml
 from dogvscat.text import printable
 
 MODEL_CARD_FILE = "README.md"
+NETWORK_PICTURE_FILE = "network.svg"
 
 _TITLES = {
     "accuracy": "accuracy",
@@ -94,10 +96,11 @@ def publish_bundle(
         golden=tuple(GoldenPicture(file=name, probability=float(p)) for name, p in zip(pictures, y_prob, strict=True)),
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     )
-    # The page is made from the card, and the card then gets the sha256 of the page.
-    page = model_card(card).encode()
-    card = card.model_copy(update={"files": {**card.files, MODEL_CARD_FILE: hashlib.sha256(page).hexdigest()}})
-    files |= {MODEL_CARD_FILE: page}
+    # Page and picture are made from the card, and the card then gets the sha256 of both.
+    pages = {NETWORK_PICTURE_FILE: network_picture(config), MODEL_CARD_FILE: model_card(card).encode()}
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in pages.items()}
+    card = card.model_copy(update={"files": {**card.files, **digests}})
+    files |= pages
     files[CARD_FILE] = (card.model_dump_json(indent=2) + "\n").encode()
     atomic.write_folder(folder, files)
     return card
@@ -111,7 +114,7 @@ def model_card(card: Card) -> str:
     Markdown.
 
     Args:
-        card: Complete except for the sha256 of this page.
+        card: Complete except for the sha256 of this page and its picture.
     """
     negative, positive = map(printable, card.class_names)
     validation, neither = card.metrics.get("validation", {}), card.metrics.get(NEITHER, {})
@@ -133,8 +136,15 @@ def model_card(card: Card) -> str:
         metrics=metrics,
         accuracy=validation.get("accuracy", {}).get("value"),
         neither_unsure_rate=neither.get("unsure_rate", {}).get("value"),
+        network_picture=NETWORK_PICTURE_FILE,
         settings=to_toml(card.config).rstrip(),
     )
+
+
+def network_picture(config: Config) -> bytes:
+    """The layers of a network as a picture, in SVG."""
+    operations = config.network.operations(config.data.image_size)
+    return draw_network(config.network.stages, operations, config.recipe).svg().encode()
 
 
 def unpack_weights(data: bytes) -> list[np.ndarray]:

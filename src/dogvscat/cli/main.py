@@ -21,6 +21,7 @@ from dogvscat.cli import (
     export,
     fetch,
     lr_find,
+    network,
     output,
     predict,
     runs,
@@ -81,7 +82,7 @@ def show_first_screen(
 
 for module in [  # in the order of --help: use a model, train one, prepare photos
     *(predict, explain, serve, export),
-    *(train, evaluate, compare, runs, study, tune, lr_find),
+    *(train, evaluate, compare, runs, network, study, tune, lr_find),
     *(audit, fetch, sample, cache),
 ]:
     # One line per paragraph: the terminal wraps the text, and the line ends of the source would cut it up.

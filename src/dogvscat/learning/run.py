@@ -60,6 +60,7 @@ class Run:
         self.metrics_file = folder / "metrics.json"
         self.predictions_file = folder / "predictions.csv"
         self.augmentation_picture = folder / "augmentation.png"
+        self.network_picture = folder / "network.png"
         self.report_file = folder / "report.html"
         self.bundle_folder = folder / "bundle"
 

@@ -30,6 +30,7 @@ from dogvscat.learning.loop.checkpoint import read_variables
 from dogvscat.learning.loop.inference import predict_logits
 from dogvscat.learning.loop.training import Training
 from dogvscat.learning.run import Run, hardware
+from dogvscat.network.picture import draw_network
 from dogvscat.settings import toml_value
 
 _PARITY_IMAGES = 64
@@ -157,6 +158,10 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
     suspects = suspected_mislabelled(validation.predictions)
     findings = diagnose(setup, history, train.metrics, validation.metrics)
     kinds = [finding.kind for finding in findings]
+    network = training.config.network
+    operations = network.operations(training.config.data.image_size)
+    atomic.write_bytes(run.network_picture, draw_network(network.stages, operations, training.config.recipe).png())
+    figures["network"] = run.network_picture
     if training.config.augmentation.enabled:
         figures["augmentation"] = run.augmentation_picture
     report = Report(

@@ -1,0 +1,73 @@
+"""How long each operation of a bundle's network takes, from the profile of ONNX Runtime."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from dogvscat.bundle.folder import Bundle
+from dogvscat.network.operations import Operation
+
+_RUNS = 20
+_WARM_UP = 3
+_ENOUGH = 0.7
+"""Share of the time whose operations must be known; a graph of another program has other names."""
+
+
+def measure_operations(bundle: Bundle, operations: Sequence[Operation]) -> dict[str, float] | None:
+    """Seconds of each operation for one image, by its name; several that run as one count for the first.
+
+    ONNX Runtime fuses and renames nodes, but keeps the name of a node in that of its successor.
+
+    Args:
+        bundle: Its graph has nodes named after the operations.
+        operations: Of its network.
+
+    Returns:
+        None if the names of the graph are not those of the operations.
+    """
+    size = bundle.card.image_size
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1  # so that the times add up
+    options.enable_profiling = True
+    with tempfile.TemporaryDirectory() as folder:
+        options.profile_file_prefix = os.path.join(folder, "profile")  # noqa: PTH118 - ONNX Runtime wants a string
+        session = onnxruntime.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
+        only_logit = onnxruntime.RunOptions()
+        only_logit.only_execute_path_to_fetches = True
+        pixels = np.zeros((1, size, size, 3), dtype=np.uint8)
+        for _ in range(_WARM_UP + _RUNS):
+            session.run(["logit"], {"pixels": pixels}, only_logit)
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    return seconds_by_operation(events, [operation.name for operation in operations])
+
+
+def seconds_by_operation(events: Iterable[dict[str, Any]], names: Sequence[str]) -> dict[str, float] | None:
+    """Median seconds of each operation, from the events of a profile.
+
+    Args:
+        events: As ONNX Runtime writes them; those of nodes have `cat` "Node" and a name that ends in `_kernel_time`.
+        names: Of the operations.
+    """
+    durations: dict[str, list[float]] = {}
+    for event in events:
+        node = str(event.get("name", "")).removesuffix("_kernel_time")
+        if event.get("cat") == "Node" and node != event.get("name"):
+            durations.setdefault(node, []).append(event["dur"] / 1e6)
+    longest_first = sorted(names, key=len, reverse=True)  # stage1.block1.conv1 and not stage1.block1
+    seconds = dict.fromkeys(names, 0.0)
+    unknown = 0.0
+    for node, times in durations.items():
+        name = next((name for name in longest_first if name in node), None)
+        if name is None:
+            unknown += float(np.median(times))
+        else:
+            seconds[name] += float(np.median(times))
+    known = sum(seconds.values())
+    return seconds if known and known >= _ENOUGH * (known + unknown) else None
