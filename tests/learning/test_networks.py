@@ -150,6 +150,64 @@ def test_soft_colors_keep_brightness_and_average_the_rest() -> None:
     np.testing.assert_allclose((result - (pixels @ luma)[..., None])[inside], averaged[inside], atol=0.05)
 
 
+EVERYTHING = (
+    "soft colors, conv 8 5x5 stride 2, norm, leaky relu, blur pool",
+    "a: residual 5x5 silu squeeze-excite, average pool, elu, squeeze-excite 4, conv 6 valid, silu, dropout 0.25",
+)
+NETWORKS = {
+    "plain": TINY,
+    "residual": RESIDUAL,
+    "everything, mean": NetworkConfig(layers=(*EVERYTHING, "global mean, dense 5, norm, relu"), neither_output=True),
+    "everything, flat": NetworkConfig(layers=(*EVERYTHING, "max pool 2x2 stride 1, flatten, dense 5, relu")),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_description_is_what_keras_builds(name: str) -> None:
+    """Names, shapes, weights and their order, which the description works out without Keras."""
+    operations = NETWORKS[name].operations(45)  # an odd size, where padding is uneven
+    network = build_network(NETWORKS[name], 45)
+    layers = {layer.name: layer for layer in network.layers[1:]}
+    assert list(layers) == [operation.name for operation in operations]
+    assert [layer.output.shape[1:] for layer in layers.values()] == [op.output_shape for op in operations]
+    shapes = [shape for operation in operations for shape in operation.weights.values()]
+    assert [tuple(weight.shape) for weight in network.weights if "seed" not in weight.path] == shapes
+    owners = [name.rpartition(".")[0] for operation in operations for name in operation.weights]
+    assert [weight.path.partition("/")[0] for weight in network.weights if "seed" not in weight.path] == owners
+    for operation in operations:
+        sources = layers[operation.name].input
+        sources = sources if isinstance(sources, list) else [sources]
+        assert [source._keras_history.operation.name for source in sources] == list(operation.inputs)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_position_depends_on_its_receptive_field_only(name: str) -> None:
+    """A change of one pixel reaches no further than the description says."""
+    operations = [op for op in NETWORKS[name].operations(45) if len(op.output_shape) == 3 and op.output_shape[0] > 1]
+    network = build_network(NETWORKS[name], 45, seed=1)
+    outputs = keras.Model(network.input, [network.get_layer(operation.name).output for operation in operations])
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 45, 45, 3), dtype=np.uint8)
+    unchanged = np.repeat(pixels, 45, axis=0)  # batches of equal sizes, which are computed alike to the last bit
+    changed = unchanged.copy()
+    changed[np.arange(45), 22, np.arange(45)] = 255 - changed[np.arange(45), 22, np.arange(45)]  # each pixel of a row
+    for operation, before, after in zip(operations, outputs(unchanged), outputs(changed), strict=True):
+        difference = np.abs(np.asarray(after) - np.asarray(before)).max(axis=-1)  # (45, height, width)
+        reached = (difference > 0).any(axis=1)  # (45, width): which columns each pixel reaches
+        assert reached.sum(axis=0).max() <= operation.receptive_field, operation.name
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_of_any_layers_learn(name: str) -> None:
+    network = build_network(NETWORKS[name], 45, seed=1)
+    compile_network(network, TrainingConfig(optimizer="muon", learning_rate=0.01))
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 45, 45, 3), dtype=np.uint8)
+    y_true = np.zeros((8, network.output_shape[-1]), np.float32)
+    y_true[:4, 0] = 1
+    losses = [float(np.asarray(network.train_on_batch(pixels, y_true)[0])) for _ in range(8)]
+    assert np.isfinite(losses).all()
+    assert min(losses[4:]) < losses[0]
+
+
 def test_images_that_show_neither_do_not_change_the_loss_of_the_class() -> None:
     config = resolve_config("fast", None, ["network.neither_output=true", "training.label_smoothing=0.0"])
     model = build_network(config.network, 32)
