@@ -32,7 +32,7 @@ WRONG: dict[str, tuple[EditCard, str]] = {
     "an unknown key within": (lambda card: card["origin"].update(run="x"), r"origin\.run: Extra inputs"),
     "a layer by its class": (lambda card: card["config"]["network"].update(name="Lambda"), r"config\.network\.name"),
     "an unknown setting": (lambda card: card["config"]["network"].update(module="os"), r"network\.module: Extra"),
-    "another format": (lambda card: card.update(format_version=3), "format_version"),
+    "another format": (lambda card: card.update(format_version=4), "format_version"),
     "no bias": (lambda card: card.pop("bias"), "bias: Field required"),
     "a word for a number": (lambda card: card.update(temperature="warm"), "temperature"),
     "a list for a table": (lambda card: card.update(files=[1, 2]), "files"),
@@ -123,11 +123,11 @@ def test_a_card_that_is_a_folder_is_refused(tmp_path: Path) -> None:
         parse_card(tmp_path)
 
 
-def test_a_card_of_an_earlier_version_says_how_to_write_it_again(bundle: Path, change_card: ChangeCard) -> None:
+def test_a_card_of_an_earlier_version_says_what_to_do(bundle: Path, change_card: ChangeCard) -> None:
     change_card(lambda card: card.update(format_version=1, threshold=0.68))
-    with pytest.raises(ModelError, match="format_version: Input should be 2") as caught:
+    with pytest.raises(ModelError, match="format_version: Input should be 3") as caught:
         parse_card(bundle)
-    assert "dogvscat train --resume RUN_FOLDER" in str(caught.value.hint)
+    assert "Use it with that version, or train again." in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(("low", "majority", "guesses"), [(0.51, 0.5, False), (0.5, 0.5, True), (0.55, 0.6, True)])

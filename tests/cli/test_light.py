@@ -62,7 +62,11 @@ def test_the_first_three_answers_load_next_to_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["fetch --help", "train --help", "sample drawn --count 4", "cache", "cache --json"]
+    "arguments",
+    [
+        *("fetch --help", "train --help", "sample drawn --count 4", "cache", "cache --json"),
+        *("network", "network classic --picture classic.png"),
+    ],
 )
 def test_light_commands_load_nothing_heavy(tmp_path: Path, arguments: str) -> None:
     code, modules = loaded_by(tmp_path, *arguments.split())

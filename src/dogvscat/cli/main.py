@@ -47,6 +47,7 @@ Train your own
   dogvscat train photos/                          from a folder or zip file with one folder per class (recipe: fast)
   dogvscat train photos/ --recipe classic         the small, plain network to learn from
   dogvscat evaluate runs/fast-1 new/ --out eval/  measure the trained model on other photos
+  dogvscat network classic                        the layers of a network, as a table and a picture
   dogvscat compare runs/fast-1 runs/classic-1     which of two runs is better, and is the difference more than luck?
   dogvscat study photos/ --out study/             what does each technique do? (see also tune, lr-find and runs)
 
