@@ -28,9 +28,11 @@ RUN_FILES = {
     "reliability.png",
     "mistakes.png",
     "augmentation.png",
+    "network.png",
     "report.html",
     "bundle/card.json",
     "bundle/model.onnx",
+    "bundle/network.svg",
 }
 
 

@@ -1,5 +1,6 @@
 """Settings: where they come from, what is refused and how, and that they survive a round trip through TOML."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import pytest
 from pydantic import ValidationError
 
 from dogvscat.cli import options
-from dogvscat.config import Config, Section
-from dogvscat.errors import ConfigError
+from dogvscat.config import REPLACED, Config, Section
+from dogvscat.errors import ConfigError, ModelError
 from dogvscat.exploring import plan_files
+from dogvscat.learning.run import Run
 from dogvscat.settings import (
     build_config,
+    differences,
     load_recipe,
     parse_settings,
     recipe_names,
@@ -152,6 +155,41 @@ def test_what_is_wrong_is_named(setting: str, message: str, hint: str | None) ->
     assert "Input should" not in caught.value.message
     expected = f"Did you mean {hint}? `dogvscat train --show-settings` lists every setting." if hint else None
     assert caught.value.hint == expected
+
+
+@pytest.mark.parametrize("key", REPLACED)
+def test_settings_of_earlier_versions_say_what_to_write_now(key: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"no setting '{key}' any more") as caught:
+        resolve_config("classic", None, [f"{key}=1"])
+    hint = caught.value.hint or ""
+    assert hint.startswith("Write ")
+    for setting in re.findall(r'network\.changes="(.+?)"', hint):  # what is suggested can be written
+        resolve_config("fast" if "residual" in setting else "classic", None, [f"network.changes={setting}"])
+    section, _, name = key.partition(".")
+    _toml(tmp_path / "config.toml", f"[{section}]\n{name} = 1\n")
+    with pytest.raises(ModelError, match=r"config\.toml is of an earlier version: there is no setting"):
+        Run(tmp_path).load_config()
+
+
+def test_changes_of_the_network_add_up_and_leave_only_layers(tmp_path: Path) -> None:
+    recipe = _toml(tmp_path / "mine.toml", '[network]\nchanges = "without stage3"\ndropout = 0.25')
+    file = _toml(tmp_path / "file.toml", '[network]\nchanges = ["norm after stage1.conv1", "silu instead of relu1"]')
+    settings = ["network.changes=dense 16 instead of dense", 'network.changes=["width 0.5"]', "network.dropout=0"]
+    config = resolve_config(str(recipe), file, settings)
+    assert config.network.layers == (
+        "stage1: conv 16 valid, norm, relu, max pool",
+        "stage2: conv 32 valid, relu, max pool",
+        "flatten, dense 8, silu",
+    )
+    assert not {"changes", "width", "dropout"} & config.model_dump()["network"].keys()
+    assert with_settings(config, ["network.changes=without stage2"]).network.layers[1] == "flatten, dense 8, silu"
+
+
+def test_of_layers_only_the_entries_that_differ_are_listed() -> None:
+    base = resolve_config("classic")
+    narrow = with_settings(base, ["network.changes=dense 16 instead of dense"])
+    before, after = "flatten, dense 128, relu, dropout 0.5", "flatten, dense 16, relu, dropout 0.5"
+    assert differences(base, narrow) == [("network.layers", (before,), (after,))]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def table_lines(rows: Sequence[LayerRow], share_title: str) -> list[str]:
         rows: From `layer_rows`.
         share_title: What the shares are shares of, such as `time`.
     """
-    cells = [("layer", "as written", "output", "weights", "MACs", "sees", share_title)]
+    cells: list[tuple[str, ...]] = [("layer", "as written", "output", "weights", "MACs", "sees", share_title)]
     for row in rows:
         share = f"{row.share:.1%}" if row.share else ""
         counts = [f"{count:,}" if count else "" for count in (row.num_weights, row.macs)]
