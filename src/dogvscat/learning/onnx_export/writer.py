@@ -1,0 +1,147 @@
+"""Writes a network as an ONNX graph, operation by operation, with the names of its description.
+
+Equal weights give equal bytes, in every process and on every backend of Keras.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from dogvscat.bundle.graph import ACTIVATION
+from dogvscat.judging.decision import Decision
+from dogvscat.labels import NEITHER
+from dogvscat.learning.onnx_export.nodes import CHANNELS, IMAGES, Nodes
+from dogvscat.network.folding import Weights, fold_norms
+from dogvscat.network.operations import LOGIT, PIXELS, Operation, class_activation_source
+
+_SIMPLE: dict[str, tuple[str, dict[str, str]]] = {
+    "add": ("Add", {}),
+    "subtract": ("Sub", {}),
+    "multiply": ("Mul", {}),
+    "relu": ("Relu", {}),
+    "leaky_relu": ("LeakyRelu", {"alpha": "slope"}),
+    "elu": ("Elu", {}),
+    "sigmoid": ("Sigmoid", {}),
+}
+"""The ONNX operator of each operation that is one, and the setting behind each of its attributes."""
+
+
+def write_onnx(
+    operations: Sequence[Operation], weights: Weights, decision: Decision, *, flip_averaging: bool = False
+) -> bytes:
+    """The ONNX graph of a network, calibrated.
+
+    A node has the name of its operation, and a constant that of its weight. Two kinds of operations leave no node:
+    dropout, and normalizations that can be folded into the kernel before them.
+
+    Args:
+        operations: The network.
+        weights: All of its weights.
+        decision: Its temperature and bias are applied to the logit, and to each position of the class activation.
+        flip_averaging: Answer for the image and for its mirror image, and average.
+
+    Returns:
+        A graph with input `pixels`, uint8 (num_images, image_size, image_size, 3), and output `logit`, float32
+        (num_images, 1). With a second output of the network it also has `neither`, the log-odds of showing neither
+        class, float32 (num_images, 1); and if the network ends in a mean over positions, `activation`, the calibrated
+        log-odds of each position, float32 (num_images, height, width), whose mean is the logit.
+    """
+    operations, weights = fold_norms(operations, weights)
+    weights = {**weights, **_calibrated_logit(weights, decision)}
+    nodes = Nodes()
+    pixels = nodes.add("Cast", "pixels.float", PIXELS, to=TensorProto.FLOAT)
+    values = {PIXELS: nodes.add("Transpose", "pixels.nchw", pixels, perm=[0, 3, 1, 2])}
+    for operation in operations[:-1]:  # all but the logit
+        inputs = [values[name] for name in operation.inputs]
+        values[operation.name] = _add_operation(nodes, operation, inputs, weights)
+        if flip_averaging and operation.kind == "scaling":
+            values[operation.name] = _add_mirror_images(nodes, values[operation.name])
+    outputs = _add_logits(nodes, values[operations[-1].inputs[0]], weights, flip_averaging)
+    if source := class_activation_source(operations):
+        outputs |= _add_activation(nodes, values[source], weights, flip_averaging)
+    return nodes.serialize(operations[0].output_shape, outputs)
+
+
+def _calibrated_logit(weights: Weights, decision: Decision) -> Weights:
+    """The weights of the logit, divided by the temperature, plus the bias: (features, 1 or 2) and (1 or 2,)."""
+    weight, bias = (weights[f"{LOGIT}.{name}"].astype(np.float64) for name in ("weight", "bias"))
+    weight[:, 0] /= decision.temperature
+    bias[0] = bias[0] / decision.temperature + decision.bias
+    return {f"{LOGIT}.weight": weight.astype(np.float32), f"{LOGIT}.bias": bias.astype(np.float32)}
+
+
+def _add_operation(nodes: Nodes, operation: Operation, inputs: Sequence[str], weights: Weights) -> str:
+    """The nodes of an operation; returns the name of the value that it gives."""
+    name, settings = operation.name, operation.settings
+    constants = [nodes.constant(weight, _as_in_onnx(weights[weight])) for weight in operation.weights]
+    match operation.kind:
+        case "scaling":
+            return nodes.add("Mul", name, *inputs, nodes.constant(f"{name}.scale", np.float32(settings["scale"])))
+        case "brightness":
+            kernel = np.array(settings["weights"], np.float32).reshape(1, -1, 1, 1)
+            return nodes.add("Conv", name, *inputs, nodes.constant(f"{name}.weight", kernel))
+        case "conv":
+            return nodes.add("Conv", name, *inputs, *constants, **_window(settings["kernel"], settings))
+        case "dense":
+            return nodes.add("Gemm", name, *inputs, *constants)
+        case "norm":
+            return nodes.add("BatchNormalization", name, *inputs, *constants, epsilon=settings["epsilon"])
+        case "max_pool":
+            return nodes.add("MaxPool", name, *inputs, **_window(settings["size"], settings))
+        case "average_pool":
+            return nodes.add("AveragePool", name, *inputs, **_window(settings["size"], settings))
+        case "mean":
+            mean = nodes.add("GlobalAveragePool", f"{name}.positions", *inputs)
+            return mean if settings["keeps_axes"] else nodes.add("Flatten", name, mean)
+        case "flatten":  # in the order of the description: the channels of a position together
+            return nodes.add("Flatten", name, nodes.add("Transpose", f"{name}.nhwc", *inputs, perm=[0, 2, 3, 1]))
+        case "silu":
+            return nodes.add("Mul", name, *inputs, nodes.add("Sigmoid", f"{name}.sigmoid", *inputs))
+        case "dropout":
+            return inputs[0]
+        case kind:
+            node_kind, attributes = _SIMPLE[kind]
+            return nodes.add(node_kind, name, *inputs, **{key: settings[value] for key, value in attributes.items()})
+
+
+def _add_mirror_images(nodes: Nodes, value: str) -> str:
+    """The images followed by their mirror images."""
+    return nodes.add("Concat", "both_ways", value, nodes.mirror("mirrored", value), axis=IMAGES)
+
+
+def _add_logits(nodes: Nodes, features: str, weights: Weights, flip_averaging: bool) -> dict[str, Sequence[int | str]]:
+    """The last layer; returns the outputs of the graph with their shapes."""
+    num_logits = len(weights[f"{LOGIT}.bias"])
+    name = LOGIT if num_logits == 1 else "logits"  # of the last value: an output, or both of them
+    constants = [nodes.constant(f"{LOGIT}.{key}", weights[f"{LOGIT}.{key}"]) for key in ("weight", "bias")]
+    value = nodes.add("Gemm", f"{name}.both_ways" if flip_averaging else name, features, *constants)
+    if flip_averaging:
+        nodes.mean(name, *nodes.halves(f"{name}.split", value, IMAGES))
+    if num_logits == 2:
+        nodes.halves("outputs", name, CHANNELS, (LOGIT, NEITHER))
+    return {output: ["num_images", 1] for output in (LOGIT, NEITHER)[:num_logits]}
+
+
+def _add_activation(nodes: Nodes, features: str, weights: Weights, flip_averaging: bool) -> dict[str, Sequence[int | str]]:
+    """The last layer at each position, before the mean; returns the output of the graph with its shape."""
+    kernel, bias = weights[f"{LOGIT}.weight"][:, :1].T[..., None, None], weights[f"{LOGIT}.bias"][:1]
+    constants = [nodes.constant(f"{ACTIVATION}.weight", kernel), nodes.constant(f"{ACTIVATION}.bias", bias)]
+    value = nodes.add("Conv", f"{ACTIVATION}.positions", features, *constants)
+    if flip_averaging:
+        first, second = nodes.halves(f"{ACTIVATION}.split", value, IMAGES)
+        value = nodes.mean(f"{ACTIVATION}.mean", first, nodes.mirror(f"{ACTIVATION}.mirrored", second))
+    nodes.add("Squeeze", ACTIVATION, value, nodes.constant("channels", np.array([CHANNELS])))
+    return {ACTIVATION: ["num_images", "height", "width"]}
+
+
+def _as_in_onnx(weight: np.ndarray) -> np.ndarray:
+    """A kernel (height, width, in, out) as (out, in, height, width); other weights as they are."""
+    return weight.transpose(3, 2, 0, 1) if weight.ndim == 4 else weight
+
+
+def _window(size: int, settings: Mapping[str, Any]) -> dict[str, list[int]]:
+    """The attributes of a window that slides over rows and columns."""
+    (before, after), stride = settings["pads"], settings["stride"]
+    return {"kernel_shape": [size, size], "strides": [stride, stride], "pads": [before, before, after, after]}
