@@ -52,16 +52,19 @@ class Nodes:
         half = self.constant("half", np.array(0.5, np.float32))
         return self.add("Mul", name, self.add("Add", f"{name}.sum", first, second), half)
 
-    def serialize(self, image_shape: Sequence[int], outputs: Mapping[str, Sequence[int | str]]) -> bytes:
+    def serialize(self, image_shape: Sequence[int], outputs: Mapping[str, Sequence[int]]) -> bytes:
         """The whole graph.
 
         Args:
-            image_shape: Of the input `pixels`, without the axis of images.
-            outputs: Shape of each output, float32, with that axis.
+            image_shape: Of the input `pixels`, uint8, without the axis of images.
+            outputs: Shape of each output, float32, also without.
         """
         pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["num_images", *image_shape])
-        given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
-        graph = helper.make_graph(self._nodes, "dogvscat", [pixels], given, list(self._constants.values()))
+        answers = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["num_images", *shape])
+            for name, shape in outputs.items()
+        ]
+        graph = helper.make_graph(self._nodes, "dogvscat", [pixels], answers, list(self._constants.values()))
         opset = helper.make_opsetid("", OPSET)
         model = helper.make_model(graph, producer_name="dogvscat", ir_version=_IR_VERSION, opset_imports=[opset])
         onnx.checker.check_model(model, full_check=True)

@@ -26,6 +26,7 @@ _SIMPLE: dict[str, tuple[str, dict[str, str]]] = {
     "sigmoid": ("Sigmoid", {}),
 }
 """The ONNX operator of each operation that is one, and the setting behind each of its attributes."""
+_POOLS = {"max_pool": "MaxPool", "average_pool": "AveragePool"}  # whose means do not count padding, unless told to
 
 
 def write_onnx(
@@ -58,9 +59,13 @@ def write_onnx(
         values[operation.name] = _add_operation(nodes, operation, inputs, weights)
         if flip_averaging and operation.kind == "scaling":
             values[operation.name] = _add_mirror_images(nodes, values[operation.name])
-    outputs = _add_logits(nodes, values[operations[-1].inputs[0]], weights, flip_averaging)
+    outputs: dict[str, Sequence[int]] = dict.fromkeys(
+        _add_logits(nodes, values[operations[-1].inputs[0]], weights, flip_averaging), (1,)
+    )
     if source := class_activation_source(operations):
-        outputs |= _add_activation(nodes, values[source], weights, flip_averaging)
+        _add_activation(nodes, values[source], weights, flip_averaging)
+        (positions,) = (operation.output_shape[:2] for operation in operations if operation.name == source)
+        outputs[ACTIVATION] = positions
     return nodes.serialize(operations[0].output_shape, outputs)
 
 
@@ -75,23 +80,20 @@ def _calibrated_logit(weights: Weights, decision: Decision) -> Weights:
 def _add_operation(nodes: Nodes, operation: Operation, inputs: Sequence[str], weights: Weights) -> str:
     """The nodes of an operation; returns the name of the value that it gives."""
     name, settings = operation.name, operation.settings
-    constants = [nodes.constant(weight, _as_in_onnx(weights[weight])) for weight in operation.weights]
+    if operation.kind in _SIMPLE:
+        kind, attributes = _SIMPLE[operation.kind]
+        return nodes.add(kind, name, *inputs, **{key: settings[setting] for key, setting in attributes.items()})
+    if operation.weights:
+        constants = [nodes.constant(weight, _as_in_onnx(weights[weight])) for weight in operation.weights]
+        return _add_with_weights(nodes, operation, [*inputs, *constants])
     match operation.kind:
         case "scaling":
             return nodes.add("Mul", name, *inputs, nodes.constant(f"{name}.scale", np.float32(settings["scale"])))
         case "brightness":
             kernel = np.array(settings["weights"], np.float32).reshape(1, -1, 1, 1)
             return nodes.add("Conv", name, *inputs, nodes.constant(f"{name}.weight", kernel))
-        case "conv":
-            return nodes.add("Conv", name, *inputs, *constants, **_window(settings["kernel"], settings))
-        case "dense":
-            return nodes.add("Gemm", name, *inputs, *constants)
-        case "norm":
-            return nodes.add("BatchNormalization", name, *inputs, *constants, epsilon=settings["epsilon"])
-        case "max_pool":
-            return nodes.add("MaxPool", name, *inputs, **_window(settings["size"], settings))
-        case "average_pool":
-            return nodes.add("AveragePool", name, *inputs, **_window(settings["size"], settings))
+        case "max_pool" | "average_pool" as kind:
+            return nodes.add(_POOLS[kind], name, *inputs, **_window(settings["size"], settings))
         case "mean":
             mean = nodes.add("GlobalAveragePool", f"{name}.positions", *inputs)
             return mean if settings["keeps_axes"] else nodes.add("Flatten", name, mean)
@@ -101,9 +103,18 @@ def _add_operation(nodes: Nodes, operation: Operation, inputs: Sequence[str], we
             return nodes.add("Mul", name, *inputs, nodes.add("Sigmoid", f"{name}.sigmoid", *inputs))
         case "dropout":
             return inputs[0]
-        case kind:
-            node_kind, attributes = _SIMPLE[kind]
-            return nodes.add(node_kind, name, *inputs, **{key: settings[value] for key, value in attributes.items()})
+    raise NotImplementedError(operation.kind)
+
+
+def _add_with_weights(nodes: Nodes, operation: Operation, inputs: Sequence[str]) -> str:
+    name, settings = operation.name, operation.settings
+    match operation.kind:
+        case "conv":
+            return nodes.add("Conv", name, *inputs, **_window(settings["kernel"], settings))
+        case "norm":
+            return nodes.add("BatchNormalization", name, *inputs, epsilon=settings["epsilon"])
+        case _:
+            return nodes.add("Gemm", name, *inputs)
 
 
 def _add_mirror_images(nodes: Nodes, value: str) -> str:
@@ -111,8 +122,8 @@ def _add_mirror_images(nodes: Nodes, value: str) -> str:
     return nodes.add("Concat", "both_ways", value, nodes.mirror("mirrored", value), axis=IMAGES)
 
 
-def _add_logits(nodes: Nodes, features: str, weights: Weights, flip_averaging: bool) -> dict[str, Sequence[int | str]]:
-    """The last layer; returns the outputs of the graph with their shapes."""
+def _add_logits(nodes: Nodes, features: str, weights: Weights, flip_averaging: bool) -> Sequence[str]:
+    """The last layer; returns the names of the outputs that come from it."""
     num_logits = len(weights[f"{LOGIT}.bias"])
     name = LOGIT if num_logits == 1 else "logits"  # of the last value: an output, or both of them
     constants = [nodes.constant(f"{LOGIT}.{key}", weights[f"{LOGIT}.{key}"]) for key in ("weight", "bias")]
@@ -121,11 +132,11 @@ def _add_logits(nodes: Nodes, features: str, weights: Weights, flip_averaging: b
         nodes.mean(name, *nodes.halves(f"{name}.split", value, IMAGES))
     if num_logits == 2:
         nodes.halves("outputs", name, CHANNELS, (LOGIT, NEITHER))
-    return {output: ["num_images", 1] for output in (LOGIT, NEITHER)[:num_logits]}
+    return (LOGIT, NEITHER)[:num_logits]
 
 
-def _add_activation(nodes: Nodes, features: str, weights: Weights, flip_averaging: bool) -> dict[str, Sequence[int | str]]:
-    """The last layer at each position, before the mean; returns the output of the graph with its shape."""
+def _add_activation(nodes: Nodes, features: str, weights: Weights, flip_averaging: bool) -> None:
+    """The last layer at each position, before the mean."""
     kernel, bias = weights[f"{LOGIT}.weight"][:, :1].T[..., None, None], weights[f"{LOGIT}.bias"][:1]
     constants = [nodes.constant(f"{ACTIVATION}.weight", kernel), nodes.constant(f"{ACTIVATION}.bias", bias)]
     value = nodes.add("Conv", f"{ACTIVATION}.positions", features, *constants)
@@ -133,7 +144,6 @@ def _add_activation(nodes: Nodes, features: str, weights: Weights, flip_averagin
         first, second = nodes.halves(f"{ACTIVATION}.split", value, IMAGES)
         value = nodes.mean(f"{ACTIVATION}.mean", first, nodes.mirror(f"{ACTIVATION}.mirrored", second))
     nodes.add("Squeeze", ACTIVATION, value, nodes.constant("channels", np.array([CHANNELS])))
-    return {ACTIVATION: ["num_images", "height", "width"]}
 
 
 def _as_in_onnx(weight: np.ndarray) -> np.ndarray:
