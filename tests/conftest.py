@@ -249,7 +249,7 @@ def linear_bundle(no_provenance: Provenance) -> LinearBundle:
         publish_bundle(
             folder,
             graph or _linear_graph(_red_or_blue()),
-            [np.linspace(-1.0, 1.0, 6).reshape(2, 3), np.array([0.25])],
+            {"grid": np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3), "one": np.array([0.25], np.float32)},
             class_names,
             config or build_config({"data": {"image_size": 32}}),
             Decision(unsure_low=unsure[0], unsure_high=unsure[1]),

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dogvscat.bundle.publish import unpack_weights
 from dogvscat.photos.drawing.sample import write_sample
 from tests.helpers import QUICK, Dogvscat, SmallDisk, quick_base, read_files, run_until
 
@@ -72,12 +71,7 @@ def test_a_training_whose_disk_fills_up_twice_ends_as_if_it_had_not(
     result = dogvscat("train", "--resume", run, env=environment)
     assert result.returncode == 0, result.stderr
     assert "Resuming after epoch 1" in result.stderr
-    straight, interrupted = (
-        unpack_weights((folder / "bundle" / "weights.npz").read_bytes()) for folder in (quick_run, run)
-    )
-    for one, other in zip(straight, interrupted, strict=True):
-        np.testing.assert_array_equal(one, other)
-    for name in ("predictions.csv", "manifest.csv"):
+    for name in ("bundle/model.onnx", "bundle/weights.npz", "predictions.csv", "manifest.csv"):
         assert (run / name).read_bytes() == (quick_run / name).read_bytes()
 
 

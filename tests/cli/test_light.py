@@ -127,7 +127,7 @@ def test_the_light_installation_audits_evaluates_lists_and_compares(
     quick_run: Path, drawn_photos: Path, tmp_path: Path
 ) -> None:
     """With none of the packages that the extras add; the result is that of the full installation."""
-    missing = " ".join(sorted(HEAVY - {"jinja2"} | {"numba", "tf2onnx", "openvino", "fastapi", "uvicorn"}))
+    missing = " ".join(sorted(HEAVY - {"jinja2"} | {"numba", "openvino", "fastapi", "uvicorn"}))
 
     def light(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", LIGHT, missing, *map(str, arguments)]

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from dogvscat.bundle.card import Provenance
@@ -28,13 +27,13 @@ open_engine(1)
 @pytest.fixture
 def publish_network(tmp_path: Path, no_provenance: Provenance) -> PublishNetwork:
     """Publishes a network as a bundle and loads it."""
-    from dogvscat.learning.finalize.onnx_export import export_onnx
-    from dogvscat.learning.model.networks import average_over_flips
+    from dogvscat.learning.model.networks import average_over_flips, named_weights
+    from dogvscat.learning.onnx_export.export import export_onnx
 
     def publish(config: NetworkConfig, network: Any) -> Predictor:
         published = average_over_flips(network) if config.flip_averaging else network
         settings = build_config({"data": {"image_size": 32}, "network": config.model_dump()})
-        weights = [np.asarray(weight) for weight in network.weights]
+        weights = named_weights(network, config.operations(32))
         graph = export_onnx(published, config, Decision())
         publish_bundle(tmp_path / "bundle", graph, weights, ("cat", "dog"), settings, Decision(), no_provenance, {})
         return Predictor.load(tmp_path / "bundle")

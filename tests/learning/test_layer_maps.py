@@ -13,7 +13,7 @@ from tests.helpers import NOISE, PLAIN_NETWORK, RESIDUAL_NETWORK, PublishNetwork
 def test_a_bundled_network_answers_as_its_graph(publish_network: PublishNetwork) -> None:
     predictor = publish_network(PLAIN_NETWORK, build_network(PLAIN_NETWORK, 32, seed=2))
     logits = np.asarray(load_bundled_network(predictor.bundle)(NOISE))[:, 0]
-    np.testing.assert_allclose(logits, predictor.logits(NOISE).positive, atol=0.01)  # half-precision weights
+    np.testing.assert_allclose(logits, predictor.logits(NOISE).positive, atol=1e-5)
 
 
 def test_receptive_fields_of_layers() -> None:

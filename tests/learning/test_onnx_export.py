@@ -10,8 +10,8 @@ from dogvscat.bundle.graph import open_graph, run_class_activation, run_graph
 from dogvscat.config import NetworkConfig
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision
-from dogvscat.learning.finalize.onnx_export import calibrate_graph, check_parity, export_onnx
 from dogvscat.learning.model.networks import average_over_flips, build_network
+from dogvscat.learning.onnx_export.export import check_parity, export_onnx
 from dogvscat.photos.decoding.decoder import decode
 from dogvscat.photos.reading.sources import open_photos
 from dogvscat.settings import resolve_config
@@ -74,18 +74,6 @@ def test_temperature_divides_the_logit_and_the_bias_is_added() -> None:
     np.testing.assert_allclose(biased, plain / 4.0 - 1.5, rtol=1e-5)
 
 
-def test_a_published_graph_can_be_calibrated_again() -> None:
-    """Both calibrations add up, for the logit and for each position, and the other output stays as it is."""
-    model = build_network(RESIDUAL, 48, seed=1)
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
-    graph = export_onnx(model, RESIDUAL, Decision(0.5, 1.0))
-    again = calibrate_graph(graph, Decision(2.0, -0.25))
-    before, after = (run_graph(open_graph(data, "test"), pixels) for data in (graph, again))
-    np.testing.assert_allclose(after.positive, before.positive / 2.0 - 0.25, rtol=1e-5)
-    np.testing.assert_array_equal(after.neither, before.neither)
-    check_parity(model, Decision(1.0, 0.25), again, pixels)
-
-
 def test_a_graph_with_other_logits_is_refused() -> None:
     model = build_network(SMALL, 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
@@ -119,10 +107,11 @@ def test_the_mean_of_the_class_activation_map_is_the_logit(averaged: bool) -> No
     for variable in model.weights:
         if variable.path.endswith(("bias", "beta", "gamma")):  # fresh ones are 0 or 1, and would hide a mistake
             variable.assign(np.random.default_rng(len(variable.path)).uniform(0.5, 1.5, variable.shape))
+    config = RESIDUAL.model_copy(update={"flip_averaging": averaged})
     model = average_over_flips(model) if averaged else model
     pixels = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 3), dtype=np.uint8)
     decision = Decision(1.7, 0.6)
-    graph = export_onnx(model, RESIDUAL, decision)
+    graph = export_onnx(model, config, decision)
     session = open_graph(graph, "test")
     activation, logits = run_class_activation(session, pixels), run_graph(session, pixels)
     assert activation is not None
@@ -139,7 +128,8 @@ def test_the_mean_of_the_class_activation_map_is_the_logit(averaged: bool) -> No
 def test_the_activation_map_of_a_mirror_image_is_mirrored() -> None:
     model = average_over_flips(build_network(RESIDUAL, 48, seed=1))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3), dtype=np.uint8)
-    session = open_graph(export_onnx(model, RESIDUAL, Decision(1.0)), "test")
+    config = RESIDUAL.model_copy(update={"flip_averaging": True})
+    session = open_graph(export_onnx(model, config, Decision(1.0)), "test")
     activation, mirrored = (
         run_class_activation(session, pixels),
         run_class_activation(session, pixels[:, :, ::-1].copy()),

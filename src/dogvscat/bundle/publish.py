@@ -18,6 +18,7 @@ from dogvscat.config import Config
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision
 from dogvscat.labels import NEITHER, ClassNames
+from dogvscat.network.operations import LOGIT, Operation
 from dogvscat.network.picture import draw_network
 from dogvscat.pages import open_templates
 from dogvscat.photos.decoding.decoder import decode
@@ -47,7 +48,7 @@ _INDEXED = ("accuracy", "roc_auc", "log_loss", "expected_calibration_error")
 def publish_bundle(
     folder: Path,
     graph: bytes,
-    weights: Sequence[np.ndarray],
+    weights: Mapping[str, np.ndarray],
     class_names: ClassNames,
     config: Config,
     decision: Decision,
@@ -61,7 +62,7 @@ def publish_bundle(
     Args:
         folder: The bundle folder.
         graph: ONNX, from `pixels` to the calibrated `logit`, and to `neither` if the network has that output.
-        weights: The network's weights, in its order; stored in half precision, which is enough to continue training.
+        weights: All weights of the network by name, float32. Those that the graph has are not stored again.
         class_names: In label order.
         config: Every setting of the training.
         decision: Temperature and bias (already in the graph), and where answers are unsure.
@@ -74,7 +75,9 @@ def publish_bundle(
         ModelError: if the graph cannot be run, or this installation is not complete.
         WriteError: if the folder cannot be written.
     """
-    pictures, packed_weights = _golden_files(), _pack_weights(weights)
+    in_graph = kernels_in_graph(config.network.operations(config.data.image_size))
+    packed_weights = _pack_weights({name: values for name, values in weights.items() if name not in in_graph})
+    pictures = _golden_files()
     session = open_graph(graph, "the new bundle")
     pixels = np.stack([decode(data, name, config.data.image_size) for name, data in pictures.items()])
     # The default decision calibrates nothing: the logits of the graph are calibrated.
@@ -147,24 +150,33 @@ def network_picture(config: Config) -> bytes:
     return draw_network(config.network.stages, operations, config.recipe).svg().encode()
 
 
-def unpack_weights(data: bytes) -> list[np.ndarray]:
-    """The weights of a bundle as float32, in the network's order.
+def kernels_in_graph(operations: Sequence[Operation]) -> set[str]:
+    """Names of the weights that the ONNX graph of a network has as they are, or with a normalization folded into them:
+    all kernels but that of the logit, which is calibrated there."""
+    kernels = [operation for operation in operations if operation.kind in ("conv", "dense") and operation.name != LOGIT]
+    return {f"{operation.name}.weight" for operation in kernels}
+
+
+def unpack_weights(data: bytes) -> dict[str, np.ndarray]:
+    """What `publish_bundle` stored as weights.
 
     Raises:
         ModelError: if these are not the bytes of a weights file.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            return [file[name].astype(np.float32) for name in sorted(file.files)]
+            weights = {name: file[name] for name in file.files}
     except Exception as error:  # NumPy and zipfile raise a dozen types on malformed files
         raise ModelError(f"{WEIGHTS_FILE} is damaged: {error}") from None
+    for name, values in weights.items():
+        if values.dtype != np.float32 or not np.isfinite(values).all():
+            raise ModelError(f"{WEIGHTS_FILE} is damaged: {name} should be finite and float32, it is {values.dtype}")
+    return weights
 
 
-def _pack_weights(weights: Sequence[np.ndarray]) -> bytes:
+def _pack_weights(weights: Mapping[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
-    # Numbered names keep the order of the weights when they are sorted.
-    arrays = {f"{index:04d}": weight.astype(np.float16) for index, weight in enumerate(weights)}
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **weights)
     return buffer.getvalue()
 
 

@@ -45,18 +45,19 @@ def fold_norms(operations: Sequence[Operation], weights: Weights) -> tuple[tuple
     return tuple(folded_operations), folded_weights
 
 
-def unfold_kernel(name: str, kernel: np.ndarray, operations: Sequence[Operation], weights: Weights) -> np.ndarray:
-    """The kernel of an operation before `fold_norms`, up to the rounding of its last bit.
+def unfold_kernels(operations: Sequence[Operation], weights: Weights) -> dict[str, np.ndarray]:
+    """The weights before `fold_norms`; kernels only up to the rounding of their last bit.
 
     Args:
-        name: Of the operation.
-        kernel: After `fold_norms`.
         operations: The network before it.
-        weights: At least those of its normalizations.
+        weights: Kernels as it left them, and all other weights as they were.
     """
-    norm_names = [norm for norm, kernel_name in find_foldable(operations, weights).items() if kernel_name == name]
-    norms = [operation for operation in operations if operation.name in norm_names]
-    return _float32(kernel / norm_factor(norms[0], weights)) if norms else kernel
+    by_name = {operation.name: operation for operation in operations}
+    unfolded = {name: weights[name] for operation in operations for name in operation.weights}
+    for norm, kernel in find_foldable(operations, weights).items():
+        name = f"{kernel}.weight"
+        unfolded[name] = _float32(weights[name] / norm_factor(by_name[norm], weights))
+    return unfolded
 
 
 def find_foldable(operations: Sequence[Operation], weights: Weights) -> dict[str, str]:

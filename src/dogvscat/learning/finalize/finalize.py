@@ -25,10 +25,10 @@ from dogvscat.judging.predictions import History, Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
 from dogvscat.learning.data.dataset import Dataset, LabelledImages
 from dogvscat.learning.engine import keras
-from dogvscat.learning.finalize.onnx_export import check_parity, export_onnx
-from dogvscat.learning.loop.checkpoint import read_variables
 from dogvscat.learning.loop.inference import predict_logits
 from dogvscat.learning.loop.training import Training
+from dogvscat.learning.model.networks import named_weights
+from dogvscat.learning.onnx_export.export import check_parity, export_onnx
 from dogvscat.learning.run import Run, hardware
 from dogvscat.network.picture import draw_network
 from dogvscat.settings import toml_value
@@ -124,7 +124,7 @@ def publish(run: Run, network: keras.Model, training: Training, dataset: Dataset
     publish_bundle(
         run.bundle_folder,
         graph,
-        read_variables(network.weights),
+        named_weights(network, config.network.operations(config.data.image_size)),
         dataset.manifest.class_names,
         config,
         decision,

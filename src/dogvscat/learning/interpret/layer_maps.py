@@ -9,13 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dogvscat.bundle.card import WEIGHTS_FILE
-from dogvscat.bundle.folder import Bundle, read_verified
-from dogvscat.bundle.publish import unpack_weights
+from dogvscat.bundle.folder import Bundle
+from dogvscat.bundle.weights import load_weights
 from dogvscat.judging.plotting import image_grid
 from dogvscat.learning.engine import keras
-from dogvscat.learning.loop.checkpoint import write_variables
-from dogvscat.learning.model.networks import build_network
+from dogvscat.learning.model.networks import build_from_operations
 from dogvscat.network.operations import Operation
 
 _MOST_MAPS = 32
@@ -25,15 +23,13 @@ _TILE_SIZE = 96
 
 
 def load_bundled_network(bundle: Bundle) -> keras.Model:
-    """The network of a bundle, without averaging over flips; its weights were rounded to half precision.
+    """The network of a bundle, without averaging over flips.
 
     Raises:
-        ModelError: if the weights are damaged or do not fit.
+        ModelError: if the weights are damaged, or not those of the network that the card describes.
     """
-    config = bundle.card.config
-    network = build_network(config.network, bundle.card.image_size)
-    write_variables(network.weights, unpack_weights(read_verified(bundle.folder, bundle.card, WEIGHTS_FILE)))
-    return network
+    card = bundle.card
+    return build_from_operations(card.config.network.operations(card.image_size), load_weights(bundle))
 
 
 class LayerMaps(NamedTuple):

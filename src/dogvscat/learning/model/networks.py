@@ -3,13 +3,17 @@
 Scaling the pixels is the first layer, so that no caller can forget or repeat it.
 """
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from dogvscat.config import NetworkConfig
 from dogvscat.learning.data.random import stateless_words
 from dogvscat.learning.engine import keras
 from dogvscat.learning.model.batch_norm import BatchNormalization
-from dogvscat.network.operations import LOGIT, PIXELS, Operation, class_activation_source
+from dogvscat.network.folding import Weights
+from dogvscat.network.operations import LOGIT, PIXELS, Operation
 
 layers = keras.layers
 
@@ -40,60 +44,54 @@ def build_network(
     """
     # The mixed policy keeps weights in float32: an update is often too small for the 8 bits of precision of bfloat16.
     build = _Layers(config.initializer, l2, seed, "mixed_bfloat16" if precision == "bfloat16" else "float32")
-    tensors = {PIXELS: keras.Input((image_size, image_size, 3), dtype="uint8", name=PIXELS)}
-    for operation in config.operations(image_size or _ANY_SIZE):
-        inputs = [tensors[name] for name in operation.inputs]
-        tensors[operation.name] = build.layer(operation)(inputs if len(inputs) > 1 else inputs[0])
-    return keras.Model(tensors[PIXELS], tensors[LOGIT], name="network")  # (n, 1 or 2)
+    return _build_model(config.operations(image_size or _ANY_SIZE), image_size, build)
+
+
+def build_from_operations(operations: Sequence[Operation], weights: Weights) -> keras.Model:
+    """A network with known weights, for predictions only.
+
+    Args:
+        operations: The network; its normalizations may be folded.
+        weights: All of its weights.
+
+    Returns:
+        A model as `build_network` makes it, for the image size of the operations.
+    """
+    model = _build_model(operations, operations[0].output_shape[0], _Layers("glorot", 0.0, 0, "float32"))
+    model.set_weights([weights[name] for operation in operations for name in operation.weights])
+    return model
+
+
+def named_weights(model: keras.Model, operations: Sequence[Operation]) -> dict[str, np.ndarray]:
+    """The weights of a network by the names of its description.
+
+    Args:
+        model: From `build_network`, or averaging one over flips.
+        operations: Its description, at any image size that it takes.
+    """
+    names = [name for operation in operations for name in operation.weights]
+    return dict(zip(names, model.get_weights(), strict=True))
 
 
 def average_over_flips(model: keras.Model) -> keras.Model:
     """A model that gives the mean of a network's logits for an image and for its mirror image."""
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
-    logits, mirrored_logits = keras.ops.split(model(with_mirror_images(pixels)), 2)  # (n, 1 or 2) each
+    logits, mirrored_logits = keras.ops.split(model(_with_mirror_images(pixels)), 2)  # (n, 1 or 2) each
     average = layers.Average(name="both_ways")([logits, mirrored_logits])
     return keras.Model(pixels, average, name=f"{model.name}_averaged")
 
 
-def with_class_activation(model: keras.Model, config: NetworkConfig) -> keras.Model | None:
-    """The same network with its class activation map as a second output.
-
-    Args:
-        model: From `pixels` to logits, float32 (n, 1 or 2).
-        config: Its description.
-
-    Returns:
-        A model from `pixels` to [logits, activation]; activation is float32 (n, height, width), the log-odds of the
-        positive class at each position, whose mean over the positions is the first logit. None for a network that does
-        not end in a mean over positions.
-    """
-    network = _inner_network(model)
-    source = class_activation_source(config.operations(model.input_shape[1]))
-    if source is None:
-        return None
-    features = network.get_layer(source).output  # (n, height, width, filters)
-    position_logits = network.get_layer(LOGIT)(features)  # (n, height, width, 1 or 2)
-    with_activation = keras.Model(network.input, [network.output, position_logits[..., 0]])
-    if network is model:
-        return with_activation
-    pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
-    columns, activation = with_activation(with_mirror_images(pixels))  # (2n, 1 or 2), (2n, height, width)
-    logits, mirrored_logits = keras.ops.split(columns, 2)
-    activation, mirrored_activation = keras.ops.split(activation, 2)
-    average = keras.layers.Average
-    mean_logits = average()([logits, mirrored_logits])
-    mean_activation = average()([activation, keras.ops.flip(mirrored_activation, axis=2)])
-    return keras.Model(pixels, [mean_logits, mean_activation])
-
-
-def with_mirror_images(pixels: keras.KerasTensor) -> keras.KerasTensor:
+def _with_mirror_images(pixels: keras.KerasTensor) -> keras.KerasTensor:
     """The images followed by their mirror images, for one call: (n, height, width, 3) to (2n, height, width, 3)."""
     return keras.ops.concatenate([pixels, keras.ops.flip(pixels, axis=2)])
 
 
-def _inner_network(model: keras.Model) -> keras.Model:
-    """The network without averaging over flips, which wraps it as a layer."""
-    return next((layer for layer in model.layers if isinstance(layer, keras.Model)), model)
+def _build_model(operations: Sequence[Operation], image_size: int | None, build: "_Layers") -> keras.Model:
+    tensors = {PIXELS: keras.Input((image_size, image_size, 3), dtype="uint8", name=PIXELS)}
+    for operation in operations:
+        inputs = [tensors[name] for name in operation.inputs]
+        tensors[operation.name] = build.layer(operation)(inputs if len(inputs) > 1 else inputs[0])
+    return keras.Model(tensors[PIXELS], tensors[LOGIT], name="network")  # (n, 1 or 2)
 
 
 class _Layers:
