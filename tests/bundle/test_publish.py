@@ -46,10 +46,8 @@ def test_others_may_read_a_bundle(untouched_bundle: Path) -> None:
 
 def test_weights_come_back_to_the_last_bit(untouched_bundle: Path) -> None:
     weights = unpack_weights((untouched_bundle / "weights.npz").read_bytes())
-    assert {name: (values.shape, values.dtype) for name, values in weights.items()} == {
-        "grid": ((2, 3), np.float32),
-        "one": ((1,), np.float32),
-    }
+    assert list(weights) == ["grid", "one"]
+    assert {values.dtype for values in weights.values()} == {np.dtype(np.float32)}
     np.testing.assert_array_equal(weights["grid"], np.linspace(-1.0, 1.0, 6, dtype=np.float32).reshape(2, 3))
     assert weights["one"] == 0.25
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +16,7 @@ from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.learning.onnx_export.export import export_onnx
 from tests.helpers import plain_layers, residual_layers
 
-NETWORKS = {
+NETWORKS: dict[str, dict[str, Any]] = {
     "plain": {"layers": plain_layers(4, 8)},
     "normalizations before, behind and between pools": {
         "layers": ["norm, conv 8, max pool, norm, relu, conv 8, norm, relu, average pool, norm", "global mean"]

@@ -32,7 +32,8 @@ def fold_norms(operations: Sequence[Operation], weights: Weights) -> tuple[tuple
     kernels = find_foldable(operations, weights)
     norms = {kernel: by_name[norm] for norm, kernel in kernels.items()}
     aliases = {norm: by_name[norm].inputs[0] for norm in kernels}
-    folded_operations, folded_weights = [], {}
+    folded_operations: list[Operation] = []
+    folded_weights: dict[str, np.ndarray] = {}
     for operation in operations:
         if operation.name in aliases:
             continue

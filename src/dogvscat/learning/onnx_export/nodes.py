@@ -15,7 +15,7 @@ _IR_VERSION = 8  # the one that came with this opset
 
 IMAGES, CHANNELS, COLUMNS = 0, 1, 3
 """Axes."""
-_FIRST = -(2**63) + 1  # the end of a slice that runs backwards through the first element
+_BEFORE_FIRST = -(2**63) + 1  # the end of a slice that runs backwards through the first index
 
 
 class Nodes:
@@ -30,27 +30,29 @@ class Nodes:
         self._nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
         return name
 
-    def constant(self, name: str, values: np.ndarray | Sequence[int]) -> str:
+    def constant(self, name: str, values: np.ndarray | list[int]) -> str:
         """A constant that nodes can take: float32, or int64 for indices; returns its name."""
         array = np.ascontiguousarray(values)
         self._constants[name] = numpy_helper.from_array(array, name)
         return name
 
-    def halves(self, name: str, value: str, axis: int, names: tuple[str, str] | None = None) -> tuple[str, str]:
-        """Two values, each of half of the indices of an axis; returns their names."""
-        first, second = names or (f"{name}.first", f"{name}.second")
-        self._nodes.append(helper.make_node("Split", [value], [first, second], name, axis=axis))
-        return first, second
+    def slice(self, name: str, value: str, axis: int, index: int) -> str:
+        """One index of an axis, which stays as an axis of length 1."""
+        return self._slice(name, value, axis, index, index + 1, 1)
 
     def mirror(self, name: str, value: str) -> str:
         """The mirror image: the columns in reverse order."""
-        indices = {"last": [-1], "first": [_FIRST], "columns": [COLUMNS], "backwards": [-1]}
-        return self.add("Slice", name, value, *[self.constant(key, index) for key, index in indices.items()])
+        return self._slice(name, value, COLUMNS, -1, _BEFORE_FIRST, -1)
 
-    def mean(self, name: str, first: str, second: str) -> str:
-        """The mean of two values."""
-        half = self.constant("half", np.array(0.5, np.float32))
-        return self.add("Mul", name, self.add("Add", f"{name}.sum", first, second), half)
+    def reshape(self, name: str, value: str, shape: list[int]) -> str:
+        """The same numbers in another shape, in which -1 stands for what remains."""
+        return self.add("Reshape", name, value, self.constant(f"{name}.shape", shape))
+
+    def _slice(self, name: str, value: str, axis: int, start: int, end: int, step: int) -> str:
+        indices = {"start": start, "end": end, "axis": axis, "step": step}
+        return self.add(
+            "Slice", name, value, *(self.constant(f"{name}.{key}", [index]) for key, index in indices.items())
+        )
 
     def serialize(self, image_shape: Sequence[int], outputs: Mapping[str, Sequence[int]]) -> bytes:
         """The whole graph.

@@ -14,7 +14,7 @@ from dogvscat.judging.decision import Decision
 from dogvscat.labels import NEITHER
 from dogvscat.learning.onnx_export.nodes import CHANNELS, IMAGES, Nodes
 from dogvscat.network.folding import Weights, fold_norms
-from dogvscat.network.operations import LOGIT, PIXELS, Operation, class_activation_source
+from dogvscat.network.operations import LOGIT, PIXELS, Operation, Shape, class_activation_source
 
 _SIMPLE: dict[str, tuple[str, dict[str, str]]] = {
     "add": ("Add", {}),
@@ -59,13 +59,12 @@ def write_onnx(
         values[operation.name] = _add_operation(nodes, operation, inputs, weights)
         if flip_averaging and operation.kind == "scaling":
             values[operation.name] = _add_mirror_images(nodes, values[operation.name])
-    outputs: dict[str, Sequence[int]] = dict.fromkeys(
+    outputs: dict[str, Shape] = dict.fromkeys(
         _add_logits(nodes, values[operations[-1].inputs[0]], weights, flip_averaging), (1,)
     )
     if source := class_activation_source(operations):
-        _add_activation(nodes, values[source], weights, flip_averaging)
-        (positions,) = (operation.output_shape[:2] for operation in operations if operation.name == source)
-        outputs[ACTIVATION] = positions
+        shape = next(operation.output_shape for operation in operations if operation.name == source)
+        outputs[ACTIVATION] = _add_activation(nodes, values[source], shape, weights, flip_averaging)
     return nodes.serialize(operations[0].output_shape, outputs)
 
 
@@ -88,7 +87,9 @@ def _add_operation(nodes: Nodes, operation: Operation, inputs: Sequence[str], we
         return _add_with_weights(nodes, operation, [*inputs, *constants])
     match operation.kind:
         case "scaling":
-            return nodes.add("Mul", name, *inputs, nodes.constant(f"{name}.scale", np.float32(settings["scale"])))
+            return nodes.add(
+                "Mul", name, *inputs, nodes.constant(f"{name}.scale", np.array(settings["scale"], np.float32))
+            )
         case "brightness":
             kernel = np.array(settings["weights"], np.float32).reshape(1, -1, 1, 1)
             return nodes.add("Conv", name, *inputs, nodes.constant(f"{name}.weight", kernel))
@@ -128,22 +129,28 @@ def _add_logits(nodes: Nodes, features: str, weights: Weights, flip_averaging: b
     name = LOGIT if num_logits == 1 else "logits"  # of the last value: an output, or both of them
     constants = [nodes.constant(f"{LOGIT}.{key}", weights[f"{LOGIT}.{key}"]) for key in ("weight", "bias")]
     value = nodes.add("Gemm", f"{name}.both_ways" if flip_averaging else name, features, *constants)
+    outputs = (LOGIT, NEITHER)[:num_logits]
     if flip_averaging:
-        nodes.mean(name, *nodes.halves(f"{name}.split", value, IMAGES))
+        pairs = nodes.reshape(f"{name}.pairs", value, [2, -1, num_logits])
+        nodes.add("ReduceMean", name, pairs, axes=[IMAGES], keepdims=0)
     if num_logits == 2:
-        nodes.halves("outputs", name, CHANNELS, (LOGIT, NEITHER))
-    return (LOGIT, NEITHER)[:num_logits]
+        for column, output in enumerate(outputs):
+            nodes.slice(output, name, CHANNELS, column)
+    return outputs
 
 
-def _add_activation(nodes: Nodes, features: str, weights: Weights, flip_averaging: bool) -> None:
-    """The last layer at each position, before the mean."""
+def _add_activation(nodes: Nodes, features: str, shape: Shape, weights: Weights, flip_averaging: bool) -> Shape:
+    """The last layer at each position, before the mean, as an output; returns its shape: (height, width)."""
     kernel, bias = weights[f"{LOGIT}.weight"][:, :1].T[..., None, None], weights[f"{LOGIT}.bias"][:1]
     constants = [nodes.constant(f"{ACTIVATION}.weight", kernel), nodes.constant(f"{ACTIVATION}.bias", bias)]
-    value = nodes.add("Conv", f"{ACTIVATION}.positions", features, *constants)
+    value = nodes.add("Conv", f"{ACTIVATION}.positions", features, *constants)  # (images, 1, height, width)
     if flip_averaging:
-        first, second = nodes.halves(f"{ACTIVATION}.split", value, IMAGES)
-        value = nodes.mean(f"{ACTIVATION}.mean", first, nodes.mirror(f"{ACTIVATION}.mirrored", second))
-    nodes.add("Squeeze", ACTIVATION, value, nodes.constant("channels", np.array([CHANNELS])))
+        pairs = nodes.reshape(f"{ACTIVATION}.pairs", value, [2, -1, *shape[:2]])
+        one_way, other_way = (nodes.slice(f"{ACTIVATION}.way{way + 1}", pairs, IMAGES, way) for way in (0, 1))
+        both = nodes.add("Add", f"{ACTIVATION}.sum", one_way, nodes.mirror(f"{ACTIVATION}.mirrored", other_way))
+        value = nodes.add("Mul", f"{ACTIVATION}.mean", both, nodes.constant("half", np.array(0.5, np.float32)))
+    nodes.reshape(ACTIVATION, value, [-1, *shape[:2]])
+    return shape[:2]
 
 
 def _as_in_onnx(weight: np.ndarray) -> np.ndarray:
