@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, LabelledPhotos, Settings
+from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, ClassFolders, LabelledPhotos, Settings, parse_class_folders
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import DataError, UsageError
 from dogvscat.text import pluralize, shell_word
@@ -23,6 +23,7 @@ _GIVEAWAY = "giveaway"
 
 def command(
     photos: LabelledPhotos,
+    class_names: ClassFolders = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write issues.csv and audit.html here.")] = None,
     fail_on: Annotated[
         list[str] | None,
@@ -79,7 +80,7 @@ def command(
     # Wrong options are refused before the photos are opened.
     _refuse_unknown_kinds(fail_on or [], labels)
     config = _label_config(labels, out, model, recipe, folds, settings)
-    source = open_photos(photos)
+    source = open_photos(photos, parse_class_folders(class_names))
     if out is not None:
         refuse_unwritable(out)
     audit, evidence = audit_photos(source), None

@@ -122,7 +122,7 @@ def _value_text(name: str, value: MetricValue) -> str:
 def _definitions(class_names: ClassNames, decision: Decision) -> dict[str, tuple[str, str]]:
     """Label and one-line definition of every metric."""
     negative, positive = map(printable, class_names)
-    band = f"between {100 * decision.unsure_low:.0f}% and {100 * decision.unsure_high:.0f}%"
+    band = f"between {100 * decision.unsure_low:.1f}% and {100 * decision.unsure_high:.1f}%"
     if decision.unsure_low == decision.unsure_high:
         band = "in the unsure band, which is empty here"  # too few validation images to choose one
     if decision.neither_limit < 1:

@@ -64,7 +64,7 @@ def perceptual_hash(grey: np.ndarray) -> str:
     """
     frequencies = _COSINES @ grey @ _COSINES.T  # (HASH_SIDE, HASH_SIDE)
     frequencies[0, 0] = 0.0  # the mean brightness: always positive, it says nothing
-    return np.packbits(_by_parity(frequencies > 0)).tobytes().hex()
+    return np.packbits((frequencies > 0).ravel()[_BY_PARITY]).tobytes().hex()
 
 
 def near_hashes(rows: Sequence[str], columns: Sequence[str] | None = None) -> Iterator[NearHash]:
@@ -137,18 +137,16 @@ def _deviations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return num_differing.view(np.int8) - np.int8(_WORD_BITS // 2)
 
 
-def _by_parity(bits: np.ndarray) -> np.ndarray:
-    """The bits in four blocks: frequencies even in y and x, odd in x only, odd in y only, odd in both.
+def _by_parity() -> np.ndarray:
+    """Indices of the frequencies in four blocks: even in y and x, odd in x only, odd in y only, odd in both.
 
     Mirroring then flips whole blocks.
 
-    Args:
-        bits: (HASH_SIDE, HASH_SIDE), by frequency in y and x.
-
     Returns:
-        (4, HASH_SIDE / 2, HASH_SIDE / 2).
+        int64 (NUM_BITS,), into the frequencies in rows.
     """
-    return np.stack([bits[y::2, x::2] for y in (0, 1) for x in (0, 1)])
+    indices = np.arange(NUM_BITS).reshape(HASH_SIDE, HASH_SIDE)
+    return np.concatenate([indices[y::2, x::2].ravel() for y in (0, 1) for x in (0, 1)])
 
 
 def _packed(hashes: Sequence[str]) -> np.ndarray:
@@ -170,3 +168,4 @@ def _cosines() -> np.ndarray:
 
 
 _COSINES = _cosines()
+_BY_PARITY = _by_parity()

@@ -31,18 +31,18 @@ def box_without_frame(grey: np.ndarray) -> Box:
     return left, top, width - right, height - bottom
 
 
-def make_thumbnail(grey: np.ndarray, box: Box) -> bytes:
+def make_thumbnail(grey: Image.Image, box: Box) -> bytes:
     """The pixels of the thumbnail of a part of a picture.
 
     Args:
-        grey: uint8 (height, width).
+        grey: Of mode "L".
         box: The part.
 
     Returns:
         THUMBNAIL_SIDE x THUMBNAIL_SIDE bytes, row by row.
     """
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return Image.fromarray(grey).resize(size, Image.Resampling.BOX, box).tobytes()
+    return grey.resize(size, Image.Resampling.BOX, box).tobytes()
 
 
 def _frame_lines(lines: np.ndarray) -> int:
