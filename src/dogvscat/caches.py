@@ -14,7 +14,7 @@ PURPOSES = {
     "pixels": "decoded photos, ready for training",
     "verified": "which models passed their first check, so that it is not repeated",
     "fonts": "list of the fonts for figures",
-    "compiled": "machine code of the augmentation, if it cannot be kept in the package",
+    "compiled": "compiled code of the augmentation, if the package folder is read-only",
 }
 """What each cache is for, by name."""
 

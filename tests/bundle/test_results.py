@@ -208,7 +208,8 @@ def test_a_photo_that_was_missing_is_predicted_once_it_is_there(
     repeated = dogvscat(*command)
     assert repeated.returncode == 0
     assert (
-        "already has the answers for 1 photo.\n1 photo changed since, and will be predicted again." in repeated.stderr
+        "already has the answers for 1 photo.\n1 photo changed since then and will be predicted again."
+        in repeated.stderr
     )
     (folder / "a.jpg").write_bytes(second.read_bytes())
     added = dogvscat("predict", folder, "--out", out, "--model", untouched_bundle)

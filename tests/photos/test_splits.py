@@ -102,10 +102,14 @@ def test_held_out_parts_are_drawn_evenly() -> None:
 @pytest.mark.parametrize(
     ("labels", "groups", "message"),
     [
-        ([0, 0, 0, 1], None, "the train split needs photos of both classes, it would have [12] and 0"),
+        (
+            [0, 0, 0, 1],
+            None,
+            "the train split needs photos of both classes, it would have [12] of one, 0 of the other",
+        ),
         ([0, 0, 1, 1], ["a", "b", "c", "c"], "needs photos of both classes"),
         ([0, 0, 0], None, "needs photos of both classes"),
-        ([], None, "needs photos of both classes, it would have 0 and 0"),
+        ([], None, "needs photos of both classes, it would have 0 of one, 0 of the other"),
     ],
 )
 def test_too_few_photos_are_an_error(labels: list[int], groups: list[str] | None, message: str) -> None:

@@ -122,7 +122,7 @@ class Card(CardSection):
         return (
             f"This network is no better than guessing: its accuracy on {accuracy['n']:,} validation photos is "
             f"{accuracy['value']:.1%} (95%: {accuracy['low']:.1%} to {accuracy['high']:.1%}), and always naming the "
-            f"majority class is right for {majority['value']:.1%}. So every answer is `{UNSURE}`."
+            f"majority class is correct for {majority['value']:.1%}. So every answer is `{UNSURE}`."
         )
 
 

@@ -20,7 +20,7 @@ class PhotoArguments:
         self.arguments = list(arguments)
         self.allow_urls = allow_urls
         self.skipped = 0
-        """Number of files in walked folders whose suffix is not one of a photo."""
+        """Number of files in walked folders whose suffix is not that of a photo."""
 
     def paths(self) -> Iterator[str]:
         """Yield every path; those of a folder in sorted order.

@@ -61,7 +61,7 @@ def advise(kinds: Sequence[str], setup: TrainingSetup, history: History) -> dict
         for kind in {"learned_nothing", "under_fitting"} & set(kinds):
             changes[kind].insert(0, f"more {'patience' if history.stopped_early else 'epochs'} (`{longer}`)")
     if shorter and "memorised_late" in kinds:
-        changes["memorised_late"].insert(0, f"an earlier end (`{shorter}`)")
+        changes["memorised_late"].insert(0, f"an earlier end of training (`{shorter}`)")
     for kind in {"learned_nothing", "over_fitting", "few_images", "small_set"} & set(kinds):
         changes[kind].append("more photos")
     advice = {kind: _sentence("", changes[kind]) for kind in kinds}
@@ -215,7 +215,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "augmentation.shift": partial(_scaled, factor=1.5, limit=0.25, start=0.05),
         "augmentation.flip": lambda value, setup: True,
     },
-    "covered parts of the images": {
+    "hiding parts of the images": {
         "augmentation.cutout": partial(_scaled, factor=1.5, limit=0.4, start=0.2),
         "augmentation.cutmix": partial(_scaled, factor=1.5, limit=0.5, start=0.25),
     },
@@ -232,7 +232,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "augmentation.smallest_crop": lambda value, setup: 1,
         "augmentation.shift": partial(_scaled, factor=0.5, limit=0.01),
     },
-    "less of a penalty on weights": {
+    "a smaller penalty on weights": {
         "training.l2": partial(_scaled, factor=0.3, limit=1e-6),
         "training.weight_decay": partial(_scaled, factor=0.3, limit=1e-6),
     },
@@ -253,7 +253,7 @@ REMEDIES: dict[str, tuple[str, ...]] = {
     "over_fitting": (
         "more dropout",
         "stronger augmentation",
-        "covered parts of the images",
+        "hiding parts of the images",
         "more weight decay",
         "a smaller network",
         "all of the training photos",
@@ -261,7 +261,7 @@ REMEDIES: dict[str, tuple[str, ...]] = {
     "under_fitting": (
         "less dropout",
         "weaker augmentation",
-        "less of a penalty on weights",
+        "a smaller penalty on weights",
         "larger images",
         "a larger network",
     ),
@@ -275,7 +275,7 @@ REMEDIES: dict[str, tuple[str, ...]] = {
 
 OPPOSED: dict[str, tuple[str, ...]] = {
     # Weak on the photos it has seen and weaker on others: a smaller network would not help, nor would a freer one.
-    "over_fitting": ("less dropout", "weaker augmentation", "less of a penalty on weights", "a larger network"),
+    "over_fitting": ("less dropout", "weaker augmentation", "a smaller penalty on weights", "a larger network"),
     "under_fitting": ("a smaller network",),
     "memorised_late": ("less dropout", "weaker augmentation"),
 }

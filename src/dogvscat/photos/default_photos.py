@@ -35,8 +35,8 @@ def find_photos(photos: Path | None, report: Reporter) -> Path:
         report(f"Using the archive fetched earlier: {archive}")
         return archive
     report(
-        "No photos were named, so the public Dogs vs. Cats archive (800 MB) is fetched. Ctrl-C stops it; a later fetch "
-        "resumes."
+        "No photos were named, so the public Dogs vs. Cats archive (800 MB) is downloaded. Ctrl-C stops the download; "
+        "the same command resumes it."
     )
     try:
         return fetch_archive()

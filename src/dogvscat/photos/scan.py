@@ -28,8 +28,8 @@ from dogvscat.photos.reading.layout import Photo
 from dogvscat.photos.reading.sources import PhotoSource
 
 SCAN_VERSION = 4
-"""To be raised when the same photo gives another result: the caches of older versions are then ignored."""
-_GREY_RANGE = 1.0  # between the channels, of 255: compressing a grey photo as a color one causes less
+"""Increase this number when the same photo gives another result; caches of older versions are then ignored."""
+_GREY_RANGE = 1.0  # between the channels, of 255: a grey photo that was compressed as a color one has less
 _TEMPORARY_ERRORS = ("permission", "not_found")  # they can be fixed without changing the file's fingerprint
 
 
@@ -46,7 +46,7 @@ class ScannedPhoto:
     perceptual_hash: str
     """64 hexadecimal digits, empty if the photo cannot be decoded."""
     width: int
-    """In pixels, after EXIF orientation, as `height`; 0 if the photo cannot be decoded."""
+    """In pixels, after EXIF orientation; 0 if the photo cannot be decoded. The same holds for `height`."""
     height: int
     mode: str
     """Pillow's name of the pixel type."""
@@ -137,7 +137,7 @@ def _picture_facts(decoded: DecodedPhoto) -> dict[str, Any]:
     channel_sum = (red.astype(np.uint16) + green + blue).ravel().astype(np.float64)
     channel_range = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return {
-        # Of the whole picture: where a plain border ends is seen differently in a copy that was saved again.
+        # Of the whole picture: a plain border may seem to end elsewhere in a copy that was saved again.
         "perceptual_hash": perceptual_hash(grey.astype(np.float64)),
         "thumbnail": make_thumbnail(grey_image, box_without_frame(grey)),
         "width": decoded.width,

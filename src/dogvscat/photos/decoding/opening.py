@@ -1,7 +1,8 @@
 """From the bytes of a file to an open Pillow image of the picture that people see; its pixels are not decoded yet.
 
-The content decides the format, never the name. Chosen here: the page of a TIFF, the frame of an animation, and who
-reads the file. Refused here by name: camera raw files, and what no library of ours can read.
+The content decides the format, never the name. Chosen here: the page of a TIFF, the frame of an animation, and the
+library that reads the file. Refused here, with the kind of file in the error: camera raw files, and formats that none
+of the libraries can read.
 """
 
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Picture:
     grey: GreySamples
     """How to read its samples, if it is grey of more than 8 bits."""
     profile: bytes | None
-    """Its ICC profile, or one that says the same as the file in another way."""
+    """Its ICC profile, or one made from color information that the file has in another form."""
     orientation: int | None = None
     """1..8 if it is known before the pixels are read."""
     frame: JpegFrame | None = None
@@ -47,7 +48,7 @@ class Picture:
 
 
 def picture_in_memory(image: Image.Image) -> Picture:
-    """The picture of an image whose file is not at hand; its metadata is all that is known."""
+    """The picture of an image without its file, of which only Pillow's metadata is known."""
     # Pillow has turned a TIFF when it read the pixels.
     orientation = 1 if image.format == "TIFF" else None
     return Picture(image, samples_of(image), _icc_profile(image), orientation)
@@ -127,7 +128,7 @@ def _open(data: bytes, path: str) -> Image.Image:
 
 
 def refusal(data: bytes, path: str) -> ImageError:
-    """The error about a file that is not a photo or cannot be read, with its kind if its content tells."""
+    """The error about a file that is not a photo or cannot be read, with its kind if the content shows it."""
     kind = kind_of(data)
     if kind is not None and kind.is_picture:
         return _refused_kind(kind, path)
@@ -160,7 +161,7 @@ def _open_jpeg(data: bytes, path: str) -> Picture:
     try:
         image = _open(data, path)
     except Image.DecompressionBombError:
-        # Pillow's own limit is below that of a JPEG which is decoded at a reduced size.
+        # Pillow's own limit is below the limit of a JPEG that is decoded at a reduced size.
         image = JpegImagePlugin.JpegImageFile(BytesIO(data))
     picture = picture_in_memory(image)
     picture.frame = frame
@@ -210,7 +211,7 @@ def _open_tiff(data: bytes, path: str) -> Picture:
         return _open_grey_tiff(data, page, path)
     if is_misread(page, image):
         return _open_grey_tiff(data, page, path)
-    # Pillow turns a TIFF itself as it reads the pixels, by this tag, or else by XMP in one form of many.
+    # Pillow itself turns a TIFF when it reads the pixels: by this tag, or else by XMP, of which it knows one form only.
     orientation = 1 if tags.ORIENTATION in page else xmp_orientation(page.content(tags.XMP)) or 1
     image.info.pop("xmp", None)
     return Picture(image, declared_samples(page), _icc_profile(image), orientation)
@@ -235,7 +236,7 @@ def _nclx_profile(image: Image.Image, data: bytes) -> bytes | None:
     if image.format == "HEIF":
         nclx = image.info.get("nclx_profile")
         return h273_profile(nclx["color_primaries"], nclx["transfer_characteristics"]) if nclx else None
-    # Pillow does not pass on those of AVIF: they are in a box of the type `colr` in the header.
+    # Pillow does not pass on the code points of AVIF: they are in a box of the type `colr` in the header.
     start = data.find(b"colrnclx", 0, 65536) if image.format == "AVIF" else -1
     if start < 0:
         return None

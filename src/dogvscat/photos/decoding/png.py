@@ -20,7 +20,7 @@ class _Chunk(NamedTuple):
 
 
 class PngFacts(NamedTuple):
-    """Facts in front of the pixels."""
+    """Facts from the chunks before the pixels."""
 
     significant_bits: int | None
     """sBIT of grey, in bits."""
@@ -29,7 +29,7 @@ class PngFacts(NamedTuple):
     profile: bytes | None
     """An ICC profile made of cICP, or of gAMA and cHRM; None if there are none or they are those of sRGB."""
     has_code_points: bool
-    """Whether there is a cICP chunk, which stands above the ICC profile in the file."""
+    """Whether there is a cICP chunk, which takes precedence over the ICC profile in the file."""
 
 
 class FrameArea(NamedTuple):
@@ -113,7 +113,7 @@ def _encoded(chunk: _Chunk) -> bytes:
 
 
 def _transparent(trns: bytes, depth: int, color_type: int) -> int | tuple[int, ...] | None:
-    """Pillow widens grey of 1, 2 and 4 bits and narrows RGB of 16, but leaves tRNS as it is."""
+    """The color in tRNS, converted like the pixels: Pillow widens grey of 1 to 4 bits and narrows RGB of 16 bits."""
     if color_type == _PALETTE or len(trns) not in (2, 6) or depth not in (1, 2, 4, 8, 16):
         return None
     values = [int(value) for value in struct.unpack(f">{len(trns) // 2}H", trns)]

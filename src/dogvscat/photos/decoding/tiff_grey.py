@@ -1,6 +1,6 @@
 """Grey TIFF files that Pillow cannot open or reads in the wrong byte order: samples of 9 to 64 bits.
 
-Pillow decompresses the bytes, as if they were a picture of 8 bits that is so much wider; numpy makes samples of them.
+Pillow decompresses the bytes, as if they were an 8-bit picture with more columns; NumPy combines them into samples.
 Source: TIFF 6.0, sections 3, 8, 14 and 15.
 """
 
@@ -16,7 +16,7 @@ from dogvscat.photos.decoding.tiff_tags import Directory
 _PLAIN, _HORIZONTAL = 1, 2  # kinds of predictor
 _UNCOMPRESSED = 1
 _BYTE_COMPRESSIONS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
-"""None, LZW, deflate, PackBits, LZMA and Zstandard: they know nothing of samples."""
+"""None, LZW, deflate, PackBits, LZMA and Zstandard: these compress bytes, whatever the width of the samples."""
 _BAND_BITS = 32_000_000
 
 
@@ -42,7 +42,7 @@ def read_grey(page: Directory, max_pixels: int) -> np.ndarray | None:
 
     Args:
         page: The page.
-        max_pixels: A page with more is not read.
+        max_pixels: A page with more pixels is not read.
 
     Returns:
         float32 (height, width), or None if this reader does not read the page. Pillow's errors pass through.
@@ -80,7 +80,7 @@ def _is_tiled(page: Directory) -> bool:
 
 
 def _as_bytes_picture(page: Directory, bits: int) -> bytes:
-    """The file with a page added, and made its first one, that has the same data as grey of 8 bits."""
+    """The file with a new first page, which declares the data of `page` as grey of 8 bits."""
     height = page.number(tags.IMAGE_LENGTH)
     fields: dict[int, tuple[float, ...]] = {
         tags.IMAGE_WIDTH: (-(-page.number(tags.IMAGE_WIDTH) * bits // 8),),
@@ -101,7 +101,7 @@ def _as_bytes_picture(page: Directory, bits: int) -> bytes:
 
 
 def _unpack(rows: np.ndarray, width: int, samples: GreySamples, order: str) -> np.ndarray:
-    """Samples that are no whole number of bytes, or three bytes: float32 (height, width)."""
+    """The samples if they have 9 to 63 bits other than 16 and 32: float32 (height, width)."""
     if samples.bits == 24 and order == "<":  # whole bytes follow the byte order of the file, packed bits do not
         rows = rows.reshape(len(rows), width, 3)[:, :, ::-1].reshape(len(rows), -1)
     unpacked = np.empty((len(rows), width), np.float32)

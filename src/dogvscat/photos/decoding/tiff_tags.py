@@ -32,7 +32,7 @@ class Directory:
     """The tags of one page.
 
     Args:
-        data: The whole file, or EXIF data without its name.
+        data: The whole file, or EXIF data without its prefix `Exif`.
         order: `<` or `>`, as in struct.
         big: Whether offsets have 64 bits.
         offset: Where the directory starts. Whatever lies outside the data is ignored.
@@ -83,7 +83,7 @@ class Directory:
         return b"" if entry is None else self.data[entry.position : entry.position + entry.length]
 
     def with_first_page(self, fields: dict[int, tuple[float, ...]]) -> bytes:
-        """The file with another first page, of these whole numbers by tag, as a little-endian TIFF of 32 bits."""
+        """The file with a new first page, as a little-endian TIFF with 32-bit offsets; `fields` are its tags."""
         start = len(self.data) + len(self.data) % 2
         values_start = start + 2 + 12 * len(fields) + 4
         entries, outside = b"", b""

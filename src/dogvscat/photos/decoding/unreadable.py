@@ -1,4 +1,4 @@
-"""Names for files that are not photos this program reads: pictures of other kinds, and files that stand in for one.
+"""Names for files that are not photos this program reads: other kinds of pictures, and files in place of a photo.
 
 The content decides, never the name. Sources: the specifications of each format, and libmagic's list of magic numbers.
 """
@@ -23,7 +23,7 @@ class Kind(NamedTuple):
     """What a file is instead of a photo."""
 
     name: str
-    """With its article, to follow `is`."""
+    """For example `a QOI picture`; messages put it after `is`."""
     hint: str
     """What to do."""
     is_picture: bool = True
@@ -76,10 +76,10 @@ _STARTS: tuple[tuple[bytes, Kind], ...] = (
     ),
     (b"\0\5\x16\7", _other("an AppleDouble file", "Remove it: the photo is the file without `._` before its name.")),
     (b"\0\5\x16\0", _other("an AppleSingle file", "Copy the photo again from the Mac, as an ordinary file.")),
-    (b"PK\3\4", _other("an archive", "It is an archive: unpack it first, and give the folder.")),
-    (b"Rar!", _other("an archive", "It is an archive: unpack it first, and give the folder.")),
-    (b"7z\xbc\xaf\x27\x1c", _other("an archive", "It is an archive: unpack it first, and give the folder.")),
-    (b"\x1f\x8b", _other("an archive", "It is an archive: unpack it first, and give the folder.")),
+    (b"PK\3\4", _other("an archive", "Unpack it first, and give the unpacked folder.")),
+    (b"Rar!", _other("an archive", "Unpack it first, and give the unpacked folder.")),
+    (b"7z\xbc\xaf\x27\x1c", _other("an archive", "Unpack it first, and give the unpacked folder.")),
+    (b"\x1f\x8b", _other("an archive", "Unpack it first, and give the unpacked folder.")),
     (b"L\0\0\0\1\x14\2\0", _other("a Windows shortcut", "Give the photo that it points to.")),
     (b"book\0\0\0\0mark", _other("a macOS alias", "Give the photo that it points to.")),
     (b"[InternetShortcut]", _other("a link to a web page", "Download the photo itself.")),
@@ -90,7 +90,7 @@ _BRANDS: dict[bytes, Kind] = {
     **dict.fromkeys((b"avif", b"avis"), Kind("an AVIF picture", f"{CONVERT}: this Pillow has no reader for AVIF.")),
 }
 _IPHONE_PNG = Kind(
-    "a PNG in the form of iPhone programs (CgBI)", f"{CONVERT}: open it on a Mac and export it, or use `pngdefry`."
+    "a PNG in the format of iPhone apps (CgBI)", f"{CONVERT}: open it on a Mac and export it, or use `pngdefry`."
 )
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body|script|meta|title)\b", re.I | re.S
@@ -100,7 +100,7 @@ _NETPBM = re.compile(rb"P[1-7]\s")
 
 
 def kind_of(data: bytes) -> Kind | None:
-    """What a file is that cannot be opened as a photo; None if its content says nothing."""
+    """The kind of a file that cannot be opened as a photo; None if its content does not show the kind."""
     for start, kind in _STARTS:
         if data.startswith(start):
             return kind
@@ -198,7 +198,9 @@ def _text_kind(data: bytes) -> Kind | None:
             "a Netpbm picture (PBM, PGM or PPM)", f"{CONVERT}, for example with `pnmtopng photo.pgm > photo.png`."
         )
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"{", b"[")):
-        return _other("an XML or JSON text", "It is probably the answer of a server: download the photo again.")
+        return _other(
+            "XML or JSON text", "It is probably a server's answer and not the photo: download the photo again."
+        )
     if not start.strip(b"\0"):
         return _other("a file of zero bytes only", "Its content was lost: copy or download the photo again.")
     return None
