@@ -1,8 +1,8 @@
-"""Fingerprints of the photos that a network learned from. They ship with the bundle, so that an evaluation on the same
-photos can tell them apart, wherever the bundle was copied to.
+"""Fingerprints of the photos that a network learned from. They ship with the bundle, so that an evaluation can
+recognise these photos, wherever the bundle was copied to.
 
-A fingerprint has 64 bits. Nobody can draw the photo from it, but anyone who has a photo can see whether the network
-learned from it.
+A fingerprint has 64 bits. The photo cannot be reconstructed from it, but anyone who has a photo can check whether the
+network learned from it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,8 +14,8 @@ FINGERPRINT_FILES = {"train": "fingerprints/train.bin", "validation": "fingerpri
 """The file of each split, relative to the bundle: 8 bytes per photo, big-endian, sorted."""
 MAX_BITS = 6
 """Fingerprints that differ in at most this many bits are of the same picture. Of the 250 million pairs of photos that
-`best` learned from, one pair of different photos differs in 6 bits, and none in fewer. 200 originals differ in at most
-6 bits from the same photos as the archive has them, smaller and saved again."""
+`best` learned from, one pair of different photos differs in 6 bits, and none in fewer. 200 original
+photos differ in at most 6 bits from their copies in the archive, which are smaller and were saved again."""
 
 _SIDE = 32
 _WAVES = 8

@@ -1,4 +1,4 @@
-"""Photos that a model has seen in its training are recognised among others: by its run, or by its fingerprints."""
+"""Recognises the photos that a model was trained or validated on: by its run, or by its fingerprints."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def split_finder(bundle: Bundle, source: PhotoSource, report: Reporter) -> Split
         return lambda decoded: _splits_by_fingerprint(decoded, packed)
     report(
         "This bundle is not inside its run folder and has no fingerprints, so photos it learned from cannot be "
-        "recognised; such photos make it look better than it is."
+        "recognised. Such photos make the model look better than it is."
     )
     return lambda decoded: ["all"] * len(decoded)
 

@@ -30,8 +30,8 @@ ClassFolders = Annotated[
     typer.Option(
         "--class-names",
         metavar="CLASS=FOLDER,...",
-        help='The class that each folder holds, such as "cat=Mieze,dog=Bello". Not needed for folders whose names are '
-        "the usual words for cat and dog, in many languages.",
+        help='The class that each folder holds, such as "cat=Mieze,dog=Bello". Not needed for folders with the '
+        "usual names for cat and dog, in many languages.",
     ),
 ]
 

@@ -23,7 +23,7 @@ from dogvscat.text import shell_word
 MOST_CHANGES = 4
 """Changes named for a finding; more would not be tried."""
 ENOUGH_VALIDATION = 1_000
-"""With this many validation photos, more of them hardly change what can be told apart."""
+"""With this many validation photos, more of them would hardly help to compare two settings."""
 MOST_EPOCHS = 10_000
 """Largest value of training.epochs."""
 USUAL_PATIENCE = 8
@@ -122,8 +122,8 @@ def _shorter(setup: TrainingSetup, history: History) -> str | None:
         return None
     if training.schedule != "one_cycle":
         return f"--set training.early_stopping_patience={USUAL_PATIENCE}"
-    # A cycle that is cut off would end with large steps, so the whole cycle is made shorter, but no shorter than the
-    # growth of its images.
+    # A cycle that is cut off would end with large steps, so the whole cycle is made shorter, but no shorter than its
+    # progressive resizing.
     best_epoch = int(np.argmin(history.columns["val_loss"])) + 1
     growth_epochs = sum(epochs for epochs, _ in training.progressive_resizing)
     return f"--set training.epochs={best_epoch}" if growth_epochs < best_epoch < training.epochs else None
@@ -279,7 +279,7 @@ OPPOSED: dict[str, tuple[str, ...]] = {
     "under_fitting": ("a smaller network",),
     "memorised_late": ("less dropout", "weaker augmentation"),
 }
-"""Remedies that are not named, for any finding, where there is this one."""
+"""For each kind of finding, the remedies that are then named for no finding at all."""
 
 
 def _sentence(start: str, changes: Sequence[str]) -> str:

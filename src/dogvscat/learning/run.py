@@ -1,4 +1,4 @@
-"""The run folder: how it starts, where each thing of a training lies, and how it is read back."""
+"""The run folder: how it is created, where each file of a training lies, and how the files are read back."""
 
 from __future__ import annotations
 

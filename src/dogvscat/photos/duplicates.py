@@ -16,7 +16,7 @@ from dogvscat.photos.copies.same_scene import aligned_pairs
 from dogvscat.photos.scan import ScannedPhoto
 
 LOW_INFORMATION_CONTRAST = 5.0
-"""Below this standard deviation of grey values, in 0..127.5, a photo is blank. Its hash is noise and is not compared."""
+"""Below this standard deviation of grey values, in 0..127.5, a photo is blank, and its hash is not compared."""
 
 
 class Pair(NamedTuple):

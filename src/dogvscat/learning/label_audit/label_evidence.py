@@ -1,5 +1,7 @@
-"""Labels that are probably wrong, and photos that networks cannot tell apart: what the predictions of networks show
-that did not learn from these photos."""
+"""Finds labels that are probably wrong, and photos that may show neither class.
+
+The evidence is the predictions of networks that were not trained on the photos they predict.
+"""
 
 import math
 from dataclasses import dataclass

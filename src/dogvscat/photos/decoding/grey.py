@@ -126,8 +126,8 @@ def _range(values: np.ndarray, samples: GreySamples) -> tuple[float, float]:
         return _signed_range(smallest, largest, samples.bits)
     if samples.significant_bits and largest < 2**samples.significant_bits:
         return 0.0, 2.0**samples.significant_bits - 1
-    # Integers of 32 bits mostly hold 16 bits, and many cameras put 10 or 12 bits into 16 without declaring it. A picture
-    # whose brightest value is below 1/16 of white would be black, so the next usual number of bits is taken instead.
+    # Integers of 32 bits mostly hold 16 bits, and many cameras put 10 or 12 bits into 16 without declaring it. If the
+    # brightest value is below 1/16 of white, the picture would be black: the next usual number of bits is taken.
     declared = 16 if samples.bits == 32 and largest <= 65535 else samples.bits
     if samples.bits in (16, 32, 64) and largest > smallest and largest < 2 ** (declared - 4):
         declared = next(bits for bits in (*_USUAL_BITS, declared) if largest < 2**bits)

@@ -129,8 +129,8 @@ class _LayoutReader:
         self.location = location
         self.notes: list[str] = []
         self._class_names: dict[str, str] = {}
-        """The class of each `name_key`: `Fox` in one split and `fox ` in another are one class, with the spelling that is
-        read first."""
+        """The class of each `name_key`: `Fox` in one split and `fox ` in another are one class, in the spelling
+        that is read first."""
 
     def read(self, folder: Folder) -> PhotosBySplit:
         """The photos of each class in each split; the split is None if the folders declare none."""
