@@ -119,7 +119,7 @@ def test_too_few_photos_are_an_error(labels: list[int], groups: list[str] | None
 
 def test_check_splits_names_the_split() -> None:
     check_splits([0, 1, 0, 1], ["train", "train", "validation", "validation"])
-    with pytest.raises(DataError, match=r"the validation split .* have 1 and 0") as caught:
+    with pytest.raises(DataError, match=r"the validation split .* have 1 of one, 0 of the other") as caught:
         check_splits([0, 1, 0, 1], ["train", "train", "validation", ""])
     assert "data.validation_share" in str(caught.value.hint)
 

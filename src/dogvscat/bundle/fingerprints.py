@@ -14,8 +14,8 @@ FINGERPRINT_FILES = {"train": "fingerprints/train.bin", "validation": "fingerpri
 """The file of each split, relative to the bundle: 8 bytes per photo, big-endian, sorted."""
 MAX_BITS = 6
 """Fingerprints that differ in at most this many bits are of the same picture. Of the 250 million pairs of photos that
-`best` learned from, one pair of different photos differs in 6 bits, and none in fewer. 200 original
-photos differ in at most 6 bits from their copies in the archive, which are smaller and were saved again."""
+`best` learned from, one pair of different photos differs in 6 bits, and none in fewer. 200 original photos differ in at
+most 6 bits from their copies in the archive, which are smaller and were saved again."""
 
 _SIDE = 32
 _WAVES = 8

@@ -78,7 +78,7 @@ def advise(kinds: Sequence[str], setup: TrainingSetup, history: History) -> dict
 def next_commands(
     run_dir: Path, config_file: Path, kinds: Sequence[str], setup: TrainingSetup, history: History
 ) -> list[tuple[str, str]]:
-    """Commands to go on with, each with its purpose.
+    """Commands to continue with, each with its purpose.
 
     Args:
         run_dir: The run folder.
@@ -279,7 +279,7 @@ OPPOSED: dict[str, tuple[str, ...]] = {
     "under_fitting": ("a smaller network",),
     "memorised_late": ("less dropout", "weaker augmentation"),
 }
-"""For each kind of finding, the remedies that are then named for no finding at all."""
+"""For each kind of finding, the remedies that are then not named for any finding."""
 
 
 def _sentence(start: str, changes: Sequence[str]) -> str:

@@ -119,9 +119,9 @@ def giveaway_finding(giveaway: Giveaway) -> Finding:
         "giveaway",
         "problem",
         f"A giveaway: {giveaway.fact} reveals the class",
-        f"Without the picture, this fact is correct for {giveaway.summary()}. The network may have learned this fact "
-        "instead of the animals. The accuracy on no split shows that, because all splits share the fact; photos from "
-        "elsewhere do not.",
+        f"By itself, this fact predicts the class correctly for {giveaway.summary()}. The network may have learned it "
+        "instead of the animals. Accuracy on the splits cannot reveal this, because the fact holds for the photos of "
+        "all splits, but not for photos from elsewhere.",
         giveaway.advice,
     )
 

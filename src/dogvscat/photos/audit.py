@@ -53,7 +53,7 @@ class Audit:
     scanned: Sequence[ScannedPhoto]
     issues: Sequence[Issue]
     skipped: int
-    """Number of files that are not photos."""
+    """Number of files that are not among the photos: not photos, hidden, or outside of the class folders."""
     is_synthetic: bool
     notes: tuple[str, ...] = ()
     """How the folders were read, where that is not obvious; one sentence per note."""

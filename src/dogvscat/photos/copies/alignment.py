@@ -13,7 +13,7 @@ from dogvscat.photos.copies.landmarks import THUMBNAIL_SIDE, blurred, by_rows, p
 Band = tuple[float, float]
 """The standard deviations of the two Gaussians whose difference is a texture, in pixels, the smaller one first."""
 BROAD: Band = (1.0, 5.0)
-"""For aligning two pictures that are still some pixels apart. In this band any dark shapes on light ground agree."""
+"""For aligning two pictures that are still some pixels apart. Here even unrelated dark shapes on light ground agree."""
 FINE: Band = (0.7, 2.5)
 FINEST: Band = (0.6, 1.5)
 """With `FINE`, for distinguishing copies from unrelated pictures."""

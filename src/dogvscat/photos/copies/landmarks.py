@@ -17,8 +17,8 @@ THUMBNAIL_SIDE = 32
 """Side of the grey pictures that landmarks are searched in, in pixels."""
 
 # Sizes are standard deviations of Gaussians, in pixels of the thumbnail: the rungs of a ladder, each 1.149 times the
-# one before. A crop by 15% a side enlarges by 1.43. The sizes of spots span that factor and more. The
-# steps are so small that a description hardly changes when the size is wrong by half a step.
+# one before. A crop by 15% on each side enlarges by 1.43. The sizes of spots span that factor and more. The steps are
+# so small that a description hardly changes when the size is wrong by half a step.
 _NUM_SIZES = 7
 _FIRST_SIZE, _RUNGS_PER_OCTAVE = 1.1, 5
 # Blurs in rungs relative to the spot. A spot is compared with its surroundings (1.5 times its size). Its description is
