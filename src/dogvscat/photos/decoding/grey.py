@@ -73,9 +73,10 @@ def to_8_bits(image: Image.Image, samples: GreySamples, path: str) -> Image.Imag
     """
     values = _sample(image, samples)
     black, white = _range(values, samples)
-    # Samples of 16, 32 or 64 bits often hold fewer significant bits, and `_range` takes that into account. Any other
+    # Samples of 8, 16, 32 or 64 bits often hold fewer significant bits, and `_range` takes that into account. Any other
     # width is taken as declared, so that too small values are a mistake of the program that wrote the file.
-    if samples.bits not in (16, 32, 64) and values.min() < values.max() < white / _BLACK:
+    is_whole = samples.bits in (8, 16, 32, 64)
+    if not is_whole and values.min() < values.max() < black + (white - black) / _BLACK:
         message = f"would be black: its largest grey value is {values.max():,.0f}, and white is {white:,.0f}"
         raise ImageError(path, "unsupported_format", message, hint="Save it again with 8 or 16 bits per channel.")
     grey = Image.new("L", image.size)

@@ -8,7 +8,7 @@ of the libraries can read.
 from dataclasses import dataclass
 from io import BytesIO
 
-from PIL import Image, JpegImagePlugin, UnidentifiedImageError, features
+from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError, features
 
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoding import png
@@ -17,8 +17,22 @@ from dogvscat.photos.decoding.color_profiles import h273_profile
 from dogvscat.photos.decoding.grey import GreySamples, samples_of
 from dogvscat.photos.decoding.jpeg import JpegFrame, is_jpeg, read_frame
 from dogvscat.photos.decoding.orientation import xmp_orientation
-from dogvscat.photos.decoding.tiff_grey import declared_samples, is_misread, read_grey
-from dogvscat.photos.decoding.unreadable import Kind, camera_raw_kind, is_heic, is_reduced, kind_of, rare_jpeg
+from dogvscat.photos.decoding.tiff_grey import (
+    declared_samples,
+    has_misread_planes,
+    is_misread,
+    read_grey,
+    read_planes,
+)
+from dogvscat.photos.decoding.unreadable import (
+    UNREAD_COMPRESSIONS,
+    Kind,
+    camera_raw_kind,
+    is_heic,
+    is_reduced,
+    kind_of,
+    rare_jpeg,
+)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else []))
 """Pillow's names of the formats that are always read; HEIC needs the extra `heif`."""
@@ -71,6 +85,8 @@ def open_picture(data: bytes, path: str) -> Picture:
     if is_jpeg(data):
         return _open_jpeg(data, path)
     image = _open(data, path)
+    if image.format == "GIF":
+        image = _on_its_canvas(image, path)
     picture = picture_in_memory(image)
     if picture.profile is None:
         picture.profile = _bmp_profile(data) if image.format == "BMP" else _nclx_profile(image, data)
@@ -193,6 +209,18 @@ def _open_png(data: bytes, path: str) -> Picture:
     return picture
 
 
+def _on_its_canvas(image: Image.Image, path: str) -> Image.Image:
+    """A GIF whose first frame covers only a part of the canvas: the rest is transparent, as in browsers."""
+    area = image.tile[0].extents if isinstance(image, ImageFile.ImageFile) and image.tile else None
+    if area is None or area == (0, 0, *image.size):
+        return image
+    check_num_pixels(*image.size, MAX_PIXELS, path)
+    canvas = Image.new("RGBA", image.size)
+    canvas.paste(image.convert("RGBA").crop(area), area[:2])
+    canvas.info = image.info
+    return canvas
+
+
 def _open_tiff(data: bytes, path: str) -> Picture:
     if raw := camera_raw_kind(data):
         raise _refused_kind(raw, path)
@@ -211,6 +239,10 @@ def _open_tiff(data: bytes, path: str) -> Picture:
         return _open_grey_tiff(data, page, path)
     if is_misread(page, image):
         return _open_grey_tiff(data, page, path)
+    if page.number(tags.COMPRESSION) in UNREAD_COMPRESSIONS:
+        raise refusal(data, path)
+    if has_misread_planes(page):
+        return _open_planes(data, page, image, path)
     # Pillow itself turns a TIFF when it reads the pixels: by this tag, or else by XMP, of which it knows one form only.
     orientation = 1 if tags.ORIENTATION in page else xmp_orientation(page.content(tags.XMP)) or 1
     image.info.pop("xmp", None)
@@ -224,6 +256,15 @@ def _open_grey_tiff(data: bytes, page: tags.Directory, path: str) -> Picture:
         raise refusal(data, path)
     orientation = page.number(tags.ORIENTATION) or xmp_orientation(page.content(tags.XMP)) or 1
     return Picture(Image.fromarray(grey), samples, None, orientation)
+
+
+def _open_planes(data: bytes, page: tags.Directory, image: Image.Image, path: str) -> Picture:
+    check_num_pixels(*image.size, MAX_PIXELS, path)
+    merged = read_planes(page, image)
+    if merged is None:
+        raise refusal(data, path)
+    orientation = page.number(tags.ORIENTATION) or xmp_orientation(page.content(tags.XMP)) or 1
+    return Picture(merged, declared_samples(page), _icc_profile(image), orientation)
 
 
 def _icc_profile(image: Image.Image) -> bytes | None:

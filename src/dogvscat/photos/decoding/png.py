@@ -12,6 +12,7 @@ from dogvscat.photos.decoding.color_profiles import h273_profile, png_profile
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3
+_UNSPECIFIED = 2  # a code point of H.273
 
 
 class _Chunk(NamedTuple):
@@ -29,7 +30,7 @@ class PngFacts(NamedTuple):
     profile: bytes | None
     """An ICC profile made of cICP, or of gAMA and cHRM; None if there are none or they are those of sRGB."""
     has_code_points: bool
-    """Whether there is a cICP chunk, which takes precedence over the ICC profile in the file."""
+    """Whether there is a cICP chunk that names its colors, which takes precedence over the ICC profile in the file."""
 
 
 class FrameArea(NamedTuple):
@@ -48,7 +49,7 @@ def read_facts(data: bytes) -> PngFacts:
     sbit = chunks.get(b"sBIT", b"")
     significant = sbit[0] if color_type == _GREY and depth == 16 and sbit and 0 < sbit[0] < 16 else None
     transparent = _transparent(chunks.get(b"tRNS", b""), depth, color_type)
-    return PngFacts(significant, transparent, _profile(chunks), len(chunks.get(b"cICP", b"")) == 4)
+    return PngFacts(significant, transparent, _profile(chunks), _code_points(chunks) is not None)
 
 
 def first_frame(data: bytes) -> tuple[bytes, FrameArea | None]:
@@ -122,9 +123,15 @@ def _transparent(trns: bytes, depth: int, color_type: int) -> int | tuple[int, .
     return values[0] if depth == 16 else values[0] * 255 // (2**depth - 1)
 
 
+def _code_points(chunks: dict[bytes, bytes]) -> tuple[int, int] | None:
+    """Primaries and transfer of cICP; None if it is missing or leaves one of them unspecified."""
+    cicp = chunks.get(b"cICP", b"")
+    return (cicp[0], cicp[1]) if len(cicp) == 4 and _UNSPECIFIED not in cicp[:2] else None
+
+
 def _profile(chunks: dict[bytes, bytes]) -> bytes | None:
-    if len(cicp := chunks.get(b"cICP", b"")) == 4:
-        return h273_profile(cicp[0], cicp[1])
+    if code_points := _code_points(chunks):
+        return h273_profile(*code_points)
     gama, chrm = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
     if b"sRGB" in chunks or (len(gama) != 4 and len(chrm) != 32):
         return None

@@ -18,6 +18,9 @@ _COLOR_FILTER_ARRAY, _LINEAR_RAW = 32803, 34892
 _RAW_COMPRESSIONS = frozenset({262, 32767, 32769, 32770, 34713, 65000, 65535})
 """Of Kodak, Sony, Samsung, Nikon and Pentax."""
 
+UNREAD_COMPRESSIONS = frozenset({50001})
+"""WebP in TIFF: Pillow opens it, but its libtiff has no decoder."""
+
 
 class Kind(NamedTuple):
     """What a file is instead of a photo."""
@@ -53,6 +56,7 @@ _STARTS: tuple[tuple[bytes, Kind], ...] = (
     (b"#?RADIANCE", Kind("a Radiance HDR picture", f"{CONVERT} with an image editor.")),
     (b"#?RGBE", Kind("a Radiance HDR picture", f"{CONVERT} with an image editor.")),
     (b"\0\0\1\0", Kind("a Windows icon", f"{CONVERT} with an image editor.")),
+    (b"icns", Kind("a macOS icon", f"{CONVERT} with an image editor.")),
     (b"qoif", Kind("a QOI picture", f"{CONVERT} with an image editor.")),
     (b"DDS ", Kind("a DDS texture", f"{CONVERT} with an image editor.")),
     (b"gimp xcf", Kind("a GIMP file", f"{CONVERT} with File > Export As.")),
@@ -89,6 +93,13 @@ _BRANDS: dict[bytes, Kind] = {
     b"crx ": Kind("a camera raw file (CR3)", _RAW_HINT),
     **dict.fromkeys((b"avif", b"avis"), Kind("an AVIF picture", f"{CONVERT}: this Pillow has no reader for AVIF.")),
 }
+_COPY_AGAIN = "Copy or download it again."
+_DAMAGED: dict[bytes, Kind] = {
+    b"\x89PNG": Kind("a damaged PNG picture", _COPY_AGAIN),
+    b"GIF8": Kind("a damaged GIF picture", _COPY_AGAIN),
+    b"RIFF": Kind("a damaged WebP picture", _COPY_AGAIN),
+}
+"""By the start of a file whose format is always read."""
 _IPHONE_PNG = Kind(
     "a PNG in the format of iPhone apps (CgBI)", f"{CONVERT}: open it on a Mac and export it, or use `pngdefry`."
 )
@@ -96,7 +107,7 @@ _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body|script|meta|title)\b", re.I | re.S
 )
 _SVG = re.compile(rb"<svg\b", re.I)
-_NETPBM = re.compile(rb"P[1-7]\s")
+_NETPBM = re.compile(rb"P[1-7Ff]\s")
 
 
 def kind_of(data: bytes) -> Kind | None:
@@ -113,7 +124,9 @@ def kind_of(data: bytes) -> Kind | None:
         frame = read_frame(data)
         if frame is None:
             return None
-        return Kind("a damaged JPEG picture", "Copy or download it again.") if frame.is_usual else rare_jpeg(frame)
+        return Kind("a damaged JPEG picture", _COPY_AGAIN) if frame.is_usual else rare_jpeg(frame)
+    if data[:4] in _DAMAGED and (data[:4] != b"RIFF" or data[8:12] == b"WEBP"):
+        return _DAMAGED[data[:4]]
     if raw := camera_raw_kind(data):
         return raw
     return _tiff_kind(data) or _text_kind(data)
@@ -195,7 +208,7 @@ def _text_kind(data: bytes) -> Kind | None:
         return _other("a git-annex pointer", "Fetch the real file with `git annex get`.")
     if _NETPBM.match(start):
         return Kind(
-            "a Netpbm picture (PBM, PGM or PPM)", f"{CONVERT}, for example with `pnmtopng photo.pgm > photo.png`."
+            "a Netpbm picture (PBM, PGM, PPM or PFM)", f"{CONVERT}, for example with `pnmtopng photo.pgm > photo.png`."
         )
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"{", b"[")):
         return _other(
