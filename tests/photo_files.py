@@ -73,7 +73,9 @@ def tiff(*pages: Fields, order: str = "<", big: bool = False, sub_pages: Sequenc
         encoded_fields = []
         for tag, (letter, values) in sorted({**fields, **more}.items()):
             if tag == 273:  # the strips themselves
-                strips = values if isinstance(values, list) else [values]
+                strips = (
+                    [values] if isinstance(values, bytes) else [strip for strip in values if isinstance(strip, bytes)]
+                )
                 starts = [len(body) + sum(map(len, strips[:number])) for number in range(len(strips))]
                 body.extend(b"".join(strips))
                 sizes = struct.pack(f"{order}{len(strips)}{pointer}", *map(len, strips))

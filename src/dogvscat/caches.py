@@ -65,6 +65,14 @@ def folder(name: str) -> Path:
     return home() / name
 
 
+def is_inside(path: Path) -> bool:
+    """Whether a path is that of a cache or of a file in one."""
+    try:
+        return path.is_relative_to(home())
+    except UsageError:
+        return False
+
+
 def list_caches() -> list[Cache]:
     """Every cache with its current size."""
     return [Cache(name, purpose, folder(name), _num_bytes(folder(name))) for name, purpose in PURPOSES.items()]

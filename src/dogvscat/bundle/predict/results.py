@@ -285,4 +285,4 @@ class ResultsFile:
 
     def _refusal(self, reason: str) -> UsageError:
         hint = "Choose another --out, or remove the file to start again."
-        return UsageError(f"{self._rows_file} {reason}", hint=hint)
+        return UsageError(f"{self.path if self._is_unpacked_copy else self._rows_file} {reason}", hint=hint)
