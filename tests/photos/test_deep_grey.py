@@ -183,6 +183,7 @@ def test_a_transparent_grey_value_is_white() -> None:
         ),
         ({258: ("H", [12]), 259: ("H", [34712])}, "1 channel of 12-bit unsigned integers"),
         ({258: ("H", [8]), 259: ("H", [50001])}, "1 channel of 8-bit unsigned integers"),
+        ({258: ("H", [8]), 339: ("H", [3])}, "1 channel of 8-bit floating-point numbers"),
     ],
 )
 def test_other_samples_are_named(page: dict, words: str) -> None:

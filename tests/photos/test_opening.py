@@ -213,16 +213,23 @@ def test_a_first_frame_that_covers_a_part_lies_on_a_transparent_canvas() -> None
     assert decode_with_facts(data, "x", 32).width == SCENE.width
 
 
-def test_the_first_frame_of_a_gif_lies_on_a_transparent_canvas() -> None:
-    frame = SCENE.crop((16, 24, 96, 64)).quantize(64)
-    data = bytearray(encoded(frame, "GIF"))
+FRAME = SCENE.crop((16, 24, 96, 64)).quantize(64)
+
+
+def _partial_gif() -> bytes:
+    """A GIF of the scene's size whose first frame is `FRAME`, in its place."""
+    data = bytearray(encoded(FRAME, "GIF"))
     data[6:10] = struct.pack("<HH", *SCENE.size)
-    descriptor = data.index(b"\x2c" + struct.pack("<4H", 0, 0, *frame.size))
+    descriptor = data.index(b"\x2c" + struct.pack("<4H", 0, 0, *FRAME.size))
     data[descriptor + 1 : descriptor + 5] = struct.pack("<HH", 16, 24)
+    return bytes(data)
+
+
+def test_the_first_frame_of_a_gif_lies_on_a_transparent_canvas() -> None:
     expected = Image.new("RGB", SCENE.size, "white")
-    expected.paste(frame.convert("RGB"), (16, 24))
-    assert difference(bytes(data), seen(expected)) <= LOSSLESS
-    photo = decode_with_facts(bytes(data), "x", 32)
+    expected.paste(FRAME.convert("RGB"), (16, 24))
+    assert difference(_partial_gif(), seen(expected)) <= LOSSLESS
+    photo = decode_with_facts(_partial_gif(), "x", 32)
     assert (photo.width, photo.height) == SCENE.size
 
 
@@ -239,10 +246,11 @@ def test_damaged_animations_are_image_errors_or_pictures() -> None:
         encoded(SCENE, "MPO", save_all=True, append_images=[THUMBNAIL], quality=90),
         _animation((0, 0, *SCENE.size), default_is_first=False),
         tiff(rgb_page(THUMBNAIL, **REDUCED), rgb_page(SCENE)),
+        _partial_gif(),
         png(np.asarray(SCENE.convert("L")).astype(np.uint16) * 16, png_chunk(b"sBIT", b"\x0c")),
         jpeg_with(segment(0xE1, b"Exif\0\0" + exif((0x0112, 3, 1, struct.pack(">HH", 6, 0)))), SCENE),
     ],
-    ids=["mpo", "apng", "tiff", "sbit", "exif"],
+    ids=["mpo", "apng", "tiff", "gif", "sbit", "exif"],
 )
 def test_an_opened_image_gives_the_pixels_of_its_file(data: bytes) -> None:
     with Image.open(BytesIO(data)) as image:

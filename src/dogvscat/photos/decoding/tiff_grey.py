@@ -104,7 +104,7 @@ def _is_plain(page: Directory, samples: GreySamples) -> bool:
     may_be_differences = is_whole and samples.kind != FLOAT and not _is_tiled(page)
     return (
         page.number(tags.SAMPLES_PER_PIXEL, 1) == 1
-        and samples.kind in (UNSIGNED, SIGNED, *([FLOAT] if is_whole else []))
+        and samples.kind in (UNSIGNED, SIGNED, *([FLOAT] if is_whole and samples.bits > 8 else []))
         and page.number(tags.PHOTOMETRIC, 1) in (0, 1)
         and page.number(tags.COMPRESSION, _UNCOMPRESSED) in _BYTE_COMPRESSIONS
         and page.number(tags.PREDICTOR, _PLAIN) in (_PLAIN, *([_HORIZONTAL] if may_be_differences else []))
