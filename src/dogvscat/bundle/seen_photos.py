@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, compute_fingerprints, match_fingerprints
+from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, match_images
 from dogvscat.bundle.folder import RUN_BUNDLE, Bundle, read_verified
 from dogvscat.photos.duplicates import find_copies
 from dogvscat.photos.manifest import load_manifest
@@ -62,5 +62,4 @@ def _splits_in_run(manifest_file: Path, source: PhotoSource) -> dict[str, str]:
 
 
 def _splits_by_fingerprint(decoded: DecodedPhotos, packed: Mapping[str, bytes]) -> list[str]:
-    fingerprints = compute_fingerprints(pixels for _, pixels in decoded)
-    return [split or "all" for split in match_fingerprints(fingerprints, packed)]
+    return [split or "all" for split in match_images((pixels for _, pixels in decoded), packed)]
