@@ -1,4 +1,4 @@
-# Needs Python 3.11 or newer, make and git. Everything else is installed into .venv.
+# Needs Python 3.11 to 3.14, make and git. Everything else is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 DATA ?=
@@ -22,12 +22,12 @@ help:
 setup: .venv/ready
 
 .venv/ready: requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: make PYTHON=python3.11 ...")'
+	@$(PYTHON) requirements/check_python.py
 	@echo "Setting up, only this once. Step 1 of 3: a virtual environment in .venv"
 	$(PYTHON) -m venv .venv
 	@echo "Step 2 of 3: download and install the $$(grep -c '==' requirements/dev.txt) packages that requirements/dev.txt locks, 3 GB on disk."
 	@echo "This takes two minutes or more, and prints nothing until it is done."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements/dev.txt
 	@echo "Step 3 of 3: make the command .venv/bin/dogvscat"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

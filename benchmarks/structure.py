@@ -19,6 +19,7 @@ import tempfile
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
@@ -126,9 +127,10 @@ def traced_files(checkout: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DOGVSCAT_HOME"] = str(Path(folder, "home"))
         from dogvscat.learning.train import train
-        from dogvscat.photos.drawing.sample import write_sample
         from dogvscat.settings import resolve_config
 
+        is_file = (checkout / "src/dogvscat/photos/drawing.py").exists()  # in older checkouts
+        write_sample = import_module(f"dogvscat.photos.drawing{'' if is_file else '.sample'}").write_sample
         write_sample(Path(folder, "photos"), 24, seed=1, image_size=64)
         config = resolve_config("classic", None, SETTINGS)
         sys.setprofile(trace)

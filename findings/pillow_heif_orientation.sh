@@ -1,8 +1,8 @@
 #!/bin/sh
 # pillow-heif 1.8.1 turns a photo on saving only if the EXIF data is given as bytes, not as Pillow's Exif object.
 # Guess: save(exif=exif) and save(exif=exif.tobytes()) write the same file, as Pillow's own JPEG writer does.
-# Seen: with bytes the file gets a rotation (irot) and is upright when read, with the object it gets none. HEIF readers
-# ignore the EXIF orientation, as the format demands, so the second file stays on its side.
+# Seen: with bytes the file gets a rotation (irot) and is upright when read; with the object it gets no rotation. HEIF
+# readers ignore the EXIF orientation, as the format demands, so the file saved with the object stays on its side.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -22,7 +22,7 @@ LOSSLESS, LOSSY = 2.0, 3.0
 
 Order = Literal["<", ">"]
 """The order of the bytes of numbers, as in struct."""
-Values = Sequence[int | float] | bytes
+Values = Sequence[int | float] | bytes | list[bytes]
 Fields = Mapping[int, tuple[str, Values]]
 """The type of each tag's values, as in struct, and the values."""
 
@@ -58,7 +58,7 @@ def tiff(*pages: Fields, order: str = "<", big: bool = False, sub_pages: Sequenc
     """A TIFF file.
 
     Args:
-        pages: The tags of each page. The data of the one strip are the values of tag 273, as bytes.
+        pages: The tags of each page. The values of tag 273 are the data of the one strip, or a list of several.
         order: `<` or `>`.
         big: Whether offsets have 64 bits.
         sub_pages: Pages that the first one points to.
@@ -72,12 +72,20 @@ def tiff(*pages: Fields, order: str = "<", big: bool = False, sub_pages: Sequenc
         """Write a page and return where the offset of the next one belongs and where it starts."""
         encoded_fields = []
         for tag, (letter, values) in sorted({**fields, **more}.items()):
+            if tag == 273:  # the strips themselves
+                strips = (
+                    [values] if isinstance(values, bytes) else [strip for strip in values if isinstance(strip, bytes)]
+                )
+                starts = [len(body) + sum(map(len, strips[:number])) for number in range(len(strips))]
+                body.extend(b"".join(strips))
+                sizes = struct.pack(f"{order}{len(strips)}{pointer}", *map(len, strips))
+                if len(sizes) > inline:
+                    position = len(body)
+                    body.extend(sizes)
+                    sizes = struct.pack(order + pointer, position)
+                encoded_fields.append((279, pointer, len(strips), sizes))
+                letter, values = pointer, starts
             content = values if isinstance(values, bytes) else struct.pack(f"{order}{len(values)}{letter}", *values)
-            if tag == 273:  # the strip itself
-                position = len(body)
-                body.extend(content)
-                encoded_fields.append((279, pointer, 1, struct.pack(order + pointer, len(content))))
-                letter, content = pointer, struct.pack(order + pointer, position)
             count = len(content) // struct.calcsize(f"={letter}")
             if len(content) > inline:
                 position = len(body)

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from dogvscat import caches
 from dogvscat.errors import WriteError
 
 
@@ -53,7 +54,7 @@ def wrap_write_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise WriteError(f"could not write {path}: {reason}", hint=_advice(error)) from error
+        raise WriteError(f"could not write {path}: {reason}", hint=_advice(error, path)) from error
 
 
 def refuse_unwritable(folder: Path) -> None:
@@ -158,11 +159,13 @@ def _replace_folder(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _advice(error: OSError) -> str:
+def _advice(error: OSError, path: Path) -> str:
     import errno
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "Free some space and run the same command again; everything finished so far is kept."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if caches.is_inside(path):
+            return "Set DOGVSCAT_HOME to a folder you may write to; caches are kept there."
         return "Choose a folder you may write to."
     return "Check the folder and try again."

@@ -14,7 +14,7 @@ PURPOSES = {
     "pixels": "decoded photos, ready for training",
     "verified": "which models passed their first check, so that it is not repeated",
     "fonts": "list of the fonts for figures",
-    "compiled": "machine code of the augmentation, if it cannot be kept in the package",
+    "compiled": "compiled code of the augmentation, if the package folder is read-only",
 }
 """What each cache is for, by name."""
 
@@ -63,6 +63,14 @@ def folder(name: str) -> Path:
     if name not in PURPOSES:
         raise KeyError(f"expected one of {sorted(PURPOSES)}, received {name!r}")
     return home() / name
+
+
+def is_inside(path: Path) -> bool:
+    """Whether a path is that of a cache or of a file in one."""
+    try:
+        return path.is_relative_to(home())
+    except UsageError:
+        return False
 
 
 def list_caches() -> list[Cache]:

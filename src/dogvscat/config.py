@@ -35,7 +35,7 @@ class DataConfig(Section):
     """Which photos, at which size, and how they are split."""
 
     image_size: int = Field(64, ge=32, le=512)
-    """Side of the square images that the network sees, in pixels. Photos are squashed to it, whatever their aspect."""
+    """Side of the square images that the network sees, in pixels. Photos of any aspect ratio are squashed to it."""
     split_seed: int = Field(0, ge=0)
     """Seed of the split only, so that runs with different training seeds are evaluated on the same photos."""
     validation_share: float = Field(1 / 9, gt=0.0, lt=0.9)
@@ -44,8 +44,8 @@ class DataConfig(Section):
     test_share: float = Field(0.0, ge=0.0, lt=0.9)
     """Share of the usable photos that is held out for `evaluate`; 0 for none."""
     train_count: int = Field(0, ge=0)
-    """Number of training photos; all others are validation photos. 0: `validation_share` decides. Ignored if it leaves
-    fewer validation photos than half of `validation_share`."""
+    """Number of training photos; all others are validation photos. 0: `validation_share` decides. Also ignored if it
+    leaves less than half of the validation photos that `validation_share` gives."""
     train_subset: int = Field(0, ge=0)
     """Train on only this many of the training photos, with the classes in proportion; 0 for all. A larger subset
     contains every smaller one, and validation stays the same. So several sizes show what more photos would bring."""
@@ -82,7 +82,8 @@ class AugmentationConfig(Section):
     aspect: float = Field(0.0, ge=0.0, lt=1.0)
     """Largest relative stretch of width against height: 0.25 allows up to 5 : 4 in either direction."""
     cutout: float = Field(0.0, ge=0.0, le=0.75)
-    """Side of a grey square that hides a random place, as a share of the image's side (DeVries and Taylor 2017)."""
+    """Side of a grey square that hides a random part of the image, as a share of the image's side (DeVries and Taylor
+    2017)."""
     cutmix: float = Field(0.0, ge=0.0, le=1.0)
     """Share of the images over which a piece of another image, of any size, is pasted. Their labels are mixed by area
     (Yun et al. 2019). Helps long trainings."""
@@ -177,7 +178,7 @@ class TrainingConfig(Section):
     """Images per training step."""
     optimizer: Literal["adam", "sgd", "muon"] = "adam"
     """`adam` (with `weight_decay` it is AdamW); `sgd`, with Nesterov momentum 0.9; or `muon`, which orthogonalises the
-    update of each convolution, so that all its directions get equally long steps; other weights learn as by `adam`."""
+    update of each convolution, so that the steps in all its directions are equally long. Other weights use `adam`."""
     learning_rate: float = Field(1e-3, gt=0.0, le=10.0)
     """Largest learning rate."""
     schedule: Literal["constant", "one_cycle", "reduce_on_plateau"] = "reduce_on_plateau"
@@ -204,11 +205,11 @@ class TrainingConfig(Section):
     early, and keep the weights of the last epoch."""
     recalibrated_pictures: int = Field(0, ge=0)
     """Number of training photos on which the means and variances of batch normalisation are measured again at the end,
-    without augmentation. 0: keep those gathered during training."""
+    without augmentation. 0: keep the means and variances from training."""
     ema_momentum: float = Field(0.0, ge=0.0, lt=1.0)
     """Evaluate and export an exponential moving average of the weights: each step keeps this share of the average so
     far (Polyak and Juditsky 1992). 0.998 averages over about 500 steps, but at most over a ninth of the steps so far.
-    0: the weights themselves."""
+    0: no average."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     """Arithmetic of the layers during training. The weights, and the network that is evaluated and exported, are always
     float32. `auto`: bfloat16 on machines where it is faster, which is measured when a run starts; `environment.json`

@@ -141,7 +141,7 @@ def test_a_network_at_chance_is_unsure_of_everything(low: float, majority: float
     assert decision.unsure_reasons(y_prob, y_prob).tolist() == ["at_chance" if guesses else ""] * 4
     expected = (
         f"This network is no better than guessing: its accuracy on 1,234 validation photos is 62.0% (95%: {low:.1%} to "
-        f"70.0%), and always naming the majority class is right for {majority:.1%}. So every answer is `unsure`."
+        f"70.0%), and always naming the majority class is correct for {majority:.1%}. So every answer is `unsure`."
     )
     assert card.warnings == [expected] * guesses
     assert (expected in model_card(card)) == guesses

@@ -16,12 +16,14 @@ from dogvscat.bundle.fingerprints import (
     MAX_BITS,
     compute_fingerprints,
     match_fingerprints,
+    match_images,
     pack_fingerprints,
 )
 from dogvscat.bundle.folder import DEFAULT_BUNDLE
 from dogvscat.photos.decoding.decoder import decode
 from dogvscat.photos.drawing.sample import draw, write_sample
 from dogvscat.photos.reading.sources import open_photos
+from tests.helpers import encoded
 
 
 def test_a_fingerprint_is_the_hash_of_another_library() -> None:
@@ -81,7 +83,18 @@ def test_the_bundled_model_recognises_the_photos_it_learned_from_and_no_others(t
     with zipfile.ZipFile(test_data / "neither.zip") as archive:
         names = [name for name in archive.namelist() if name.endswith(".jpg")][:100]
         images = [decode(archive.read(name), name, evaluation_size()) for name in names]
-    assert match_fingerprints(compute_fingerprints(images), packed) == [None] * 100
+    assert match_images(images, packed) == [None] * 100
+
+
+@pytest.mark.parametrize("version", Image.Transpose)
+def test_mirrored_and_turned_copies_are_recognised(version: Image.Transpose) -> None:
+    drawings = [draw("dog", seed, 96) for seed in range(20)]
+    learned, new = drawings[:10], drawings[10:]
+    packed = {"train": pack_fingerprints(compute_fingerprints(map(np.asarray, learned)))}
+    files = [encoded(image.transpose(version), "JPEG", quality=80) for image in learned + new]
+    copies = [decode(file, "copy", 96) for file in files]
+    assert match_images(copies, packed) == ["train"] * 10 + [None] * 10
+    assert match_images([], packed) == []
 
 
 def evaluation_size() -> int:

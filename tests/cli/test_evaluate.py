@@ -123,6 +123,9 @@ def test_folders_with_other_names_mean_the_classes_of_the_model(
     assert document["metrics"]["all"]["figures"]["accuracy"]["value"] == 1.0
     assert document["metrics"]["all"]["class_names"] == ["cat", "dog"]
     assert document["out"] is None
+    if options:
+        result = dogvscat("audit", tmp_path / "photos", "--json", *options, cwd=tmp_path)
+        assert json.loads(result.stdout)["photos"] == {"cat": 3, "dog": 3}
     assert read_files(tmp_path) == before  # without --out nothing is written
 
 

@@ -1,6 +1,10 @@
 """Which files a command line means, and how many there are before the first is looked at."""
 
+import io
+import sys
 from pathlib import Path
+
+import pytest
 
 from dogvscat.cli.photo_arguments import PhotoArguments
 
@@ -19,3 +23,10 @@ def test_counting_finds_what_walking_finds(tmp_path: Path) -> None:
 
 def test_a_list_on_stdin_cannot_be_counted_before_it_comes() -> None:
     assert PhotoArguments(["photos", "-"]).count() is None
+
+
+def test_a_list_may_be_that_of_another_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [str(tmp_path / name) for name in ("Kätzchen 1.jpg", "\N{BOM}2.jpg")]
+    text = "\N{BOM}" + "\r\n\r\n".join(names)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert list(PhotoArguments(["-"]).paths()) == names

@@ -97,7 +97,7 @@ def test_recognising_neither_is_measured_on_held_out_photos(skilled_run: Path) -
     assert card["config"]["network"]["neither_output"] is True
     assert "used neither for training nor for any choice" in (skilled_run / "report.html").read_text()
     assert (
-        "share answered `unsure` of photographs that show neither" in (skilled_run / "bundle" / "README.md").read_text()
+        "photographs that show neither: share answered `unsure`" in (skilled_run / "bundle" / "README.md").read_text()
     )
 
 
@@ -151,7 +151,7 @@ def test_known_failures_go_into_the_model_card(skilled_run: Path, dogvscat: Dogv
     (run / "known_failures.md").write_text("- White cats on snow are called dogs.\n\n- Puppies from behind.\n")
     assert dogvscat("train", "--resume", run).returncode == 0
     page = (run / "bundle" / "README.md").read_text()
-    assert "## Where it errs\n\n- White cats on snow are called dogs.\n- Puppies from behind.\n" in page
+    assert "## Known failures\n\n- White cats on snow are called dogs.\n- Puppies from behind.\n" in page
     card = json.loads((run / "bundle" / "card.json").read_text())
     assert card["known_failures"] == ["White cats on snow are called dogs.", "Puppies from behind."]
     assert card["origin"]["num_neither"] == 16

@@ -201,7 +201,7 @@ def test_a_study_on_two_nodes_of_which_one_is_killed_is_that_of_one_machine(
     said = result.stdout + result.stderr
     assert result.returncode == 0, said
     assert "2 machines, 2 cores" in said
-    assert "its worker died, started again (2 of 3)" in said
+    assert "its worker died and was started again (2 of 3)" in said
     assert "(raylet)" not in said  # what Ray itself would print on stdout
     ours, theirs = read_table(tmp_path / "study.csv"), read_table(local_study / "out" / "study.csv")
     keys = [(row["setting"], row["value"], row["seed"], row["cell"]) for row in ours]
@@ -243,7 +243,7 @@ def test_a_search_of_which_a_worker_is_killed_counts_no_trial_twice(
     )
     said = result.stdout + result.stderr
     assert result.returncode == 0, said
-    assert "its worker died, started again (2 of 3)" in said
+    assert "its worker died and was started again (2 of 3)" in said
     study = optuna.load_study(study_name="dogvscat-classic", storage=url)
     trials = study.get_trials(deepcopy=False)
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 5
@@ -330,8 +330,8 @@ def test_a_training_that_always_kills_its_worker_is_given_up_by_name(two_nodes: 
     command = [sys.executable, "-c", DEADLY, two_nodes.address, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_PATIENCE)
     second, third, given_up = done.stdout.splitlines()
-    assert second.startswith("the base, seed 1: its worker died, started again (2 of 3). ")
-    assert third.startswith("the base, seed 1: its worker died, started again (3 of 3). ")
+    assert second.startswith("the base, seed 1: its worker died and was started again (2 of 3). ")
+    assert third.startswith("the base, seed 1: its worker died and was started again (3 of 3). ")
     assert given_up.startswith("the base, seed 1: its worker died 3 times. The last reason: ")
 
 

@@ -54,11 +54,13 @@ def test_the_test_trains_as_train_does_with_weights_for_unequal_classes(
     photos = Path(shutil.copytree(drawn_photos, tmp_path / "photos"))
     for photo in sorted((photos / "cat").iterdir())[8:]:
         photo.unlink()
+    shutil.copy(next((photos / "dog").iterdir()), photos / "holiday.jpg")
     losses = {}
     for class_weights in ("none", "balanced"):
         flags = [*FLAGS, f"--set=training.class_weights={class_weights}", "--steps", "20", "--out", str(tmp_path)]
         done = dogvscat("lr-find", photos, *flags)
         assert done.returncode == 0, done.stderr
+        assert "Not used, because their folders do not name a class: 1 photo" in done.stderr  # as `train` says it
         losses[class_weights] = [float(row["loss"]) for row in read_table(tmp_path / "learning_rates.csv")][:10]
     # The classes weigh 2/3 and 2, so the loss changes with every batch that is not mixed like the whole: most are not.
     ratios = np.divide(losses["balanced"], losses["none"])

@@ -88,6 +88,7 @@ def test_transparent_and_palette_pictures_have_profiles_too() -> None:
         (P3_SAMPLES, [png_chunk(b"cHRM", P3_CHROMATICITIES)]),
         (P3_SAMPLES, [png_chunk(b"cICP", bytes([12, 13, 0, 1]))]),
         (P3_SAMPLES, [png_chunk(b"cICP", bytes([12, 13, 0, 1])), iccp(SRGB_PROFILE)]),
+        (P3_SAMPLES, [png_chunk(b"cICP", bytes([2, 2, 0, 1])), iccp(P3_PROFILE)]),  # unspecified
         (bytes_of(LIGHT), [png_chunk(b"cICP", bytes([1, 8, 0, 1]))]),
     ],
 )

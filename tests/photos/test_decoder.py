@@ -201,7 +201,7 @@ def test_decoding_is_deterministic(test_data: Path) -> None:
     ("content", "hint"),
     [
         (b"not a picture", "JPEG, PNG, WEBP"),
-        (b"PK\x03\x04" + bytes(60), "It is an archive: unpack it first"),
+        (b"PK\x03\x04" + bytes(60), "Unpack it first"),
         (b"<html><body>404</body></html>", "JPEG, PNG, WEBP"),
     ],
 )

@@ -26,6 +26,9 @@ INTEGERS: dict[str, tuple[int, np.ndarray]] = {
     "14 bits": (14, np.round(SHARE * 16383).astype(np.uint16)),
     "32 bits": (32, np.round(SHARE * (2**32 - 1)).astype(np.uint32)),
     "16 of 32 bits": (32, np.round(SHARE * 65535).astype(np.uint32)),
+    "signed bytes from 0": (8, np.round(SHARE * 127).astype(np.int8)),
+    "signed bytes around 0": (8, (np.round(SHARE * 255) - 128).astype(np.int8)),
+    "signed 12 bits around 0": (12, (np.round(SHARE * 4095) - 2048).astype(np.int16)),
     "signed from 0": (16, np.round(SHARE * 32767).astype(np.int16)),
     "signed around 0": (16, (np.round(SHARE * 65535) - 32768).astype(np.int16)),
     "signed 16 of 32 bits": (32, np.round(SHARE * 65535).astype(np.int32)),
@@ -56,7 +59,7 @@ def test_integers_in_tiff(name: str, order: Order) -> None:
 
 
 @pytest.mark.parametrize("order", "<>")
-@pytest.mark.parametrize("name", ["16 bits", "12 bits", "32 bits", "signed around 0"])
+@pytest.mark.parametrize("name", ["16 bits", "12 bits", "32 bits", "signed around 0", "signed bytes around 0"])
 def test_white_may_be_zero(name: str, order: Order) -> None:
     bits, samples = INTEGERS[name]
     page = grey_page(inverted(samples, bits), bits, order, tag_262=("H", [0]))
@@ -93,7 +96,7 @@ def test_a_range_of_its_own_is_declared() -> None:
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("compression", [8, 5, 32773])
-@pytest.mark.parametrize("name", ["16 bits", "32 bits", "signed around 0", "single"])
+@pytest.mark.parametrize("name", ["16 bits", "32 bits", "signed around 0", "signed bytes around 0", "single"])
 def test_compressed_samples(name: str, compression: int, order: Order) -> None:
     """Pillow 13 swaps the bytes of big-endian ones that have 32 bits or signs, and shows noise."""
     samples = FLOATS[name] if name in FLOATS else INTEGERS[name][1]
@@ -149,6 +152,14 @@ def test_a_dark_photo_stays_dark() -> None:
     assert difference(png(samples), EXPECTED // 4) <= LOSSLESS
 
 
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_dark_signed_samples_stay_dark(bits: int) -> None:
+    """All of them are negative, and the brightest lies at 4/10 of white."""
+    samples = np.round(SHARE * 0.4 * (2**bits - 1)) - 2 ** (bits - 1)
+    page = grey_page(samples.astype(np.int8 if bits == 8 else np.int16), bits)
+    assert difference(tiff(page), EXPECTED * 0.4) <= LOSSLESS
+
+
 def test_linear_light_in_sixteen_bits() -> None:
     samples = bytes_of(to_light(SHARE), 65535)
     assert difference(png(samples, png_chunk(b"gAMA", struct.pack(">I", 100_000))), EXPECTED) <= LOSSLESS
@@ -171,6 +182,8 @@ def test_a_transparent_grey_value_is_white() -> None:
             "3 channels of 32-bit floating",
         ),
         ({258: ("H", [12]), 259: ("H", [34712])}, "1 channel of 12-bit unsigned integers"),
+        ({258: ("H", [8]), 259: ("H", [50001])}, "1 channel of 8-bit unsigned integers"),
+        ({258: ("H", [8]), 339: ("H", [3])}, "1 channel of 8-bit floating-point numbers"),
     ],
 )
 def test_other_samples_are_named(page: dict, words: str) -> None:

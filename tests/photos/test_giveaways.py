@@ -1,4 +1,4 @@
-"""Facts about files that tell the class are named, and nothing else is."""
+"""Facts about files that reveal the class are named, and nothing else is."""
 
 import random
 from collections.abc import Callable
@@ -85,7 +85,7 @@ def test_random_facts_are_never_giveaways() -> None:
 
 
 def test_the_accuracy_of_a_known_tie_lies_in_the_interval() -> None:
-    """The width tells the class of 80% of the photos, by construction."""
+    """The width reveals the class of 80% of the photos, by construction."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 2000)
     is_small = np.where(rng.random(2000) < 0.8, labels, 1 - labels).astype(bool)
@@ -119,10 +119,10 @@ def test_training_warns_and_the_report_explains(tmp_path: Path) -> None:
     manifest = make_manifest(source, DataConfig())
     warnings = [sentence for sentence in describe(manifest, source, False) if sentence.startswith("Warning: ")]
     assert warnings[0].startswith(
-        "Warning: The JPEG quality alone tells the class: correct for 100.0% (94.0-100.0) of 60"
+        "Warning: The JPEG quality by itself reveals the class: it is correct for 100.0% (94.0-100.0) of 60"
     )
     finding = giveaway_finding(manifest.giveaways[0])
-    assert finding.title == "A giveaway: the JPEG quality tells the class"
+    assert finding.title == "A giveaway: the JPEG quality reveals the class"
     assert "100.0% (94.0-100.0) of 60 photos" in finding.explanation
     assert "same program, format and quality" in finding.try_next
 
@@ -131,14 +131,14 @@ def test_audit_names_it(dogvscat: Dogvscat, tmp_path: Path) -> None:
     photos = _filed_at_random(tmp_path / "photos", 60, WAYS["the file format"])
     result = dogvscat("audit", photos, "--out", tmp_path / "audit", "--fail-on", "giveaway")
     assert result.returncode == 3
-    assert "Giveaway: The file format alone tells the class: correct for 100.0%" in result.stdout
-    assert "The file format alone tells the class" in (tmp_path / "audit" / "audit.html").read_text()
+    assert "Giveaway: The file format by itself reveals the class: it is correct for 100.0%" in result.stdout
+    assert "The file format by itself reveals the class" in (tmp_path / "audit" / "audit.html").read_text()
 
 
 def test_sentences_are_complete() -> None:
     giveaway = Giveaway("the size in pixels", 0.953, 0.923, 0.972, 300, 0.51, "Scale them.")
     assert giveaway.sentence() == (
-        "The size in pixels alone tells the class: correct for 95.3% (92.3-97.2) of 300 photos, where guessing the "
-        "larger class is correct for 51.0%. A network may learn this instead of the animals, and fail on photos from "
-        "elsewhere. Scale them."
+        "The size in pixels by itself reveals the class: it is correct for 95.3% (92.3-97.2) of 300 photos, where "
+        "guessing the larger class is correct for 51.0%. A network may learn this instead of the animals, and fail on "
+        "photos from elsewhere. Scale them."
     )

@@ -135,7 +135,7 @@ def test_several_archives_inside_are_listed_with_the_other_files() -> None:
         recognize_layout(["train.zip", "test1.zip", "sampleSubmission.csv"], [], "pets")
     assert "(test1.zip, train.zip)" in str(caught.value.hint)
     *_, notes = recognize_layout(["cat/0.jpg", "dog/0.jpg", "more.zip", "old.tar.gz"], [], "pets")
-    assert notes == ("Not read, because not unpacked: 2 archives (more.zip; old.tar.gz).",)
+    assert notes == ("Not read: 2 archives (more.zip; old.tar.gz). Unpack them to use photos inside.",)
 
 
 def test_a_long_list_of_folders_is_cut() -> None:
@@ -266,7 +266,7 @@ def test_folders_mapped_to_classes() -> None:
 def test_photos_that_are_not_used_are_counted() -> None:
     files = [*_photos("train/cat", "train/dog", "val/cat", "val/dog", "other/cat", "test1"), "stray.jpg"]
     assert _notes(files) == (
-        "Not used, because no class follows from the folder: 5 photos (in no folder: 1; other/cat: 2; test1: 2)."
+        "Not used, because their folders do not name a class: 5 photos (in no folder: 1; other/cat: 2; test1: 2)."
     )
 
 
@@ -290,7 +290,7 @@ def test_photos_that_are_not_used_are_counted() -> None:
         ),
         (
             _photos("train/cat/val", "train/dog/val", "train/cat/train", "train/dog/train", "test/cat", "test/dog"),
-            "pets/train is for the train split and has folders for others inside: train, validation",
+            "pets/train is for the train split and has folders for other splits inside: train, validation",
         ),
         (
             _photos("PetImages/Cat", "PetImages/Dog", "docs"),
@@ -313,7 +313,10 @@ def test_photos_that_are_not_used_are_counted() -> None:
             _photos("train/steam", "train/diesel", "plane/jet", "plane/propeller"),
             r"are the classes \(plane: 4 photos, no class; train: 4 photos, no class\)",
         ),
-        (_photos("train", "cats"), r"a class folder next to a folder for train \(cats: 2 photos; train: 2 photos\)"),
+        (
+            _photos("train", "cats"),
+            r"a class folder next to a folder for the train split \(cats: 2 photos; train: 2 photos\)",
+        ),
         (_photos("cat", "dog", "neither"), "3 class folders"),
         (_photos("cat", "dog", "pies"), "3 class folders"),
         (

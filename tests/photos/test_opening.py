@@ -42,6 +42,38 @@ def test_other_marks() -> None:
     assert difference(scanner, EXPECTED) <= LOSSLESS
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", "<>")
+def test_channels_one_after_the_other(order: str, big: bool, bits: int) -> None:
+    """Pillow 13 reads uncompressed planes of 16 bits as if they had 8."""
+    if big and order == ">":
+        pytest.skip("Pillow 13 does not open big-endian BigTIFF in color")
+    stored = SCENE.transpose(Image.Transpose.ROTATE_90)
+    clear = Image.new("L", stored.size, 255)
+    clear.paste(0, (0, 0, 20, 128))
+    stored.putalpha(clear)
+    white = Image.new("RGBA", stored.size, "white")
+    expected = Image.alpha_composite(white, stored).convert("RGB").transpose(Image.Transpose.ROTATE_270)
+    samples = np.asarray(stored)
+    if bits == 16:
+        samples = (samples.astype(np.uint16) * 257).astype(f"{order}u2")
+    half = stored.height // 2
+    for num_channels, image in ((3, SCENE), (4, expected)):
+        planes = [samples[..., channel] for channel in range(num_channels)]
+        page = rgb_page(
+            stored,
+            tag_258=("H", [bits] * num_channels),
+            tag_273=("B", [part.tobytes() for plane in planes for part in (plane[:half], plane[half:])]),
+            tag_274=("H", [6]),
+            tag_277=("H", [num_channels]),
+            tag_278=("I", [half]),
+            tag_284=("H", [2]),
+            **({"tag_338": ("H", [2])} if num_channels == 4 else {}),
+        )
+        assert difference(tiff(page, order=order, big=big), seen(image)) <= LOSSLESS
+
+
 def test_a_file_with_nothing_but_a_thumbnail_is_refused() -> None:
     with pytest.raises(ImageError, match=r"x: has only a thumbnail, not the photo itself"):
         decode(tiff(rgb_page(THUMBNAIL, **REDUCED)), "x", 32)
@@ -97,7 +129,7 @@ NAMED = {
     "a 16-bit lossless JPEG picture": [_jpeg(0xC3, bits=16)],
     "a hierarchical JPEG picture": [_jpeg(0xC5)],
     "a 2-channel JPEG picture": [_jpeg(0xC0, channels=2)],
-    "a Netpbm picture": [b"P5\n2 1\n4095\n" + bytes(4)],
+    "a Netpbm picture": [b"P5\n2 1\n4095\n" + bytes(4), b"Pf\n1 1\n-1.0\n" + bytes(4)],
     "a Photoshop file": [b"8BPS" + bytes(40)],
     "a Git LFS pointer": [b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n"],
     "a git-annex pointer": [b"/annex/objects/SHA256E-s12--ab.jpg\n"],
@@ -113,8 +145,12 @@ NAMED = {
         b"<?xml version='1.0'?><plist><dict><key>NSURLNameKey</key></dict></plist>",
     ],
     "a file of zero bytes only": [bytes(5000)],
-    "an XML or JSON text": [b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>", b'{"error": "not found"}'],
-    "a PNG in the form of iPhone programs": [b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI" + bytes(40)],
+    "XML or JSON text": [b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>", b'{"error": "not found"}'],
+    "a damaged PNG picture": [encoded(SCENE)[:29] + bytes(4) + encoded(SCENE)[33:]],  # a wrong checksum
+    "a damaged GIF picture": [encoded(SCENE, "GIF")[:9]],
+    "a damaged WebP picture": [encoded(SCENE, "WEBP")[:12] + bytes(40)],
+    "a macOS icon": [b"icns\0\0\1\0" + bytes(60)],
+    "a PNG in the format of iPhone apps": [b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI" + bytes(40)],
     "a video": [b"\0\0\0\x18ftypmp42" + bytes(40), b"\0\0\0\x14ftypqt  " + bytes(40)],
     "an SVG drawing": [b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>"],
     "a PDF document": [b"%PDF-1.7\n"],
@@ -177,6 +213,26 @@ def test_a_first_frame_that_covers_a_part_lies_on_a_transparent_canvas() -> None
     assert decode_with_facts(data, "x", 32).width == SCENE.width
 
 
+FRAME = SCENE.crop((16, 24, 96, 64)).quantize(64)
+
+
+def _partial_gif() -> bytes:
+    """A GIF of the scene's size whose first frame is `FRAME`, in its place."""
+    data = bytearray(encoded(FRAME, "GIF"))
+    data[6:10] = struct.pack("<HH", *SCENE.size)
+    descriptor = data.index(b"\x2c" + struct.pack("<4H", 0, 0, *FRAME.size))
+    data[descriptor + 1 : descriptor + 5] = struct.pack("<HH", 16, 24)
+    return bytes(data)
+
+
+def test_the_first_frame_of_a_gif_lies_on_a_transparent_canvas() -> None:
+    expected = Image.new("RGB", SCENE.size, "white")
+    expected.paste(FRAME.convert("RGB"), (16, 24))
+    assert difference(_partial_gif(), seen(expected)) <= LOSSLESS
+    photo = decode_with_facts(_partial_gif(), "x", 32)
+    assert (photo.width, photo.height) == SCENE.size
+
+
 def test_damaged_animations_are_image_errors_or_pictures() -> None:
     data = _animation((0, 0, *SCENE.size), default_is_first=False)
     for end in range(40, len(data), 97):
@@ -190,10 +246,11 @@ def test_damaged_animations_are_image_errors_or_pictures() -> None:
         encoded(SCENE, "MPO", save_all=True, append_images=[THUMBNAIL], quality=90),
         _animation((0, 0, *SCENE.size), default_is_first=False),
         tiff(rgb_page(THUMBNAIL, **REDUCED), rgb_page(SCENE)),
+        _partial_gif(),
         png(np.asarray(SCENE.convert("L")).astype(np.uint16) * 16, png_chunk(b"sBIT", b"\x0c")),
         jpeg_with(segment(0xE1, b"Exif\0\0" + exif((0x0112, 3, 1, struct.pack(">HH", 6, 0)))), SCENE),
     ],
-    ids=["mpo", "apng", "tiff", "sbit", "exif"],
+    ids=["mpo", "apng", "tiff", "gif", "sbit", "exif"],
 )
 def test_an_opened_image_gives_the_pixels_of_its_file(data: bytes) -> None:
     with Image.open(BytesIO(data)) as image:

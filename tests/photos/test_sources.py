@@ -200,7 +200,7 @@ def test_folders_that_may_not_be_read_are_named() -> None:
         with _without_root():
             assert len(open_photos(pets).photos) == 2
         (pets / "dog").chmod(0)
-        with _without_root(), pytest.raises(LayoutError, match=r"cannot look into the folder .*dog: Permission denied"):
+        with _without_root(), pytest.raises(LayoutError, match=r"cannot list the folder .*dog: Permission denied"):
             open_photos(pets)
         (pets / "dog").chmod(0o755)
         (pets / ".trash").chmod(0o755)

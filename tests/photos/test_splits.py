@@ -102,10 +102,14 @@ def test_held_out_parts_are_drawn_evenly() -> None:
 @pytest.mark.parametrize(
     ("labels", "groups", "message"),
     [
-        ([0, 0, 0, 1], None, "the train split needs photos of both classes, it would have [12] and 0"),
+        (
+            [0, 0, 0, 1],
+            None,
+            "the train split needs photos of both classes, it would have [12] of one, 0 of the other",
+        ),
         ([0, 0, 1, 1], ["a", "b", "c", "c"], "needs photos of both classes"),
         ([0, 0, 0], None, "needs photos of both classes"),
-        ([], None, "needs photos of both classes, it would have 0 and 0"),
+        ([], None, "needs photos of both classes, it would have 0 of one, 0 of the other"),
     ],
 )
 def test_too_few_photos_are_an_error(labels: list[int], groups: list[str] | None, message: str) -> None:
@@ -115,7 +119,7 @@ def test_too_few_photos_are_an_error(labels: list[int], groups: list[str] | None
 
 def test_check_splits_names_the_split() -> None:
     check_splits([0, 1, 0, 1], ["train", "train", "validation", "validation"])
-    with pytest.raises(DataError, match=r"the validation split .* have 1 and 0") as caught:
+    with pytest.raises(DataError, match=r"the validation split .* have 1 of one, 0 of the other") as caught:
         check_splits([0, 1, 0, 1], ["train", "train", "validation", ""])
     assert "data.validation_share" in str(caught.value.hint)
 

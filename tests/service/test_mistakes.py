@@ -67,6 +67,7 @@ JSON = ("-H", "Content-Type: application/json")
         (("-F", "files=@base64.txt"), 415, "is Base64 text", "Decode it first."),
         (("--data-binary", "@url.txt"), 415, "is Base64 text", "Decode it first."),
         (("-F", "files=photo.jpg"), 422, "the form has a field 'files' that is not a file", "Put an @ before the name"),
+        (("-F", "files=@photo.jpg,photo.png"), 422, "a field 'files' that is not a file", "repeat -F for each"),
         (
             ("-H", "Content-Type: multipart/form-data", "--data-binary", "@photo.jpg"),
             422,

@@ -208,7 +208,7 @@ def test_a_network_at_chance_is_marked(page: Page, serve: Serve, linear_bundle: 
     page.bring(plain_png("red"))
     (card,) = page.cards(1)
     assert "Not sure" in card.text
-    assert "No better than guessing: this network names neither cat nor dog." in card.text
+    assert "This network is no better than guessing, so it answers neither cat nor dog." in card.text
     assert "no better than guessing" in page.text("#warning")  # it stays when photos are added
     page.one("#about summary").click()
     assert "The answer is always “unsure”" in page.text("#about-content")

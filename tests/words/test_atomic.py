@@ -1,6 +1,7 @@
 """A file is there whole or not at all: after errors, kills, and for every odd name and value."""
 
 import csv
+import errno
 import json
 import os
 import random
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dogvscat import atomic
+from dogvscat import atomic, caches
 from dogvscat.errors import WriteError
 
 OVERWRITING = """
@@ -157,3 +158,10 @@ def test_an_error_while_rows_are_made_leaves_the_old_table(tmp_path: Path) -> No
     with pytest.raises(RuntimeError, match="the source broke"):
         atomic.write_csv(tmp_path / "table.csv", ["a"], rows())
     assert (tmp_path / "table.csv").read_bytes() == b"a\n1\n"
+
+
+def test_a_cache_that_cannot_be_written_may_be_moved(tmp_path: Path) -> None:
+    for path, hint in ((caches.folder("pixels"), "Set DOGVSCAT_HOME to a folder"), (tmp_path, "Choose a folder")):
+        with pytest.raises(WriteError, match="could not write") as caught, atomic.wrap_write_errors(path):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        assert str(caught.value.hint).startswith(hint)

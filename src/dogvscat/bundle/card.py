@@ -19,7 +19,7 @@ GOLDEN_FOLDER = "golden"
 
 SYNTHETIC_WARNING = "This network learned from drawings, not photographs: its answers about photographs mean nothing."
 
-_MOST_BYTES = 4 * 1024 * 1024  # a card has some ten thousand
+_MOST_BYTES = 4 * 1024 * 1024  # a card has some ten thousand bytes
 
 
 class CardSection(BaseModel):
@@ -69,7 +69,7 @@ class Card(CardSection):
     bias: float
     """Both for the record only: they are already applied inside the graph, whose logit is calibrated."""
     threshold: float = Field(THRESHOLD, ge=THRESHOLD, le=THRESHOLD)
-    """The answer is the positive class from this probability on. For readers of the card: it is the same everywhere."""
+    """The answer is the positive class if its probability is at least this. It is the same in every card."""
     unsure_low: float = Field(ge=0.0, le=THRESHOLD)
     unsure_high: float = Field(ge=THRESHOLD, le=1.0)
     """The answer is `unsure` strictly between the two."""
@@ -109,7 +109,7 @@ class Card(CardSection):
 
     @property
     def warnings(self) -> list[str]:
-        """What everybody who uses the network must be told, a sentence or two each; mostly nothing."""
+        """What all users of the network must know, a sentence or two each; usually there are none."""
         return [*filter(None, [self.at_chance_warning]), *[SYNTHETIC_WARNING] * self.origin.drawn_sample]
 
     @property
@@ -122,7 +122,7 @@ class Card(CardSection):
         return (
             f"This network is no better than guessing: its accuracy on {accuracy['n']:,} validation photos is "
             f"{accuracy['value']:.1%} (95%: {accuracy['low']:.1%} to {accuracy['high']:.1%}), and always naming the "
-            f"majority class is right for {majority['value']:.1%}. So every answer is `{UNSURE}`."
+            f"majority class is correct for {majority['value']:.1%}. So every answer is `{UNSURE}`."
         )
 
 

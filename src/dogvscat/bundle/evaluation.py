@@ -43,8 +43,8 @@ def evaluate(
     """Evaluate a model on labelled photos and, given a folder, write metrics, predictions, figures and a report.
 
     Photos that are in the model's run, as the same file or as a near copy, are evaluated separately, under the split
-    they had there, so that photos it learned from never count as new ones. Photos that the run left out, because the
-    same picture is filed under both classes, are not evaluated.
+    they had there, so that photos it learned from never count as new ones. Photos that the run left out, for
+    example because the same picture is filed under both classes, are not evaluated.
 
     >>> from pathlib import Path
     >>> from tempfile import mkdtemp

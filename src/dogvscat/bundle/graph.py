@@ -1,4 +1,4 @@
-"""A bundle's ONNX graph: opened with suspicion, run, and its outputs checked."""
+"""A bundle's ONNX graph: opened as untrusted data, run, and its outputs checked."""
 
 import ctypes
 import os
@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 import numpy as np
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import; else it names this machine in a file and looks up a host
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read on import; else it stores an id of this machine and looks up a host
 import onnxruntime
 
 from dogvscat.cpus import available_cpus
@@ -76,7 +76,7 @@ def run_graph(session: Session, pixels: np.ndarray) -> Logits:
 
 
 def run_class_activation(session: Session, pixels: np.ndarray) -> np.ndarray | None:
-    """The class activation map: the log-odds each place adds for the positive class. Their mean is the logit.
+    """The class activation map: the log-odds each position adds for the positive class. Their mean is the logit.
 
     Args:
         session: From `open_graph`.

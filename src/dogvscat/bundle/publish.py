@@ -227,4 +227,4 @@ def _titled(card: Card, validation: Mapping[str, Mapping[str, Any]]) -> list[tup
 def _titled_neither(neither: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
     """The row on photographs that show neither class, if the network was evaluated on such."""
     metric = neither.get("unsure_rate")
-    return [("share answered `unsure` of photographs that show neither", metric)] if metric else []
+    return [("photographs that show neither: share answered `unsure`", metric)] if metric else []

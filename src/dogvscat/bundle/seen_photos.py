@@ -1,11 +1,11 @@
-"""Photos that a model has seen in its training are recognised among others: by its run, or by its fingerprints."""
+"""Recognises the photos that a model was trained or validated on: by its run, or by its fingerprints."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, compute_fingerprints, match_fingerprints
+from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, match_images
 from dogvscat.bundle.folder import RUN_BUNDLE, Bundle, read_verified
 from dogvscat.photos.duplicates import find_copies
 from dogvscat.photos.manifest import load_manifest
@@ -31,7 +31,7 @@ def split_finder(bundle: Bundle, source: PhotoSource, report: Reporter) -> Split
         return lambda decoded: _splits_by_fingerprint(decoded, packed)
     report(
         "This bundle is not inside its run folder and has no fingerprints, so photos it learned from cannot be "
-        "recognised; such photos make it look better than it is."
+        "recognised. Such photos make the model look better than it is."
     )
     return lambda decoded: ["all"] * len(decoded)
 
@@ -62,5 +62,4 @@ def _splits_in_run(manifest_file: Path, source: PhotoSource) -> dict[str, str]:
 
 
 def _splits_by_fingerprint(decoded: DecodedPhotos, packed: Mapping[str, bytes]) -> list[str]:
-    fingerprints = compute_fingerprints(pixels for _, pixels in decoded)
-    return [split or "all" for split in match_fingerprints(fingerprints, packed)]
+    return [split or "all" for split in match_images((pixels for _, pixels in decoded), packed)]

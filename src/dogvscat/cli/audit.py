@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, LabelledPhotos, Settings
+from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, ClassFolders, LabelledPhotos, Settings, parse_class_folders
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import DataError, UsageError
 from dogvscat.text import pluralize, shell_word
@@ -18,18 +18,19 @@ if TYPE_CHECKING:  # --help does not wait for these imports
 
 _DEFAULT_FOLDS = 5
 _GIVEAWAY = "giveaway"
-"""What --fail-on calls a fact about the files that tells the class; it is an issue of no single photo."""
+"""The word of --fail-on for facts about the files that reveal the class. They are not issues of single photos."""
 
 
 def command(
     photos: LabelledPhotos,
+    class_names: ClassFolders = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write issues.csv and audit.html here.")] = None,
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KIND",
-            help="Exit with code 3 if an issue of this kind is found, such as near_duplicate; `giveaway`: if facts "
-            "about the files tell the class; `any`: any of these. May be repeated.",
+            help="Exit with code 3 if an issue of this kind is found, such as near_duplicate. `giveaway` stands for "
+            "facts about the files that reveal the class, `any` for every kind. May be repeated.",
         ),
     ] = None,
     labels: Annotated[
@@ -37,7 +38,7 @@ def command(
         typer.Option(
             "--labels",
             help="Also look for wrong labels and for photos that show neither class, and write relabel.csv. Each photo "
-            "is checked by a network that was trained on other photos. Takes as long as training --folds networks; "
+            "is checked by a network that was trained on other photos. This trains as many networks as --folds says; "
             "after a stop, the same command resumes. --model is faster.",
         ),
     ] = False,
@@ -64,7 +65,9 @@ def command(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> int:
-    """Find broken, duplicate, doubtful and blank photos, and files that tell the class. The photos are not changed.
+    """Find broken, duplicate, doubtful and blank photos, and facts about the files that reveal the class.
+
+    The photos are not changed.
 
     --recipe and --set apply to the networks that --labels trains to check the labels.
     """
@@ -79,7 +82,7 @@ def command(
     # Wrong options are refused before the photos are opened.
     _refuse_unknown_kinds(fail_on or [], labels)
     config = _label_config(labels, out, model, recipe, folds, settings)
-    source = open_photos(photos)
+    source = open_photos(photos, parse_class_folders(class_names))
     if out is not None:
         refuse_unwritable(out)
     audit, evidence = audit_photos(source), None
@@ -102,7 +105,7 @@ def command(
 
 
 def _fails(audit: "Audit", refused_kinds: set[str], labels: bool) -> bool:
-    """Whether --fail-on applies: an issue of such a kind was found, or could not be searched for."""
+    """Whether an issue of a kind that --fail-on names was found, or could not be searched for."""
     from dogvscat.photos.issues import LABEL_KINDS
 
     if labels and not audit.labels_checked and refused_kinds & {*LABEL_KINDS, "any"}:
@@ -135,14 +138,14 @@ def _label_config(
     """The settings of the networks that check the labels; None without --labels, or with --model."""
     if not labels:
         if recipe or folds or settings or model:
-            message = "--model, --recipe, --folds and --set need --labels: they say which networks check the labels"
+            message = "--model, --recipe, --folds and --set need --labels: they choose the networks that check labels"
             raise UsageError(message)
         return None
     if out is None:
         raise UsageError("--labels needs --out FOLDER", hint="The networks and relabel.csv are kept there.")
     if model is not None:
         if recipe or folds or settings:
-            message = "--recipe, --folds and --set are for networks that are trained, and --model trains none"
+            message = "--recipe, --folds and --set describe networks to train, but with --model none are trained"
             raise UsageError(message, hint="Leave them out, or leave out --model.")
         return None
     from dogvscat.learning.label_audit.out_of_fold import fold_config
@@ -158,7 +161,9 @@ def _show(audit: "Audit", evidence: "LabelEvidence | None", out: Path | None, as
     for note in audit.notes:
         report(note)
     if audit.skipped:
-        report(f"{pluralize(audit.skipped, 'file')} skipped: no photos by their names, or in no class folder.")
+        report(
+            f"Skipped {pluralize(audit.skipped, 'file')} without the suffix of a photo or outside of the class folders."
+        )
     if as_json:
         giveaways = [asdict(giveaway) for giveaway in audit.giveaways]
         document = {"photos": audit.count_classes(), "skipped": audit.skipped, "issues": counts, "giveaways": giveaways}

@@ -1,4 +1,4 @@
-"""What `study` and `tune` share: `--show`, which prints a bundled file, and arguments that all else needs."""
+"""What `study` and `tune` share: `--show`, which prints a bundled file, and the arguments needed without `--show`."""
 
 import re
 from pathlib import Path
@@ -16,14 +16,14 @@ def show_file(file: Path) -> None:
 
 
 def require_photos_and_out(photos: Path | None, out: Path | None, cluster: str | None) -> tuple[Path, Path]:
-    """The photos and the folder of the results, which only `--show` does without; for a cluster as absolute paths.
+    """The photos and the results folder, both required without `--show`; for a cluster as absolute paths.
 
     Raises:
-        UsageError: naming the one that is missing.
+        UsageError: naming the missing argument.
     """
     hint = "Or give only --show, to print the bundled settings."
     if photos is None:
-        raise UsageError("missing argument PHOTOS, a folder or zip with one folder per class", hint=hint)
+        raise UsageError("missing argument PHOTOS, a folder or zip file with one folder per class", hint=hint)
     if out is None:
         raise UsageError("missing option --out, the folder of the results", hint=hint)
     # Workers of a cluster have other working directories.

@@ -32,7 +32,7 @@ def command(
     if out is not None:  # before minutes of training
         atomic.refuse_unwritable(out)
     resolved = resolve_config(recipe, config, settings or [])
-    test = range_test(photos, resolved, steps)
+    test = range_test(photos, resolved, steps, report)
     now = resolved.training.learning_rate
     if out is not None:
         write_range_test(out, test, now)

@@ -30,20 +30,20 @@ ClassFolders = Annotated[
     typer.Option(
         "--class-names",
         metavar="CLASS=FOLDER,...",
-        help='Which folder means which class, such as "cat=Mieze,dog=Bello". The usual words for cat and dog in many '
-        "languages are understood without it.",
+        help='The class that each folder holds, such as "cat=Mieze,dog=Bello". Not needed for folders with the '
+        "usual names for cat and dog, in many languages.",
     ),
 ]
 
 
 def parse_class_folders(option: str | None) -> dict[str, str]:
-    """From the names of folders to classes.
+    """The class of each folder, by the folder's name.
 
     Args:
         option: The value of `ClassFolders`.
 
     Raises:
-        UsageError: if it is malformed, or one folder would mean two classes.
+        UsageError: if the option is malformed, or gives one folder two classes.
     """
     class_folders: dict[str, str] = {}
     for pair in option.split(",") if option is not None else ():

@@ -1,5 +1,6 @@
 """The photos that a command line names: files, folders that are searched for photos, and `-` for paths on stdin."""
 
+import codecs
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,7 @@ class PhotoArguments:
         self.arguments = list(arguments)
         self.allow_urls = allow_urls
         self.skipped = 0
-        """Number of files in walked folders whose suffix is not one of a photo."""
+        """Number of files in walked folders whose suffix is not that of a photo."""
 
     def paths(self) -> Iterator[str]:
         """Yield every path; those of a folder in sorted order.
@@ -30,7 +31,9 @@ class PhotoArguments:
         """
         for argument in self.arguments:
             if argument == "-":
-                for line in sys.stdin.buffer:
+                for number, line in enumerate(sys.stdin.buffer):
+                    if number == 0:  # Windows programs write a byte order mark
+                        line = line.removeprefix(codecs.BOM_UTF8)
                     if b"\0" in line:
                         hint = "Example: find photos -name '*.jpg' | dogvscat predict -"
                         raise UsageError("stdin is not text, expected a list of paths, one per line", hint=hint)

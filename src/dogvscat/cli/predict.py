@@ -49,7 +49,9 @@ def command(
     if out is not None:
         _check_output_file(out, as_json)
     if threads and cluster:
-        raise UsageError("--threads applies to this process, but --cluster predicts in others", hint="Leave one out.")
+        raise UsageError(
+            "--threads applies to this process, but --cluster predicts in other processes", hint="Leave one out."
+        )
     predictor = Predictor.load(model, threads or 0)
     report_warnings(predictor.card)
     arguments = PhotoArguments(photos, allow_urls=cluster is not None)
@@ -62,7 +64,7 @@ def command(
 
 
 def report_warnings(card: Card) -> None:
-    """Report, once per command, what everybody who uses a network must be told."""
+    """Report, once per command, the warnings about a network that all of its users must see."""
     for warning in card.warnings:
         report(warning)
 
@@ -108,7 +110,7 @@ def _write_predictions(predictor: Predictor, predict: Predict, arguments: PhotoA
         if results.num_existing:
             report(f"{out} already has the answers for {pluralize(results.num_existing, 'photo')}.")
         if results.num_changed:
-            report(f"{pluralize(results.num_changed, 'photo')} changed since, and will be predicted again.")
+            report(f"{pluralize(results.num_changed, 'photo')} changed since then and will be predicted again.")
         total = arguments.count() if stderr.on_terminal() else None  # counting walks all folders: only for a bar
         num_remaining = None if total is None else total - results.num_existing
         for prediction in stderr.track(predict(remaining), "Predicting", num_remaining):
@@ -159,7 +161,7 @@ def summarize(arguments: PhotoArguments, labels: Counter[str]) -> int:
     """
     if arguments.skipped:
         were = "was" if arguments.skipped == 1 else "were"
-        report(f"{pluralize(arguments.skipped, 'file')} without the name of a photo {were} skipped")
+        report(f"{pluralize(arguments.skipped, 'file')} without the suffix of a photo, such as .jpg, {were} skipped")
     if not labels.total():
         sources = ", ".join(arguments.arguments[:3]) + ", ..." * (len(arguments.arguments) > 3)
         raise DataError(f"there is no photo in {sources}", hint="Name photos or folders with photos.")

@@ -15,9 +15,10 @@ from dogvscat import atomic, stderr
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
 from dogvscat.exploring.plan_files import refuse_neither_output
-from dogvscat.exploring.training_job import open_dataset
+from dogvscat.exploring.training_job import open_dataset, report_layout
 from dogvscat.judging.plotting import MUTED, VALIDATION, WRONG, add_title, new_figure
 from dogvscat.learning.engine import open_engine
+from dogvscat.stderr import Reporter
 
 LOWEST, HIGHEST = 1e-6, 1.0
 _SMOOTHING = 0.95
@@ -59,13 +60,14 @@ class RangeTest:
         return min(_WARM_UP_STEPS, len(self.rates) // 2)
 
 
-def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
+def range_test(photos: Path, config: Config, num_steps: int, report: Reporter) -> RangeTest:
     """Train with a rising rate until the loss blows up or all steps are done.
 
     Args:
         photos: A folder or zip with photos of two classes.
         config: Every setting but the rate. The weights of this test are thrown away.
         num_steps: Number of steps in which the rate rises from LOWEST to HIGHEST.
+        report: Gets a sentence for each folder that was not read in the usual way.
 
     Raises:
         DogvscatError: as `train` does.
@@ -73,6 +75,7 @@ def range_test(photos: Path, config: Config, num_steps: int) -> RangeTest:
         ModelError: if the loss is not a finite number from the first steps on.
     """
     refuse_neither_output(config)
+    report_layout(photos, config, report)
     dataset = open_dataset(photos, config)
     compute = open_engine(config.training.threads, config.training.precision)
 

@@ -24,7 +24,7 @@ from dogvscat.text import shell_word
 MOST_CHANGES = 4
 """Changes named for a finding; more would not be tried."""
 ENOUGH_VALIDATION = 1_000
-"""With this many validation photos, more of them hardly change what can be told apart."""
+"""With this many validation photos, more of them would hardly help to compare two settings."""
 MOST_EPOCHS = 10_000
 """Largest value of training.epochs."""
 USUAL_PATIENCE = 8
@@ -62,7 +62,7 @@ def advise(kinds: Sequence[str], setup: TrainingSetup, history: History) -> dict
         for kind in {"learned_nothing", "under_fitting"} & set(kinds):
             changes[kind].insert(0, f"more {'patience' if history.stopped_early else 'epochs'} (`{longer}`)")
     if shorter and "memorised_late" in kinds:
-        changes["memorised_late"].insert(0, f"an earlier end (`{shorter}`)")
+        changes["memorised_late"].insert(0, f"an earlier end of training (`{shorter}`)")
     for kind in {"learned_nothing", "over_fitting", "few_images", "small_set"} & set(kinds):
         changes[kind].append("more photos")
     advice = {kind: _sentence("", changes[kind]) for kind in kinds}
@@ -79,7 +79,7 @@ def advise(kinds: Sequence[str], setup: TrainingSetup, history: History) -> dict
 def next_commands(
     run_dir: Path, config_file: Path, kinds: Sequence[str], setup: TrainingSetup, history: History
 ) -> list[tuple[str, str]]:
-    """Commands to go on with, each with its purpose.
+    """Commands to continue with, each with its purpose.
 
     Args:
         run_dir: The run folder.
@@ -123,8 +123,8 @@ def _shorter(setup: TrainingSetup, history: History) -> str | None:
         return None
     if training.schedule != "one_cycle":
         return f"--set training.early_stopping_patience={USUAL_PATIENCE}"
-    # A cycle that is cut off would end with large steps, so the whole cycle is made shorter, but no shorter than the
-    # growth of its images.
+    # A cycle that is cut off would end with large steps, so the whole cycle is made shorter, but no shorter than its
+    # progressive resizing.
     best_epoch = int(np.argmin(history.columns["val_loss"])) + 1
     growth_epochs = sum(epochs for epochs, _ in training.progressive_resizing)
     return f"--set training.epochs={best_epoch}" if growth_epochs < best_epoch < training.epochs else None
@@ -217,7 +217,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "augmentation.shift": partial(_scaled, factor=1.5, limit=0.25, start=0.05),
         "augmentation.flip": lambda value, setup: True,
     },
-    "covered parts of the images": {
+    "hiding parts of the images": {
         "augmentation.cutout": partial(_scaled, factor=1.5, limit=0.4, start=0.2),
         "augmentation.cutmix": partial(_scaled, factor=1.5, limit=0.5, start=0.25),
     },
@@ -231,7 +231,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "augmentation.smallest_crop": lambda value, setup: 1,
         "augmentation.shift": partial(_scaled, factor=0.5, limit=0.01),
     },
-    "less of a penalty on weights": {
+    "a smaller penalty on weights": {
         "training.l2": partial(_scaled, factor=0.3, limit=1e-6),
         "training.weight_decay": partial(_scaled, factor=0.3, limit=1e-6),
     },
@@ -252,7 +252,7 @@ REMEDIES: dict[str, tuple[str, ...]] = {
     "over_fitting": (
         "more dropout",
         "stronger augmentation",
-        "covered parts of the images",
+        "hiding parts of the images",
         "more weight decay",
         "a smaller network",
         "all of the training photos",
@@ -260,7 +260,7 @@ REMEDIES: dict[str, tuple[str, ...]] = {
     "under_fitting": (
         "less dropout",
         "weaker augmentation",
-        "less of a penalty on weights",
+        "a smaller penalty on weights",
         "larger images",
         "a larger network",
     ),
@@ -274,11 +274,11 @@ REMEDIES: dict[str, tuple[str, ...]] = {
 
 OPPOSED: dict[str, tuple[str, ...]] = {
     # Weak on the photos it has seen and weaker on others: a smaller network would not help, nor would a freer one.
-    "over_fitting": ("less dropout", "weaker augmentation", "less of a penalty on weights", "a larger network"),
+    "over_fitting": ("less dropout", "weaker augmentation", "a smaller penalty on weights", "a larger network"),
     "under_fitting": ("a smaller network",),
     "memorised_late": ("less dropout", "weaker augmentation"),
 }
-"""Remedies that are not named, for any finding, where there is this one."""
+"""For each kind of finding, the remedies that are then not named for any finding."""
 
 
 def _sentence(start: str, changes: Sequence[str]) -> str:

@@ -117,8 +117,8 @@ def cross_fit(
 def _fit_temperature(y_true: np.ndarray, logits: np.ndarray) -> float:
     """The temperature with the lowest log loss.
 
-    It is 1 with a single class or without a single mistake: then there is no such minimum, because the loss keeps
-    falling with the temperature.
+    It is 1 if there is only one class or no mistake: then there is no minimum, because the loss keeps falling with the
+    temperature.
     """
     sign = np.where(y_true == 1, 1.0, -1.0)  # a logit times its sign is positive if the answer is correct
     if len(np.unique(y_true)) < 2 or np.all(logits * sign > 0):
@@ -135,9 +135,9 @@ def _fit_temperature(y_true: np.ndarray, logits: np.ndarray) -> float:
 def _fit_bias(y_true: np.ndarray, logits: np.ndarray, temperature: float) -> tuple[float, float]:
     """Temperature and bias of the calibration, by a logistic regression on the logits; the bias is often 0.
 
-    It corrects a network that leans towards one class: at a probability of one half both classes are then equally
-    likely. The boundary with the most correct answers would follow every single image; this one has two parameters and
-    is far steadier on other images.
+    The bias corrects a network that leans towards one class: with it, both classes are equally likely at a probability
+    of one half. The boundary with the most correct answers would depend on every single image. This boundary comes from
+    a fit of two parameters, and is far more stable on other images.
     Source: Platt, Probabilistic outputs for support vector machines, 1999.
 
     Args:

@@ -11,8 +11,8 @@ import numpy as np
 from dogvscat.labels import AT_CHANCE, CLOSE, NEITHER
 
 THRESHOLD = 0.5
-"""The answer is the positive class from this probability on, itself included. It never moves: where a network leans
-towards one class, the bias of its calibration evens that out."""
+"""The answer is the positive class if its probability is at least this. The threshold is the same for every network: if
+one leans towards a class, the bias of its calibration corrects that."""
 
 
 class Logits(NamedTuple):

@@ -114,13 +114,14 @@ def _observe(
 
 
 def giveaway_finding(giveaway: Giveaway) -> Finding:
-    """The finding that the files of the photos tell their class: it makes every other figure doubtful."""
+    """The finding that facts about the files reveal the class, which makes every other figure doubtful."""
     return Finding(
         "giveaway",
         "problem",
-        f"A giveaway: {giveaway.fact} tells the class",
-        f"Without a look at the picture, it is correct for {giveaway.summary()}. The network may have learned this "
-        "instead of the animals. No split shows it, because all photos have it; photos from elsewhere do not.",
+        f"A giveaway: {giveaway.fact} reveals the class",
+        f"By itself, this fact predicts the class correctly for {giveaway.summary()}. The network may have learned it "
+        "instead of the animals. Accuracy on the splits cannot reveal this, because the fact holds for the photos of "
+        "all splits, but not for photos from elsewhere.",
         giveaway.advice,
     )
 

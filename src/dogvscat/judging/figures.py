@@ -56,7 +56,7 @@ def write_figures(
         note: Words that must be seen with each figure, such as "pictures drawn by code, not photographs".
 
     Returns:
-        The files by their names without suffix, in the order in which a report shows them.
+        The files by their names without suffix.
 
     Raises:
         WriteError: if a file could not be written.

@@ -11,7 +11,7 @@ ROWS_FILE = Path(__file__).with_name("learning_curve.csv")
 """One row per training of the recipe `fast` on the public photos of cats and dogs. Written by
 `benchmarks/learning_curve.py --publish`; no figure in it, or derived from it, is an estimate."""
 SMALL_TRAINING_SET = 5_000
-"""Below this number of training photos, a person is told what more photos would bring."""
+"""Below this number of training photos, a training and its report say what more photos would bring."""
 
 
 @dataclass(frozen=True)

@@ -122,11 +122,15 @@ def _value_text(name: str, value: MetricValue) -> str:
 def _definitions(class_names: ClassNames, decision: Decision) -> dict[str, tuple[str, str]]:
     """Label and one-line definition of every metric."""
     negative, positive = map(printable, class_names)
-    band = f"between {100 * decision.unsure_low:.0f}% and {100 * decision.unsure_high:.0f}%"
-    if decision.unsure_low == decision.unsure_high:
-        band = "in the unsure band, which is empty here"  # too few validation images to choose one
+    conditions = []
+    if decision.unsure_low < decision.unsure_high:
+        band = f"between {100 * decision.unsure_low:.1f}% and {100 * decision.unsure_high:.1f}%"
+        conditions.append(f"a probability of {positive} {band}")
     if decision.neither_limit < 1:
-        band += ", or the photo seems to show neither"
+        conditions.append("the photo seems to show neither")
+    unsure_when = ", or ".join(conditions) or "never here, as there were too few validation images to choose a limit"
+    if decision.at_chance:
+        unsure_when = "always here, as the network is no better than guessing"
     # 0.693 is ln 2, the log loss of a probability of 50%; 0.25 is its squared error.
     definitions = {
         "accuracy": ("Accuracy", "Share of correct answers."),
@@ -145,7 +149,7 @@ def _definitions(class_names: ClassNames, decision: Decision) -> dict[str, tuple
             "Baseline",
             "Accuracy of always predicting the majority class: any useful network is better.",
         ),
-        "unsure_rate": ("Unsure", f"Share answered “unsure”: a probability of {positive} {band}."),
+        "unsure_rate": ("Unsure", f"Share answered “unsure”: {unsure_when}."),
         "selective_accuracy": ("Accuracy when sure", "Accuracy of the answers that are not “unsure”."),
     }
     # Keys hold the names of the classes as they are; `text` is the printable form.

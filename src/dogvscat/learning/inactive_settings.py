@@ -1,7 +1,7 @@
-"""Settings without effect because of another: cutout where augmentation is off, a warm-up in a schedule without one.
+"""Settings that have no effect because of another setting, such as cutout while augmentation is off.
 
-A recipe may contain them, because a change of the other setting gives them an effect. But anyone who changes one, or
-studies its effect, should learn that it has none.
+A recipe may contain such settings, because they take effect as soon as the other setting changes. But anyone who
+changes one, or studies its effect, should learn that it has none.
 """
 
 from typing import Any

@@ -31,7 +31,7 @@ def with_neither_output(config: Config, neither: Path | None) -> Config:
     if neither is not None:
         return with_settings(config, ["network.neither_output=true"])
     if config.network.neither_output:
-        hint = "Name them with --neither, or --set network.neither_output=false."
+        hint = "Give such photos with --neither PHOTOS, or add --set network.neither_output=false."
         raise UsageError("network.neither_output is set, but no photos that show neither class are given", hint=hint)
     return config
 

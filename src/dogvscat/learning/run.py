@@ -1,4 +1,4 @@
-"""The run folder: how it starts, where each thing of a training lies, and how it is read back."""
+"""The run folder: how it is created, where each file of a training lies, and how the files are read back."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def new_folder(out: Path | None, recipe: str) -> Path:
     """Make the folder of a new run: `out`, or the next free `runs/<recipe>-<n>` if that is None.
 
     Raises:
-        UsageError: if `out` exists already.
+        UsageError: if `out` exists and is not an empty folder.
         WriteError: if it cannot be made.
     """
     refuse_existing(out)
@@ -220,7 +220,7 @@ def new_folder(out: Path | None, recipe: str) -> Path:
             except FileExistsError:
                 continue
         return folder
-    raise WriteError("runs/ is full: there are 100,000 runs of this recipe")
+    raise WriteError(f"runs/ has no free number for {recipe}: 1 to 99,999 are taken", hint="Give --out FOLDER.")
 
 
 def create_run(folder: Path, config: Config, dataset: Dataset, paths: InputPaths, compute: ComputeSettings) -> Run:

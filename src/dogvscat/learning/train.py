@@ -48,11 +48,12 @@ def train(
         relabel_file: A table of corrections as `audit --labels` writes it, or None. It changes only the training split,
             after the split was drawn: validation and test photos stay the same, with their labels as filed.
         neither: A folder or zip of photos that show neither class, or None. With them the network learns a second
-            output: whether a photo shows neither. Some of them are held out to measure how many it notices.
+            output: whether a photo shows neither. Some of them are held out to measure how many the network recognises.
 
     Raises:
         DataError: if the photos cannot be used, or `relabel_file` is not such a table.
-        UsageError: if `out` exists, or `network.neither_output` is set without `neither`.
+        UsageError: if `out` exists and is not an empty folder, or `network.neither_output` is set without `neither`.
+        DivergedError: if the loss is no longer a finite number.
         WriteError: if a file cannot be written; what was finished before is kept.
         Interrupted: on Ctrl-C; continue with `resume`.
     """
@@ -78,7 +79,9 @@ def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
         ModelError: if the folder holds no run, or its checkpoint is damaged.
         UsageError: if a setting may not change.
         DataError: if the photos are gone or have changed, and the pixel cache is gone as well.
+        DivergedError: if the loss is no longer a finite number.
         WriteError: if the folder cannot be written.
+        Interrupted: on Ctrl-C; the same call resumes.
     """
     run = Run(folder)
     config = _extended(run.load_config(), settings)

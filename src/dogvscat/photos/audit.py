@@ -53,12 +53,12 @@ class Audit:
     scanned: Sequence[ScannedPhoto]
     issues: Sequence[Issue]
     skipped: int
-    """Number of files that are not photos."""
+    """Number of files that are not among the photos: not photos, hidden, or outside of the class folders."""
     is_synthetic: bool
     notes: tuple[str, ...] = ()
-    """How the folders were read, as far as it is not plain."""
+    """How the folders were read, where that is not obvious; one sentence per note."""
     giveaways: Sequence[Giveaway] = ()
-    """Facts about the files that tell the class."""
+    """Facts about the files that reveal the class."""
     labels_checked: bool = False
     """Whether issues of `LABEL_KINDS` were searched for."""
 

@@ -14,7 +14,7 @@ SYNTHETIC_COUNT = 2000
 
 
 def find_photos(photos: Path | None, report: Reporter) -> Path:
-    """The folder or archive to train on: the first of these that exists.
+    """The folder or archive to train on: the first of these that applies.
 
     1. What the user named; 2. what `DOGVSCAT_DATA` names; 3. an archive fetched earlier; 4. the public archive, fetched
     now; 5. the drawn sample, if there is no network.
@@ -35,8 +35,8 @@ def find_photos(photos: Path | None, report: Reporter) -> Path:
         report(f"Using the archive fetched earlier: {archive}")
         return archive
     report(
-        "No photos were named, so the public Dogs vs. Cats archive (800 MB) is fetched. Ctrl-C stops it; a later fetch "
-        "resumes."
+        "No photos were named, so the public Dogs vs. Cats archive (800 MB) is downloaded. Ctrl-C stops the download; "
+        "the same command resumes it."
     )
     try:
         return fetch_archive()

@@ -1,8 +1,8 @@
 """Which photos show the same picture: copies form a group, and a split must not divide a group.
 
-Otherwise a network would be tested on what it was trained on. Copies are recognised in three ways: equal files; equal
-perceptual hashes, which also know mirrored, turned and inverted pictures; and, for what was cropped, shifted or framed,
-landmarks that lie alike in both pictures.
+Otherwise a network would be tested on what it was trained on. Copies are recognised in three ways: equal files; similar
+perceptual hashes, which also match mirrored, turned and inverted pictures; and, for pictures that were cropped, shifted
+or framed, landmarks that agree in both pictures.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from dogvscat.photos.copies.same_scene import aligned_pairs
 from dogvscat.photos.scan import ScannedPhoto
 
 LOW_INFORMATION_CONTRAST = 5.0
-"""Below this standard deviation of grey values, in 0..127.5, a photo is blank. Its hash is noise and not compared."""
+"""Below this standard deviation of grey values, in 0..127.5, a photo is blank, and its hash is not compared."""
 
 
 class Pair(NamedTuple):
@@ -25,7 +25,7 @@ class Pair(NamedTuple):
     first: int
     second: int
     bits: int | None
-    """In how many bits their hashes differ. None if the hashes say nothing: one is cropped, shifted or framed."""
+    """The number of bits in which their hashes differ. None if only landmarks connect the two."""
     version: str = ""
     """What was done to one to get the other, such as `mirrored`; empty if nothing was, or `bits` is None."""
 
@@ -86,8 +86,8 @@ def group_names(scanned: Sequence[ScannedPhoto], pairs: Iterable[Pair]) -> list[
 class _Groups:
     """Connected components with a union-find structure.
 
-    Each photo points to another of its group or, if it is the group's root, to itself. Joining two groups lets the
-    root of one point to the root of the other.
+    Each photo points to another of its group or, if it is the group's root, to itself. Two groups are joined by
+    letting the root of one point to the root of the other.
     """
 
     def __init__(self, scanned: Sequence[ScannedPhoto], pairs: Iterable[Pair]) -> None:

@@ -2,7 +2,7 @@
 
 A download is two files until it is complete: `NAME.part` with the bytes received so far, and `NAME.part.json` with what
 the server reported about the whole file. With both, a later request asks for the missing bytes only, and the server is
-asked to send everything again if the file has changed since (RFC 9110, sections 13.1.5 and 14).
+asked to send everything again if the file has changed since then (RFC 9110, sections 13.1.5 and 14).
 """
 
 import hashlib
@@ -135,7 +135,7 @@ def _file_name(url: str, sha256: str) -> str:
 
 
 def _download(url: str, partial: _PartialDownload, connect_seconds: float) -> None:
-    """Receive the whole file; a broken connection is opened again as long as each one brings more bytes."""
+    """Receive the whole file; a broken connection is opened again as long as each connection brings more bytes."""
     while True:
         num_bytes = partial.num_bytes()
         try:
@@ -143,7 +143,7 @@ def _download(url: str, partial: _PartialDownload, connect_seconds: float) -> No
             return
         except _ConnectionLost as error:
             if partial.num_bytes() <= num_bytes:
-                message = f"the download of {url} broke off after {partial.num_bytes():,} bytes: {error}"
+                message = f"the download of {url} was interrupted after {partial.num_bytes():,} bytes: {error}"
                 raise FetchError(message, hint=_RESUME_HINT) from None
 
 

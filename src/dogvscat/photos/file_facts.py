@@ -22,7 +22,7 @@ _START_OF_SCAN, _QUANTIZATION, _APP1 = 0xDA, 0xDB, 0xE1
 _EXIF = b"Exif\0\0"
 _MAKE_TAG = 0x010F
 _STANDARD_TABLE_SUM = 3688
-"""Sum of the 64 numbers of the standard's luminance table (ITU-T T.81, table K.1), which quality 50 stands for."""
+"""Sum of the 64 numbers of the standard's luminance table (ITU-T T.81, table K.1), which stands for quality 50."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class FileFacts:
     format: str
     """`JPEG`, `PNG`, `GIF`, `BMP`, `TIFF` or `WEBP`; `other` for anything else."""
     jpeg_quality: int
-    """1 to 100, as most programs count it, those below 15 too high; 0 if the file is not a JPEG."""
+    """1 to 100, on the scale of the JPEG library; values below 15 come out too high. 0 if the file is not a JPEG."""
     camera: str
     """The maker's name in the EXIF data of a JPEG."""
 

@@ -1,7 +1,8 @@
-"""Giveaways: does the file of a photo tell its class, without a look at the animal?
+"""Giveaways: does the file of a photo reveal its class, whatever the picture shows?
 
-If all cats were saved small and all dogs large, a network can tell the two by their sharpness, looks accurate on every
-split, and fails on photos from elsewhere. So each fact about the files is asked how often it alone names the class.
+If all cats were saved small and all dogs large, a network can distinguish them by their sharpness. It then looks
+accurate on every split, and fails on photos from elsewhere. So for each fact about the files, this module measures how
+often the fact by itself predicts the class.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +13,10 @@ import numpy as np
 from dogvscat.photos.scan import ScannedPhoto
 
 LEAST_SKILL = 0.3
-"""A fact is a giveaway if it avoids this share of the mistakes of always naming the majority class, even at the lower
-end of its interval: with equal classes it is then correct for 65%. In the public archive, where all photos have one
-size and one quality, the bytes per pixel are correct for 62%, only because cats and dogs, and what is around them,
-compress differently. That harms nobody."""
+"""Always naming the majority class makes many mistakes. A fact is a giveaway if it avoids at least this share of them,
+judged by the lower end of its interval. With equal classes, such a fact is correct for 65% of the photos. In the public
+archive, where all photos have one size and one quality, the bytes per pixel are correct for 62%, only because cats and
+dogs, and what is around them, compress differently. That does no harm."""
 
 _NUM_FOLDS = 5
 _NUM_BINS = 16
@@ -26,12 +27,12 @@ _Z = 1.959964  # of a 95% interval
 
 @dataclass(frozen=True)
 class Giveaway:
-    """A fact about the files that tells the class. The fields are JSON values."""
+    """A fact about the files that reveals the class. The fields are JSON values."""
 
     fact: str
     """Such as `the size in pixels`."""
     accuracy: float
-    """Share of photos whose class it names correctly. They took no part in learning how."""
+    """Share of photos whose class the fact predicts correctly, each by a rule fitted on other photos."""
     low: float
     """Lower end of the 95% interval of the accuracy (Wilson)."""
     high: float
@@ -44,8 +45,8 @@ class Giveaway:
     def sentence(self) -> str:
         """What was found, and what to do, for people."""
         return (
-            f"{self.fact[0].upper()}{self.fact[1:]} alone tells the class: correct for {self.summary()}. A network "
-            f"may learn this instead of the animals, and fail on photos from elsewhere. {self.advice}"
+            f"{self.fact[0].upper()}{self.fact[1:]} by itself reveals the class: it is correct for {self.summary()}. A "
+            f"network may learn this instead of the animals, and fail on photos from elsewhere. {self.advice}"
         )
 
     def summary(self) -> str:
@@ -70,8 +71,8 @@ _FACTS = (
     _Fact(
         "the size in pixels",
         lambda photo: photo.width * photo.height,
-        "Small photos become blurred when they are enlarged, which a network sees. Scale the photos of both classes to "
-        "the same size, or take both from the same source.",
+        "Small photos are blurred when they are enlarged, and a network can see that. Scale the photos of both classes "
+        "to the same size, or take both from the same source.",
     ),
     _Fact(
         "the shape",
@@ -97,11 +98,11 @@ _TOGETHER = _Fact("all facts about the files together", lambda photo: "", _SAVE_
 
 
 def find_giveaways(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> tuple[Giveaway, ...]:
-    """The facts that tell the class, the strongest first; all of them together only if none does so by itself.
+    """The facts that reveal the class, the strongest first; all of them together only if none does so by itself.
 
     Args:
         scanned: The photos.
-        groups: The name of each photo's duplicate group. Of each group one photo takes part, and none if the group is
+        groups: The name of each photo's duplicate group. One photo of each group is used, and none of a group that is
             filed under both classes.
     """
     photos = list(_one_per_group(scanned, groups))

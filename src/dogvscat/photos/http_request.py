@@ -12,7 +12,7 @@ from typing import cast
 from dogvscat.errors import FetchError
 
 _STALL_SECONDS = 30.0  # without a single byte, the connection counts as lost
-_HINT = "Check the network and the address. Or give photos of your own, a folder or a zip."
+_HINT = "Check the network and the address. Or give photos of your own, as a folder or a zip file."
 
 
 def open_response(request: urllib.request.Request, connect_seconds: float) -> http.client.HTTPResponse:

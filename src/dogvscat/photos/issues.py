@@ -1,4 +1,4 @@
-"""What can be wrong with photos, as far as it can be found without a trained network."""
+"""Issues of photos that can be found without a trained network."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -97,7 +97,7 @@ def _near_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str], pai
 
 def _relation(pair: Pair, copy: str) -> str:
     if pair.bits is None:
-        return f"shows the same as {copy}, cropped, shifted, framed or turned"
+        return f"shows the same scene as {copy}, cropped, shifted, framed or turned"
     difference = f"perceptual hash differs in {pair.bits} of {NUM_BITS} bits from that of {copy}"
     return f"{pair.version}: {difference}" if pair.version else difference
 

@@ -37,7 +37,7 @@ RELABELLED = "relabelled"
 _UNBALANCED = 1.5
 """Class weights are suggested if the larger class has over this many times the photos of the smaller one."""
 _MAX_REASONS = 10
-"""Most reasons that are listed for photos that cannot be read."""
+"""Largest number of reasons to list for photos that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Manifest:
     unreadable: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """Path and reason of each photo that cannot be read; empty in a manifest that was loaded."""
     giveaways: tuple[Giveaway, ...] = ()
-    """Facts about the files that tell the class; the CSV file does not have them."""
+    """Facts about the files that reveal the class; the CSV file does not have them."""
     digest: str = field(init=False)
     """sha256 over the sorted pairs of sha256 and filed label: equal for a zip and its unpacked folder.
 
@@ -213,7 +213,9 @@ def describe(manifest: Manifest, source: PhotoSource, is_weighted: bool) -> Iter
     yield from _unreadable_in_words(manifest.unreadable)
     counts = manifest.count(TRAIN)
     if max(counts.values()) > _UNBALANCED * min(counts.values()):
-        balance = "their weights balance that" if is_weighted else "consider --set training.class_weights=balanced"
+        balance = (
+            "class weights compensate for this" if is_weighted else "consider --set training.class_weights=balanced"
+        )
         yield f"The classes are unbalanced ({_counts_in_words(counts)}); {balance}"
     for giveaway in manifest.giveaways:
         yield f"Warning: {giveaway.sentence()}"

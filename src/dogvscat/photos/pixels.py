@@ -1,6 +1,6 @@
 """The pixel cache: every photo decoded once, its pixels stored on disk and mapped into memory.
 
-Decoding costs far more time than a small network, so it is done once per data digest and image size.
+Decoding takes far more time than running a small network, so it is done once per data digest and image size.
 The cache is one `.npy` file, written completely or not at all. Its images are in the order of their files' sha256, so a
 folder and its zip share one cache, and copies of a file share one image.
 """
@@ -52,7 +52,7 @@ def cached_pixels(source: PhotoSource, manifest: Manifest, image_size: int) -> P
         image_size: Side of the square images, in pixels.
 
     Raises:
-        DataError: if a photo changed since it was scanned.
+        DataError: if a photo changed since it was scanned, can no longer be decoded, or the cache is damaged.
         WriteError: if the disk is full.
     """
     if (pixels := mapped_pixels(manifest, image_size)) is None:

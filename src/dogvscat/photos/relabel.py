@@ -19,7 +19,7 @@ from dogvscat.photos.splits import LEFT_OUT, TRAIN, check_splits
 LEFT_OUT_BY_RELABEL = "left_out_by_relabel"
 """One of a manifest row's issues: the reason why it is in no split."""
 
-_UNCHANGED, _HELD_OUT = "unchanged", "held out"  # outcomes in addition to the two issues
+_UNCHANGED, _HELD_OUT = "unchanged", "held out"  # outcomes of a correction that add no issue to the row
 _DELIMITERS = (",", ";", "\t")
 _SHA256 = re.compile("[0-9a-f]{64}")
 _HINT = "`dogvscat audit PHOTOS --labels --out DIR` writes such a table; only delete rows or change suggestions."
@@ -55,7 +55,7 @@ class Relabelling:
 
 @dataclass(frozen=True)
 class Relabelled:
-    """A manifest with its corrections, and what became of them."""
+    """A manifest with its corrections applied, and how many corrections had which outcome."""
 
     manifest: Manifest
     num_relabelled: int
@@ -171,7 +171,7 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[int, list[str]]]:
 
 
 def _text_and_delimiter(data: bytes) -> tuple[str, str]:
-    """The text of a table as spreadsheets save it, and the delimiter: which depends on the country, as the encoding."""
+    """The text of a table and its delimiter; spreadsheets choose delimiter and encoding by country."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         encoding = "utf-16"
     elif data[:2].count(0) == 1:  # UTF-16 without a mark: one byte of the first letter is 0

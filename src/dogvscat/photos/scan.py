@@ -28,8 +28,8 @@ from dogvscat.photos.reading.layout import Photo
 from dogvscat.photos.reading.sources import PhotoSource
 
 SCAN_VERSION = 4
-"""To be raised when the same photo gives another result: the caches of older versions are then ignored."""
-_GREY_RANGE = 1.0  # between the channels, of 255: compressing a grey photo as a color one causes less
+"""Increase this number when the same photo gives another result; caches of older versions are then ignored."""
+_GREY_RANGE = 1.0  # between the channels, of 255: a grey photo that was compressed as a color one has less
 _TEMPORARY_ERRORS = ("permission", "not_found")  # they can be fixed without changing the file's fingerprint
 
 
@@ -46,7 +46,7 @@ class ScannedPhoto:
     perceptual_hash: str
     """64 hexadecimal digits, empty if the photo cannot be decoded."""
     width: int
-    """In pixels, after EXIF orientation, as `height`; 0 if the photo cannot be decoded."""
+    """In pixels, after EXIF orientation; 0 if the photo cannot be decoded. The same holds for `height`."""
     height: int
     mode: str
     """Pillow's name of the pixel type."""
@@ -130,21 +130,27 @@ def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
 
 
 def _picture_facts(decoded: DecodedPhoto) -> dict[str, Any]:
-    grey = np.asarray(Image.fromarray(decoded.pixels).convert("L"))  # uint8 (GREY_SIDE, GREY_SIDE)
+    grey_image = Image.fromarray(decoded.pixels).convert("L")
+    grey = np.asarray(grey_image)  # uint8 (GREY_SIDE, GREY_SIDE)
     # Channel by channel, which takes a tenth of the time of a sum or a maximum over the short last axis.
     red, green, blue = (decoded.pixels[:, :, channel] for channel in range(3))
-    channel_sum = red.astype(np.uint16) + green + blue
+    channel_sum = (red.astype(np.uint16) + green + blue).ravel().astype(np.float64)
     channel_range = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return {
-        # Of the whole picture: where a plain border ends is seen differently in a copy that was saved again.
+        # Of the whole picture: a plain border may seem to end elsewhere in a copy that was saved again.
         "perceptual_hash": perceptual_hash(grey.astype(np.float64)),
-        "thumbnail": make_thumbnail(grey, box_without_frame(grey)),
+        "thumbnail": make_thumbnail(grey_image, box_without_frame(grey)),
         "width": decoded.width,
         "height": decoded.height,
         "mode": decoded.mode,
-        "contrast": round(float(channel_sum.std()) / 3, 3),
+        "contrast": round(_standard_deviation(channel_sum) / 3, 3),
         "is_grey": bool(channel_range.mean() < _GREY_RANGE),
     }
+
+
+def _standard_deviation(values: np.ndarray) -> float:
+    """As NumPy's, in a quarter of the time."""
+    return float(np.sqrt(max(values @ values / len(values) - values.mean() ** 2, 0.0)))
 
 
 def _load_scan(path: Path, photos: Sequence[Photo]) -> list[ScannedPhoto] | None:

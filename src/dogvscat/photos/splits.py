@@ -45,7 +45,7 @@ def choose_splits(
         hint = f"`dogvscat audit` shows what is wrong with {pluralize(unusable, 'other photo')}." if unusable else None
         raise DataError(
             f"at least 2 usable photos of each class are needed, found {labels.count(0)} and {labels.count(1)}",
-            hint=hint or "Add photos: a few hundred of each class are needed to be of use.",
+            hint=hint or "Add photos: a useful network needs a few hundred of each class.",
         )
     # From here on lists are of the usable photos only; `usable` leads back to the indices of all photos.
     usable_groups = [groups[i] for i in usable]
@@ -125,10 +125,10 @@ def complete_declared_splits(
     if TRAIN not in splits:
         names = " and ".join(sorted(set(splits)))
         message = f"the train split needs photos of both classes, but all usable photos are in folders for {names}"
-        hint = "Put the photos to train on into a folder `train` next to them; `dogvscat evaluate` needs none."
+        hint = "Put the photos to train on into a folder `train` next to these; `dogvscat evaluate` works without it."
         raise DataError(message, hint=hint)
     if config.test_share and TEST not in splits:
-        hint = "Put the photos to test on into a folder `test` next to `train`, or ask for no test split."
+        hint = "Put the photos to test on into a folder `test` next to `train`, or set data.test_share to 0."
         message = "the folders declare their own splits, and none of them is a test split"
         raise DataError(f"data.test_share is {config.test_share:g}, but {message}", hint=hint)
     if VALIDATION not in splits:
@@ -200,7 +200,7 @@ def draw_neither_test_groups(groups: Sequence[str], config: DataConfig) -> set[s
     """
     names = sorted(set(groups))
     if len(names) < 2:
-        hint = "A few hundred are needed to be of use; `dogvscat audit` shows what is wrong with a photo."
+        hint = "Add photos: a few hundred are useful. `dogvscat audit` shows what is wrong with a photo."
         raise DataError(
             f"at least 2 different photos that show neither class are needed, found {len(names)}", hint=hint
         )
@@ -219,7 +219,8 @@ def check_splits(labels: Sequence[int], splits: Sequence[str]) -> None:
         counts = Counter(label for label, split in zip(labels, splits, strict=True) if split == name)
         if min(counts[0], counts[1]) == 0:
             raise DataError(
-                f"the {name} split needs photos of both classes, it would have {counts[0]} and {counts[1]}",
+                f"the {name} split needs photos of both classes, "
+                f"it would have {counts[0]} of one, {counts[1]} of the other",
                 hint="Add photos, or change data.validation_share and data.test_share.",
             )
 

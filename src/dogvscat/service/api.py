@@ -39,7 +39,7 @@ class PictureAnswer(BaseModel):
     )
     neither: float | None = Field(
         None,
-        description="How probable it is that the photo shows neither class, or null if the network cannot tell.",
+        description="How probable it is that the photo shows neither class, or null if the network has no such output.",
     )
     heat_map: str | None = Field(
         None,

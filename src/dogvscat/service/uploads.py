@@ -110,7 +110,7 @@ class _FormReader:
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
         if b"filename" not in options:  # a text field
-            hint = f"Put an @ before the name of the file. {_FORM_HINT}"
+            hint = f"Put an @ before the name of each file, and repeat -F for each. {_FORM_HINT}"
             raise _form_error(f"has a field {_decode_text(options.get(b'name', b''))!r} that is not a file", hint)
         # Refused here, before the data of the surplus photo is copied.
         if len(self.photos) == self.max_photos:

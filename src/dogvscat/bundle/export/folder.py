@@ -27,7 +27,7 @@ def refuse_out(out: Path) -> None:
     atomic.refuse_unwritable(out.absolute().parent)
     if not os.path.lexists(out):  # a broken link exists as well
         return
-    hint = "Choose another --out, or move what is there away."
+    hint = "Choose another --out, or move its content elsewhere."
     if not out.is_dir():
         raise UsageError(f"{out} is a file, expected a new folder", hint=hint)
     files = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if not path.is_dir()}

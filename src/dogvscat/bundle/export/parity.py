@@ -86,7 +86,7 @@ def parity_images(bundle: Bundle, photos: Path | None) -> ParityImages:
     others = _sample_photos(source, size) if source else _draw_images(size)
     pixels = np.stack([*golden, *others])
     batches = np.array_split(pixels, -(-len(pixels) // BATCH_SIZE))  # the division rounds up
-    batch_logits = [predictor.logits(batch) for batch in track(batches, "Asking the bundle")]
+    batch_logits = [predictor.logits(batch) for batch in track(batches, "Predicting with the bundle")]
     # From one (positive, neither) per batch to one column per output; a network without `neither` has None there.
     columns = [np.concatenate(column) for column in zip(*batch_logits, strict=True) if column[0] is not None]
     has_photos = source is not None and not source.is_synthetic

@@ -161,7 +161,7 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
 def _rules(card: Card, has_neither: bool) -> list[str]:
     """From probabilities to the answer, as judging/decision.py does it, and the reasons for `unsure`."""
     if card.decision().at_chance:
-        return ["`unsure`, reason `at_chance`: whatever the photo, since the network is no better than guessing."]
+        return ["`unsure`, reason `at_chance`: for every photo, because the network is no better than guessing."]
     first, second = map(printable, card.class_names)
     return [
         *[f"`unsure`, reason `neither`: if the sigmoid of `neither` is above {card.neither_limit!r}."] * has_neither,

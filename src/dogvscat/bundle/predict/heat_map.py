@@ -27,7 +27,7 @@ def heat_maps(predictor: Predictor, pixels: np.ndarray, *, by_occlusion: bool = 
         by_occlusion: Use occlusion for every network.
 
     Returns:
-        float64 (num_images, image_size, image_size) in 0..1, where 1 is the strongest place of the same image; all 0
+        float64 (num_images, image_size, image_size) in 0..1, where 1 is the strongest position of the same image; all 0
         where there is no evidence for the class.
 
     Raises:

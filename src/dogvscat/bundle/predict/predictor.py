@@ -173,7 +173,7 @@ class Predictor:
         return self.card.decision().probabilities(self.logits(pixels).positive)
 
     def class_activation(self, pixels: np.ndarray) -> np.ndarray | None:
-        """The class activation map: the log-odds each place adds for the positive class. Their mean is the logit.
+        """The class activation map: the log-odds each position adds for the positive class. Their mean is the logit.
 
         Args:
             pixels: As for `logits`.

@@ -14,17 +14,17 @@ class OtherPhotos(Exception):
 
 @dataclass
 class Matching:
-    """The result of `match_rows`. The merged file is the file with valid rows only, the inserted ones in their place.
+    """The result of `match_rows`. The merged file has the valid rows only, with the inserted rows in their places.
 
     Memory grows with the number of photos without a row, and by one byte per row.
     """
 
     kept: bytearray = field(default_factory=bytearray)
-    """For each row of the file, 1 if it is valid, 0 if its photo has changed since."""
+    """For each row of the file, 1 if it is valid, 0 if its photo has changed since then."""
     insertions: list[int | None] = field(default_factory=list)
-    """For each inserted row, the number of rows of the file before it; None if its photo has changed since."""
+    """For each inserted row, the number of rows of the file before it; None if its photo has changed since then."""
     new_photos: list[str] = field(default_factory=list)
-    """Photos without a valid row that come before the last row. Photos after it are not looked at."""
+    """Photos without a valid row that come before the last row. Photos after that row are not looked at."""
     new_positions: list[int] = field(default_factory=list)
     """For each of these photos, the number of rows of the merged file before its row."""
     labels: Counter[str] = field(default_factory=Counter)
@@ -32,12 +32,12 @@ class Matching:
 
     @property
     def num_changed(self) -> int:
-        """Rows of the file whose photo has changed since."""
+        """Number of rows of the file whose photo has changed since then."""
         return self.kept.count(0)
 
 
 def match_rows(rows: Iterable[Row], inserted: Iterable[Row], paths: Iterator[str]) -> Matching:
-    """Compare rows with photos, both in the same order. Only as many photos are taken as it takes to find every row.
+    """Compare rows with photos, both in the same order. Photos are taken only until every row is found.
 
     Args:
         rows: The rows of the file.
@@ -62,7 +62,7 @@ def match_rows(rows: Iterable[Row], inserted: Iterable[Row], paths: Iterator[str
         if row.stamp == file_stamp(path):
             matching.kept.append(1)
             matching.labels[row.label] += 1
-            if waiting.take(path):  # it was merged before, and the command killed right after that
+            if waiting.take(path):  # the row was merged, but the command was killed before it deleted the inserted rows
                 matching.insertions.append(None)
         else:
             _match_other(matching, waiting, path)

@@ -70,7 +70,7 @@ class ResultsFile:
         self.num_existing = 0
         """Valid rows that the file had before."""
         self.num_changed = 0
-        """Rows that are no longer valid, because their photo has changed since."""
+        """Rows that are no longer valid, because their photo has changed since then."""
         self._is_parquet = path.suffix.lower() == ".parquet"
         self._rows_file = path.with_name(f"{path.name}.unfinished.jsonl") if self._is_parquet else path
         rows = CsvRows if path.suffix.lower() == ".csv" else JsonRows
@@ -190,7 +190,7 @@ class ResultsFile:
             raise self._refusal(f"starts with {received[:60]!r}, expected {header[:60]!r}")
 
     def _stamped(self, paths: Iterable[str]) -> Iterator[str]:
-        """The same paths. The stamp is of the time before the photo is read: if it changes later, it is asked again."""
+        """The same paths. Stamped before it is read, so that a photo that changes later is predicted again."""
         for path in paths:
             self._stamps.append(file_stamp(path))
             yield path
@@ -285,4 +285,4 @@ class ResultsFile:
 
     def _refusal(self, reason: str) -> UsageError:
         hint = "Choose another --out, or remove the file to start again."
-        return UsageError(f"{self._rows_file} {reason}", hint=hint)
+        return UsageError(f"{self.path if self._is_unpacked_copy else self._rows_file} {reason}", hint=hint)

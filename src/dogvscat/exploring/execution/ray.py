@@ -146,7 +146,7 @@ class RayExecutor:
             )
             raise ClusterError(f"{title}: its worker died {ATTEMPTS} times. The last reason: {reason}", hint=hint)
         attempt = running.attempt + 1
-        self._report(f"{title}: its worker died, started again ({attempt} of {ATTEMPTS}). {reason}")
+        self._report(f"{title}: its worker died and was started again ({attempt} of {ATTEMPTS}). {reason}")
         self._submit(_RunningJob(running.job, attempt))
 
     def _slots_of(self, machine: Machine, threads: int) -> int:
@@ -219,5 +219,5 @@ def _interrupted_by(file: Path) -> Iterator[None]:
 def _no_machine(threads: int, machines: list[Machine]) -> ClusterError:
     largest = max((machine.cores for machine in machines), default=0)
     message = f"no machine of the cluster can run a training with {threads} threads, the largest has {largest} cores"
-    hint = 'Set fewer for all trainings: "training.threads" = 1 in [base] of the --config file.'
+    hint = 'Use fewer threads in all trainings: "training.threads" = 1 in [base] of the --config file.'
     return ClusterError(message, hint=hint)

@@ -185,7 +185,9 @@ class _StudyInProgress:
         if not self.num_started:
             raise _too_short(budget, self._spent_seconds() + shortest)
         needed, remaining = format_duration(shortest), format_duration(budget - self._spent_seconds())
-        self.report(f"Stopped: {remaining} are left, and the shortest remaining training would take {needed}.")
+        self.report(
+            f"Stopped: {remaining} of the budget remain, and the shortest remaining training would take {needed}."
+        )
         self.is_out_of_time = True
 
     def _start(self, cell: PlannedCell, time_left: str) -> None:
@@ -215,7 +217,7 @@ def _refuse_diverged_base(study: Study) -> None:
     diverged = [cell for cell in study.diverged if cell.plan.treatment.setting == BASE]
     # One seed of the base is enough to compare with; `remaining` has no cells of seeds with which the base diverged.
     if diverged and not study.base and not study.remaining:
-        hint = "No change can be compared with it: lower training.learning_rate in [base], and choose another --out."
+        hint = "No change can be compared with this base: lower its training.learning_rate and choose another --out."
         raise DivergedError(f"{cell_title(diverged[0].plan)}: {diverged[0].reason}", hint=hint)
 
 

@@ -57,7 +57,7 @@ def warp(images: np.ndarray, maps: np.ndarray, tables: np.ndarray, size: int) ->
         size: Side of the result, in pixels.
 
     Returns:
-        uint8 (num_images, size, size, 3). Positions are cut to 64ths of a pixel.
+        uint8 (num_images, size, size, 3). Positions are rounded down to 64ths of a pixel.
     """
     a, b, c, d, e, f = maps.T
     # Where the first output pixel reads. The centre of the first input pixel now lies at 0, so that the whole part of a

@@ -1,6 +1,6 @@
 """After the last step: evaluate, choose the decision on the validation split, publish the bundle, write the report.
 
-Doing it again for a finished run gives the same files.
+Doing it again for a finished run gives the same files, apart from the date and the hardware in the bundle.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -45,9 +45,9 @@ class Evaluation:
     """Number of parts of the validation split in the cross-fit of the decision; 0 if it had too few images."""
     results: dict[str, SplitResult]
     neither: dict[str, MetricValue]
-    """About photos that show neither class and that took no part in the training; empty where there are none."""
+    """Metrics of held-out photos that show neither class; empty where there are none."""
     document: dict[str, Any]
-    """The content of metrics.json: all of that by split, as JSON values."""
+    """The content of metrics.json: the metrics by split, as JSON values."""
     history: History
     """How the training went."""
 
@@ -64,8 +64,8 @@ def evaluate_training(run: Run, network: keras.Model, training: Training, datase
     validation_rows, train_rows = manifest.of_split("validation"), manifest.of_split("train")
     y_true = training.validation.y_true
     logits = predict_logits(network, training.validation, image_size)
-    # The decision is chosen on these images, so their own figures come from decisions that are each chosen on the other
-    # parts of them: no image is evaluated with values that were chosen on it.
+    # The decision is chosen on these images, so their own figures are cross-fitted: each part of the images is
+    # evaluated with a decision that was chosen on the other parts.
     crossed = cross_fit(y_true, logits.positive, [row.group for row in validation_rows], logits.neither)
     decision = replace(fit_decision(y_true, *logits), at_chance=guesses(y_true, crossed.y_pred))
     paths, unsure = [row.path for row in validation_rows], crossed.unsure | decision.at_chance

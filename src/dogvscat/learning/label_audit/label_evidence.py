@@ -1,5 +1,7 @@
-"""Labels that are probably wrong, and photos that networks cannot tell apart: what the predictions of networks show
-that did not learn from these photos."""
+"""Finds labels that are probably wrong, and photos that may show neither class.
+
+The evidence is the predictions of networks that were not trained on the photos they predict.
+"""
 
 import math
 from dataclasses import dataclass
@@ -91,7 +93,7 @@ def _propose(predictions: OutOfFoldPredictions, folder: Path, report: Reporter) 
             f"{evidence.majority_share:.1%} of them. Try more photos or epochs, or --model best for cats and dogs."
         )
     elif table.exists():
-        report(f"{table} exists already, perhaps edited, and is kept; delete it to have it written again.")
+        report(f"{table} exists already and may have been edited, so it is kept. Delete it to get a new one.")
     else:
         write_corrections(table, evidence.corrections)
     return evidence

@@ -36,7 +36,7 @@ def predict_with_model(source: PhotoSource, manifest: Manifest, model: Path, rep
     card = predictor.card
     for warning in card.warnings:
         report(warning)
-    other_networks = "Leave out --model: networks that are trained for this check all photos of any two classes."
+    other_networks = "Leave out --model: networks trained for this check can check every photo, of any two classes."
     try:
         source_of_model = with_classes_of(card, source)
     except DataError as error:

@@ -45,9 +45,9 @@ class OutOfFoldPredictions:
     """float64 (num_photos,), probability of the positive class, as the networks give it."""
 
     def calibrated(self) -> "OutOfFoldPredictions":
-        """The same with calibrated probabilities: that of each photo by a calibration that was fitted on others.
+        """The same with calibrated probabilities, each from a calibration that was fitted on other photos.
 
-        Networks that are too sure of themselves contradict more labels than they should.
+        Over-confident networks contradict more labels than they should.
         """
         # Log-odds again; a probability of exactly 0 or 1 has none.
         y_prob = np.clip(self.y_prob, 1e-15, 1 - 1e-15)
@@ -108,7 +108,7 @@ def divide_into_folds(manifest: Manifest, num_folds: int, seed: int) -> list[Man
     if fewest < num_folds:
         message = f"{num_folds} folds need at least {num_folds} different photos of each class, found {fewest}"
         raise DataError(message, hint="Ask for fewer --folds, or add photos.")
-    # By group, since a copy of a held-out photo among the training photos would give its label away.
+    # By group, since a copy of a held-out photo among the training photos would reveal its label.
     splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
     folds = splitter.split(y_true, y_true, groups)  # of the first argument only the length counts
     return [_hold_out(manifest, set(groups[held_out].tolist())) for _, held_out in folds]

@@ -64,7 +64,7 @@ class TrainingState:
         return self.accuracy_sum / max(1, self.num_seen)
 
     def add_step(self, num_images: int, loss: float, accuracy: float, learning_rate: float) -> None:
-        """Take in one step's figures."""
+        """Add the figures of one step."""
         self.step += 1
         self.num_seen += num_images
         self.loss_sum += num_images * loss
@@ -72,7 +72,7 @@ class TrainingState:
         self.learning_rate = learning_rate
 
     def finish_epoch(self, row: dict[str, float], config: TrainingConfig) -> bool:
-        """Take in an epoch's figures; returns whether it is the best so far."""
+        """Add the figures of an epoch; returns whether it is the best so far."""
         self.history.append(row)
         self.epoch, self.step, self.num_seen = self.epoch + 1, 0, 0
         self.loss_sum = self.accuracy_sum = self.epoch_seconds = 0.0

@@ -74,6 +74,8 @@ class Training:
 
         Raises:
             Interrupted: on Ctrl-C or SIGTERM, after a checkpoint was written.
+            DivergedError: if the loss is no longer a finite number.
+            WriteError: if a checkpoint cannot be written.
         """
         config, state, steps_per_epoch = self.config.training, self.state, self.loader.steps_per_epoch
         with StopRequest() as stop, TrainingDisplay(config, state, steps_per_epoch, self.quiet) as display:
@@ -145,7 +147,7 @@ class Training:
         atomic.write_csv(self.history_file, HISTORY_COLUMNS, rows)
 
     def _estimate(self) -> str:
-        """Time a few steps, and say how long the training may take."""
+        """Time a few steps and return a sentence on how long the training may take."""
         all_sizes = [self.config.image_size_at(epoch) for epoch in range(self.config.training.epochs)]
         remaining_sizes = all_sizes[self.state.epoch :]  # one per epoch
         timed_sizes = list(dict.fromkeys(all_sizes if self.num_following else remaining_sizes))

@@ -48,9 +48,9 @@ def learning_rate(config: TrainingConfig, step: int, num_steps: int, reductions:
 
 
 class _Loss(keras.losses.Loss):
-    """Cross-entropy of the class, over images that show one, plus that of showing neither if there is such an output.
+    """Cross-entropy of the class; with the second output, plus the cross-entropy of showing neither class.
 
-    The first term ignores images that show neither: they have no class that could be right.
+    The first term ignores images that show neither class, because no class would be correct for them.
     """
 
     def __init__(self, label_smoothing: float) -> None:
@@ -67,7 +67,7 @@ class _Loss(keras.losses.Loss):
 
 
 class _Accuracy(keras.metrics.BinaryAccuracy):
-    """Accuracy of the class, over images that show one."""
+    """Accuracy of the class, over images that show a class."""
 
     def update_state(
         self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: keras.KerasTensor | None = None
@@ -80,12 +80,12 @@ class _Accuracy(keras.metrics.BinaryAccuracy):
 
 
 class _WarmedUpAverage(keras.optimizers.Optimizer):
-    """An optimizer whose moving averages of the weights forget their first values.
+    """An optimizer whose moving averages of the weights forget the untrained weights quickly.
 
     Source: `num_updates` of tf.train.ExponentialMovingAverage.
     """
 
-    # An average that keeps 0.998 of itself looks back 500 steps; before that it would be mostly the untrained weights.
+    # An average that keeps 0.998 of itself looks back 500 steps; until then it would be mostly the untrained weights.
     # So after t steps it keeps at most (1 + t) / (10 + t), which looks back over the last ninth of them.
     @property
     def ema_momentum(self) -> keras.KerasTensor:

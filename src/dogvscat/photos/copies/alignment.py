@@ -1,4 +1,4 @@
-"""Moves, scales and turns a tiny picture until it lies on another one, and says how well the two agree.
+"""Moves, scales and turns a tiny picture until it lies on another one, and measures how well the two agree.
 
 Source: Lucas and Kanade, An iterative image registration technique, IJCAI 1981, for many pairs of pictures at once.
 """
@@ -11,12 +11,12 @@ import numpy as np
 from dogvscat.photos.copies.landmarks import THUMBNAIL_SIDE, blurred, by_rows, product
 
 Band = tuple[float, float]
-"""The smallest and the largest scale of a texture, in pixels."""
+"""The standard deviations of the two Gaussians whose difference is a texture, in pixels, the smaller one first."""
 BROAD: Band = (1.0, 5.0)
-"""For finding how two pictures lie on each other, from some pixels away. Dark shapes on light ground agree here."""
+"""For aligning two pictures that are still some pixels apart. Here even unrelated dark shapes on light ground agree."""
 FINE: Band = (0.7, 2.5)
 FINEST: Band = (0.6, 1.5)
-"""For telling copies from strangers."""
+"""With `FINE`, for distinguishing copies from unrelated pictures."""
 
 _TEXTURE_STEPS = 32.0  # int8 values per standard deviation of a texture
 _PART_SIDE = 4  # pixels; a picture has 64 such parts
@@ -27,18 +27,19 @@ _LEAST_VARIANCE = 0.03
 _ZOOM_STEP = 1.1
 """Textures of a picture are computed for zooms in steps of this factor."""
 _MOST_ZOOM = 1.8
-"""A crop by 15% a side enlarges by 1.43, and one by 22% by 1.8."""
+"""A crop by 15% on each side enlarges by 1.43, and one by 22% by 1.8."""
 _MOST_CORRECTION = 3.0  # pixels per step: where the pictures hardly agree, a step may point anywhere
 _CHUNK = 2048  # pictures at a time
 
 
 @dataclass(frozen=True)
 class Moves:
-    """How pictures may lie on others; each field has one value per pair of pictures."""
+    """Affine maps from one picture to another; each field has one value per pair of pictures."""
 
     first: np.ndarray
-    """Index of a picture, like `second`: int (n,)."""
+    """Index of the first picture of each pair: int (n,)."""
     second: np.ndarray
+    """Index of the second picture of each pair: int (n,)."""
     matrix: np.ndarray
     """Takes a distance (y, x) in the first picture to one in the second: float32 (n, 2, 2)."""
     offset: np.ndarray
@@ -59,12 +60,12 @@ class Moves:
         return moved[::2], moved[1::2]
 
     def zoom(self) -> np.ndarray:
-        """How much larger things are in the second picture: float32 (n,)."""
+        """By which factor things are larger in the second picture: float32 (n,)."""
         zoom: np.ndarray = np.sqrt(np.abs(np.linalg.det(self.matrix)))
         return zoom
 
     def enlarging(self) -> "Moves":
-        """The same moves, to the picture that shows things larger."""
+        """The same moves, each directed from the wider view to the picture that shows things larger."""
         backward = self.zoom() < 1
         inverse = np.linalg.inv(np.where(backward[:, None, None], self.matrix, np.eye(2, dtype=np.float32)))
         inverse_offset = -(inverse @ self.offset[:, :, None])[:, :, 0]
@@ -88,12 +89,15 @@ class Agreement:
 
 
 def textures(grey: np.ndarray, band: Band, zoom: float = 1.0) -> np.ndarray:
-    """The textures of pictures: int8 (num_pictures, side, side).
+    """The textures of pictures: the difference of two blurred copies, scaled to the same contrast in all pictures.
 
     Args:
         grey: uint8 (num_pictures, side, side).
         band: The scales.
-        zoom: How much larger things are in these pictures than in those they are compared with.
+        zoom: By which factor things are larger in these pictures than in those they are compared with.
+
+    Returns:
+        int8 (num_pictures, side, side).
     """
     result = np.empty(grey.shape, dtype=np.int8)
     for start in range(0, len(grey), _CHUNK):
@@ -105,13 +109,13 @@ def textures(grey: np.ndarray, band: Band, zoom: float = 1.0) -> np.ndarray:
 
 
 def at_grid(texture: np.ndarray, side: int) -> np.ndarray:
-    """The pixels of pictures that lie on a grid: int8 (num_pictures, side * side)."""
+    """The values of textures at side x side evenly spread points: int8 (num_pictures, side * side)."""
     y, x = (points.astype(np.intp) for points in _grid(side))
     return texture[:, y, x]
 
 
 def rough_agreement(texture: np.ndarray, grid_texture: np.ndarray, moves: Moves) -> Agreement:
-    """How well pictures agree at the points of a grid, each taken from the nearest pixel.
+    """How well pictures agree at the points of a grid, where the nearest pixel stands for each point.
 
     It runs for millions of pairs, so it is written for speed.
 
@@ -123,7 +127,7 @@ def rough_agreement(texture: np.ndarray, grid_texture: np.ndarray, moves: Moves)
     y, x = (np.floor(points) for points in _grid(math.isqrt(grid_texture.shape[1])))
     moved_y, moved_x = moves.positions(y, x)
     row, column = (moved_y + 0.5).astype(np.int32), (moved_x + 0.5).astype(np.int32)
-    # Of a negative number, and of one from the side on, some bit above the lowest ones is set.
+    # A coordinate that is negative or at least THUMBNAIL_SIDE has some bit above the lowest five set.
     inside = ((row | column) & -THUMBNAIL_SIDE) == 0
     pixel = np.where(inside, row * THUMBNAIL_SIDE + column, 0) + moves.second[:, None] * THUMBNAIL_SIDE**2
     weight = inside.astype(np.float32)
@@ -160,7 +164,7 @@ def refined(texture: np.ndarray, moves: Moves, side: int) -> tuple[Agreement, Mo
     effects = np.concatenate([relative * (slope_y * inside)[:, None], relative * (slope_x * inside)[:, None]], axis=1)
     residual = first.values * moves.polarity[:, None] - second.values  # (n, num_points)
     normal = effects @ effects.transpose(0, 2, 1)  # (n, 6, 6)
-    # A little of the mean diagonal keeps a picture without slopes in some direction from moving far along it.
+    # Without slopes in some direction a picture could move far along it; a little of the mean diagonal prevents that.
     normal += np.eye(6, dtype=np.float32) * (1e-3 * np.trace(normal, axis1=1, axis2=2) + 1e-3)[:, None, None]
     change = np.linalg.solve(normal, effects @ (residual * second.spread[:, None])[:, :, None])
     change = np.clip(change.reshape(-1, 2, 3), -_MOST_CORRECTION, _MOST_CORRECTION)
@@ -173,17 +177,17 @@ def refined(texture: np.ndarray, moves: Moves, side: int) -> tuple[Agreement, Mo
 def part_agreement(thumbnails: np.ndarray, moves: Moves, band: Band) -> Agreement:
     """How well small parts of pictures agree, at every pixel of the picture with the wider view.
 
-    The correlation of whole pictures is high if they share one large outline. So each part of 4 x 4 pixels counts
-    alike, but a tenth of them may differ: a date printed on one copy, corners that a turned one does not have.
+    The correlation of whole pictures is high if they share one large outline. So each part of 4 x 4 pixels has equal
+    weight. A tenth of the parts may differ, such as a date printed on one copy, or corners that a turned copy lacks.
 
     Args:
         thumbnails: uint8 (num_pictures, THUMBNAIL_SIDE, THUMBNAIL_SIDE), grey.
         moves: The pairs.
         band: The scales of texture, in pixels of the picture with the wider view. The other one, which shows things
-            larger, is blurred as much more, so that both lack the same details.
+            larger, is blurred more by the same factor, so that both lack the same details.
 
     Returns:
-        As the correlation, the mean over the best parts.
+        The agreement; its correlation is the mean over the best parts.
     """
     moves = moves.enlarging()
     y, x = _grid(THUMBNAIL_SIDE)

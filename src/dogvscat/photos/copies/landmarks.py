@@ -17,12 +17,12 @@ THUMBNAIL_SIDE = 32
 """Side of the grey pictures that landmarks are searched in, in pixels."""
 
 # Sizes are standard deviations of Gaussians, in pixels of the thumbnail: the rungs of a ladder, each 1.149 times the
-# one before. A crop by 15% a side enlarges by 1.43. The sizes of spots span that factor and more, in steps so small
-# that a description survives half of one.
+# one before. A crop by 15% on each side enlarges by 1.43. The sizes of spots span that factor and more. The steps are
+# so small that a description hardly changes when the size is wrong by half a step.
 _NUM_SIZES = 7
 _FIRST_SIZE, _RUNGS_PER_OCTAVE = 1.1, 5
-# How many rungs from the spot: a spot is brighter than its surroundings (1.5 times its size), its description is taken
-# from a sharper picture (0.57), and the direction in which the surroundings get brighter from a softer one (2).
+# Blurs in rungs relative to the spot. A spot is compared with its surroundings (1.5 times its size). Its description is
+# sampled from a sharper picture (0.57 times), and the direction of its axes is measured in a softer one (2 times).
 _TO_SURROUNDINGS, _TO_SHARP, _TO_SOFT = 3, -4, 5
 _PER_SIZE = 8
 """At most this many landmarks of each size, those that stand out most."""
@@ -39,8 +39,8 @@ _FREQUENCIES = [pair for pair in _FREQUENCIES if max(pair) < _WAVES and pair not
 _FREQUENCY_Y, _FREQUENCY_X = np.array(_FREQUENCIES).T
 _BIT_VALUES = (2.0 ** np.arange(len(_FREQUENCIES))).astype(np.float32)
 _AMBIGUOUS = 0.05
-"""If the frequency that decides whether a description is mirrored is weaker, there are both. The length of a
-description is 1."""
+"""Frequency (1, 1) decides whether a description is mirrored. If it is weaker than this, both versions are kept. The
+length of a description is 1."""
 _NUM_CODED = 21  # frequencies in the code: 21 x 3 bits fit into 64
 _CODE_LIMITS = np.array([0.4, 0.9, 1.6], dtype=np.float32)
 _TYPICAL = (0.5 / (_FREQUENCY_Y + _FREQUENCY_X) ** 1.3).astype(np.float32)  # strengths in real photos
@@ -67,7 +67,7 @@ class Landmarks:
     second_key: np.ndarray
     """The key with its least certain bit flipped: int32 (n,)."""
     code: np.ndarray
-    """Strengths in the description: uint64 (n,). Similar ones differ in few bits."""
+    """Strengths of the frequencies of the description: uint64 (n,). Similar descriptions differ in few bits."""
 
     def __len__(self) -> int:
         return len(self.key)
@@ -78,7 +78,7 @@ def find_landmarks(thumbnails: np.ndarray, chunk_map: Callable[..., Iterable[Lan
 
     Args:
         thumbnails: uint8 (num_pictures, THUMBNAIL_SIDE, THUMBNAIL_SIDE), grey; at least one.
-        chunk_map: The `map` of an executor computes parts of them at the same time.
+        chunk_map: The `map` of an executor, to process several chunks at the same time.
     """
     starts = range(0, len(thumbnails), _CHUNK)
     return _joined(list(chunk_map(lambda start: _find_in_chunk(thumbnails[start : start + _CHUNK], start), starts)))
@@ -95,7 +95,7 @@ def blurred(rows: np.ndarray, size: float) -> np.ndarray:
     side = len(rows)
     matrix = _blur_matrix(size, side)
     blurred_along_x = product(rows.reshape(-1, side), matrix.T)
-    # For y the same with rows and columns exchanged, so that the long side is again the one that is cut.
+    # The same along y, with rows and columns exchanged, so that `product` again cuts the long side into pieces.
     return product(blurred_along_x.reshape(side, -1).T, matrix.T).T.reshape(rows.shape)
 
 
@@ -151,7 +151,7 @@ def _of_size(ladder: Mapping[int, np.ndarray], rung: int, first_picture: int) ->
     patches = _sample(ladder[rung + _TO_SHARP], picture, y, x, axes) * polarity[:, None, None]
     described, is_mirrored, description = _describe(patches)
     key = (description > 0) @ _BIT_VALUES  # exact, as all are below 2 ** 24, and float products are much faster
-    # Two descriptions that differ in one bit still meet, if one of them is not sure of that bit.
+    # Two descriptions that differ in one bit are still compared, if that bit is the least certain one of either.
     uncertain_bit = np.abs(description).argmin(axis=1)
     axes = axes[described]
     axes[is_mirrored, :, 0] *= -1
@@ -259,7 +259,7 @@ def _describe(patches: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     Returns:
         Index of the patch, whether it was mirrored, and description float32 (num_descriptions, len(_FREQUENCIES)).
-        A patch in which that frequency is weak has both.
+        A patch in which that frequency is weak has two descriptions, plain and mirrored.
     """
     waves = np.cos(np.pi * np.arange(_WAVES)[:, None] * (np.arange(_PATCH_SIDE) + 0.5) / _PATCH_SIDE)
     waves[0] /= np.sqrt(2)

@@ -1,8 +1,8 @@
 """The perceptual hash: 256 bits that hardly change when a photo is saved again, scaled, mirrored, turned or inverted.
 
 Each bit is the sign of one of the lowest 16 x 16 frequencies of the grey picture. Mirroring a picture only flips the
-signs of its odd frequencies, turning it swaps rows with columns as well, and inverting it flips every sign. So one
-hash answers for all sixteen versions of a picture, and none of them has to be computed.
+signs of its odd frequencies, turning it swaps rows with columns as well, and inverting it flips every sign. So the
+hash of one version gives the hashes of all sixteen versions, without hashing their pictures.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ import numpy as np
 from dogvscat.cpus import available_cpus
 
 HASH_SIDE = 16
-"""The hash has HASH_SIDE x HASH_SIDE bits. The usual 64 keep different photos less far apart."""
+"""The hash has HASH_SIDE x HASH_SIDE bits. With the usual 64 bits, different photos lie less far apart."""
 GREY_SIDE = 4 * HASH_SIDE
 """Side of the grey picture that a hash is computed from, in pixels."""
 NUM_BITS = HASH_SIDE * HASH_SIDE
@@ -24,7 +24,7 @@ in 128 bits on average. Among 22,500 real photos, the closest different ones dif
 inverted versions included, and the farthest copies in 6."""
 
 # Words for a version of a picture, by whether rows and columns are swapped, and whether each of them is reversed.
-# Which way a copy was turned depends on which of the two is called the original, so it is not said.
+# The direction of a turn is left out, because it depends on which of the two pictures is called the original.
 _VERSIONS = {
     (False, False, False): "",
     (False, False, True): "mirrored",
@@ -45,7 +45,7 @@ class NearHash(NamedTuple):
     row: int
     column: int
     bits: int
-    """In how many bits they differ, in the version where they differ least."""
+    """The number of bits in which they differ, in the version where they differ least."""
     version: str
     """What was done to one to get the other, such as `mirrored`; empty if nothing was."""
 
@@ -64,7 +64,7 @@ def perceptual_hash(grey: np.ndarray) -> str:
     """
     frequencies = _COSINES @ grey @ _COSINES.T  # (HASH_SIDE, HASH_SIDE)
     frequencies[0, 0] = 0.0  # the mean brightness: always positive, it says nothing
-    return np.packbits(_by_parity(frequencies > 0)).tobytes().hex()
+    return np.packbits((frequencies > 0).ravel()[_BY_PARITY]).tobytes().hex()
 
 
 def near_hashes(rows: Sequence[str], columns: Sequence[str] | None = None) -> Iterator[NearHash]:
@@ -110,10 +110,10 @@ def _near_in_block(block: np.ndarray, words: np.ndarray, axes_swapped: bool) -> 
         words: Packed hashes as words by column, uint64 (4, num_columns).
         axes_swapped: Whether the rows and columns of the pictures of `words` were swapped.
     """
-    # How far the number of differing bits of each word lies from 32, the mean of strangers. Mirroring flips all bits of
-    # two words and inverting those of all four, which only changes the signs of these deviations. So a pair can be near
-    # in some version only if their absolute values add up to 128 - NEAR_DUPLICATE_BITS. Two words of four rule out
-    # nearly every pair of strangers.
+    # How far the number of differing bits of each word lies from 32, the mean of unrelated pictures. Mirroring flips
+    # all bits of two words, and inverting those of all four, which only changes the signs of these deviations. So a
+    # pair can be near in some version only if their absolute values add up to at least 128 - NEAR_DUPLICATE_BITS. Two
+    # words of four rule out nearly every pair of unrelated pictures.
     needed = NUM_BITS // 2 - NEAR_DUPLICATE_BITS
     first_two = np.abs(_deviations(block[:, None, 0], words[None, 0]))
     first_two += np.abs(_deviations(block[:, None, 1], words[None, 1]))
@@ -137,18 +137,16 @@ def _deviations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return num_differing.view(np.int8) - np.int8(_WORD_BITS // 2)
 
 
-def _by_parity(bits: np.ndarray) -> np.ndarray:
-    """The bits in four blocks: frequencies even in y and x, odd in x only, odd in y only, odd in both.
+def _by_parity() -> np.ndarray:
+    """Indices of the frequencies in four blocks: even in y and x, odd in x only, odd in y only, odd in both.
 
     Mirroring then flips whole blocks.
 
-    Args:
-        bits: (HASH_SIDE, HASH_SIDE), by frequency in y and x.
-
     Returns:
-        (4, HASH_SIDE / 2, HASH_SIDE / 2).
+        int64 (NUM_BITS,), into the frequencies in rows.
     """
-    return np.stack([bits[y::2, x::2] for y in (0, 1) for x in (0, 1)])
+    indices = np.arange(NUM_BITS).reshape(HASH_SIDE, HASH_SIDE)
+    return np.concatenate([indices[y::2, x::2].ravel() for y in (0, 1) for x in (0, 1)])
 
 
 def _packed(hashes: Sequence[str]) -> np.ndarray:
@@ -170,3 +168,4 @@ def _cosines() -> np.ndarray:
 
 
 _COSINES = _cosines()
+_BY_PARITY = _by_parity()

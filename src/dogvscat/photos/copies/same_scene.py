@@ -1,7 +1,7 @@
 """Pairs of pictures that show the same scene, cropped, shifted or framed, among many thousand pictures.
 
-Every two landmarks that are described alike propose how their pictures lie on each other. Each stage from there on
-costs more per pair than the one before, and gets fewer pairs: a rough comparison, a few refining steps, and at last a
+Any two landmarks with similar descriptions propose how their pictures lie on each other. Each later stage costs more
+per pair than the one before, and receives fewer pairs: a rough comparison, a few refining steps, and at last a
 comparison of all pixels.
 """
 
@@ -40,12 +40,12 @@ before the step. Both rise with the precision of the move."""
 _FINE_STEPS = 3
 _ROUGH_SIDE = 8  # points compared along each side of a picture
 _NEIGHBOURS = 256
-"""A landmark is compared with this many others of its key. Only where hundreds of photos look alike are there more, and
-such photos still meet, because groups chain together."""
+"""A landmark is compared with at most this many others with the same key. More exist only if hundreds of photos look
+alike; these still end up in one group, because groups chain together."""
 _VOTES_AT_ONCE = 4000  # of 64 points each: an array of them fits into a processor's cache
 _COMPARED_AT_ONCE = 500_000  # landmarks; most of them are not similar
 _LOOK_AHEAD = 64  # chunks of votes
-_PAIRS_AT_ONCE, _PARTS = 8192, 16  # pairs after which groups are joined, in parts for the threads
+_PAIRS_AT_ONCE, _PARTS = 8192, 16  # pairs between two updates of the groups, and parts of them for the threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -70,7 +70,7 @@ def aligned_pairs(thumbnails: np.ndarray, same_group: Callable[[int, int], bool]
 
     Args:
         thumbnails: uint8 (num_pictures, THUMBNAIL_SIDE, THUMBNAIL_SIDE), grey.
-        same_group: Whether two pictures are known to show the same scene by now; they are not compared then.
+        same_group: Whether two pictures are already known to show the same scene; such pairs are not compared.
     """
     broad = textures(thumbnails, BROAD)
     rough = at_grid(broad, _ROUGH_SIDE)
@@ -88,7 +88,7 @@ def aligned_pairs(thumbnails: np.ndarray, same_group: Callable[[int, int], bool]
 
 
 def _map(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Like `pool.map`, but takes an item only when it is nearly needed: all of them could fill the memory."""
+    """Like `pool.map`, but takes each item shortly before it is needed: all items at once could fill the memory."""
     futures: deque[Future[Result]] = deque()
     for item in items:
         futures.append(pool.submit(function, item))
@@ -105,7 +105,7 @@ def _similar_landmarks(landmarks: Landmarks) -> Iterator[Votes]:
     positions = np.arange(len(order))
     ends = np.searchsorted(keys, keys, side="right")
     yield from _similar_in_ranges(landmarks, order, order, positions + 1, ends)
-    # In a second key one bit is another, so that no pair is proposed twice by the same picture.
+    # A second key differs from the key in one bit, so it never proposes a pair of equal keys again.
     queries = np.argsort(landmarks.second_key, kind="stable")
     second_keys = landmarks.second_key[queries]
     starts, ends = np.searchsorted(keys, second_keys), np.searchsorted(keys, second_keys, side="right")
@@ -196,7 +196,7 @@ def _verified(thumbnails: np.ndarray, broad: np.ndarray, moves: Moves) -> list[A
         moves = moved[(agreement.correlation >= least_correlation) & (agreement.overlap >= LEAST_OVERLAP)]
     if not len(moves):
         return []
-    # Textures of these pictures only. The numbers of pictures are from now on those in `pictures`.
+    # Textures of these pictures only. From here on, a picture's index is its position in `pictures`.
     pictures, numbers = np.unique(np.concatenate([moves.first, moves.second]), return_inverse=True)
     moves = replace(moves, first=numbers[: len(moves)], second=numbers[len(moves) :])
     fine = textures(thumbnails[pictures], FINE)

@@ -1,4 +1,4 @@
-"""Frames are cut off, and the tiny grey picture is made in which landmarks are searched."""
+"""Cuts off frames, and makes the tiny grey picture in which landmarks are searched."""
 
 import numpy as np
 from PIL import Image
@@ -9,7 +9,7 @@ _PLAIN_RANGE = 12
 """The most by which the grey values of a frame differ. Compression causes less; skies and walls nearly always vary
 more."""
 _MAX_FRAME = 0.32
-"""A frame is at most this share of the side wide. Where more is plain, it is part of the picture."""
+"""A frame is at most this share of the side wide. A wider plain border counts as part of the picture."""
 
 
 Box = tuple[int, int, int, int]
@@ -19,8 +19,8 @@ Box = tuple[int, int, int, int]
 def box_without_frame(grey: np.ndarray) -> Box:
     """The part of a picture that remains when a frame is cut off.
 
-    Bars at some sides, as they remain when a picture was shifted or letterboxed, are cut off as well. Otherwise two
-    framed pictures would be alike, and a framed one unlike the same without a frame.
+    Bars at some sides, as a shifted or letterboxed picture has them, are cut off as well. Otherwise any two framed
+    pictures would look similar, and a picture would look different from its own framed copy.
 
     Args:
         grey: uint8 (height, width).
@@ -31,18 +31,18 @@ def box_without_frame(grey: np.ndarray) -> Box:
     return left, top, width - right, height - bottom
 
 
-def make_thumbnail(grey: np.ndarray, box: Box) -> bytes:
+def make_thumbnail(grey: Image.Image, box: Box) -> bytes:
     """The pixels of the thumbnail of a part of a picture.
 
     Args:
-        grey: uint8 (height, width).
+        grey: Of mode "L".
         box: The part.
 
     Returns:
         THUMBNAIL_SIDE x THUMBNAIL_SIDE bytes, row by row.
     """
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return Image.fromarray(grey).resize(size, Image.Resampling.BOX, box).tobytes()
+    return grey.resize(size, Image.Resampling.BOX, box).tobytes()
 
 
 def _frame_lines(lines: np.ndarray) -> int:
@@ -53,7 +53,7 @@ def _frame_lines(lines: np.ndarray) -> int:
     """
     darkest, brightest = 255, 0  # of all lines so far
     num_plain = 0
-    for line in lines:  # nearly always, the first one ends it
+    for line in lines:  # nearly always, the loop ends at the first line
         darkest, brightest = min(darkest, int(line.min())), max(brightest, int(line.max()))
         if brightest - darkest > _PLAIN_RANGE:
             break

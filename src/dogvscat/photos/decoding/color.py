@@ -28,7 +28,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         The same object if nothing needs to change, else an image of mode RGB.
     """
     mode = _MODES.get(profile[16:20]) if profile else None
-    # A grey image may have a profile for RGB; no other mixture has a meaning.
+    # A grey image may have a profile for RGB; no other mismatch has a meaning.
     if profile is None or mode is None or (mode != image.mode and (mode, image.mode) != ("RGB", "L")):
         return image
     transform = _transform(profile, mode)

@@ -48,7 +48,10 @@ def png_profile(gamma: float | None, chromaticities: Chromaticities | None) -> b
 
 
 def h273_profile(primaries: int, transfer: int) -> bytes | None:
-    """The profile of two code points as in PNG's cICP and AVIF's nclx; None for sRGB and for unknown ones."""
+    """The profile of two code points as in PNG's cICP and AVIF's nclx; None for sRGB and for unknown primaries.
+
+    The curve of an unknown transfer code point is sRGB's.
+    """
     if primaries in (1, 2) and transfer in (1, 2, 6, 13, 14, 15):  # video's curve is shown as sRGB's by browsers
         return None
     curve = {4: _power(2.2), 5: _power(2.8), 8: _power(1.0), 16: _pq_light, 18: _hlg_light}.get(transfer, _srgb_light)

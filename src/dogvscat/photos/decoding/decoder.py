@@ -54,7 +54,7 @@ __all__ = [
 Result = TypeVar("Result")
 
 DECODER_VERSION = 2
-"""To be raised when the same file gives other pixels: the caches of older versions are then ignored."""
+"""Increase this number when the same file gives other pixels; caches of older versions are then ignored."""
 
 MAX_FILE_BYTES = 100 * 1024 * 1024
 PHOTO_SUFFIXES = frozenset(
@@ -281,8 +281,8 @@ def _over_white(image: Image.Image, profile: bytes | None) -> Image.Image:
     alpha = rgba.getchannel("A")
     is_grey = image.mode in ("1", "L", "LA", "La")
     colors = to_srgb(rgba.getchannel("R") if is_grey else rgba.convert("RGB"), profile).convert("RGB")
-    # Some programs write an alpha channel and never fill it. Alpha that is 0 everywhere is no alpha, unless there is
-    # nothing to see behind it.
+    # Some programs write an alpha channel and never fill it. Alpha that is 0 everywhere is ignored, unless the colors
+    # behind it are all the same.
     if alpha.getbbox() is None and colors.getcolors(1) is None:  # None: more than one color
         return colors
     colors.putalpha(alpha)

@@ -1,7 +1,7 @@
-"""Grey of more than 8 bits to 8 bits, by what the file declares: never a negative, and never black without reason.
+"""Converts grey of more than 8 bits to 8 bits, by what the file declares: never inverted, never black without reason.
 
-Pillow's own conversion would clip everything above 255. Photos are worked through in bands of rows, because the numbers
-of a large one would need several times the memory of its pixels.
+Pillow's own conversion would clip everything above 255. Photos are converted in bands of rows, because the
+floating-point values of a large photo need several times the memory of its pixels.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _FLOAT_WHITES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0, 4294967295.0)
 """Floating-point pictures that are not 0..1 mostly hold integers of one of the usual widths."""
 _USUAL_BITS = (8, 10, 12, 14, 16)
 _BLACK = 12
-"""A picture whose largest value is less than this part of white shows nothing."""
+"""A picture whose largest value is below 1/12 of white would look black."""
 _OVERSHOOT = 0.05
 """Sharpening puts some values this far outside the range; they are clipped."""
 
@@ -73,9 +73,10 @@ def to_8_bits(image: Image.Image, samples: GreySamples, path: str) -> Image.Imag
     """
     values = _sample(image, samples)
     black, white = _range(values, samples)
-    # Where whole bytes are filled up the declared width is often too large, and `_range` takes a smaller one. Another
-    # width is meant as it is declared, so such values are a mistake of the program that wrote them.
-    if samples.bits not in (16, 32, 64) and values.min() < values.max() < white / _BLACK:
+    # Samples of 8, 16, 32 or 64 bits often hold fewer significant bits, and `_range` takes that into account. Any other
+    # width is taken as declared, so that too small values are a mistake of the program that wrote the file.
+    is_whole = samples.bits in (8, 16, 32, 64)
+    if not is_whole and values.min() < values.max() < black + (white - black) / _BLACK:
         message = f"would be black: its largest grey value is {values.max():,.0f}, and white is {white:,.0f}"
         raise ImageError(path, "unsupported_format", message, hint="Save it again with 8 or 16 bits per channel.")
     grey = Image.new("L", image.size)
@@ -84,7 +85,7 @@ def to_8_bits(image: Image.Image, samples: GreySamples, path: str) -> Image.Imag
         levels = np.clip((values - black) / (white - black), 0.0, 1.0)
         if samples.white_is_zero:
             levels = 1.0 - levels
-        # NaN and infinity, which are no light at all, become black.
+        # NaN and infinity become black.
         levels = np.where(np.isfinite(values), levels, 0.0)
         grey.paste(Image.fromarray((levels * 255.0 + 0.5).astype(np.uint8)), (0, top))
         if alpha is not None:
@@ -104,7 +105,7 @@ def _bands(image: Image.Image, samples: GreySamples) -> Iterator[tuple[int, np.n
 
 
 def _sample(image: Image.Image, samples: GreySamples) -> np.ndarray:
-    """Finite values from all over the image, float64 (num_values,); the largest and smallest of each band as well."""
+    """Finite values from all over the image, float64 (num_values,); of integers also the extremes of each band."""
     step = max(1, image.width * image.height // _SAMPLE_PIXELS)
     parts = []
     for _, values in _bands(image, samples):
@@ -126,8 +127,8 @@ def _range(values: np.ndarray, samples: GreySamples) -> tuple[float, float]:
         return _signed_range(smallest, largest, samples.bits)
     if samples.significant_bits and largest < 2**samples.significant_bits:
         return 0.0, 2.0**samples.significant_bits - 1
-    # Integers of 32 bits mostly hold 16, and many cameras put 10 or 12 bits into 16 and do not say so. A picture whose
-    # brightest value is below 1/16 of white would be black, so the next usual number of bits is taken instead.
+    # Integers of 32 bits mostly hold 16 bits, and many cameras put 10 or 12 bits into 16 without declaring it. If the
+    # brightest value is below 1/16 of white, the picture would be black: the next usual number of bits is taken.
     declared = 16 if samples.bits == 32 and largest <= 65535 else samples.bits
     if samples.bits in (16, 32, 64) and largest > smallest and largest < 2 ** (declared - 4):
         declared = next(bits for bits in (*_USUAL_BITS, declared) if largest < 2**bits)
@@ -151,7 +152,7 @@ def _float_range(values: np.ndarray, samples: GreySamples) -> tuple[float, float
         return samples.smallest, samples.largest
     if low == high or (low >= 0 and high <= 256):
         return 0.0, 255.0
-    # Larger numbers that keep away from 0, such as temperatures, have a range of their own.
+    # Numbers that do not come near 0, such as temperatures, get their own range at the end.
     if -_OVERSHOOT * high <= low <= high / 2:
         for white in _FLOAT_WHITES:
             if high <= white * (1 + _OVERSHOOT / 10):

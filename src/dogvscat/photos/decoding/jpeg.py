@@ -18,7 +18,7 @@ class JpegFrame(NamedTuple):
 
     marker: int
     bits: int
-    """Of each sample."""
+    """Bits per sample."""
     width: int
     height: int
     num_components: int

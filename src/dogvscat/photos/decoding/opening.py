@@ -1,13 +1,14 @@
 """From the bytes of a file to an open Pillow image of the picture that people see; its pixels are not decoded yet.
 
-The content decides the format, never the name. Chosen here: the page of a TIFF, the frame of an animation, and who
-reads the file. Refused here by name: camera raw files, and what no library of ours can read.
+The content decides the format, never the name. Chosen here: the page of a TIFF, the frame of an animation, and the
+library that reads the file. Refused here, with the kind of file in the error: camera raw files, and formats that none
+of the libraries can read.
 """
 
 from dataclasses import dataclass
 from io import BytesIO
 
-from PIL import Image, JpegImagePlugin, UnidentifiedImageError, features
+from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError, features
 
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoding import png
@@ -16,8 +17,22 @@ from dogvscat.photos.decoding.color_profiles import h273_profile
 from dogvscat.photos.decoding.grey import GreySamples, samples_of
 from dogvscat.photos.decoding.jpeg import JpegFrame, is_jpeg, read_frame
 from dogvscat.photos.decoding.orientation import xmp_orientation
-from dogvscat.photos.decoding.tiff_grey import declared_samples, is_misread, read_grey
-from dogvscat.photos.decoding.unreadable import Kind, camera_raw_kind, is_heic, is_reduced, kind_of, rare_jpeg
+from dogvscat.photos.decoding.tiff_grey import (
+    declared_samples,
+    has_misread_planes,
+    is_misread,
+    read_grey,
+    read_planes,
+)
+from dogvscat.photos.decoding.unreadable import (
+    UNREAD_COMPRESSIONS,
+    Kind,
+    camera_raw_kind,
+    is_heic,
+    is_reduced,
+    kind_of,
+    rare_jpeg,
+)
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else []))
 """Pillow's names of the formats that are always read; HEIC needs the extra `heif`."""
@@ -39,7 +54,7 @@ class Picture:
     grey: GreySamples
     """How to read its samples, if it is grey of more than 8 bits."""
     profile: bytes | None
-    """Its ICC profile, or one that says the same as the file in another way."""
+    """Its ICC profile, or one made from color information that the file has in another form."""
     orientation: int | None = None
     """1..8 if it is known before the pixels are read."""
     frame: JpegFrame | None = None
@@ -47,7 +62,7 @@ class Picture:
 
 
 def picture_in_memory(image: Image.Image) -> Picture:
-    """The picture of an image whose file is not at hand; its metadata is all that is known."""
+    """The picture of an image without its file, of which only Pillow's metadata is known."""
     # Pillow has turned a TIFF when it read the pixels.
     orientation = 1 if image.format == "TIFF" else None
     return Picture(image, samples_of(image), _icc_profile(image), orientation)
@@ -70,6 +85,8 @@ def open_picture(data: bytes, path: str) -> Picture:
     if is_jpeg(data):
         return _open_jpeg(data, path)
     image = _open(data, path)
+    if image.format == "GIF":
+        image = _on_its_canvas(image, path)
     picture = picture_in_memory(image)
     if picture.profile is None:
         picture.profile = _bmp_profile(data) if image.format == "BMP" else _nclx_profile(image, data)
@@ -127,7 +144,7 @@ def _open(data: bytes, path: str) -> Image.Image:
 
 
 def refusal(data: bytes, path: str) -> ImageError:
-    """The error about a file that is not a photo or cannot be read, with its kind if its content tells."""
+    """The error about a file that is not a photo or cannot be read, with its kind if the content shows it."""
     kind = kind_of(data)
     if kind is not None and kind.is_picture:
         return _refused_kind(kind, path)
@@ -160,7 +177,7 @@ def _open_jpeg(data: bytes, path: str) -> Picture:
     try:
         image = _open(data, path)
     except Image.DecompressionBombError:
-        # Pillow's own limit is below that of a JPEG which is decoded at a reduced size.
+        # Pillow's own limit is below the limit of a JPEG that is decoded at a reduced size.
         image = JpegImagePlugin.JpegImageFile(BytesIO(data))
     picture = picture_in_memory(image)
     picture.frame = frame
@@ -192,6 +209,18 @@ def _open_png(data: bytes, path: str) -> Picture:
     return picture
 
 
+def _on_its_canvas(image: Image.Image, path: str) -> Image.Image:
+    """A GIF whose first frame covers only a part of the canvas: the rest is transparent, as in browsers."""
+    area = image.tile[0].extents if isinstance(image, ImageFile.ImageFile) and image.tile else None
+    if area is None or area == (0, 0, *image.size):
+        return image
+    check_num_pixels(*image.size, MAX_PIXELS, path)
+    canvas = Image.new("RGBA", image.size)
+    canvas.paste(image.convert("RGBA").crop(area), area[:2])
+    canvas.info = image.info
+    return canvas
+
+
 def _open_tiff(data: bytes, path: str) -> Picture:
     if raw := camera_raw_kind(data):
         raise _refused_kind(raw, path)
@@ -210,7 +239,11 @@ def _open_tiff(data: bytes, path: str) -> Picture:
         return _open_grey_tiff(data, page, path)
     if is_misread(page, image):
         return _open_grey_tiff(data, page, path)
-    # Pillow turns a TIFF itself as it reads the pixels, by this tag, or else by XMP in one form of many.
+    if page.number(tags.COMPRESSION) in UNREAD_COMPRESSIONS:
+        raise refusal(data, path)
+    if has_misread_planes(page):
+        return _open_planes(data, page, image, path)
+    # Pillow itself turns a TIFF when it reads the pixels: by this tag, or else by XMP, of which it knows one form only.
     orientation = 1 if tags.ORIENTATION in page else xmp_orientation(page.content(tags.XMP)) or 1
     image.info.pop("xmp", None)
     return Picture(image, declared_samples(page), _icc_profile(image), orientation)
@@ -225,6 +258,15 @@ def _open_grey_tiff(data: bytes, page: tags.Directory, path: str) -> Picture:
     return Picture(Image.fromarray(grey), samples, None, orientation)
 
 
+def _open_planes(data: bytes, page: tags.Directory, image: Image.Image, path: str) -> Picture:
+    check_num_pixels(*image.size, MAX_PIXELS, path)
+    merged = read_planes(page, image)
+    if merged is None:
+        raise refusal(data, path)
+    orientation = page.number(tags.ORIENTATION) or xmp_orientation(page.content(tags.XMP)) or 1
+    return Picture(merged, declared_samples(page), _icc_profile(image), orientation)
+
+
 def _icc_profile(image: Image.Image) -> bytes | None:
     profile = image.info.get("icc_profile")
     return profile if isinstance(profile, bytes) and len(profile) > 128 else None
@@ -235,7 +277,7 @@ def _nclx_profile(image: Image.Image, data: bytes) -> bytes | None:
     if image.format == "HEIF":
         nclx = image.info.get("nclx_profile")
         return h273_profile(nclx["color_primaries"], nclx["transfer_characteristics"]) if nclx else None
-    # Pillow does not pass on those of AVIF: they are in a box of the type `colr` in the header.
+    # Pillow does not pass on the code points of AVIF: they are in a box of the type `colr` in the header.
     start = data.find(b"colrnclx", 0, 65536) if image.format == "AVIF" else -1
     if start < 0:
         return None

@@ -1,7 +1,7 @@
 """How a photo must be turned to stand upright, from its EXIF data or, without that, from its XMP text.
 
-EXIF data is read by our own reader of this one tag: Pillow stops at a broken neighbour, browsers do not. Source: EXIF
-2.32, tag 0x0112; XMP Specification Part 2, section 3.1, the property tiff:Orientation.
+Our own reader decodes only this tag of the EXIF data: Pillow gives up if another tag is broken, browsers do not.
+Source: EXIF 2.32, tag 0x0112; XMP Specification Part 2, section 3.1, the property tiff:Orientation.
 """
 
 import re
@@ -38,7 +38,7 @@ def orientation_of(image: Image.Image) -> int:
     if image.format == "HEIF":  # its reader has turned the pixels already
         return 1
     declared = _exif_orientation(_exif_of(image))
-    if declared is None and image.format != "AVIF":  # whose turns are properties of the file, never XMP
+    if declared is None and image.format != "AVIF":  # AVIF stores turns as properties of the file, not in XMP
         declared = xmp_orientation(_xmp_of(image))
     return declared if declared is not None and 1 <= declared <= 8 else 1
 
@@ -76,8 +76,8 @@ def _exif_orientation(exif: bytes) -> int | None:
 
 
 def _exif_of(image: Image.Image) -> bytes:
-    """EXIF data without its name."""
-    # JPEG: the segments as they are in the file. As browsers do, any byte may fill up the name.
+    """EXIF data without its prefix `Exif`, or empty."""
+    # JPEG: the segments as they are in the file. As in browsers, the byte after `Exif` and NUL may be any.
     for segment, content in getattr(image, "applist", ()):
         if segment == "APP1" and content.startswith(b"Exif\0"):
             return bytes(content[6:])

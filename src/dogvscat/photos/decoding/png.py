@@ -12,6 +12,7 @@ from dogvscat.photos.decoding.color_profiles import h273_profile, png_profile
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3
+_UNSPECIFIED = 2  # a code point of H.273
 
 
 class _Chunk(NamedTuple):
@@ -20,7 +21,7 @@ class _Chunk(NamedTuple):
 
 
 class PngFacts(NamedTuple):
-    """Facts in front of the pixels."""
+    """Facts from the chunks before the pixels."""
 
     significant_bits: int | None
     """sBIT of grey, in bits."""
@@ -29,7 +30,7 @@ class PngFacts(NamedTuple):
     profile: bytes | None
     """An ICC profile made of cICP, or of gAMA and cHRM; None if there are none or they are those of sRGB."""
     has_code_points: bool
-    """Whether there is a cICP chunk, which stands above the ICC profile in the file."""
+    """Whether there is a cICP chunk that names its colors, which takes precedence over the ICC profile in the file."""
 
 
 class FrameArea(NamedTuple):
@@ -48,7 +49,7 @@ def read_facts(data: bytes) -> PngFacts:
     sbit = chunks.get(b"sBIT", b"")
     significant = sbit[0] if color_type == _GREY and depth == 16 and sbit and 0 < sbit[0] < 16 else None
     transparent = _transparent(chunks.get(b"tRNS", b""), depth, color_type)
-    return PngFacts(significant, transparent, _profile(chunks), len(chunks.get(b"cICP", b"")) == 4)
+    return PngFacts(significant, transparent, _profile(chunks), _code_points(chunks) is not None)
 
 
 def first_frame(data: bytes) -> tuple[bytes, FrameArea | None]:
@@ -113,7 +114,7 @@ def _encoded(chunk: _Chunk) -> bytes:
 
 
 def _transparent(trns: bytes, depth: int, color_type: int) -> int | tuple[int, ...] | None:
-    """Pillow widens grey of 1, 2 and 4 bits and narrows RGB of 16, but leaves tRNS as it is."""
+    """The color in tRNS, converted like the pixels: Pillow widens grey of 1 to 4 bits and narrows RGB of 16 bits."""
     if color_type == _PALETTE or len(trns) not in (2, 6) or depth not in (1, 2, 4, 8, 16):
         return None
     values = [int(value) for value in struct.unpack(f">{len(trns) // 2}H", trns)]
@@ -122,9 +123,15 @@ def _transparent(trns: bytes, depth: int, color_type: int) -> int | tuple[int, .
     return values[0] if depth == 16 else values[0] * 255 // (2**depth - 1)
 
 
+def _code_points(chunks: dict[bytes, bytes]) -> tuple[int, int] | None:
+    """Primaries and transfer of cICP; None if it is missing or leaves one of them unspecified."""
+    cicp = chunks.get(b"cICP", b"")
+    return (cicp[0], cicp[1]) if len(cicp) == 4 and _UNSPECIFIED not in cicp[:2] else None
+
+
 def _profile(chunks: dict[bytes, bytes]) -> bytes | None:
-    if len(cicp := chunks.get(b"cICP", b"")) == 4:
-        return h273_profile(cicp[0], cicp[1])
+    if code_points := _code_points(chunks):
+        return h273_profile(*code_points)
     gama, chrm = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
     if b"sRGB" in chunks or (len(gama) != 4 and len(chrm) != 32):
         return None

@@ -1,6 +1,6 @@
-"""Grey TIFF files that Pillow cannot open or reads in the wrong byte order: samples of 9 to 64 bits.
+"""TIFF files that Pillow cannot open or misreads: grey of 9 to 64 bits or of signed bytes, and planes of 16 bits.
 
-Pillow decompresses the bytes, as if they were a picture of 8 bits that is so much wider; numpy makes samples of them.
+Pillow decompresses the bytes, as if they were an 8-bit picture with more columns; NumPy combines them into samples.
 Source: TIFF 6.0, sections 3, 8, 14 and 15.
 """
 
@@ -14,9 +14,10 @@ from dogvscat.photos.decoding.grey import FLOAT, SIGNED, UNSIGNED, GreySamples
 from dogvscat.photos.decoding.tiff_tags import Directory
 
 _PLAIN, _HORIZONTAL = 1, 2  # kinds of predictor
-_UNCOMPRESSED = 1
+_UNCOMPRESSED, _PLANAR = 1, 2
+_WHOLE_BITS = (8, 16, 32, 64)
 _BYTE_COMPRESSIONS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
-"""None, LZW, deflate, PackBits, LZMA and Zstandard: they know nothing of samples."""
+"""None, LZW, deflate, PackBits, LZMA and Zstandard: these compress bytes, whatever the width of the samples."""
 _BAND_BITS = 32_000_000
 
 
@@ -33,27 +34,63 @@ def declared_samples(page: Directory) -> GreySamples:
 
 
 def is_misread(page: Directory, image: Image.Image) -> bool:
-    """Whether Pillow opens a page but swaps the bytes of its samples: libtiff has swapped them already."""
-    return page.order == ">" and image.mode in ("I", "F") and page.number(tags.COMPRESSION, 1) != _UNCOMPRESSED
+    """Whether Pillow opens a grey page but misreads its samples.
+
+    It swaps the bytes of those that libtiff has swapped already, and takes signed bytes for unsigned ones.
+    """
+    is_compressed = page.number(tags.COMPRESSION, _UNCOMPRESSED) != _UNCOMPRESSED
+    is_swapped_twice = page.order == ">" and image.mode in ("I", "F") and is_compressed
+    return is_swapped_twice or (image.mode == "L" and page.number(tags.SAMPLE_FORMAT) == SIGNED)
 
 
-def read_grey(page: Directory, max_pixels: int) -> np.ndarray | None:
-    """The samples of a page with one channel of more than 8 bits.
+def has_misread_planes(page: Directory) -> bool:
+    """Whether a page stores its channels one after the other in a way that Pillow reads as if each had 8 bits."""
+    return (
+        page.number(tags.PLANAR_CONFIGURATION) == _PLANAR
+        and page.number(tags.COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED
+        and page.number(tags.BITS_PER_SAMPLE, 1) == 16
+        and page.number(tags.SAMPLES_PER_PIXEL, 1) > 1
+    )
+
+
+def read_planes(page: Directory, image: Image.Image) -> Image.Image | None:
+    """A page as in `has_misread_planes`.
 
     Args:
         page: The page.
-        max_pixels: A page with more is not read.
+        image: As Pillow has opened it, not decoded.
+
+    Returns:
+        The image with 8 bits per channel, or None if this reader does not read the page. Pillow's errors pass through.
+    """
+    num_planes = page.number(tags.SAMPLES_PER_PIXEL)
+    if len(image.getbands()) > num_planes or image.mode not in ("RGB", "RGBA", "CMYK"):
+        return None
+    planes = []
+    for plane in range(len(image.getbands())):
+        with Image.open(BytesIO(_as_bytes_picture(page, 16, plane, num_planes)), formats=["TIFF"]) as grey:
+            rows: np.ndarray = np.asarray(grey)  # uint8 (height, 2 * width)
+        planes.append(Image.fromarray(np.ascontiguousarray(rows[:, 0 if page.order == ">" else 1 :: 2])))
+    return Image.merge(image.mode, planes)
+
+
+def read_grey(page: Directory, max_pixels: int) -> np.ndarray | None:
+    """The samples of a page with one channel of at least 8 bits.
+
+    Args:
+        page: The page.
+        max_pixels: A page with more pixels is not read.
 
     Returns:
         float32 (height, width), or None if this reader does not read the page. Pillow's errors pass through.
     """
     width, height = page.number(tags.IMAGE_WIDTH), page.number(tags.IMAGE_LENGTH)
     samples = declared_samples(page)
-    if not (0 < width * height <= max_pixels and 8 < samples.bits <= 64 and _is_plain(page, samples)):
+    if not (0 < width * height <= max_pixels and 8 <= samples.bits <= 64 and _is_plain(page, samples)):
         return None
     with Image.open(BytesIO(_as_bytes_picture(page, samples.bits)), formats=["TIFF"]) as image:
         rows: np.ndarray = np.asarray(image)  # uint8 (height, bytes of a row)
-    if samples.bits not in (16, 32, 64):
+    if samples.bits not in _WHOLE_BITS:
         return _unpack(rows, width, samples, page.order)
     letter = {UNSIGNED: "u", SIGNED: "i", FLOAT: "f"}[samples.kind]
     values = np.ascontiguousarray(rows).view(f"{page.order}{letter}{samples.bits // 8}")
@@ -63,11 +100,11 @@ def read_grey(page: Directory, max_pixels: int) -> np.ndarray | None:
 
 
 def _is_plain(page: Directory, samples: GreySamples) -> bool:
-    is_whole = samples.bits in (16, 32, 64)
+    is_whole = samples.bits in _WHOLE_BITS
     may_be_differences = is_whole and samples.kind != FLOAT and not _is_tiled(page)
     return (
         page.number(tags.SAMPLES_PER_PIXEL, 1) == 1
-        and samples.kind in (UNSIGNED, SIGNED, *([FLOAT] if is_whole else []))
+        and samples.kind in (UNSIGNED, SIGNED, *([FLOAT] if is_whole and samples.bits > 8 else []))
         and page.number(tags.PHOTOMETRIC, 1) in (0, 1)
         and page.number(tags.COMPRESSION, _UNCOMPRESSED) in _BYTE_COMPRESSIONS
         and page.number(tags.PREDICTOR, _PLAIN) in (_PLAIN, *([_HORIZONTAL] if may_be_differences else []))
@@ -79,8 +116,8 @@ def _is_tiled(page: Directory) -> bool:
     return tags.TILE_OFFSETS in page
 
 
-def _as_bytes_picture(page: Directory, bits: int) -> bytes:
-    """The file with a page added, and made its first one, that has the same data as grey of 8 bits."""
+def _as_bytes_picture(page: Directory, bits: int, plane: int = 0, num_planes: int = 1) -> bytes:
+    """The file with a new first page, which declares the data of one plane of `page` as grey of 8 bits."""
     height = page.number(tags.IMAGE_LENGTH)
     fields: dict[int, tuple[float, ...]] = {
         tags.IMAGE_WIDTH: (-(-page.number(tags.IMAGE_WIDTH) * bits // 8),),
@@ -92,16 +129,19 @@ def _as_bytes_picture(page: Directory, bits: int) -> bytes:
     }
     if _is_tiled(page):
         fields[tags.TILE_WIDTH] = (-(-page.number(tags.TILE_WIDTH) * bits // 8),)
-        copied: tuple[int, ...] = (tags.TILE_LENGTH, tags.TILE_OFFSETS, tags.TILE_BYTE_COUNTS)
+        fields[tags.TILE_LENGTH] = (page.number(tags.TILE_LENGTH),)
+        places = (tags.TILE_OFFSETS, tags.TILE_BYTE_COUNTS)
     else:
         fields[tags.ROWS_PER_STRIP] = (min(page.number(tags.ROWS_PER_STRIP, height), height),)
-        copied = (tags.STRIP_OFFSETS, tags.STRIP_BYTE_COUNTS)
-    fields |= {tag: page.values(tag) for tag in copied if tag in page}
+        places = (tags.STRIP_OFFSETS, tags.STRIP_BYTE_COUNTS)
+    for tag in places:
+        values = page.values(tag)
+        fields[tag] = values[plane * len(values) // num_planes : (plane + 1) * len(values) // num_planes]
     return page.with_first_page(fields)
 
 
 def _unpack(rows: np.ndarray, width: int, samples: GreySamples, order: str) -> np.ndarray:
-    """Samples that are no whole number of bytes, or three bytes: float32 (height, width)."""
+    """The samples if they have 9 to 63 bits other than 16 and 32: float32 (height, width)."""
     if samples.bits == 24 and order == "<":  # whole bytes follow the byte order of the file, packed bits do not
         rows = rows.reshape(len(rows), width, 3)[:, :, ::-1].reshape(len(rows), -1)
     unpacked = np.empty((len(rows), width), np.float32)

@@ -12,7 +12,7 @@ IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC = 256, 257,
 MAKE, STRIP_OFFSETS, ORIENTATION, SAMPLES_PER_PIXEL, ROWS_PER_STRIP, STRIP_BYTE_COUNTS = 271, 273, 274, 277, 278, 279
 FILL_ORDER, PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_BYTE_COUNTS = 266, 317, 322, 323, 324, 325
 NEW_SUBFILE_TYPE, SUBFILE_TYPE, SUB_IFDS, SAMPLE_FORMAT, SMALLEST, LARGEST = 254, 255, 330, 339, 340, 341
-XMP, DNG_VERSION = 700, 50706
+PLANAR_CONFIGURATION, XMP, DNG_VERSION = 284, 700, 50706
 
 # struct's letter for each type of value; text and undefined bytes are read as single bytes.
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
@@ -32,7 +32,7 @@ class Directory:
     """The tags of one page.
 
     Args:
-        data: The whole file, or EXIF data without its name.
+        data: The whole file, or EXIF data without its prefix `Exif`.
         order: `<` or `>`, as in struct.
         big: Whether offsets have 64 bits.
         offset: Where the directory starts. Whatever lies outside the data is ignored.
@@ -83,7 +83,7 @@ class Directory:
         return b"" if entry is None else self.data[entry.position : entry.position + entry.length]
 
     def with_first_page(self, fields: dict[int, tuple[float, ...]]) -> bytes:
-        """The file with another first page, of these whole numbers by tag, as a little-endian TIFF of 32 bits."""
+        """The file with a new first page, as a little-endian TIFF with 32-bit offsets; `fields` are its tags."""
         start = len(self.data) + len(self.data) % 2
         values_start = start + 2 + 12 * len(fields) + 4
         entries, outside = b"", b""

@@ -1,4 +1,4 @@
-"""Names for files that are not photos this program reads: pictures of other kinds, and files that stand in for one.
+"""Names for files that are not photos this program reads: other kinds of pictures, and files in place of a photo.
 
 The content decides, never the name. Sources: the specifications of each format, and libmagic's list of magic numbers.
 """
@@ -18,12 +18,15 @@ _COLOR_FILTER_ARRAY, _LINEAR_RAW = 32803, 34892
 _RAW_COMPRESSIONS = frozenset({262, 32767, 32769, 32770, 34713, 65000, 65535})
 """Of Kodak, Sony, Samsung, Nikon and Pentax."""
 
+UNREAD_COMPRESSIONS = frozenset({50001})
+"""WebP in TIFF: Pillow opens it, but its libtiff has no decoder."""
+
 
 class Kind(NamedTuple):
     """What a file is instead of a photo."""
 
     name: str
-    """With its article, to follow `is`."""
+    """For example `a QOI picture`; messages put it after `is`."""
     hint: str
     """What to do."""
     is_picture: bool = True
@@ -53,6 +56,7 @@ _STARTS: tuple[tuple[bytes, Kind], ...] = (
     (b"#?RADIANCE", Kind("a Radiance HDR picture", f"{CONVERT} with an image editor.")),
     (b"#?RGBE", Kind("a Radiance HDR picture", f"{CONVERT} with an image editor.")),
     (b"\0\0\1\0", Kind("a Windows icon", f"{CONVERT} with an image editor.")),
+    (b"icns", Kind("a macOS icon", f"{CONVERT} with an image editor.")),
     (b"qoif", Kind("a QOI picture", f"{CONVERT} with an image editor.")),
     (b"DDS ", Kind("a DDS texture", f"{CONVERT} with an image editor.")),
     (b"gimp xcf", Kind("a GIMP file", f"{CONVERT} with File > Export As.")),
@@ -76,10 +80,10 @@ _STARTS: tuple[tuple[bytes, Kind], ...] = (
     ),
     (b"\0\5\x16\7", _other("an AppleDouble file", "Remove it: the photo is the file without `._` before its name.")),
     (b"\0\5\x16\0", _other("an AppleSingle file", "Copy the photo again from the Mac, as an ordinary file.")),
-    (b"PK\3\4", _other("an archive", "It is an archive: unpack it first, and give the folder.")),
-    (b"Rar!", _other("an archive", "It is an archive: unpack it first, and give the folder.")),
-    (b"7z\xbc\xaf\x27\x1c", _other("an archive", "It is an archive: unpack it first, and give the folder.")),
-    (b"\x1f\x8b", _other("an archive", "It is an archive: unpack it first, and give the folder.")),
+    (b"PK\3\4", _other("an archive", "Unpack it first, and give the unpacked folder.")),
+    (b"Rar!", _other("an archive", "Unpack it first, and give the unpacked folder.")),
+    (b"7z\xbc\xaf\x27\x1c", _other("an archive", "Unpack it first, and give the unpacked folder.")),
+    (b"\x1f\x8b", _other("an archive", "Unpack it first, and give the unpacked folder.")),
     (b"L\0\0\0\1\x14\2\0", _other("a Windows shortcut", "Give the photo that it points to.")),
     (b"book\0\0\0\0mark", _other("a macOS alias", "Give the photo that it points to.")),
     (b"[InternetShortcut]", _other("a link to a web page", "Download the photo itself.")),
@@ -89,18 +93,25 @@ _BRANDS: dict[bytes, Kind] = {
     b"crx ": Kind("a camera raw file (CR3)", _RAW_HINT),
     **dict.fromkeys((b"avif", b"avis"), Kind("an AVIF picture", f"{CONVERT}: this Pillow has no reader for AVIF.")),
 }
+_COPY_AGAIN = "Copy or download it again."
+_DAMAGED: dict[bytes, Kind] = {
+    b"\x89PNG": Kind("a damaged PNG picture", _COPY_AGAIN),
+    b"GIF8": Kind("a damaged GIF picture", _COPY_AGAIN),
+    b"RIFF": Kind("a damaged WebP picture", _COPY_AGAIN),
+}
+"""By the start of a file whose format is always read."""
 _IPHONE_PNG = Kind(
-    "a PNG in the form of iPhone programs (CgBI)", f"{CONVERT}: open it on a Mac and export it, or use `pngdefry`."
+    "a PNG in the format of iPhone apps (CgBI)", f"{CONVERT}: open it on a Mac and export it, or use `pngdefry`."
 )
 _HTML = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body|script|meta|title)\b", re.I | re.S
 )
 _SVG = re.compile(rb"<svg\b", re.I)
-_NETPBM = re.compile(rb"P[1-7]\s")
+_NETPBM = re.compile(rb"P[1-7Ff]\s")
 
 
 def kind_of(data: bytes) -> Kind | None:
-    """What a file is that cannot be opened as a photo; None if its content says nothing."""
+    """The kind of a file that cannot be opened as a photo; None if its content does not show the kind."""
     for start, kind in _STARTS:
         if data.startswith(start):
             return kind
@@ -113,7 +124,9 @@ def kind_of(data: bytes) -> Kind | None:
         frame = read_frame(data)
         if frame is None:
             return None
-        return Kind("a damaged JPEG picture", "Copy or download it again.") if frame.is_usual else rare_jpeg(frame)
+        return Kind("a damaged JPEG picture", _COPY_AGAIN) if frame.is_usual else rare_jpeg(frame)
+    if data[:4] in _DAMAGED and (data[:4] != b"RIFF" or data[8:12] == b"WEBP"):
+        return _DAMAGED[data[:4]]
     if raw := camera_raw_kind(data):
         return raw
     return _tiff_kind(data) or _text_kind(data)
@@ -195,10 +208,12 @@ def _text_kind(data: bytes) -> Kind | None:
         return _other("a git-annex pointer", "Fetch the real file with `git annex get`.")
     if _NETPBM.match(start):
         return Kind(
-            "a Netpbm picture (PBM, PGM or PPM)", f"{CONVERT}, for example with `pnmtopng photo.pgm > photo.png`."
+            "a Netpbm picture (PBM, PGM, PPM or PFM)", f"{CONVERT}, for example with `pnmtopng photo.pgm > photo.png`."
         )
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"{", b"[")):
-        return _other("an XML or JSON text", "It is probably the answer of a server: download the photo again.")
+        return _other(
+            "XML or JSON text", "It is probably a server's answer and not the photo: download the photo again."
+        )
     if not start.strip(b"\0"):
         return _other("a file of zero bytes only", "Its content was lost: copy or download the photo again.")
     return None

@@ -176,7 +176,7 @@ def _draw_clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int)
             pen.ellipse((x, y, x + width, y + height), _random_color(rng))
         case 1:
             pen.rectangle((x, y, x + width, y + height), _random_color(rng))
-        case 2:  # as pointed as ears, so that a point alone does not give a cat away
+        case 2:  # as pointed as ears, so that not every pointed shape is a cat
             pen.polygon([(x, y), (x + width, y), (x + width * rng.random(), y - height)], _random_color(rng))
         case _:  # as thin as whiskers, for the same reason
             pen.line((x, y, x + width * 3, y + height * rng.uniform(-3, 3)), _random_color(rng), max(1, side // 100))

@@ -62,7 +62,7 @@ class SafeZip:
         _check_totals(path, entries)
         self._members: dict[str, _Member] = {}
         self.num_passed_over = 0
-        """Number of files that are no photos and whose names have control characters, such as macOS's `Icon\\r`."""
+        """Number of files that are not photos and whose names have control characters, such as macOS's `Icon\\r`."""
         names = [_name_of(info) for info in entries]
         if all("/" not in name for name in names):  # .NET's old way of writing folders, as of PowerShell 5
             names = [name.replace("\\", "/") for name in names]
@@ -183,10 +183,10 @@ def _checked_member(path: Path, name: str, info: zipfile.ZipInfo) -> _Member:
         raise _refusal(path, name, "is a link or a device, expected a plain file")
     if info.flag_bits & _ENCRYPTED:
         raise _refusal(path, name, "is encrypted")
-    # Only photos are ever unpacked, so a log file may be as compressible as it likes.
+    # Only photos are ever unpacked, so the ratio of other files, such as logs, does not matter.
     bomb_bytes = max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size)
     if info.file_size > bomb_bytes and has_photo_suffix(posixpath.basename(name)):
-        reason = f"declares to unpack to over {MAX_RATIO} times its {info.compress_size:,} bytes: a zip bomb"
+        reason = f"declares an unpacked size of over {MAX_RATIO} times its {info.compress_size:,} bytes: a zip bomb"
         raise _refusal(path, name, reason)
     return _Member(info.header_offset, info.compress_size, info.file_size, info.CRC, info.compress_type)
 

@@ -1,4 +1,4 @@
-"""What folder names mean: the words for cat, dog and the splits in many languages, and folders that systems make.
+"""What folder names mean: the words for cat, dog and the splits in many languages, and folders that systems create.
 
 Only tables. `layout.py` compares names with them: without regard to case, to accents that Latin, Greek and Cyrillic
 letters may lose on the way (`Katzchen`), and to how Unicode composes a letter.
@@ -7,8 +7,8 @@ letters may lose on the way (`Katzchen`), and to how Unicode composes a letter.
 CAT, DOG = "cat", "dog"
 
 PLAIN_WORDS = {"cat": CAT, "cats": CAT, "dog": DOG, "dogs": DOG}
-"""Always read as cat and dog. The words below are only read so where folders of both animals lie side by side: `pies`
-next to `psy` means dogs, next to `cakes` it does not, and `kitten` next to `cat` is a class of its own."""
+"""Always read as cat and dog. The words below are read as cat or dog only where folders of both animals lie side by
+side. So `pies` means dogs next to `koty`, but not next to `cakes`, and `kitten` next to `cat` is a class of its own."""
 
 _WORDS_BY_LANGUAGE = {
     "English": ("kitten, kittens, kitty, kitties", "puppy, puppies, pup, pups, doggy, doggies"),

@@ -1,4 +1,4 @@
-"""A tree of folders, nothing of it read from the disk, and what the name of each may mean."""
+"""A tree of folders, built from paths without reading the disk, and what the name of each folder may mean."""
 
 import posixpath
 import re
@@ -25,7 +25,7 @@ _MOST_LETTERS = 60
 """Longer than any word for an animal, even with accents that are characters of their own."""
 _OLD_ENCODINGS = ("cp850", "cp1252", "cp866", "cp1251", "gb18030", "cp932", "cp949")
 """Of names in zips by programs that do not write UTF-8."""
-# What a download's address leaves behind the suffix: ?w=500, %3Fw=500, on Windows @w=500, and Twitter's :large.
+# What the address of a download leaves after the suffix: ?w=500, %3Fw=500, on Windows @w=500, and Twitter's :large.
 _AFTER_SUFFIX = re.compile(r"(?:[?@&#!:;]|%3f|%26|[_-](?:large|medium|small|orig)$).*", re.IGNORECASE | re.DOTALL)
 
 
@@ -103,7 +103,7 @@ def is_photo(path: str) -> bool:
 
 
 def has_photo_suffix(file_name: str) -> bool:
-    """Whether a file name ends as that of a photo, even with the rest of a download's address behind: `0.jpg?w=500`."""
+    """Whether a file name ends like that of a photo, also if the rest of a web address follows: `0.jpg?w=500`."""
     if posixpath.splitext(file_name)[1].lower().strip() in PHOTO_SUFFIXES:
         return True
     ends = (file_name[match.end() :] for match in re.finditer(r"\.", file_name))
@@ -160,7 +160,7 @@ def _subfolder(folder: Folder, name: str, class_folders: Mapping[str, str]) -> F
 def _first_word(path: str) -> FolderName | None:
     """What stands before the first dot of a file name: the class in Kaggle's names, such as `cat.0.jpg`."""
     start = posixpath.basename(path).split(".", 1)[0]
-    # No word for an animal has a digit, but most names of photos have one: they need no closer look.
+    # No word for an animal has a digit, but most names of photos do; such names need no look-up.
     return None if len(start) > _MOST_LETTERS or any(map(str.isdigit, start)) else folder_name(start)
 
 

@@ -1,9 +1,9 @@
 """How photos are laid out in a folder or an archive, and therefore which class each belongs to.
 
-Pure functions over relative paths, used for folders and zips alike. Recognised are two class folders; flat names such
+Pure functions over relative paths, used for folders and zips alike. They recognise two class folders; flat names such
 as `cat.0.jpg`; folders for splits, such as `train` and `test`, around one of the first two or inside class folders; and
-several such collections side by side. Any number of folders that hold just one other folder, such as `PetImages/`, may
-lie above. Classes are matched by name, never by the order in which a file system lists the folders.
+several such collections side by side. Folders that hold just one other folder, such as `PetImages/`, may lie above, in
+any number. Classes are matched by name, never by the order in which a file system lists the folders.
 """
 
 import posixpath
@@ -45,7 +45,7 @@ class Layout(NamedTuple):
     photos: list[Photo]
     """Sorted by path."""
     notes: tuple[str, ...] = ()
-    """What a person should know about how the folders were read, a sentence each."""
+    """What a person should know about how the folders were read; one sentence per note."""
 
 
 def sorted_class_names(names: Iterable[str]) -> ClassNames:
@@ -129,7 +129,8 @@ class _LayoutReader:
         self.location = location
         self.notes: list[str] = []
         self._class_names: dict[str, str] = {}
-        """The class of each `name_key`: `Fox` in one split and `fox ` in another are one class, named as read first."""
+        """The class of each `name_key`: `Fox` in one split and `fox ` in another are one class, in the spelling
+        that is read first."""
 
     def read(self, folder: Folder) -> PhotosBySplit:
         """The photos of each class in each split; the split is None if the folders declare none."""
@@ -176,7 +177,9 @@ class _LayoutReader:
         by_split = self.read(folder)
         if by_split.keys() - {None, split}:
             names = ", ".join(sorted(map(str, by_split)))
-            message = f"{self._full_path(folder)} is for the {split} split and has folders for others inside: {names}"
+            message = (
+                f"{self._full_path(folder)} is for the {split} split and has folders for other splits inside: {names}"
+            )
             raise LayoutError(message, hint=EXPECTED_LAYOUT)
         return by_split.popitem()[1]
 
@@ -221,7 +224,7 @@ class _LayoutReader:
 
     def _classes_of(self, filled: Mapping[str, Folder]) -> dict[str, str]:
         """The class of each folder, by its name."""
-        # A word that is only perhaps one for an animal counts where both animals lie side by side.
+        # A word that may mean an animal counts as one only where both animals lie side by side.
         known = {inner.known_class for inner in filled.values() if inner.known_class}
         return {
             name: inner.known_class
@@ -231,7 +234,7 @@ class _LayoutReader:
         }
 
     def _note(self, by_class: Mapping[str, list[Folder]]) -> None:
-        """Note what is not plain from the names of class folders."""
+        """Note what is not obvious from the names of class folders."""
         for class_name, folders in by_class.items():
             if len(folders) > 1:
                 names = " and ".join(folder.path for folder in folders)
@@ -277,7 +280,7 @@ def _splits_of(folder: Folder) -> dict[str, str]:
     mentioned = {
         name: inner.name.mentioned_split
         for name, inner in filled.items()
-        # pets_train is a split if it holds classes, a folder of its own kind otherwise.
+        # pets_train is a split if it holds classes, an ordinary folder otherwise.
         if inner.name.mentioned_split and (len(inner.known_below) > 1 or (all_mention and _is_divided(inner)))
     }
     return resolve_evaluation(mentioned | named) if mentioned or named else {}

@@ -1,4 +1,4 @@
-"""What is said about layouts: the errors where one is not understood, with counts and what to do, and some notes."""
+"""Errors about layouts that cannot be read, with counts and what to do, and notes about layouts that can."""
 
 import posixpath
 from collections import Counter
@@ -35,7 +35,9 @@ def no_photos(files: Sequence[str], archives: Sequence[str], location: str) -> L
         hint = f"Unpack the archive inside, {archives[0]}, and give the unpacked folder."
     elif archives:
         listing = ", ".join(archives[:5]) + ", ..." * (len(archives) > 5)
-        hint = f"Unpack those of the archives inside ({listing}) that hold labelled photos, and give that folder."
+        hint = (
+            f"Unpack those of the archives inside ({listing}) that hold labelled photos, and give the unpacked folder."
+        )
     else:
         hint = EXPECTED_LAYOUT
     return LayoutError(message, hint=hint)
@@ -67,13 +69,15 @@ def not_two_classes(folder: Folder, classes: Mapping[str, str], full_path: str) 
     elif len(filled) == 2 and len(set(classes.values())) == 1:
         message = f"both folders in {full_path} mean the same class ({listing})"
     elif len(filled) == 2:
-        message = f"{full_path} has a class folder next to a folder for {filled[splits[0]].name.split} ({listing})"
+        message = (
+            f"{full_path} has a class folder next to a folder for the {filled[splits[0]].name.split} split ({listing})"
+        )
     else:
         count = "one class folder" if len(filled) == 1 else f"{len(filled)} class folders"
         message = f"{full_path} has {count}, expected two ({listing})"
     hint = EXPECTED_LAYOUT
     if any(name_key(name) in (NEITHER, UNSURE) for name in filled):
-        hint += " Photos that show neither class are given apart: dogvscat train PHOTOS --neither FOLDER"
+        hint += " Photos that show neither class are given separately: dogvscat train PHOTOS --neither FOLDER"
     return LayoutError(message, hint=hint)
 
 
@@ -109,12 +113,14 @@ def unused(photos: Iterable[str], used: Iterable[str]) -> str:
     """The note about photos that are in no class."""
     folders = Counter(map(posixpath.dirname, set(photos) - set(used)))
     counts = listed([f"{folder or 'in no folder'}: {count:,}" for folder, count in sorted(folders.items())], most=5)
-    return f"Not used, because no class follows from the folder: {pluralize(folders.total(), 'photo')} ({counts})."
+    return f"Not used, because their folders do not name a class: {pluralize(folders.total(), 'photo')} ({counts})."
 
 
 def unread(archives: Sequence[str]) -> str:
     """The note about archives inside."""
-    return f"Not read, because not unpacked: {pluralize(len(archives), 'archive')} ({listed(archives, most=5)})."
+    them = "it" if len(archives) == 1 else "them"
+    count = pluralize(len(archives), "archive")
+    return f"Not read: {count} ({listed(archives, most=5)}). Unpack {them} to use photos inside."
 
 
 def counted(folders: Mapping[str, Folder], above: str = "") -> list[str]:

@@ -14,7 +14,7 @@ PhotosBySplit = dict[str | None, PhotosByClass]
 """The photos of each class in each split; None where no folder declares one."""
 
 _SPLITS_HINT = (
-    "Put all photos of each class into folders for the same splits, such as train/ and test/, or none of them."
+    "Put all photos of each class into folders for the same splits, such as train/ and test/, or use no such folders."
 )
 
 
@@ -102,7 +102,7 @@ def _refuse_misplaced(class_folders: Mapping[str, Sequence[Folder]], location: s
         for name, folders in class_folders.items()
         for folder in folders
         for inner in _folders_below(folder)
-        # Only the classes at hand count: a folder `cat` inside `mammals` is no other class.
+        # Only classes of this collection count: a folder `cat` inside the class `mammals` is not a misplaced class.
         if (inner.known_class if inner.known_class in class_folders else class_of_key.get(inner.name.key, name)) != name
     ]
     if misplaced:

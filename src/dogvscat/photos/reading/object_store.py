@@ -82,7 +82,8 @@ def _open_store(url: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
     if url.startswith("memory://"):
-        raise UsageError(f"{url} is in the memory of one process, but photos are read by several processes")
+        hint = "Give a store that every process can reach, such as file:// or s3://."
+        raise UsageError(f"{url} is in the memory of one process, but photos are read by several processes", hint=hint)
     try:
         store, path = url_to_fs(url)
     except (ImportError, ValueError) as error:  # no driver is installed; unknown protocol

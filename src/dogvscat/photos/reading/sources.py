@@ -45,7 +45,7 @@ class PhotoSource:
     file_stamps: tuple[tuple[str, int, int], ...] = field(repr=False)
     """Path, size in bytes and modification time in ns of each file that the photos are read from."""
     notes: tuple[str, ...] = ()
-    """What a person should know about how the folders were read, a sentence each."""
+    """What a person should know about how the folders were read; one sentence per note."""
 
     def read(self, photo_path: str) -> bytes:
         """The bytes of one photo, by its relative path.
@@ -170,7 +170,7 @@ def _list(location: Path, folder: str) -> list[os.DirEntry[str]]:
             return []
         reason = error.strerror or str(error)
         hint = "Make it readable for this user, or move it elsewhere."
-        raise LayoutError(f"cannot look into the folder {location / folder}: {reason}", hint=hint) from None
+        raise LayoutError(f"cannot list the folder {location / folder}: {reason}", hint=hint) from None
 
 
 def _is_zip(path: Path) -> bool:

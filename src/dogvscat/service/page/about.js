@@ -30,11 +30,14 @@ export function describeModel(model, container) {
 
 function decisionRule({ class_names: [negative, positive], threshold, unsure_low, unsure_high, neither_limit, at_chance }) {
   if (at_chance) return "The answer is always “unsure”, since the network is no better than guessing.";
-  const showsNeither = neither_limit < 1 ? ", or if the photo seems to show neither" : "";
+  const close = `this probability is strictly between ${formatPercent(unsure_low)} and ${formatPercent(unsure_high)}`;
+  const conditions = [];
+  if (unsure_low < unsure_high) conditions.push(close);
+  if (neither_limit < 1) conditions.push("the photo seems to show neither");
+  const unsureRule = conditions.length ? `The answer is “unsure” if ${conditions.join(", or if ")}. Otherwise it` : "The answer";
   return (
-    `The answer is “unsure” if this probability is strictly between ${formatPercent(unsure_low)} and ` +
-    `${formatPercent(unsure_high)}${showsNeither}. Otherwise it is ${positive} if the probability is at least ` +
-    `${formatPercent(threshold)}, and ${negative} if it is lower.`
+    `${unsureRule} is ${positive} if the probability is at least ${formatPercent(threshold)}, and ${negative} if it is ` +
+    "lower."
   );
 }
 

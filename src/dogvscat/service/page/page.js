@@ -239,7 +239,7 @@ async function post(file, query) {
 function errorFromProblem(status, { detail, hint }, busy) {
   const titles = { 400: "Damaged picture", 408: "Too slow", 413: "Too large", 415: "Unknown format" };
   const message = [detail, hint].filter(Boolean).map(toSentence).join(" ");
-  const title = busy ? "Too busy" : titles[status] ?? "No answer";
+  const title = busy ? "Server busy" : titles[status] ?? "No answer";
   return new RequestError(title, message || `The server answered with status ${status}.`, busy || status === 408);
 }
 

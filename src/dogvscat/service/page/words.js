@@ -26,11 +26,14 @@ export function verdictText({ label, probabilities }) {
 export function unsureReason({ reason, probabilities, neither }, model) {
   if (!reason) return "";
   const [negative, positive] = Object.keys(probabilities);
-  if (reason === "at_chance") return `No better than guessing: this network names neither ${negative} nor ${positive}.`;
+  if (reason === "at_chance") {
+    return `This network is no better than guessing, so it answers neither ${negative} nor ${positive}.`;
+  }
   if (reason === "neither") {
     return (
       `The photo seems to show neither ${withArticle(negative)} nor ${withArticle(positive)}, or one that is hard to ` +
-      `see (${formatProbability(neither)} neither). If it is one of the two, the bar shows which is more likely.`
+      `see (probability of neither: ${formatProbability(neither)}). If it does show one of them, the bar shows which is ` +
+      "more likely."
     );
   }
   // The limits of the model are missing if they could not be loaded.

@@ -14,7 +14,7 @@ export function describeAnswer(answer, about) {
   const [negative, positive] = about.class_names;
   if (!answer.reason) return { verdict: capitalize(answer.label), reason: "" };
   if (answer.reason === "at_chance") {
-    const reason = `No better than guessing: this network names neither ${negative} nor ${positive}.`;
+    const reason = `This network is no better than guessing, so it answers neither ${negative} nor ${positive}.`;
     return { verdict: "Unsure", reason };
   }
   if (answer.reason === "neither") {
@@ -22,7 +22,7 @@ export function describeAnswer(answer, about) {
     const probability = formatPercent(answer.neither);
     const reason =
       `The photo seems to show neither ${negative} nor ${positive} ` +
-      `(${probability} neither; above ${limit} the answer is unsure).`;
+      `(probability of neither: ${probability}; above ${limit} the answer is unsure).`;
     return { verdict: "Unsure", reason };
   }
   const { unsure_low: low, unsure_high: high } = about.decision;
