@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dogvscat.bundle.card import parse_card
-from dogvscat.bundle.folder import load_bundle
-from dogvscat.bundle.publish import model_card
+from dogvscat.bundle.folder import DEFAULT_BUNDLE, load_bundle
+from dogvscat.bundle.publish import MODEL_CARD_FILE, NETWORK_PICTURE_FILE, model_card, network_picture
 from dogvscat.errors import ModelError
 from dogvscat.settings import resolve_config
 from tests.helpers import LinearBundle
@@ -31,6 +31,12 @@ def test_the_front_matter_holds_the_shipped_model_s_figures() -> None:
     assert figures["accuracy"] == pytest.approx(card.metrics["validation"]["accuracy"]["value"], abs=5e-5)
     assert set(figures) == {"accuracy", "roc_auc", "log_loss", "expected_calibration_error"}
     assert card.origin.data_digest.startswith(result["dataset"]["name"].removeprefix("data digest "))
+
+
+def test_the_shipped_page_and_picture_are_those_that_the_card_gives() -> None:
+    card = load_bundle(None).card
+    assert (DEFAULT_BUNDLE / MODEL_CARD_FILE).read_text(encoding="utf-8") == model_card(card)
+    assert (DEFAULT_BUNDLE / NETWORK_PICTURE_FILE).read_bytes() == network_picture(card.config)
 
 
 def test_the_page_gives_intervals_and_settings_that_read_back(tmp_path: Path) -> None:
