@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from dogvscat.network.changes import apply_changes, with_dropout, with_width
+from dogvscat.network.expansion import expand
 from dogvscat.network.layers import Dropout, NetworkError
-from dogvscat.network.operations import Operation, expand, takes_any_size
+from dogvscat.network.operations import Operation, takes_any_size
 from dogvscat.network.text import Stage, format_network, parse_network
 
 # Ranges are checked by pydantic; what depends on several settings is checked by the validators below.

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from dogvscat.network.expansion import expand
 from dogvscat.network.folding import find_foldable, fold_norms, unfold_kernels
-from dogvscat.network.operations import Operation, expand
+from dogvscat.network.operations import Operation
 from dogvscat.network.text import parse_network
 
 

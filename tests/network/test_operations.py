@@ -2,8 +2,9 @@
 
 import pytest
 
+from dogvscat.network.expansion import expand
 from dogvscat.network.layers import NetworkError
-from dogvscat.network.operations import Operation, class_activation_source, expand, takes_any_size
+from dogvscat.network.operations import Operation, class_activation_source, takes_any_size
 from dogvscat.network.picture import draw_network
 from dogvscat.network.table import layer_rows, table_lines
 from dogvscat.network.text import parse_network

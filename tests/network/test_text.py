@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dogvscat.network.layers import KINDS, USAGES, Convolution, MaxPool, NetworkError, Residual, parse_layer
+from dogvscat.network.layers import Convolution, MaxPool, NetworkError, Residual
 from dogvscat.network.text import format_network, named_layers, parse_network
+from dogvscat.network.words import KINDS, USAGES, parse_layer
 
 LAYERS = (
     "conv 8",

@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from dogvscat.network.layers import (
-    KINDS,
     MOST_FILTERS,
     MOST_UNITS,
     Activation,
@@ -27,9 +26,9 @@ from dogvscat.network.layers import (
     Layer,
     NetworkError,
     Residual,
-    parse_layer,
 )
 from dogvscat.network.text import Stage, named_layers, parse_layers
+from dogvscat.network.words import KINDS, parse_layer
 
 Stages = tuple[Stage, ...]
 

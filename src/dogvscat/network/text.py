@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from dogvscat.network.layers import Flatten, GlobalMean, Layer, NetworkError, SoftColors, parse_layer
+from dogvscat.network.layers import Flatten, GlobalMean, Layer, NetworkError, SoftColors
+from dogvscat.network.words import parse_layer
 
 MOST_LAYERS = 200
 _RESERVED = ("pixels", "scaling", "logit", "neither", "activation")
