@@ -226,7 +226,7 @@ def test_json_has_the_path_and_the_parity(dogvscat: Dogvscat, untouched_bundle: 
         ("--format onnx --out photos", 2, "error: photos is not an export of dogvscat and is not overwritten"),
         ("nothing --format keras --out out", 4, "error: nothing does not exist"),
         ("{bundle} --format onnx --photos nothing --out out", 3, "error: cannot open nothing: No such file"),
-        ("{bundle} --format keras --out out", 4, "error: the graph is not the network that the card describes"),
+        ("{bundle} --format keras --out out", 4, "those of the network that its card describes: expected"),
     ],
 )
 def test_what_is_wrong_is_reported(

@@ -243,7 +243,7 @@ def test_a_base_that_diverges_ends_the_study(drawn_photos: Path, dogvscat: Dogvs
         done = dogvscat("study", drawn_photos, "--config", tmp_path / "study.toml", "--out", tmp_path, *settings)
         assert done.returncode == 4, done.stderr
         assert "the base, seed 1: the loss became" in done.stderr
-        assert "lower training.learning_rate in [base]" in done.stderr
+        assert "lower its training.learning_rate" in done.stderr
 
 
 def test_other_photos_are_not_mixed_in(study: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:

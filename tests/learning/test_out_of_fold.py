@@ -363,7 +363,7 @@ def test_a_trained_model_checks_labels_without_training(
     [
         (["--model", "best"], 2, "--model, --recipe, --folds and --set need --labels"),
         (["--labels", "--model", "best"], 2, "--labels needs --out FOLDER"),
-        (["--labels", "--model", "best", "--folds", "3", "--out", "out"], 2, "--model trains none"),
+        (["--labels", "--model", "best", "--folds", "3", "--out", "out"], 2, "with --model none are trained"),
         (["--labels", "--model", "nothing", "--out", "out"], 4, "nothing does not exist"),
     ],
 )
