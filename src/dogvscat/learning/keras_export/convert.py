@@ -59,13 +59,12 @@ def convert_to_litert_float16(bundle: Bundle, pixels: np.ndarray) -> Conversion:
     exact = convert_to_litert(bundle, pixels[:1])
     small = _convert(bundle, pixels, _LITERT_FILE, _write_litert_float16, _read_with_litert, exact.read_by)
     with tempfile.TemporaryDirectory() as temporary:
-        runs = []
-        for conversion in (small, exact):
-            path = Path(temporary, f"{len(runs)}.tflite")
-            path.write_bytes(conversion.files[_LITERT_FILE])
-            runs.append(partial(_litert_runner(path), pixels=pixels[:1]))
-        sizes = [len(conversion.files[_LITERT_FILE]) for conversion in (small, exact)]
-        cost = describe_cost(sizes, time_ratio(*runs), "LiteRT")
+        contents = [conversion.files[_LITERT_FILE] for conversion in (small, exact)]
+        paths = [Path(temporary, f"{number}.tflite") for number in range(2)]
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+        run, run_exact = (partial(_litert_runner(path), pixels=pixels[:1]) for path in paths)
+        cost = describe_cost([*map(len, contents)], time_ratio(run, run_exact), "LiteRT")
     return replace(small, precision="float16", cost=cost)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from dogvscat.bundle.card import MODEL_FILE
 from dogvscat.bundle.export.formats import Conversion, describe_cost, run_in_batches, time_ratio
@@ -102,8 +102,8 @@ def _with_int8(data: bytes, pixels: np.ndarray) -> bytes:
         return file.read_bytes()
 
 
-class _Calibration(CalibrationDataReader):
-    """Hands out pictures in batches, once."""
+class _Calibration:
+    """A `CalibrationDataReader`: hands out pictures in batches, once."""
 
     def __init__(self, pixels: np.ndarray) -> None:
         # All of one size: with the percentile, the calibration of ONNX Runtime 1.32 fails on a shorter last batch.
