@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dogvscat.learning.interpret.grad_cam import GradCam, gradient_of_first_logit
-from dogvscat.learning.model.networks import build_network
+from dogvscat.learning.model.networks import build_network, layer_of
 from tests.helpers import NOISE, PLAIN_NETWORK, RESIDUAL_NETWORK, PublishNetwork
 
 pytestmark = pytest.mark.slow
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 def test_gradients_are_finite_differences() -> None:
     network = build_network(PLAIN_NETWORK, 32, seed=1)
-    features = network.get_layer("flatten").input
+    features = layer_of(network, "flatten").input
     upper = keras.Model(features, network.output)
     values = np.asarray(keras.Model(network.input, features).predict_on_batch(NOISE))
     gradient = gradient_of_first_logit(upper, values)

@@ -8,7 +8,7 @@ from dogvscat.config import NetworkConfig, TrainingConfig
 from dogvscat.learning.data.dataset import LabelledImages
 from dogvscat.learning.loop.checkpoint import read_variables
 from dogvscat.learning.loop.inference import averaged_weights, final_network, recalibrate
-from dogvscat.learning.model.networks import average_over_flips, build_network
+from dogvscat.learning.model.networks import average_over_flips, build_network, layer_of
 from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.settings import build_config
 from tests.helpers import residual_layers
@@ -46,10 +46,10 @@ def test_recalibration_averages_the_statistics_of_equal_parts(pixels: np.ndarray
     pixels = np.concatenate([pixels] * 13)[:500]  # two parts
     pixels[250:] //= 2
     network = build_network(RESIDUAL, 32, seed=1)
-    before = keras.Model(network.input, network.get_layer("stem.norm1").input)
+    before = keras.Model(network.input, layer_of(network, "stem.norm1").input)
     inputs = [np.asarray(before(part), dtype=np.float64) for part in (pixels[:250], pixels[250:])]
     recalibrate(network, all_of(pixels), 500, 32)
-    norm = network.get_layer("stem.norm1")
+    norm = layer_of(network, "stem.norm1")
     np.testing.assert_allclose(norm.moving_mean, np.mean([x.mean((0, 1, 2)) for x in inputs], axis=0), atol=1e-5)
     np.testing.assert_allclose(norm.moving_variance, np.mean([x.var((0, 1, 2)) for x in inputs], axis=0), atol=1e-5)
     assert norm.momentum == 0.9

@@ -7,7 +7,7 @@ from scipy.ndimage import uniform_filter
 from scipy.signal import correlate
 
 from dogvscat.config import NetworkConfig, TrainingConfig
-from dogvscat.learning.model.networks import build_network
+from dogvscat.learning.model.networks import build_network, layer_of
 from dogvscat.learning.model.optimizers import compile_network
 from dogvscat.settings import resolve_config
 from tests.helpers import plain_layers, residual_layers
@@ -75,7 +75,7 @@ def test_weight_decay_spares_biases() -> None:
     biases = [layer.bias for layer in model.layers if hasattr(layer, "bias")]
     for bias in biases:
         bias.assign(np.ones(bias.shape, np.float32))
-    kernel = model.get_layer("conv1").kernel
+    kernel = layer_of(model, "conv1").kernel
     before = np.asarray(kernel)
     black = np.zeros((4, 32, 32, 3), np.uint8)
     model.train_on_batch(black, np.array([[0.0], [1.0], [0.0], [1.0]], np.float32), sample_weight=np.zeros((4, 1)))
@@ -121,7 +121,7 @@ def test_residual_takes_any_size_with_the_same_weights() -> None:
 def test_a_fresh_residual_block_is_the_identity() -> None:
     network = build_network(RESIDUAL, 32, seed=1)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    before, after = network.get_layer("stage2.relu1").output, network.get_layer("stage2.block2.relu2").output
+    before, after = layer_of(network, "stage2.relu1").output, layer_of(network, "stage2.block2.relu2").output
     features_before, features_after = keras.Model(network.input, [before, after])(pixels)
     np.testing.assert_array_equal(np.asarray(features_before), np.asarray(features_after))
 
@@ -139,7 +139,7 @@ def test_residual_does_not_depend_on_the_position() -> None:
 def test_soft_colors_keep_brightness_and_average_the_rest() -> None:
     config = resolve_config("best").network
     model = build_network(config, 32)
-    softened = keras.Model(model.input, model.get_layer("soft_colors.add").output)
+    softened = keras.Model(model.input, layer_of(model, "soft_colors.add").output)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     result = np.asarray(softened.predict_on_batch(pixels)) * 255
     luma = [0.299, 0.587, 0.114]
@@ -167,17 +167,17 @@ def test_the_description_is_what_keras_builds(name: str) -> None:
     """Names, shapes, weights and their order, which the description works out without Keras."""
     operations = NETWORKS[name].operations(45)  # an odd size, where padding is uneven
     network = build_network(NETWORKS[name], 45)
-    layers = {layer.name: layer for layer in network.layers[1:]}
-    assert list(layers) == [operation.name for operation in operations]
-    assert [layer.output.shape[1:] for layer in layers.values()] == [op.output_shape for op in operations]
+    layers = [layer_of(network, operation.name) for operation in operations]
+    assert layers == network.layers[1:]
+    assert [layer.output.shape[1:] for layer in layers] == [operation.output_shape for operation in operations]
     shapes = [shape for operation in operations for shape in operation.weights.values()]
     assert [tuple(weight.shape) for weight in network.weights if "seed" not in weight.path] == shapes
-    owners = [name.rpartition(".")[0] for operation in operations for name in operation.weights]
+    owners = [layer_of(network, name.rpartition(".")[0]).name for op in operations for name in op.weights]
     assert [weight.path.partition("/")[0] for weight in network.weights if "seed" not in weight.path] == owners
-    for operation in operations:
-        sources = layers[operation.name].input
-        sources = sources if isinstance(sources, list) else [sources]
-        assert [source._keras_history.operation.name for source in sources] == list(operation.inputs)
+    for operation, layer in zip(operations, layers, strict=True):
+        sources = layer.input if isinstance(layer.input, list) else [layer.input]
+        expected = [layer_of(network, name) for name in operation.inputs]
+        assert [source._keras_history.operation for source in sources] == expected
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -185,7 +185,7 @@ def test_a_position_depends_on_its_receptive_field_only(name: str) -> None:
     """A change of one pixel reaches no further than the description says."""
     operations = [op for op in NETWORKS[name].operations(45) if len(op.output_shape) == 3 and op.output_shape[0] > 1]
     network = build_network(NETWORKS[name], 45, seed=1)
-    outputs = keras.Model(network.input, [network.get_layer(operation.name).output for operation in operations])
+    outputs = keras.Model(network.input, [layer_of(network, operation.name).output for operation in operations])
     pixels = np.random.default_rng(0).integers(0, 256, (1, 45, 45, 3), dtype=np.uint8)
     unchanged = np.repeat(pixels, 45, axis=0)  # batches of equal sizes, which are computed alike to the last bit
     changed = unchanged.copy()

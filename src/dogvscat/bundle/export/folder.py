@@ -58,7 +58,7 @@ def write_export(out: Path, bundle: Bundle, format_name: str, images: ParityImag
         ModelError: if the export answers differently from the bundle.
         WriteError: if it cannot be written.
     """
-    parity = check_parity(images, conversion.logits, format_name)
+    parity = check_parity(images, conversion.logits, format_name, conversion.precision)
     files = {**conversion.files, **golden_files(bundle)}
     atomic.write_folder(out, {**files, **description_files(bundle, format_name, conversion, parity, files)})
     return parity

@@ -3,7 +3,8 @@
 import difflib
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from dogvscat.cpus import available_cpus
 from dogvscat.errors import ModelError, UsageError
 from dogvscat.judging.decision import Logits
 from dogvscat.stderr import track
+
+_NUM_TIMINGS = 9
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,38 @@ FORMATS = {
 
 
 @dataclass(frozen=True)
+class Precision:
+    """How exactly the numbers of an export are stored and computed with."""
+
+    max_difference: float
+    """Largest difference in probability from the bundle, over all images and outputs, that is allowed."""
+    formats: tuple[str, ...]
+    """The formats that can have it."""
+    reading: str
+    """What it means for its user: a sentence or two."""
+
+
+PRECISIONS = {
+    "float32": Precision(0.001, tuple(FORMATS), ""),
+    "float16": Precision(
+        0.02,
+        ("onnx", "litert"),
+        "Weights are stored in float16, in half of the space. Graphics processors and phones compute with them as they "
+        "are; most other processors convert them first, and gain no time.",
+    ),
+    "int8": Precision(
+        0.1,
+        ("onnx",),
+        "Convolutions compute with 8-bit integers: weights in 7 bits with a sign, activations in 8 bits without. The "
+        "first convolution and the last layer stay in float32. Processors with VNNI or similar instructions gain most; "
+        "without them an 8-bit weight could overflow in sums of 16 bits, which 7 bits rule out, so every processor "
+        "gives the same answers up to rounding.",
+    ),
+}
+"""The precisions by name."""
+
+
+@dataclass(frozen=True)
 class Conversion:
     """A bundle in another format, and its answers after the files were read back."""
 
@@ -79,6 +114,10 @@ class Conversion:
     """Its answers for the parity images."""
     read_by: str
     """Name and version of the library that read it back."""
+    precision: str = "float32"
+    """One of `PRECISIONS`."""
+    cost: str = ""
+    """Size and time compared with float32, a sentence, if the precision is another one."""
 
 
 def get_format(name: str) -> Format:
@@ -92,6 +131,21 @@ def get_format(name: str) -> Format:
     similar = difflib.get_close_matches(name.lower(), FORMATS, n=1)
     hint = f"Did you mean '{similar[0]}'?" if similar else None
     raise UsageError(f"there is no format {name!r}, expected one of {', '.join(FORMATS)}", hint=hint)
+
+
+def get_precision(name: str, format_name: str) -> Precision:
+    """The precision with this name.
+
+    Raises:
+        UsageError: if there is none, or the format cannot have it.
+    """
+    precision = PRECISIONS.get(name)
+    if precision is None:
+        raise UsageError(f"there is no precision {name!r}, expected one of {', '.join(PRECISIONS)}")
+    if format_name not in precision.formats:
+        formats = " or ".join(precision.formats)
+        raise UsageError(f"the format {format_name} cannot be exported as {name}; expected --format {formats}")
+    return precision
 
 
 def run_in_batches(run: Callable[[np.ndarray], Mapping[str, Any]], pixels: np.ndarray) -> Logits:
@@ -112,6 +166,25 @@ def run_in_batches(run: Callable[[np.ndarray], Mapping[str, Any]], pixels: np.nd
         if name in batch_outputs[0]
     ]
     return Logits(*columns)
+
+
+def time_ratio(run: Callable[[], Any], reference: Callable[[], Any]) -> float:
+    """The time that something takes divided by that of something else: the median of measurements in turns."""
+    ratios = []
+    for _ in range(_NUM_TIMINGS):
+        seconds = []
+        for timed in (run, reference):
+            start = time.perf_counter()
+            timed()
+            seconds.append(time.perf_counter() - start)
+        ratios.append(seconds[0] / seconds[1])
+    return float(np.median(ratios))
+
+
+def describe_cost(sizes: Sequence[int], ratio: float, runtime: str) -> str:
+    """A sentence about an export: its size in bytes and that in float32, and the ratio of their times."""
+    small, exact = (f"{size / 1e6:.1f} MB" for size in sizes)
+    return f"{small} instead of {exact} in float32, and {ratio:.2f} times its time per photo in {runtime} here."
 
 
 def convert_to_onnx(bundle: Bundle, pixels: np.ndarray) -> Conversion:

@@ -1,5 +1,6 @@
 """The check that an export agrees with its bundle: the images that both answer, and the largest difference."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dogvscat.bundle.card import GOLDEN_FOLDER
+from dogvscat.bundle.export.formats import PRECISIONS
 from dogvscat.bundle.folder import Bundle
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, ModelError
@@ -18,10 +20,9 @@ from dogvscat.photos.drawing.sample import KINDS, draw
 from dogvscat.photos.reading.sources import PhotoSource, open_any
 from dogvscat.stderr import track
 
-MAX_DIFFERENCE = 1e-3
-"""Largest difference in probability that is allowed between a bundle and its export."""
 NUM_PHOTOS = 200
 NUM_DRAWINGS = 58
+NUM_CALIBRATION_PHOTOS = 100
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Parity:
     images: ParityImages
     difference: float
     """The largest difference in probability, over all images and outputs."""
+    allowed: float
+    """The largest difference that would have been accepted."""
 
     def summary(self) -> str:
         """One sentence for people."""
@@ -59,7 +62,7 @@ class Parity:
         """JSON values."""
         return {
             "largest_probability_difference": self.difference,
-            "allowed": MAX_DIFFERENCE,
+            "allowed": self.allowed,
             "golden_pictures": self.images.num_golden,
             "photographs": self.images.num_photos,
             "other_drawn_pictures": self.images.num_drawings,
@@ -99,16 +102,36 @@ def parity_images(bundle: Bundle, photos: Path | None) -> ParityImages:
     )
 
 
-def check_parity(images: ParityImages, export_logits: Logits, format_name: str) -> Parity:
+def calibration_pixels(bundle: Bundle, photos: Path | None) -> np.ndarray:
+    """Pictures to choose the ranges of 8-bit numbers on, none of which is a parity image.
+
+    Args:
+        bundle: A verified bundle.
+        photos: As for `parity_images`. With few photos only drawings are left.
+
+    Returns:
+        uint8 (num_images, image_size, image_size, 3), drawings first.
+    """
+    size = bundle.card.image_size
+    source = open_any(photos) if photos is not None else None
+    images = _draw_images(size, first_seed=2000)
+    if source is not None:
+        photo_images = _readable_images(source, size)
+        images += [*itertools.islice(photo_images, NUM_PHOTOS, NUM_PHOTOS + NUM_CALIBRATION_PHOTOS)]
+    return np.stack(images)
+
+
+def check_parity(images: ParityImages, export_logits: Logits, format_name: str, precision: str = "float32") -> Parity:
     """Compare the export's answers with the bundle's.
 
     Args:
         images: The images with the bundle's answers.
         export_logits: The export's answers, float (num_images,) each.
         format_name: Names the export in errors.
+        precision: One of `PRECISIONS`, which says how much a probability may differ.
 
     Raises:
-        ModelError: if a probability differs by more than 1e-3, or an output is missing.
+        ModelError: if a probability differs by more, or an output is missing.
     """
     if (images.logits.neither is None) != (export_logits.neither is None):
         raise ModelError(f"the {format_name} export does not have the outputs of its bundle; nothing was written")
@@ -117,12 +140,13 @@ def check_parity(images: ParityImages, export_logits: Logits, format_name: str) 
         np.stack([output for output in logits if output is not None]) for logits in (images.logits, export_logits)
     )
     difference = float(np.max(np.abs(sigmoid(expected) - sigmoid(received))))
-    if not difference <= MAX_DIFFERENCE:  # also true for NaN
+    allowed = PRECISIONS[precision].max_difference
+    if not difference <= allowed:  # also true for NaN
         raise ModelError(
             f"the {format_name} export differs from its bundle by {difference:.2g} in probability, at most "
-            f"{MAX_DIFFERENCE:g} is allowed; nothing was written"
+            f"{allowed:g} is allowed; nothing was written"
         )
-    return Parity(images, difference)
+    return Parity(images, difference, allowed)
 
 
 def golden_files(bundle: Bundle) -> dict[str, bytes]:
@@ -152,13 +176,13 @@ def _readable_images(source: PhotoSource, image_size: int) -> Iterator[np.ndarra
             continue
 
 
-def _draw_images(image_size: int) -> list[np.ndarray]:
+def _draw_images(image_size: int, first_seed: int = 1000) -> list[np.ndarray]:
     """Drawings other than the golden pictures, prepared like photographs: as JPEG files that are not square."""
     images = []
     for index in range(NUM_DRAWINGS):
         buffer = BytesIO()
-        # Seeds from 1000 on, so that no drawing is a golden picture.
-        drawing = draw(KINDS[index % 2], 1000 + index, 2 * image_size)
+        # The golden pictures have small seeds.
+        drawing = draw(KINDS[index % 2], first_seed + index, 2 * image_size)
         drawing.resize((3 * image_size, 2 * image_size)).save(buffer, "JPEG", quality=90)
         images.append(decode(buffer.getvalue(), f"drawing {index}", image_size))
     return images

@@ -11,7 +11,7 @@ from typing import Any
 
 from dogvscat._version import __version__
 from dogvscat.bundle.card import Card
-from dogvscat.bundle.export.formats import FORMATS, Conversion
+from dogvscat.bundle.export.formats import FORMATS, PRECISIONS, Conversion
 from dogvscat.bundle.export.parity import Parity
 from dogvscat.bundle.folder import PREPROCESSING_FILE, Bundle
 from dogvscat.text import printable
@@ -54,6 +54,7 @@ def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, par
         "made_by": MADE_BY,
         "dogvscat": __version__,
         "format": format_name,
+        "precision": conversion.precision,
         "model": conversion.model_file,
         "bundle": {"card_sha256": bundle.digest, "recipe": card.config.recipe, "created": card.origin.created},
         "drawn_sample": card.origin.drawn_sample,
@@ -108,7 +109,7 @@ def _steps(size: int) -> list[str]:
 
 def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity) -> str:
     first, second = map(printable, card.class_names)
-    neither = conversion.logits.neither is not None
+    neither, precision = conversion.logits.neither is not None, PRECISIONS[conversion.precision]
     # Below, a list of lines times a bool is kept or left out. Names come from the user's folders, so they are escaped.
     lines = [
         f"# {first} or {second}: {FORMATS[format_name].title}",
@@ -120,6 +121,7 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
         "",
         FORMATS[format_name].reading,
         "",
+        *[line for text in (precision.reading, conversion.cost) if text for line in (text, "")],
         *[line for warning in card.warnings for line in (f"**{warning}**", "")],
         "## Input",
         "",

@@ -10,6 +10,7 @@ from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import UsageError
 from dogvscat.learning.engine import keras
 from dogvscat.learning.interpret.layer_maps import load_bundled_network
+from dogvscat.learning.model.networks import layer_of
 from dogvscat.network.operations import Operation
 
 
@@ -28,7 +29,7 @@ class GradCam:
         network = load_bundled_network(predictor.bundle)
         # The network is cut in two at the last feature maps, where the gradient is taken.
         card = predictor.card
-        last_maps = network.get_layer(_last_with_positions(card.config.network.operations(card.image_size))).output
+        last_maps = layer_of(network, _last_with_positions(card.config.network.operations(card.image_size))).output
         self._lower = keras.Model(network.input, last_maps)
         self._upper = keras.Model(last_maps, network.output)
 

@@ -13,7 +13,7 @@ from dogvscat.bundle.folder import Bundle
 from dogvscat.bundle.weights import load_weights
 from dogvscat.judging.plotting import image_grid
 from dogvscat.learning.engine import keras
-from dogvscat.learning.model.networks import build_from_operations
+from dogvscat.learning.model.networks import build_from_operations, layer_of
 from dogvscat.network.operations import Operation
 
 _MOST_MAPS = 32
@@ -54,7 +54,7 @@ def layer_maps(network: keras.Model, operations: Sequence[Operation], pixels: np
     # A response is what a layer passes on, after its activation function.
     functions = [operation for operation in with_maps if operation.kind in ("relu", "leaky_relu", "elu", "silu")]
     chosen = functions or [operation for operation in with_maps if operation.kind in ("conv", "scaling")]
-    outputs = {operation.name: network.get_layer(operation.name).output for operation in chosen}
+    outputs = {operation.name: layer_of(network, operation.name).output for operation in chosen}
     maps = keras.Model(network.input, outputs).predict_on_batch(pixels[None])
     for operation in chosen:
         yield LayerMaps(operation.name, np.asarray(maps[operation.name])[0], operation.receptive_field)

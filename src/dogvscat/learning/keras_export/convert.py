@@ -4,18 +4,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from dogvscat.bundle.export.formats import Conversion, run_in_batches
+from dogvscat.bundle.export.formats import Conversion, describe_cost, run_in_batches, time_ratio
 from dogvscat.bundle.folder import Bundle
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Logits
 from dogvscat.learning.engine import keras
 from dogvscat.learning.keras_export.rebuild import rebuild_network
 from dogvscat.stderr import quiet_stderr
+
+_LITERT_FILE = "model.tflite"
 
 
 def convert_to_keras(bundle: Bundle, pixels: np.ndarray) -> Conversion:
@@ -45,13 +50,22 @@ def convert_to_savedmodel(bundle: Bundle, pixels: np.ndarray) -> Conversion:
 def convert_to_litert(bundle: Bundle, pixels: np.ndarray) -> Conversion:
     """A `.tflite` file, read back by LiteRT."""
     return _convert(
-        bundle,
-        pixels,
-        "model.tflite",
-        lambda network, path: network.export(str(path), format="litert", verbose=False),
-        _read_with_litert,
-        f"LiteRT {version('ai-edge-litert')}",
+        bundle, pixels, _LITERT_FILE, _write_litert, _read_with_litert, f"LiteRT {version('ai-edge-litert')}"
     )
+
+
+def convert_to_litert_float16(bundle: Bundle, pixels: np.ndarray) -> Conversion:
+    """A `.tflite` file with weights in float16, and its size and time compared with float32."""
+    exact = convert_to_litert(bundle, pixels[:1])
+    small = _convert(bundle, pixels, _LITERT_FILE, _write_litert_float16, _read_with_litert, exact.read_by)
+    with tempfile.TemporaryDirectory() as temporary:
+        contents = [conversion.files[_LITERT_FILE] for conversion in (small, exact)]
+        paths = [Path(temporary, f"{number}.tflite") for number in range(2)]
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+        run, run_exact = (partial(_litert_runner(path), pixels=pixels[:1]) for path in paths)
+        cost = describe_cost([*map(len, contents)], time_ratio(run, run_exact), "LiteRT")
+    return replace(small, precision="float16", cost=cost)
 
 
 def _convert(
@@ -72,13 +86,31 @@ def _convert(
     return Conversion(contents, model_file, logits, read_by)
 
 
-def _read_with_litert(path: Path, pixels: np.ndarray) -> Logits:
-    with quiet_stderr():  # LiteRT announces its delegate at the first call
-        from ai_edge_litert.interpreter import Interpreter
+def _write_litert(network: keras.Model, path: Path) -> None:
+    network.export(str(path), format="litert", verbose=False)
 
-        run = Interpreter(str(path)).get_signature_runner("serving_default")
+
+def _write_litert_float16(network: keras.Model, path: Path) -> None:
+    import tensorflow as tf
+
+    types = {"supported_types": [tf.float16]}
+    network.export(
+        str(path), format="litert", verbose=False, optimizations=[tf.lite.Optimize.DEFAULT], target_spec=types
+    )
+
+
+def _read_with_litert(path: Path, pixels: np.ndarray) -> Logits:
+    run = _litert_runner(path)
+    with quiet_stderr():  # LiteRT announces its delegate at the first call
         run(pixels=pixels[:1])
     return run_in_batches(lambda batch: run(pixels=batch), pixels)
+
+
+def _litert_runner(path: Path) -> Any:
+    with quiet_stderr():
+        from ai_edge_litert.interpreter import Interpreter
+
+        return Interpreter(str(path)).get_signature_runner("serving_default")
 
 
 def _read_in_a_fresh_process(path: Path, pixels: np.ndarray) -> Logits:

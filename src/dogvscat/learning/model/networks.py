@@ -36,8 +36,8 @@ def build_network(
     Returns:
         A model from `pixels`, uint8 (num_images, image_size, image_size, 3) in 0..255, to the logit of the positive
         class, float32 (num_images, 1); the sigmoid of the logit is the probability. With `neither_output` a second
-        column is the logit that the image shows neither class, (num_images, 2). Its layers have the names of the
-        operations, and its weights have their order.
+        column is the logit that the image shows neither class, (num_images, 2). `layer_of` gives the layer of an
+        operation, and its weights have the order of the operations.
 
     Raises:
         NetworkError: if the layers do not fit together at this size.
@@ -73,6 +73,11 @@ def named_weights(model: keras.Model, operations: Sequence[Operation]) -> dict[s
     return dict(zip(names, model.get_weights(), strict=True))
 
 
+def layer_of(model: keras.Model, operation: str) -> keras.layers.Layer:
+    """The layer of a network that computes an operation of its description, by the name of the operation."""
+    return model.get_layer(_layer_name(operation))
+
+
 def average_over_flips(model: keras.Model) -> keras.Model:
     """A model that gives the mean of a network's logits for an image and for its mirror image."""
     pixels = keras.Input(model.input_shape[1:], dtype="uint8", name="pixels")
@@ -84,6 +89,10 @@ def average_over_flips(model: keras.Model) -> keras.Model:
 def _with_mirror_images(pixels: keras.KerasTensor) -> keras.KerasTensor:
     """The images followed by their mirror images, for one call: (n, height, width, 3) to (2n, height, width, 3)."""
     return keras.ops.concatenate([pixels, keras.ops.flip(pixels, axis=2)])
+
+
+def _layer_name(operation: str) -> str:
+    return operation.replace(".", "-")  # modules of PyTorch cannot have a point in their name, layers of Keras no slash
 
 
 def _build_model(operations: Sequence[Operation], image_size: int | None, build: "_Layers") -> keras.Model:
@@ -105,7 +114,7 @@ class _Layers:
         """The layer of an operation, with its name."""
         kind, arguments = self._kind(operation)
         policy = "float32" if operation.name == LOGIT else self._policy
-        return kind(name=operation.name, dtype=policy, **arguments)
+        return kind(name=_layer_name(operation.name), dtype=policy, **arguments)
 
     def _kind(self, operation: Operation) -> tuple[type[keras.layers.Layer], dict[str, Any]]:
         """The class of a layer and its arguments."""

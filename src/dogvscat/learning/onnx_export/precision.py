@@ -1,0 +1,126 @@
+"""A bundle's graph with numbers of 16 or 8 bits. The logit and everything after it stay in float32."""
+
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+from dogvscat.bundle.card import MODEL_FILE
+from dogvscat.bundle.export.formats import Conversion, describe_cost, run_in_batches, time_ratio
+from dogvscat.bundle.export.parity import calibration_pixels
+from dogvscat.bundle.folder import Bundle
+from dogvscat.bundle.graph import ACTIVATION, open_graph
+from dogvscat.errors import ModelError
+from dogvscat.labels import NEITHER
+from dogvscat.network.operations import LOGIT, PIXELS
+from dogvscat.stderr import quiet_stderr
+
+_CALIBRATION_BATCH = 4
+
+
+def convert_to_float16(bundle: Bundle, pixels: np.ndarray) -> Conversion:
+    """The bundle's graph with weights and arithmetic in float16; `pixels` as for all conversions."""
+    return _convert(bundle, _with_float16(bundle.model), pixels, "float16")
+
+
+def convert_to_int8(bundle: Bundle, pixels: np.ndarray, photos: Path | None) -> Conversion:
+    """The bundle's graph with convolutions in 8 bits.
+
+    Args:
+        bundle: What to export.
+        pixels: Pictures to answer.
+        photos: Where pictures to choose the ranges of the activations on come from, in addition to drawings.
+
+    Raises:
+        ModelError: if the network has only one convolution, which stays in float32.
+    """
+    return _convert(bundle, _with_int8(bundle.model, calibration_pixels(bundle, photos)), pixels, "int8")
+
+
+def _with_float16(data: bytes) -> bytes:
+    """The same graph with another entrance: the pixels become float16, and float32 again where the logit is made."""
+    model = onnx.load_from_string(data)
+    graph = model.graph
+    exact = [node for node in graph.node if node.name.partition(".")[0] in (LOGIT, "logits", NEITHER, ACTIVATION)]
+    exact_inputs = {name for node in exact for name in node.input}
+    for constant in graph.initializer:
+        if constant.data_type == TensorProto.FLOAT and constant.name not in exact_inputs:
+            constant.CopyFrom(
+                numpy_helper.from_array(numpy_helper.to_array(constant).astype(np.float16), constant.name)
+            )
+    nodes: list[onnx.NodeProto] = []
+    given = {output for node in graph.node if node not in exact for output in node.output}
+    for node in graph.node:
+        if node.op_type == "Cast":
+            node.attribute[0].i = TensorProto.FLOAT16
+        elif node in exact:
+            for index, name in enumerate(node.input):
+                if name in given:
+                    node.input[index] = f"{node.name}.float"
+                    nodes.append(
+                        helper.make_node("Cast", [name], [node.input[index]], node.input[index], to=TensorProto.FLOAT)
+                    )
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
+    serialized: bytes = model.SerializeToString(deterministic=True)
+    return serialized
+
+
+def _with_int8(data: bytes, pixels: np.ndarray) -> bytes:
+    """The same graph with all convolutions but the first in 8 bits, by static quantisation.
+
+    The first one sees the pixels, and the last layer makes the logit: rounding there changes answers most.
+    """
+    model = onnx.load_from_string(data)
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    inner = [name for name in convolutions if not name.startswith((ACTIVATION, "soft_colors"))][1:]
+    if not inner:
+        raise ModelError("only the first convolution of this network could be 8-bit, and it stays in float32")
+    with tempfile.TemporaryDirectory() as folder, quiet_stderr():
+        file = Path(folder, MODEL_FILE)
+        quantize_static(
+            model,
+            file,
+            _Calibration(pixels),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            nodes_to_quantize=inner,
+            per_channel=True,
+            calibrate_method=CalibrationMethod.Percentile,
+            reduce_range=True,  # 7 bits: products of 8 overflow in the sums of processors without VNNI
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return file.read_bytes()
+
+
+class _Calibration:
+    """A `CalibrationDataReader`: hands out pictures in batches, once."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        # All of one size: with the percentile, the calibration of ONNX Runtime 1.32 fails on a shorter last batch.
+        starts = range(0, len(pixels) - _CALIBRATION_BATCH + 1, _CALIBRATION_BATCH)
+        self._batches: Iterator[np.ndarray] = iter([pixels[start : start + _CALIBRATION_BATCH] for start in starts])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """The next batch as input of the graph, None after the last."""
+        batch = next(self._batches, None)
+        return None if batch is None else {PIXELS: batch}
+
+
+def _convert(bundle: Bundle, graph: bytes, pixels: np.ndarray, precision: str) -> Conversion:
+    session, exact = open_graph(graph, "the export"), open_graph(bundle.model, str(bundle.folder))
+    names = [value.name for value in session.get_outputs()]
+    logits = run_in_batches(lambda batch: dict(zip(names, session.run(names, {PIXELS: batch}), strict=True)), pixels)
+    runs = [partial(each.run, [LOGIT], {PIXELS: pixels[:1]}) for each in (session, exact)]
+    cost = describe_cost([len(graph), len(bundle.model)], time_ratio(*runs), "ONNX Runtime")
+    read_by = f"ONNX Runtime {onnxruntime.__version__}"
+    return Conversion({MODEL_FILE: graph}, MODEL_FILE, logits, read_by, precision, cost)
