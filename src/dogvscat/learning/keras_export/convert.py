@@ -1,4 +1,7 @@
-"""Exports that Keras writes: LiteRT, SavedModel and its own archive. Each is read back before it is published."""
+"""Exports that Keras writes: LiteRT, SavedModel and its own archive. Each is read back before it is published.
+
+Knows TensorFlow: only its converter writes LiteRT in float16.
+"""
 
 import subprocess
 import sys
