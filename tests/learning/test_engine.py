@@ -11,6 +11,7 @@ import pytest
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, faster_precision, open_engine
 from dogvscat.learning.loop.training import set_up_training
+from dogvscat.learning.model.networks import layer_of
 from dogvscat.learning.run import InputPaths, Run, create_run
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
@@ -68,7 +69,7 @@ def test_a_run_resumes_in_the_precision_it_was_started_in(drawn_photos: Path, tm
         compute = open_engine(1, run.load_environment()["precision"])
         sentences: list[str] = []
         training = set_up_training(run, config, dataset, compute, sentences.append)
-        assert training.model.get_layer("stem").dtype_policy.name == policy
+        assert layer_of(training.model, "stem.conv1").dtype_policy.name == policy
         assert training.model.optimizer._precision == precision
         assert f"weights, {precision})" in sentences[0]
         assert run.load_config() == config  # which still says auto: `compare` and `--resume` go by it
