@@ -20,9 +20,7 @@ _ENOUGH = 0.7
 
 
 def measure_operations(bundle: Bundle, operations: Sequence[Operation]) -> dict[str, float] | None:
-    """Seconds of each operation for one image, by its name; several that run as one count for the first.
-
-    ONNX Runtime fuses and renames nodes, but keeps the name of a node in that of its successor.
+    """Seconds of each operation for one image, by its name; several that run as one count for their convolution.
 
     Args:
         bundle: Its graph has nodes named after the operations.
@@ -45,29 +43,45 @@ def measure_operations(bundle: Bundle, operations: Sequence[Operation]) -> dict[
         for _ in range(_WARM_UP + _RUNS):
             session.run(["logit"], {"pixels": pixels}, only_logit)
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    return seconds_by_operation(events, [operation.name for operation in operations])
+    return seconds_by_operation(events, operations)
 
 
-def seconds_by_operation(events: Iterable[dict[str, Any]], names: Sequence[str]) -> dict[str, float] | None:
+def seconds_by_operation(events: Iterable[dict[str, Any]], operations: Sequence[Operation]) -> dict[str, float] | None:
     """Median seconds of each operation, from the events of a profile.
 
     Args:
         events: As ONNX Runtime writes them; those of nodes have `cat` "Node" and a name that ends in `_kernel_time`.
-        names: Of the operations.
+        operations: In their order.
     """
-    durations: dict[str, list[float]] = {}
+    durations: dict[tuple[str, str], list[float]] = {}
     for event in events:
         node = str(event.get("name", "")).removesuffix("_kernel_time")
         if event.get("cat") == "Node" and node != event.get("name"):
-            durations.setdefault(node, []).append(event["dur"] / 1e6)
-    longest_first = sorted(names, key=len, reverse=True)  # stage1.block1.conv1 and not stage1.block1
-    seconds = dict.fromkeys(names, 0.0)
+            kind = str(event.get("args", {}).get("op_name", ""))
+            durations.setdefault((node, kind), []).append(event["dur"] / 1e6)
+    seconds = dict.fromkeys((operation.name for operation in operations), 0.0)
     unknown = 0.0
-    for node, times in durations.items():
-        name = next((name for name in longest_first if name in node), None)
+    for (node, kind), times in durations.items():
+        name = _operation_of(node, kind, operations)
         if name is None:
             unknown += float(np.median(times))
         else:
             seconds[name] += float(np.median(times))
     known = sum(seconds.values())
     return seconds if known and known >= _ENOUGH * (known + unknown) else None
+
+
+def _operation_of(node: str, kind: str, operations: Sequence[Operation]) -> str | None:
+    """The name of the operation that a node computes, or of the convolution among several."""
+    # ONNX Runtime renames nodes, but an old name stays part of the new one; the longest is meant, since
+    # stage1.block1.conv1 also contains stage1.
+    places = [place for place, operation in enumerate(operations) if operation.name in node]
+    if not places:
+        return None
+    place = max(places, key=lambda place: len(operations[place].name))
+    if "Conv" in kind:  # a convolution with what follows is one node, named after the last of them
+        earlier = operations[: place + 1]
+        return next(
+            (operation.name for operation in reversed(earlier) if operation.kind in ("conv", "brightness")), None
+        )
+    return operations[place].name

@@ -105,10 +105,10 @@ def _notes(config: "Config", is_measured: bool) -> list[str]:
     ]
     if is_measured:
         notes.append(
-            "time: share of a prediction with ONNX Runtime here, one thread; fused layers count for the first."
+            "time: share of a prediction with ONNX Runtime here, one thread; what is fused with a convolution is in it."
         )
     else:
-        notes.append("work: share of the MACs, an estimate. A bundle whose graph names its layers is measured instead.")
+        notes.append("work: share of the MACs, an estimate of the time, which is measured for a bundle.")
     if config.network.flip_averaging:
         notes.append("Each image is computed twice, as it is and mirrored (network.flip_averaging).")
     return notes
