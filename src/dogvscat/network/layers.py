@@ -29,6 +29,36 @@ class NetworkError(ValueError):
 
 
 @dataclass(frozen=True)
+class _WithoutSettings:
+    """A layer that is written as its kind alone."""
+
+    kind: ClassVar[str]
+
+    @property
+    def text(self) -> str:
+        """As it is written."""
+        return self.kind
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """One value for each square of positions. A rest at the border is dropped."""
+
+    kind: ClassVar[str]
+    label: ClassVar[str] = "pool"
+
+    size: int = 2
+    """Side of the square: 2 to 8."""
+    stride: int = 2
+    """1 to 8; the size, if it is not written."""
+
+    @property
+    def text(self) -> str:
+        """As it is written."""
+        return _join(self.kind, _size(self.size, 2), _unless(self.size, self.stride, "stride {}"))
+
+
+@dataclass(frozen=True)
 class Convolution:
     """A convolution over height and width.
 
@@ -55,17 +85,12 @@ class Convolution:
 
 
 @dataclass(frozen=True)
-class Normalization:
+class Normalization(_WithoutSettings):
     """Batch normalisation over the last axis, with a learned factor and offset (Ioffe and Szegedy 2015)."""
 
     kind: ClassVar[str] = "norm"
     label: ClassVar[str] = "norm"
     usage: ClassVar[str] = "norm"
-
-    @property
-    def text(self) -> str:
-        """As it is written."""
-        return self.kind
 
 
 @dataclass(frozen=True)
@@ -93,56 +118,29 @@ class Activation:
 
 
 @dataclass(frozen=True)
-class MaxPool:
+class MaxPool(_Pool):
     """The largest value of each square of positions, for each channel. A rest at the border is dropped."""
 
     kind: ClassVar[str] = "max pool"
-    label: ClassVar[str] = "pool"
     usage: ClassVar[str] = "max pool [2x2] [stride 2]"
-
-    size: int = 2
-    """Side of the square: 2 to 8."""
-    stride: int = 2
-    """1 to 8; the size, if it is not written."""
-
-    @property
-    def text(self) -> str:
-        """As it is written."""
-        return _join(self.kind, _size(self.size, 2), _unless(self.size, self.stride, "stride {}"))
 
 
 @dataclass(frozen=True)
-class AveragePool:
+class AveragePool(_Pool):
     """The mean of each square of positions, for each channel. A rest at the border is dropped."""
 
     kind: ClassVar[str] = "average pool"
-    label: ClassVar[str] = "pool"
     usage: ClassVar[str] = "average pool [2x2] [stride 2]"
-
-    size: int = 2
-    """Side of the square: 2 to 8."""
-    stride: int = 2
-    """1 to 8; the size, if it is not written."""
-
-    @property
-    def text(self) -> str:
-        """As it is written."""
-        return _join(self.kind, _size(self.size, 2), _unless(self.size, self.stride, "stride {}"))
 
 
 @dataclass(frozen=True)
-class BlurPool:
+class BlurPool(_WithoutSettings):
     """Half the size after smoothing with 1/4, 1/2, 1/4 in both directions, so that a small shift of the photo changes
     little (Zhang, Making convolutional networks shift-invariant again, 2019)."""
 
     kind: ClassVar[str] = "blur pool"
     label: ClassVar[str] = "blur"
     usage: ClassVar[str] = "blur pool"
-
-    @property
-    def text(self) -> str:
-        """As it is written."""
-        return self.kind
 
 
 @dataclass(frozen=True)
@@ -205,32 +203,22 @@ class Dropout:
 
 
 @dataclass(frozen=True)
-class Flatten:
+class Flatten(_WithoutSettings):
     """All values of the picture as one list of features, row by row, the channels of a position together."""
 
     kind: ClassVar[str] = "flatten"
     label: ClassVar[str] = "flatten"
     usage: ClassVar[str] = "flatten"
 
-    @property
-    def text(self) -> str:
-        """As it is written."""
-        return self.kind
-
 
 @dataclass(frozen=True)
-class GlobalMean:
+class GlobalMean(_WithoutSettings):
     """The mean of each channel over all positions, as a list of features. A network with it takes pictures of any size.
     (Lin et al., Network in network, 2014)"""
 
     kind: ClassVar[str] = "global mean"
     label: ClassVar[str] = "mean"
     usage: ClassVar[str] = "global mean"
-
-    @property
-    def text(self) -> str:
-        """As it is written."""
-        return self.kind
 
 
 @dataclass(frozen=True)
@@ -251,7 +239,7 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class SoftColors:
+class SoftColors(_WithoutSettings):
     """Smooths the color, but not the brightness, over three by three pixels; the first layer, if any.
 
     Most JPEG files store color more coarsely than brightness; smoothed, photos that were saved small and photos that
@@ -261,11 +249,6 @@ class SoftColors:
     kind: ClassVar[str] = "soft colors"
     label: ClassVar[str] = "soft_colors"
     usage: ClassVar[str] = "soft colors"
-
-    @property
-    def text(self) -> str:
-        """As it is written."""
-        return self.kind
 
 
 Layer: TypeAlias = (

@@ -104,7 +104,7 @@ def _add_operation(nodes: Nodes, operation: Operation, inputs: Sequence[str], we
             return nodes.add("Mul", name, *inputs, nodes.add("Sigmoid", f"{name}.sigmoid", *inputs))
         case "dropout":
             return inputs[0]
-    raise NotImplementedError(operation.kind)
+    raise ValueError(f"expected a kind of operation that network/operations.py lists, received {operation.kind!r}")
 
 
 def _add_with_weights(nodes: Nodes, operation: Operation, inputs: Sequence[str]) -> str:
