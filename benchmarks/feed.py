@@ -22,7 +22,7 @@ from dogvscat.learning.engine import open_engine
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels_by_size
 from dogvscat.photos.reading.sources import open_photos
-from dogvscat.settings import resolve_config
+from dogvscat.settings.resolve import resolve_config
 
 
 def main() -> None:

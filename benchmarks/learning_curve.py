@@ -31,7 +31,7 @@ from dogvscat.locks import exclusive
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.relabel import Correction, write_corrections
-from dogvscat.settings import resolve_config
+from dogvscat.settings.resolve import resolve_config
 
 SIZES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 COLUMNS = ("photos", "seed", "accuracy", "n", "train_accuracy", "minutes", "precision", "commit", "data_digest")

@@ -28,7 +28,7 @@ import numpy as np
 from dogvscat.config import Config
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.reading.sources import open_photos
-from dogvscat.settings import resolve_config
+from dogvscat.settings.resolve import resolve_config
 
 SIDES = {
     "ours": "this project",

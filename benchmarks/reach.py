@@ -57,7 +57,7 @@ def measure(photos: Path, recipe: str, settings: list[str], folder: Path, neithe
     """Train one recipe and write its time, memory and step rates to `measured.json`."""
     started = time.monotonic()
     from dogvscat.learning.train import resume, train
-    from dogvscat.settings import resolve_config
+    from dogvscat.settings.resolve import resolve_config
 
     config = resolve_config(recipe, None, settings)
     run_folder = folder / "run"
@@ -116,7 +116,8 @@ class Course:
     @classmethod
     def load(cls, folder: Path) -> "Course":
         """From the files that `measure` wrote."""
-        from dogvscat.settings import build_config, read_toml
+        from dogvscat.settings.resolve import build_config
+        from dogvscat.settings.toml import read_toml
 
         measured = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
         card = json.loads((folder / "run" / "bundle" / "card.json").read_text(encoding="utf-8"))

@@ -26,8 +26,7 @@ SIZES = {"classic": 64, "fast": 64, "best": 96}
 def main() -> None:
     """Print the table."""
     _open_one_thread()
-    from dogvscat.settings import resolve_config
-
+    resolve_config = _module("settings.resolve", "settings").resolve_config
     print("| recipe | seed | weights | MACs | first weights | losses of ten steps | the last loss |")
     print("|---|---|---|---|---|---|---|")
     for recipe, image_size in SIZES.items():
@@ -42,7 +41,9 @@ def main() -> None:
 
 def first_weights(config: Any) -> tuple[int, int, str]:
     """Number of weights, multiply-accumulates at the size of the recipe, and the digest of all first weights."""
-    network = _module("networks").build_network(config.network, config.data.image_size, seed=config.training.seed)
+    network = _module("learning.model.networks", "learning.networks").build_network(
+        config.network, config.data.image_size, seed=config.training.seed
+    )
     digest, macs = hashlib.sha256(), 0
     for weight in network.weights:
         values = np.asarray(weight.numpy())
@@ -60,8 +61,10 @@ def step_losses(config: Any, image_size: int) -> np.ndarray:
 
     keras.utils.set_random_seed(config.training.seed)  # of dropout
     training = config.training
-    network = _module("networks").build_network(config.network, image_size, l2=1e-4, seed=training.seed)
-    _module("optimizers").compile_network(network, training)
+    network = _module("learning.model.networks", "learning.networks").build_network(
+        config.network, image_size, l2=1e-4, seed=training.seed
+    )
+    _module("learning.model.optimizers", "learning.optimizers").compile_network(network, training)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (BATCH, image_size, image_size, 3), dtype=np.uint8)
     y_true = rng.integers(0, 2, (BATCH, 1)).astype(np.float32)
@@ -78,12 +81,12 @@ def _open_one_thread() -> None:
         importlib.import_module("dogvscat.learning.backend").prepare_backend(1)
 
 
-def _module(name: str) -> Any:
-    """A module about networks; at 16b9ac2 they lay in `learning` itself."""
+def _module(name: str, earlier_name: str) -> Any:
+    """A module of the package, by its present name or by that of 16b9ac2."""
     try:
-        return importlib.import_module(f"dogvscat.learning.model.{name}")
+        return importlib.import_module(f"dogvscat.{name}")
     except ImportError:
-        return importlib.import_module(f"dogvscat.learning.{name}")
+        return importlib.import_module(f"dogvscat.{earlier_name}")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from dogvscat.exploring.search.search import Search, best_config, open_search
 from dogvscat.exploring.search.space import SearchSpace
 from dogvscat.exploring.training_job import CellResult, config_name, run_cell
 from dogvscat.learning.engine import ComputeSettings
-from dogvscat.settings import with_settings
+from dogvscat.settings.resolve import with_settings
 
 SPACE = {
     "training.learning_rate": {"low": 1e-5, "high": 1e-1, "log": True},

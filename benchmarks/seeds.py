@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dogvscat.learning.train import resume, train
-from dogvscat.settings import resolve_config
+from dogvscat.settings.resolve import resolve_config
 
 FIGURES = ("accuracy", "precision_cat", "recall_cat", "precision_dog", "recall_dog", "expected_calibration_error")
 

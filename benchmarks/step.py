@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
     from dogvscat.learning.engine import open_engine
-    from dogvscat.settings import resolve_config
+    from dogvscat.settings.resolve import resolve_config
 
     config = resolve_config(arguments.recipe, None, arguments.settings)
     compute = open_engine(arguments.threads, config.training.precision)

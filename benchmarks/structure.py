@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 VAGUE_NAMES = frozenset(
     [
@@ -127,16 +128,21 @@ def traced_files(checkout: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DOGVSCAT_HOME"] = str(Path(folder, "home"))
         from dogvscat.learning.train import train
-        from dogvscat.settings import resolve_config
 
-        is_file = (checkout / "src/dogvscat/photos/drawing.py").exists()  # in older checkouts
-        write_sample = import_module(f"dogvscat.photos.drawing{'' if is_file else '.sample'}").write_sample
+        write_sample = _function(package, "photos/drawing", "sample", "write_sample")
+        resolve_config = _function(package, "settings", "resolve", "resolve_config")
         write_sample(Path(folder, "photos"), 24, seed=1, image_size=64)
         config = resolve_config("classic", None, SETTINGS)
         sys.setprofile(trace)
         train(Path(folder, "photos"), config, Path(folder, "run"), lambda sentence: None)
         sys.setprofile(None)
     return [file for file, _ in first_calls]
+
+
+def _function(package: str, room: str, module: str, name: str) -> Any:
+    """A function of a room that was a single file in older checkouts."""
+    path = f"dogvscat.{room.replace('/', '.')}"
+    return getattr(import_module(f"{path}.{module}" if Path(package, room).is_dir() else path), name)
 
 
 def bound_names(tree: ast.AST) -> Iterator[str]:

@@ -23,7 +23,7 @@ from dogvscat.config import Config
 from dogvscat.errors import FetchError, UsageError
 from dogvscat.judging.decision import Decision
 from dogvscat.photos.drawing.sample import write_sample
-from dogvscat.settings import build_config
+from dogvscat.settings.resolve import build_config
 from tests.helpers import (
     QUICK,
     ChangeCard,

@@ -26,9 +26,7 @@ from PIL import Image
 
 from dogvscat.config import NetworkConfig
 from dogvscat.photos.drawing.sample import draw
-from dogvscat.settings import toml_value
-
-# --- Types of fixtures
+from dogvscat.settings.toml import toml_value
 
 Dogvscat = Callable[..., subprocess.CompletedProcess[str]]
 """`dogvscat(*arguments, **options)`: the command line in its own process; options as `subprocess.run` takes them."""

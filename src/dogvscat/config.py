@@ -1,4 +1,4 @@
-"""Every setting of a training: its meaning, unit, range and default. settings.py reads them from files and flags.
+"""Every setting of a training: its meaning, unit, range and default. settings/ reads them from files and flags.
 
 The docstring below a setting is its documentation: `dogvscat train --show-settings` prints it.
 """

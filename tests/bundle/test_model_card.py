@@ -10,7 +10,7 @@ from dogvscat.bundle.card import parse_card
 from dogvscat.bundle.folder import DEFAULT_BUNDLE, load_bundle
 from dogvscat.bundle.publish import MODEL_CARD_FILE, NETWORK_PICTURE_FILE, model_card, network_picture
 from dogvscat.errors import ModelError
-from dogvscat.settings import resolve_config
+from dogvscat.settings.resolve import resolve_config
 from tests.helpers import LinearBundle
 
 

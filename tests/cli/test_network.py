@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from dogvscat.cli.main import main
-from dogvscat.settings import resolve_config, to_toml
+from dogvscat.settings.resolve import resolve_config
+from dogvscat.settings.toml import to_toml
 
 
 def network(capsysbinary: pytest.CaptureFixture[bytes], *arguments: object) -> tuple[int, str, str]:

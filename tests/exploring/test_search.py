@@ -18,7 +18,8 @@ from dogvscat.exploring.search.space import SPACES_FOLDER, SearchSpace, load_spa
 from dogvscat.exploring.study.plan import load_plan, plan_cells, treatment_name
 from dogvscat.exploring.training_job import config_name
 from dogvscat.locks import exclusive
-from dogvscat.settings import build_config, read_toml, to_toml, toml_value, with_settings
+from dogvscat.settings.resolve import build_config, with_settings
+from dogvscat.settings.toml import read_toml, to_toml, toml_value
 from tests.helpers import Dogvscat, plain_layers, quick_base, read_table, signal_at
 
 pytestmark = pytest.mark.slow

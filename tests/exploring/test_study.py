@@ -13,7 +13,7 @@ from dogvscat.exploring.study.plan import STUDIES_FOLDER, StudyPlan, plan_cells
 from dogvscat.exploring.study.schedule import most_informative
 from dogvscat.exploring.training_job import CellResult
 from dogvscat.locks import exclusive
-from dogvscat.settings import setting_meanings
+from dogvscat.settings.keys import setting_meanings
 from tests.helpers import Dogvscat, json_lines, quick_base, read_table, signal_at
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from dogvscat.config import Config
 from dogvscat.errors import ConfigError
 from dogvscat.exploring.search.space import load_space
 from dogvscat.exploring.study.plan import STUDIES_FOLDER, StudyPlan, load_plan, plan_cells, report_untried
-from dogvscat.settings import differences
+from dogvscat.settings.keys import differences
 from tests.helpers import plain_layers
 
 

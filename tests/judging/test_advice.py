@@ -17,7 +17,8 @@ from dogvscat.judging.diagnosis import Finding, diagnose
 from dogvscat.judging.intervals import MetricValue, wilson
 from dogvscat.judging.predictions import History
 from dogvscat.learning.inactive_settings import without_inactive
-from dogvscat.settings import build_config, differences, resolve_config, with_settings
+from dogvscat.settings.keys import differences
+from dogvscat.settings.resolve import build_config, resolve_config, with_settings
 
 RECIPES = ("classic", "fast", "best")
 CHANGES: dict[str, tuple[object, ...]] = {

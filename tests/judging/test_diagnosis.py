@@ -8,7 +8,7 @@ from dogvscat.judging.advice import TrainingSetup
 from dogvscat.judging.diagnosis import Finding, diagnose, suspected_mislabelled
 from dogvscat.judging.intervals import MetricValue, wilson
 from dogvscat.judging.predictions import History, Predictions
-from dogvscat.settings import resolve_config
+from dogvscat.settings.resolve import resolve_config
 
 
 def history(

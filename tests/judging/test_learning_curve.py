@@ -12,7 +12,7 @@ from dogvscat.labels import LEAVE_OUT
 from dogvscat.photos.drawing.sample import write_sample
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.reading.sources import open_photos
-from dogvscat.settings import resolve_config
+from dogvscat.settings.resolve import resolve_config
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "learning_curve.py"
 

@@ -16,7 +16,7 @@ from dogvscat.bundle.publish import publish_bundle
 from dogvscat.config import NetworkConfig
 from dogvscat.judging.decision import Decision
 from dogvscat.learning.engine import open_engine
-from dogvscat.settings import build_config
+from dogvscat.settings.resolve import build_config
 from tests.helpers import PublishNetwork
 
 if "tensorflow" in sys.modules:  # it may compute differently from the commands by now, in the last bits

@@ -7,7 +7,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from dogvscat.config import Config
 from dogvscat.learning.data.batches import BatchLoader, balanced_class_weights
 from dogvscat.learning.data.dataset import LabelledImages
-from dogvscat.settings import build_config, with_settings
+from dogvscat.settings.resolve import build_config, with_settings
 
 CONFIG: Config = build_config(
     {

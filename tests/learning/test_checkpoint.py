@@ -18,7 +18,7 @@ from dogvscat.learning.loop.progress import StopRequest, TrainingDisplay
 from dogvscat.learning.loop.training import Training
 from dogvscat.learning.model.networks import build_network
 from dogvscat.learning.model.optimizers import compile_network
-from dogvscat.settings import build_config
+from dogvscat.settings.resolve import build_config
 from tests.helpers import plain_layers, residual_layers
 
 pytestmark = pytest.mark.slow

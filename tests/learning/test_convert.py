@@ -23,7 +23,7 @@ from dogvscat.learning.keras_export.convert import convert_to_keras, convert_to_
 from dogvscat.learning.keras_export.rebuild import rebuild_network
 from dogvscat.learning.model.networks import average_over_flips, build_network, named_weights
 from dogvscat.learning.onnx_export.export import export_onnx
-from dogvscat.settings import build_config
+from dogvscat.settings.resolve import build_config
 from tests.helpers import plain_layers, residual_layers
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from dogvscat.learning.run import InputPaths, Run, create_run
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.reading.sources import open_photos
-from dogvscat.settings import build_config
+from dogvscat.settings.resolve import build_config
 from tests.helpers import residual_layers
 
 pytestmark = pytest.mark.slow

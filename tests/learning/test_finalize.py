@@ -8,7 +8,7 @@ from PIL import Image
 from dogvscat.judging.figures import learning_curves
 from dogvscat.judging.predictions import History
 from dogvscat.learning.finalize.finalize import _training_conditions
-from dogvscat.settings import resolve_config
+from dogvscat.settings.resolve import resolve_config
 
 
 def test_the_legend_of_the_curves_fits_with_all_its_words(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from dogvscat.config import Config
 from dogvscat.learning.inactive_settings import inactive_settings, why_inactive, without_inactive
 from dogvscat.learning.model.networks import build_network
 from dogvscat.learning.model.optimizers import learning_rate
-from dogvscat.settings import resolve_config, toml_value, with_settings
+from dogvscat.settings.resolve import resolve_config, with_settings
+from dogvscat.settings.toml import toml_value
 from tests.helpers import plain_layers, residual_layers
 
 NETWORK = {

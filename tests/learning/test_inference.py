@@ -10,7 +10,7 @@ from dogvscat.learning.loop.checkpoint import read_variables
 from dogvscat.learning.loop.inference import averaged_weights, final_network, recalibrate
 from dogvscat.learning.model.networks import average_over_flips, build_network, layer_of
 from dogvscat.learning.model.optimizers import compile_network
-from dogvscat.settings import build_config
+from dogvscat.settings.resolve import build_config
 from tests.helpers import residual_layers
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from dogvscat.learning.train import resume, train
 from dogvscat.photos.manifest import ManifestRow, make_manifest
 from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.relabel import read_relabelling
-from dogvscat.settings import build_config
+from dogvscat.settings.resolve import build_config
 from tests.helpers import plain_layers
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ from scipy.signal import correlate
 from dogvscat.config import NetworkConfig, TrainingConfig
 from dogvscat.learning.model.networks import build_network, layer_of
 from dogvscat.learning.model.optimizers import compile_network
-from dogvscat.settings import resolve_config
+from dogvscat.settings.resolve import resolve_config
 from tests.helpers import plain_layers, residual_layers
 
 TINY = NetworkConfig(layers=plain_layers(2, 3, units=4))

@@ -14,7 +14,7 @@ from dogvscat.learning.model.networks import average_over_flips, build_network
 from dogvscat.learning.onnx_export.export import check_parity, export_onnx
 from dogvscat.photos.decoding.decoder import decode
 from dogvscat.photos.reading.sources import open_photos
-from dogvscat.settings import resolve_config
+from dogvscat.settings.resolve import resolve_config
 from tests.helpers import plain_layers, residual_layers
 
 pytestmark = pytest.mark.slow

@@ -31,7 +31,8 @@ from dogvscat.photos.manifest import Manifest, ManifestRow, make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.reading.sources import open_photos
 from dogvscat.photos.relabel import read_relabelling
-from dogvscat.settings import build_config, to_toml, with_settings
+from dogvscat.settings.resolve import build_config, with_settings
+from dogvscat.settings.toml import to_toml
 from tests.helpers import Dogvscat, draw_easy, read_table, residual_layers, signal_at
 
 pytestmark = pytest.mark.slow

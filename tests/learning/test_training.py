@@ -3,7 +3,7 @@
 import pytest
 
 from dogvscat.learning.loop.training import cut_short_growth
-from dogvscat.settings import recipe_names, resolve_config
+from dogvscat.settings.resolve import recipe_names, resolve_config
 
 
 @pytest.mark.parametrize(

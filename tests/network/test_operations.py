@@ -8,7 +8,7 @@ from dogvscat.network.operations import Operation, class_activation_source, take
 from dogvscat.network.picture import draw_network
 from dogvscat.network.table import layer_rows, table_lines
 from dogvscat.network.text import parse_network
-from dogvscat.settings import recipe_names, resolve_config
+from dogvscat.settings.resolve import recipe_names, resolve_config
 
 
 def operations_of(*entries: str, image_size: int = 32) -> dict[str, Operation]:

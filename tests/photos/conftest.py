@@ -7,7 +7,7 @@ import pytest
 from dogvscat.photos.audit import Audit, audit_photos
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.reading.sources import PhotoSource, open_photos
-from dogvscat.settings import resolve_config
+from dogvscat.settings.resolve import resolve_config
 
 
 @pytest.fixture(scope="session")

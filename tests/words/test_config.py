@@ -12,18 +12,16 @@ from dogvscat.config import REPLACED, Config, Section
 from dogvscat.errors import ConfigError, ModelError
 from dogvscat.exploring import plan_files
 from dogvscat.learning.run import Run
-from dogvscat.settings import (
+from dogvscat.settings.keys import differences, setting_keys, setting_meanings
+from dogvscat.settings.resolve import (
     build_config,
-    differences,
     load_recipe,
     parse_settings,
     recipe_names,
     resolve_config,
-    setting_keys,
-    setting_meanings,
-    to_toml,
     with_settings,
 )
+from dogvscat.settings.toml import to_toml
 
 
 def _toml(path: Path, text: str) -> Path:

@@ -22,7 +22,7 @@ from dogvscat.network.operations import LOGIT, Operation
 from dogvscat.network.picture import draw_network
 from dogvscat.pages import open_templates
 from dogvscat.photos.decoding.decoder import decode
-from dogvscat.settings import to_toml
+from dogvscat.settings.toml import to_toml
 from dogvscat.text import printable
 
 MODEL_CARD_FILE = "README.md"

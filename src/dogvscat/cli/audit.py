@@ -149,7 +149,7 @@ def _label_config(
             raise UsageError(message, hint="Leave them out, or leave out --model.")
         return None
     from dogvscat.learning.label_audit.out_of_fold import fold_config
-    from dogvscat.settings import resolve_config
+    from dogvscat.settings.resolve import resolve_config
 
     return fold_config(resolve_config(recipe or DEFAULT_RECIPE, None, settings or []))
 

@@ -27,7 +27,7 @@ def command(
     need_train_extra()
     from dogvscat import atomic
     from dogvscat.exploring.lr_range import range_test, write_range_test
-    from dogvscat.settings import resolve_config
+    from dogvscat.settings.resolve import resolve_config
 
     if out is not None:  # before minutes of training
         atomic.refuse_unwritable(out)

@@ -72,7 +72,7 @@ def _read(source: Path | None, settings: list[str]) -> "tuple[Config, Bundle | N
     """The settings of what the argument names, and its bundle if that has this very network."""
     from dogvscat.bundle.folder import RUN_BUNDLE, load_bundle
     from dogvscat.learning.run import Run
-    from dogvscat.settings import recipe_names, resolve_config, with_settings
+    from dogvscat.settings.resolve import recipe_names, resolve_config, with_settings
 
     if source is not None and (str(source) in recipe_names() or source.suffix == ".toml" or not source.exists()):
         return resolve_config(str(source), None, settings), None

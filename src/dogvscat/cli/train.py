@@ -71,7 +71,8 @@ def command(
     overrides = [*(settings or []), *([f"data.test_share={test}"] if test else [])]
     overrides += [f"training.seed={seed}"] if seed is not None else []
     if show_settings:
-        from dogvscat.settings import resolve_config, to_toml
+        from dogvscat.settings.resolve import resolve_config
+        from dogvscat.settings.toml import to_toml
 
         for line in to_toml(resolve_config(recipe, config, overrides), commented=True).splitlines():
             show(line)
@@ -97,9 +98,8 @@ def _train(
 ) -> Path:
     from dogvscat.learning.inactive_settings import why_inactive
     from dogvscat.photos.default_photos import find_photos
-    from dogvscat.settings import resolve_config
+    from dogvscat.settings.resolve import resolve_config
 
-    # Settings are checked, and those without effect reported, before anything heavy is imported.
     resolved = resolve_config(recipe, config, overrides)
     for setting in overrides:
         if why := why_inactive(resolved, setting.partition("=")[0].strip()):

@@ -73,7 +73,7 @@ def command(
     from dogvscat.exploring.search.search import SAMPLERS, Search, best_accuracy, best_config, best_settings
     from dogvscat.exploring.search.space import builtin_space, load_space
     from dogvscat.judging.intervals import as_percent
-    from dogvscat.settings import suggest
+    from dogvscat.settings.errors import suggest
 
     if show_space:
         show_file(builtin_space(recipe))

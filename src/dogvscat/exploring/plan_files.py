@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError
-from dogvscat.settings import suggest
+from dogvscat.settings.errors import suggest
 
 DEFAULT_RECIPE = "fast"
 """Studied, searched and range-tested unless another recipe is given."""

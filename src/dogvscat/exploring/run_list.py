@@ -10,7 +10,7 @@ from typing import Any
 from dogvscat.errors import DataError, DogvscatError, UsageError
 from dogvscat.exploring.training_job import CellResult, count_validation, read_result
 from dogvscat.learning.run import Run
-from dogvscat.settings import suggest
+from dogvscat.settings.errors import suggest
 
 
 @dataclass(frozen=True)

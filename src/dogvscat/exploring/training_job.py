@@ -28,7 +28,7 @@ from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.pixels import cached_pixels_by_size
 from dogvscat.photos.reading.sources import SYNTHETIC_NOTE, PhotoSource, open_photos
 from dogvscat.photos.splits import TRAIN
-from dogvscat.settings import to_toml
+from dogvscat.settings.toml import to_toml
 from dogvscat.stderr import Reporter
 
 RESULT_FILE = "cell.json"

@@ -18,7 +18,7 @@ from dogvscat.config import NEEDS, Config
 from dogvscat.judging.predictions import History
 from dogvscat.network.layers import Convolution
 from dogvscat.photos.splits import VALIDATION, held_out_counts
-from dogvscat.settings import toml_value
+from dogvscat.settings.toml import toml_value
 from dogvscat.text import shell_word
 
 MOST_CHANGES = 4

@@ -7,7 +7,8 @@ changes one, or studies its effect, should learn that it has none.
 from typing import Any
 
 from dogvscat.config import NEEDS, Config
-from dogvscat.settings import build_config, toml_value
+from dogvscat.settings.resolve import build_config
+from dogvscat.settings.toml import toml_value
 
 
 def inactive_settings(config: Config) -> dict[str, str]:

@@ -18,7 +18,7 @@ from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size, mapped_pix
 from dogvscat.photos.reading.sources import PhotoSource, open_neither, open_photos
 from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
 from dogvscat.photos.splits import TRAIN
-from dogvscat.settings import with_settings
+from dogvscat.settings.resolve import with_settings
 from dogvscat.stderr import Reporter
 
 

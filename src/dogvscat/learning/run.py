@@ -20,7 +20,9 @@ from dogvscat.errors import ConfigError, ModelError, UsageError, WriteError
 from dogvscat.learning.engine import ComputeSettings
 from dogvscat.photos.giveaways import Giveaway
 from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
-from dogvscat.settings import ReplacedSettingError, build_config, read_toml, to_toml
+from dogvscat.settings.errors import ReplacedSettingError
+from dogvscat.settings.resolve import build_config
+from dogvscat.settings.toml import read_toml, to_toml
 from dogvscat.text import shell_word
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, open_engine
 from dogvscat.learning.inputs import read_dataset, reread_dataset, with_neither_output
 from dogvscat.learning.run import Run, create_run, new_folder, refuse_existing
-from dogvscat.settings import with_settings
+from dogvscat.settings.resolve import with_settings
 from dogvscat.stderr import Reporter
 from dogvscat.text import shell_word
 
@@ -34,7 +34,7 @@ def train(
         from pathlib import Path
 
         from dogvscat.learning.train import train
-        from dogvscat.settings import resolve_config
+        from dogvscat.settings.resolve import resolve_config
 
         run = train(Path("photos"), resolve_config("fast"), Path("runs/first"), print)
         print(run.load_metrics()["validation"]["figures"]["accuracy"])

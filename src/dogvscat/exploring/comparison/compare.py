@@ -19,7 +19,8 @@ from dogvscat.learning.run import Run
 from dogvscat.photos.manifest import Manifest
 from dogvscat.photos.reading.folders import name_key
 from dogvscat.photos.reading.layout import sorted_class_names
-from dogvscat.settings import differences, with_settings
+from dogvscat.settings.keys import differences
+from dogvscat.settings.resolve import with_settings
 from dogvscat.text import shell_word
 
 _EXTRA_INPUTS = ("relabel_digest", "neither_digest")

@@ -24,7 +24,7 @@ from dogvscat.judging.plotting import (
     percent_ticks,
     show_message,
 )
-from dogvscat.settings import to_toml, toml_value
+from dogvscat.settings.toml import to_toml, toml_value
 from dogvscat.text import pluralize
 
 CONFIRM_FILE = "confirm.toml"

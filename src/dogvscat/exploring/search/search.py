@@ -17,7 +17,7 @@ from dogvscat.errors import UsageError
 from dogvscat.exploring.search.space import SearchSpace
 from dogvscat.exploring.search.storage import explaining_storage_errors, open_storage
 from dogvscat.judging.intervals import MetricValue, wilson
-from dogvscat.settings import flatten
+from dogvscat.settings.keys import flatten
 
 SAMPLERS = ("tpe", "random")
 _REDUCTION_FACTOR = 3

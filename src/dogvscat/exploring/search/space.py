@@ -23,18 +23,10 @@ from dogvscat.config import Config
 from dogvscat.errors import ConfigError
 from dogvscat.exploring.plan_files import DEFAULT_RECIPE, builtin_file, refuse_fixed, refuse_neither_output
 from dogvscat.learning.inactive_settings import inactive_settings, why_inactive
-from dogvscat.settings import (
-    describe_error,
-    flatten,
-    parse_settings,
-    read_toml,
-    refuse_impossible,
-    resolve_config,
-    setting_keys,
-    suggest,
-    toml_value,
-    unknown_setting,
-)
+from dogvscat.settings.errors import describe_error, suggest, unknown_setting
+from dogvscat.settings.keys import flatten, setting_keys
+from dogvscat.settings.resolve import parse_settings, refuse_impossible, resolve_config
+from dogvscat.settings.toml import read_toml, toml_value
 
 SPACES_FOLDER = Path(__file__).parent / "builtin"
 _LARGEST = 1e12  # far beyond any setting; Optuna computes with bounds, and infinite ones would give NaN

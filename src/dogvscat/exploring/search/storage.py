@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from dogvscat import atomic
 from dogvscat.errors import UsageError, WriteError
-from dogvscat.settings import suggest
+from dogvscat.settings.errors import suggest
 
 JOURNAL_FILE = "trials.journal"
 _EXAMPLE_URL = "postgresql+pg8000://user:password@host/database"

@@ -16,7 +16,7 @@ from dogvscat.exploring.training_job import count_validation, read_note
 from dogvscat.judging import report
 from dogvscat.learning.run import Run
 from dogvscat.pages import data_uri, open_templates
-from dogvscat.settings import setting_meaning
+from dogvscat.settings.keys import setting_meaning
 from dogvscat.text import pluralize
 
 _SUBSET = "data.train_subset"

@@ -28,15 +28,10 @@ from dogvscat.errors import ConfigError
 from dogvscat.exploring.plan_files import DEFAULT_RECIPE, builtin_file, refuse_fixed, refuse_neither_output
 from dogvscat.exploring.training_job import config_name
 from dogvscat.learning.inactive_settings import why_inactive, without_inactive
-from dogvscat.settings import (
-    describe_error,
-    flatten,
-    parse_settings,
-    read_toml,
-    resolve_config,
-    suggest,
-    toml_value,
-)
+from dogvscat.settings.errors import describe_error, suggest
+from dogvscat.settings.keys import flatten
+from dogvscat.settings.resolve import parse_settings, resolve_config
+from dogvscat.settings.toml import read_toml, toml_value
 from dogvscat.stderr import Reporter
 
 STUDIES_FOLDER = Path(__file__).parent / "builtin"

@@ -9,7 +9,8 @@ from dogvscat.errors import ModelError, UsageError
 from dogvscat.exploring.study.cells import Study
 from dogvscat.exploring.study.plan import BASE, PlannedCell
 from dogvscat.learning.run import Run
-from dogvscat.settings import differences, toml_value
+from dogvscat.settings.keys import differences
+from dogvscat.settings.toml import toml_value
 from dogvscat.text import pluralize
 
 STUDY_FILE = "study.csv"

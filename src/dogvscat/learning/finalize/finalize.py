@@ -31,7 +31,7 @@ from dogvscat.learning.model.networks import named_weights
 from dogvscat.learning.onnx_export.export import check_parity, export_onnx
 from dogvscat.learning.run import Run, hardware
 from dogvscat.network.picture import draw_network
-from dogvscat.settings import toml_value
+from dogvscat.settings.toml import toml_value
 
 _PARITY_IMAGES = 64
 

@@ -25,7 +25,8 @@ from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size
 from dogvscat.photos.reading.sources import PhotoSource
 from dogvscat.photos.splits import LEFT_OUT, TRAIN, VALIDATION
-from dogvscat.settings import differences, with_settings
+from dogvscat.settings.keys import differences
+from dogvscat.settings.resolve import with_settings
 from dogvscat.stderr import Reporter
 from dogvscat.text import pluralize
 

@@ -1,0 +1,1 @@
+"""Settings: read from recipes, files and flags, checked, and written as TOML."""
