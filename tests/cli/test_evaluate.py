@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dogvscat.photos.drawing.sample import write_sample
-from tests.helpers import Dogvscat, plain_png, read_files, read_table
+from tests.helpers import QUICK, Dogvscat, plain_png, read_files, read_table
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +53,30 @@ def test_new_photos_are_one_split_with_all_files(dogvscat: Dogvscat, quick_run: 
     assert metrics["all"]["n"] == len(predictions) == 20
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "pictures drawn by code, not photographs" in page
+
+
+def test_photos_that_a_training_left_out_are_new_to_its_network(
+    dogvscat: Dogvscat, drawn_photos: Path, tmp_path: Path
+) -> None:
+    file, run = tmp_path / "list.txt", tmp_path / "run"
+    excluded = ["cat/0003.jpg", "cat/0009.jpg", "dog/0004.jpg"]
+    file.write_text("\n".join(excluded))
+    trained = dogvscat("train", drawn_photos, "--exclude", file, "--out", run, *QUICK)
+    assert trained.returncode == 0, trained.stderr
+    assert "list.txt: 3 photos" in trained.stderr
+    paths = {row["path"] for row in read_table(run / "manifest.csv")}
+    assert len(paths) == 45
+    assert not paths & set(excluded)
+    evaluated = dogvscat("evaluate", run, drawn_photos, "--only", file, "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert {split: figures["n"] for split, figures in json.loads(evaluated.stdout)["metrics"].items()} == {"all": 3}
+    # The list belongs to the run: photos that are decoded again for it are the same.
+    dogvscat("cache", "--clear", "pixels")
+    resumed = dogvscat("train", "--resume", run)
+    assert resumed.returncode == 0, resumed.stderr
+    refused = dogvscat("evaluate", run, drawn_photos, "--only", tmp_path / "none.txt")
+    assert refused.returncode == 3
+    assert "none.txt cannot be read" in refused.stderr
 
 
 def test_photos_that_cannot_be_read_are_listed_and_the_rest_is_evaluated(

@@ -10,6 +10,7 @@ import pytest
 from dogvscat.learning.engine import ComputeSettings
 from dogvscat.learning.inputs import read_dataset
 from dogvscat.learning.loop.training import Training, build_model_and_batches
+from dogvscat.learning.run import InputPaths
 from dogvscat.photos.drawing.sample import write_sample
 from dogvscat.photos.manifest import Manifest
 from dogvscat.settings.resolve import resolve_config
@@ -42,7 +43,7 @@ def example() -> ModuleType:
 def test_the_first_epochs_equal_those_of_the_product(example: ModuleType, tmp_path: Path) -> None:
     write_sample(tmp_path / "photos", 180, seed=5, image_size=IMAGE_SIZE)
     config = resolve_config("fast", None, WITHOUT_ADDITIONS)
-    dataset, _ = read_dataset(tmp_path / "photos", None, None, config, lambda sentence: None)
+    dataset, _ = read_dataset(InputPaths(tmp_path / "photos"), None, config, lambda sentence: None)
     model, loader = build_model_and_batches(config, dataset, ComputeSettings(1, "float32"))
     of_example = example.build_network(IMAGE_SIZE, dropout=0.0)
     assert [weight.shape for weight in of_example.weights] == [weight.shape for weight in model.weights]

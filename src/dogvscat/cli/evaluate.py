@@ -25,15 +25,22 @@ def command(
         ),
     ] = None,
     class_names: ClassFolders = None,
+    only: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Evaluate only the photos that this file lists, one path per line."),
+    ] = None,
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> int:
     """Evaluate a model on labelled photos. Photos that it was trained on are recognised and reported separately."""
     from dogvscat.bundle.evaluation import evaluate
     from dogvscat.errors import DataError
+    from dogvscat.photos.reading.photo_list import only_listed, read_photo_list
     from dogvscat.photos.reading.sources import open_photos
 
+    photo_list = read_photo_list(only) if only else None
     source = open_photos(photos, parse_class_folders(class_names))
+    source = only_listed(source, photo_list) if photo_list else source
     evaluation = evaluate(model, source, out, report, threads or 0)
     metrics = {name: result.to_dict() for name, result in evaluation.results.items()}
     if as_json:

@@ -46,6 +46,13 @@ def command(
             "such photos. A third of them is held out to measure how often it gives this answer.",
         ),
     ] = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Leave out the photos that this file lists, one path per line, for example to evaluate on them later.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="The new run folder.", show_default="runs/RECIPE-NUMBER")
     ] = None,
@@ -78,12 +85,12 @@ def command(
             show(line)
         return
     if resume is not None:
-        if photos or config or out or relabel or neither:
-            message = "a resumed run keeps its photos, --config, --relabel, --neither and --out"
+        if photos or config or out or relabel or neither or exclude:
+            message = "a resumed run keeps its photos, --config, --relabel, --neither, --exclude and --out"
             raise UsageError(message, hint="Leave them out: dogvscat train --resume FOLDER")
         run_dir = _resume(resume, overrides)
     else:
-        run_dir = _train(photos, recipe, config, overrides, out, relabel, neither)
+        run_dir = _train(photos, recipe, config, overrides, out, relabel, neither, exclude)
     _show_result(run_dir, as_json)
 
 
@@ -95,6 +102,7 @@ def _train(
     out: Path | None,
     relabel: Path | None,
     neither: Path | None,
+    exclude: Path | None,
 ) -> Path:
     from dogvscat.learning.inactive_settings import why_inactive
     from dogvscat.photos.default_photos import find_photos
@@ -109,7 +117,7 @@ def _train(
     from dogvscat.learning.train import train
 
     refuse_existing(out)  # before photos are searched for, or even downloaded
-    return train(find_photos(photos, report), resolved, out, report, relabel, neither).folder
+    return train(find_photos(photos, report), resolved, out, report, relabel, neither, exclude).folder
 
 
 def _resume(run_dir: Path, overrides: list[str]) -> Path:

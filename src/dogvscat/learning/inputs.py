@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from dogvscat.learning.loop.checkpoint import load_checkpoint
 from dogvscat.learning.run import InputPaths, Run
 from dogvscat.photos.manifest import Manifest, describe, make_manifest, make_neither_manifest
 from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size, mapped_pixels
+from dogvscat.photos.reading.photo_list import read_photo_list, without_listed
 from dogvscat.photos.reading.sources import PhotoSource, open_neither, open_photos
 from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
 from dogvscat.photos.splits import TRAIN
@@ -37,17 +39,18 @@ def with_neither_output(config: Config, neither: Path | None) -> Config:
 
 
 def read_dataset(
-    photos: Path, neither: Path | None, relabel_file: Path | None, config: Config, report: Reporter
+    paths: InputPaths, relabel_file: Path | None, config: Config, report: Reporter
 ) -> tuple[Dataset, InputPaths]:
     """Find, split, correct and decode the photos.
 
     Raises:
-        DataError: if they cannot be used, or `relabel_file` is not a table of corrections.
+        DataError: if they cannot be used, `relabel_file` is not a table of corrections, or the list of photos to leave
+            out has none of them.
         WriteError: if the caches cannot be written.
     """
     if not os.path.exists(caches.folder("pixels")):  # noqa: PTH110 - never raises, as Path.exists may
         atomic.refuse_unwritable(caches.folder("pixels"))
-    source = open_photos(photos)
+    source = _open(paths.photos, paths.exclude)
     relabelling = read_relabelling(relabel_file, source.class_names) if relabel_file else None
     manifest = make_manifest(source, config.data)
     if relabelling:
@@ -56,10 +59,10 @@ def read_dataset(
         report(sentence)
     if not manifest.is_synthetic and (expected := describe_small_set(len(manifest.of_split(TRAIN)))):
         report(expected)
-    neither_dataset = _read_neither(neither, config, manifest, report) if neither else None
+    neither_dataset = _read_neither(paths.neither, config, manifest, report) if paths.neither else None
     pixels = cached_pixels_by_size(source, manifest, config.image_sizes)
     dataset = Dataset(manifest, pixels, neither_dataset)
-    return dataset, InputPaths(photos, neither, relabelling.digest if relabelling else None)
+    return dataset, replace(paths, relabel_digest=relabelling.digest if relabelling else None)
 
 
 def reread_dataset(run: Run, config: Config, environment: dict[str, Any]) -> Dataset:
@@ -72,7 +75,8 @@ def reread_dataset(run: Run, config: Config, environment: dict[str, Any]) -> Dat
     manifest = run.load_manifest()
     if run.checkpoint_file.exists():
         load_checkpoint(run.checkpoint_file)  # a damaged one is reported now, not after all photos were decoded
-    scan = partial(_scan, Path(environment["photos"]), config)
+    exclude = Path(environment["exclude"]) if "exclude" in environment else None
+    scan = partial(_scan, Path(environment["photos"]), exclude, config)
     pixels = _pixels_again(scan, manifest, config)
     if not config.network.neither_output:
         return Dataset(manifest, pixels)
@@ -81,8 +85,13 @@ def reread_dataset(run: Run, config: Config, environment: dict[str, Any]) -> Dat
     return Dataset(manifest, pixels, Dataset(neither_manifest, _pixels_again(scan, neither_manifest, config)))
 
 
-def _scan(photos: Path, config: Config) -> tuple[PhotoSource, Manifest]:
+def _open(photos: Path, exclude: Path | None) -> PhotoSource:
     source = open_photos(photos)
+    return without_listed(source, read_photo_list(exclude)) if exclude else source
+
+
+def _scan(photos: Path, exclude: Path | None, config: Config) -> tuple[PhotoSource, Manifest]:
+    source = _open(photos, exclude)
     return source, make_manifest(source, config.data)
 
 

@@ -39,6 +39,8 @@ class InputPaths:
     photos: Path
     neither: Path | None = None
     """Photos that show neither class."""
+    exclude: Path | None = None
+    """A list of photos to leave out."""
     relabel_digest: str | None = None
     """sha256 of the relabel table that was applied to the manifest."""
 
@@ -249,6 +251,7 @@ def create_run(folder: Path, config: Config, dataset: Dataset, paths: InputPaths
 
 def _describe(config: Config, dataset: Dataset, paths: InputPaths, compute: ComputeSettings) -> dict[str, Any]:
     """The content of environment.json."""
+    excluded = {} if paths.exclude is None else {"exclude": _path_in_json(paths.exclude)}
     giveaways = {}
     if dataset.manifest.giveaways:
         giveaways = {"giveaways": [asdict(giveaway) for giveaway in dataset.manifest.giveaways]}
@@ -271,6 +274,7 @@ def _describe(config: Config, dataset: Dataset, paths: InputPaths, compute: Comp
         "platform": platform.platform(),
         "hardware": computer,
         "commit": code,
+        **excluded,
         **giveaways,
         **relabelled,
         **neither,

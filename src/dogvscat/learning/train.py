@@ -10,7 +10,7 @@ from dogvscat.learning.data.batches import write_augmentation_preview
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, open_engine
 from dogvscat.learning.inputs import read_dataset, reread_dataset, with_neither_output
-from dogvscat.learning.run import Run, create_run, new_folder, refuse_existing
+from dogvscat.learning.run import InputPaths, Run, create_run, new_folder, refuse_existing
 from dogvscat.settings.resolve import with_settings
 from dogvscat.stderr import Reporter
 from dogvscat.text import shell_word
@@ -26,6 +26,7 @@ def train(
     report: Reporter,
     relabel_file: Path | None = None,
     neither: Path | None = None,
+    exclude: Path | None = None,
 ) -> Run:
     """Train from scratch, evaluate, and write a run folder.
 
@@ -49,9 +50,10 @@ def train(
             after the split was drawn: validation and test photos stay the same, with their labels as filed.
         neither: A folder or zip of photos that show neither class, or None. With them the network learns a second
             output: whether a photo shows neither. Some of them are held out to measure how many the network recognises.
+        exclude: A text file with one path per line: these photos are left out, or None.
 
     Raises:
-        DataError: if the photos cannot be used, or `relabel_file` is not such a table.
+        DataError: if the photos cannot be used, `relabel_file` is not such a table, or `exclude` lists none of them.
         UsageError: if `out` exists and is not an empty folder, or `network.neither_output` is set without `neither`.
         DivergedError: if the loss is no longer a finite number.
         WriteError: if a file cannot be written; what was finished before is kept.
@@ -59,7 +61,7 @@ def train(
     """
     refuse_existing(out)
     config = with_neither_output(config, neither)
-    dataset, paths = read_dataset(photos, neither, relabel_file, config, report)
+    dataset, paths = read_dataset(InputPaths(photos, neither, exclude), relabel_file, config, report)
     report("Loading Keras")
     compute = open_engine(config.training.threads, config.training.precision)
     run = create_run(new_folder(out, config.recipe), config, dataset, paths, compute)
