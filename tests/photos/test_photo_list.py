@@ -76,7 +76,7 @@ def test_photos_that_are_not_there_need_not_be_left_out_but_one_must_be(folder: 
     fewer = without_listed(source, read_photo_list(_list(tmp_path, "Cat/1.jpg\nCat/3.jpg")))
     assert len(fewer.photos) == len(PATHS) - 1
     assert fewer.notes[-1].endswith("1 photo; 1 of its paths are not among the photos, such as Cat/3.jpg")
-    with pytest.raises(DataError, match=r"none of the paths in .* nothing would be left out") as refused:
+    with pytest.raises(DataError, match=r"none of the paths in .* leaves out nothing") as refused:
         without_listed(source, read_photo_list(_list(tmp_path, "Cat/3.jpg")))
     assert refused.value.hint == "The photos there have paths such as PetImages/Cat/1.jpg."
 

@@ -58,8 +58,11 @@ def show_metrics(metrics: Mapping[str, Any]) -> None:
         accuracy = figures["accuracy"]
         show(f"{split:<10} accuracy {_with_interval(accuracy)}, n = {result['n']:,}")
         majority_share = figures["majority_baseline"]["value"]
-        if is_at_chance(accuracy["low"], majority_share):
-            show(f"           no better than guessing: the majority class is {majority_share:.2%} of these photos")
+        if majority_share == 1:
+            show("           all of these photos are of one class: nothing is known about the other")
+        elif is_at_chance(accuracy["low"], majority_share):
+            verdict = "too few photos to tell it from" if accuracy["value"] > majority_share else "no better than"
+            show(f"           {verdict} guessing: the majority class is {majority_share:.2%} of these photos")
         for name in result["class_names"]:
             precision = _percent_or_undefined(figures[f"precision_{name}"]["value"])
             recall = _percent_or_undefined(figures[f"recall_{name}"]["value"])

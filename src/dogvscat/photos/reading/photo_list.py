@@ -62,7 +62,7 @@ def without_listed(source: PhotoSource, photo_list: PhotoList) -> PhotoSource:
     listed, missing = _match(source, photo_list)
     if not listed:
         raise DataError(
-            f"none of the paths in {photo_list.file} belongs to a photo in {source.location}: nothing would be left out",
+            f"none of the paths in {photo_list.file} belongs to a photo in {source.location}: it leaves out nothing",
             hint=f"The photos there have paths such as {printable(source.photos[0].path)}.",
         )
     note = f"left out by {photo_list.file}: {pluralize(len(listed), 'photo')}"
