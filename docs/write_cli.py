@@ -29,8 +29,9 @@ only JSON. No command changes your photos. Colours appear only on a terminal, an
 4: a run folder or bundle that cannot be used. 1: any other error, such as a full disk. 130: stopped by Ctrl-C.
 
 **Files.** Caches and downloads are kept in `DOGVSCAT_HOME`, by default in the user's cache folder; `dogvscat cache`
-shows and clears them. Nothing else is written outside of `--out` and run folders. `DOGVSCAT_DATA` names the photos that
-`dogvscat train` uses when none are given.
+shows and clears them. Otherwise only run folders and the files and folders that you name are written, with two
+exceptions ([use.md](use.md#threads-files-reports)). `DOGVSCAT_DATA` names the photos that `dogvscat train` uses when
+none are given.
 """
 
 

@@ -38,8 +38,8 @@ def command(
         typer.Option(
             "--labels",
             help="Also look for wrong labels and for photos that show neither class, and write relabel.csv. Each photo "
-            "is checked by a network that was trained on other photos. This trains as many networks as --folds says; "
-            "after a stop, the same command resumes. --model is faster.",
+            "is checked by a network that was trained on other photos. --folds is the number of networks to train; "
+            "after a stop, the same command resumes. With --model no network is trained, which is faster.",
         ),
     ] = False,
     model: Annotated[
@@ -65,7 +65,7 @@ def command(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> int:
-    """Find broken, duplicate, doubtful and blank photos, and facts about the files that reveal the class.
+    """Find broken, duplicate, odd and blank photos, and facts about the files that reveal the class.
 
     The photos are not changed.
 

@@ -42,8 +42,8 @@ def command(
         typer.Option(
             metavar="cam|hiding|grad-cam",
             help="cam: class activation map, for networks that end in global average pooling; for others, hiding is "
-            "used. hiding: how the answer changes when a part of the photo is hidden. grad-cam: from gradients; needs "
-            "the extra `train`.",
+            "used. hiding: how the answer changes when a part of the photo is hidden. grad-cam: the "
+            "last feature maps, weighted by gradients; needs the extra `train`.",
         ),
     ] = Method.cam,
     layers: Annotated[

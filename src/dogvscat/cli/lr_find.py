@@ -21,7 +21,7 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Suggest a learning rate: raise it at each training step until the loss blows up (a range test)."""
+    """Suggest a learning rate: raise it at each training step until the loss diverges (a range test)."""
     from dogvscat.cli.extras import need_train_extra
 
     need_train_extra()

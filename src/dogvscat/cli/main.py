@@ -52,7 +52,7 @@ Train your own
   dogvscat study photos/ --out study/             what does each technique do? (see also tune, lr-find and runs)
 
 Photos
-  dogvscat audit photos/                          find broken, duplicate and doubtful photos before training
+  dogvscat audit photos/                          find broken, duplicate and odd photos before training
   dogvscat fetch                                  download 25,000 photos of cats and dogs
   dogvscat sample drawings/                       draw cats and dogs, to try everything without photos
 
@@ -70,7 +70,7 @@ def show_first_screen(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """Train a dog-or-cat classifier from scratch, evaluate it honestly, and use it anywhere.
+    """Train a dog-or-cat classifier from scratch, evaluate it with confidence intervals, and use it.
 
     Start with `dogvscat predict PHOTO`, or train your own with `dogvscat train PHOTOS`.
     """

@@ -28,11 +28,11 @@ def command(
     settings: Settings = None,
     picture: Annotated[
         Path | None,
-        typer.Option("--picture", metavar="FILE", help="Also draw it, as FILE.svg or FILE.png."),
+        typer.Option("--picture", metavar="FILE", help="Also draw the network, as FILE.svg or FILE.png."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the layers of a network: what each gives, how many weights it has, what it costs and how far it sees.
+    """Show the layers of a network: output size, weights, arithmetic and receptive field of each.
 
     With `--set network.changes="..."`, see what a change would do before anything is trained.
     """

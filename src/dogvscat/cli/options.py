@@ -87,8 +87,8 @@ Cluster = Annotated[
     str | None,
     typer.Option(
         metavar="local|HOST:PORT",
-        help="Work on a Ray cluster. `local` starts one on this machine; HOST:PORT joins a running one, whose machines "
-        "must all see the same paths.",
+        help="Work on a Ray cluster. `local` starts a cluster on this machine; HOST:PORT joins a running one, whose "
+        "machines must all see the photos and --out at the same paths.",
     ),
 ]
 

@@ -40,7 +40,7 @@ def command(
     cluster: Cluster = None,
     as_json: AsJsonLines = False,
 ) -> int:
-    """Predict which animal each photo shows, with probabilities.
+    """Predict the class of each photo, with probabilities.
 
     Files that cannot be used are reported and skipped; the exit code is then 3.
     """

@@ -18,10 +18,11 @@ def command(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of worker processes.")] = 1,
     threads: Threads = None,
     queue: Annotated[
-        int, typer.Option(min=1, help="Photos that may wait in each worker. Requests beyond that get status 429.")
+        int, typer.Option(min=1, help="Number of photos that may wait in each worker. Further requests get status 429.")
     ] = 64,
     deadline: Annotated[
-        float, typer.Option(min=0.1, help="Seconds a request may wait for its answer; after that it gets status 503.")
+        float,
+        typer.Option(min=0.1, help="Seconds that a request may wait for its answer. After that, it gets status 503."),
     ] = 10.0,
     max_megabytes: Annotated[int, typer.Option(min=1, max=1024, help="Largest request body, in megabytes.")] = 32,
 ) -> int:
