@@ -8,7 +8,7 @@ compile() { # name, extra flags
 }
 compile dev --extra dev
 # dev has every extra: its versions are the only ones, so that what is tested is what is installed.
-for extra in train explore cluster export serve heif; do
+for extra in train explore cluster export serve heif sign; do
   compile "$extra" --extra "$extra" --constraint requirements/dev.txt
 done
 compile light --constraint requirements/dev.txt

@@ -36,6 +36,7 @@ from tests.helpers import (
     draw_easy,
     json_lines,
     quick_flags,
+    seal,
     shared_folder,
 )
 
@@ -288,12 +289,13 @@ def bundle(tmp_path: Path, untouched_bundle: Path) -> Path:
 
 @pytest.fixture
 def change_card(bundle: Path) -> ChangeCard:
-    """Changes the card of `bundle` in place: `change_card(lambda card: card.pop("bias"))`."""
+    """Changes the card of `bundle` and vouches for the new one: `change_card(lambda card: card.pop("bias"))`."""
 
     def change(edit: EditCard) -> None:
         card = json.loads((bundle / "card.json").read_text())
         edit(card)
         (bundle / "card.json").write_text(json.dumps(card))
+        seal(bundle)
 
     return change
 

@@ -24,6 +24,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+from dogvscat.bundle.checksums import CHECKSUMS_FILE, compute_checksums
 from dogvscat.config import NetworkConfig
 from dogvscat.photos.drawing.sample import draw
 from dogvscat.settings.toml import toml_value
@@ -44,7 +45,7 @@ EditCard = Callable[[dict[str, Any]], Any]
 """Changes the document of a card in place; what it returns does not matter."""
 
 ChangeCard = Callable[[EditCard], None]
-"""`change_card(lambda card: card.pop("bias"))`: changes the card of the fixture `bundle` on disk."""
+"""`change_card(lambda card: card.pop("bias"))`: changes the card of the fixture `bundle` on disk, with its checksum."""
 
 SmallDisk = Callable[[int], Path]
 """`small_disk(65536)`: mounts a disk with room for this many bytes, or resizes it."""
@@ -137,6 +138,15 @@ def read_table(file: Path, errors: str = "strict") -> list[dict[str, str]]:
 def read_files(folder: Path) -> dict[str, bytes]:
     """The content of every file below a folder, by its path relative to it."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# --- Bundles
+
+
+def seal(bundle: Path) -> None:
+    """Vouch for the files of a bundle as they are now, as somebody could who changed them on purpose."""
+    files = {name: data for name, data in read_files(bundle).items() if not name.startswith(CHECKSUMS_FILE)}
+    (bundle / CHECKSUMS_FILE).write_bytes(compute_checksums(files).serialize())
 
 
 # --- Making photos

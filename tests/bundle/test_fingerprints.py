@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat.bundle.card import parse_card
 from dogvscat.bundle.evaluation import evaluate
 from dogvscat.bundle.fingerprints import (
     FINGERPRINT_FILES,
@@ -19,7 +18,7 @@ from dogvscat.bundle.fingerprints import (
     match_images,
     pack_fingerprints,
 )
-from dogvscat.bundle.folder import DEFAULT_BUNDLE
+from dogvscat.bundle.folder import DEFAULT_BUNDLE, load_card
 from dogvscat.photos.decoding.decoder import decode
 from dogvscat.photos.drawing.sample import draw, write_sample
 from dogvscat.photos.reading.sources import open_photos
@@ -99,4 +98,4 @@ def test_mirrored_and_turned_copies_are_recognised(version: Image.Transpose) -> 
 
 def evaluation_size() -> int:
     """The image size of the bundled model."""
-    return parse_card(DEFAULT_BUNDLE)[0].image_size
+    return load_card(DEFAULT_BUNDLE).image_size

@@ -3,23 +3,36 @@
 import hashlib
 import os
 import shutil
-from contextlib import suppress
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from dogvscat.bundle.folder import find_bundle, load_bundle
 from dogvscat.errors import ModelError
-from tests.helpers import ChangeCard
+from tests.helpers import read_files, seal
 
 FILES = ("model.onnx", "weights.npz", "golden/1.png", "golden/6.png")
 
 
-def test_a_bundle_loads_with_its_graph_and_the_digest_of_its_card(bundle: Path) -> None:
+def test_a_bundle_loads_with_its_graph_and_the_digest_of_its_checksums(bundle: Path) -> None:
     loaded = load_bundle(bundle)
     assert loaded.folder == bundle
     assert loaded.model == (bundle / "model.onnx").read_bytes()
-    assert loaded.digest == hashlib.sha256((bundle / "card.json").read_bytes()).hexdigest()
+    digest = hashlib.sha256((bundle / "SHA256SUMS").read_bytes()).hexdigest()
+    assert loaded.digest == digest
+    assert loaded.name == f"{bundle.parent.name}@{digest[:12]}"
+    assert load_bundle(None).name.startswith("best@")
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="sha256sum of GNU coreutils is needed")
+def test_a_program_of_others_can_check_a_bundle(bundle: Path) -> None:
+    command = ("sha256sum", "--check", "--strict", "SHA256SUMS")
+    names = sorted(name for name in read_files(bundle) if name != "SHA256SUMS")
+    checked = subprocess.run(command, cwd=bundle, capture_output=True, text=True, check=True)
+    assert checked.stdout.splitlines() == [f"{name}: OK" for name in names]
+    (bundle / "card.json").write_bytes((bundle / "card.json").read_bytes() + b" ")
+    assert subprocess.run(command, cwd=bundle, capture_output=True, check=False).returncode == 1
 
 
 def test_a_run_folder_means_the_bundle_inside(bundle: Path) -> None:
@@ -84,32 +97,74 @@ def test_a_missing_file_is_named(bundle: Path, name: str) -> None:
         load_bundle(bundle)
 
 
-def test_a_flipped_byte_in_the_card_never_goes_unnoticed(bundle: Path) -> None:
-    """At every hundredth of the card: refused, or the card has another digest, so that its golden pictures are
-    checked again."""
-    good = (bundle / "card.json").read_bytes()
-    trusted = load_bundle(bundle).digest
-    for position in range(0, len(good), max(1, len(good) // 100)):
+@pytest.mark.parametrize("name", ["card.json", "SHA256SUMS"])
+def test_any_flipped_bit_in_the_texts_is_found(bundle: Path, name: str) -> None:
+    """At every fiftieth byte here; `benchmarks/flipped_bits.py` flips every byte, and bits of all other files."""
+    good = (bundle / name).read_bytes()
+    for position in range(0, len(good), 50):
         damaged = bytearray(good)
-        damaged[position] ^= 0x01
-        (bundle / "card.json").write_bytes(damaged)
-        with suppress(ModelError):
-            assert load_bundle(bundle).digest != trusted
+        damaged[position] ^= 1 << position % 8
+        (bundle / name).write_bytes(damaged)
+        with pytest.raises(ModelError):
+            load_bundle(bundle)
+    (bundle / name).write_bytes(good)
+    load_bundle(bundle)
 
 
-@pytest.mark.parametrize("name", ["../secret", "golden/../../secret", "/etc/hostname", "/dev/zero"])
-def test_a_card_cannot_name_files_outside_of_its_bundle(bundle: Path, change_card: ChangeCard, name: str) -> None:
-    (bundle.parent / "secret").write_bytes(b"secret")
-    digest = hashlib.sha256(b"secret").hexdigest()
-    change_card(lambda card: card["files"].update({name: digest}))
-    with pytest.raises(ModelError, match=f"names a file outside of the bundle: '{name}'"):
+NO_CHECKSUMS = {
+    "empty": "",
+    "without card and model": "",
+    "another order": "{1}\n{0}\n",
+    "a name twice": "{0}\n{0}\n{1}\n",
+    "no line end": "{0}\n{1}",
+    "Windows' line ends": "{0}\r\n{1}\r\n",
+    "capital digits": "{0:.64u}",
+    "outside": "{0}\n" + "0" * 64 + "  ../secret\n",
+    "outside, deeper": "{0}\n" + "0" * 64 + "  golden/../../secret\n",
+    "absolute": "{0}\n" + "0" * 64 + "  /etc/hostname\n",
+    "a device": "{0}\n" + "0" * 64 + "  /dev/zero\n",
+    "a NUL byte": "{0}\n" + "0" * 64 + "  a\0b\n",
+    "no name": "{0}\n" + "0" * 64 + "  \n",
+}
+
+
+@pytest.mark.parametrize("text", NO_CHECKSUMS.values(), ids=NO_CHECKSUMS.keys())
+def test_a_list_of_files_that_is_damaged_or_hostile_is_refused(bundle: Path, text: str) -> None:
+    (bundle.parent / "secret.txt").write_bytes(b"secret")
+    lines = (bundle / "SHA256SUMS").read_text().splitlines()
+    text = lines[0].upper() + "\n" if ":" in text else text.format(*lines)
+    (bundle / "SHA256SUMS").write_text(text, newline="")
+    with pytest.raises(ModelError, match=r"SHA256SUMS (is damaged|does not list)"):
         load_bundle(bundle)
 
 
-@pytest.mark.parametrize("name", ["a\0b", "", "golden", "n" * 5000])
-def test_names_that_are_no_files_are_refused(bundle: Path, change_card: ChangeCard, name: str) -> None:
-    change_card(lambda card: card["files"].update({name: "0" * 64}))
-    with pytest.raises(ModelError, match="cannot be read"):
+def test_a_file_that_is_not_listed_is_never_read(bundle: Path) -> None:
+    (bundle / "weights.onnx").write_bytes(b"mine")
+    with pytest.raises(ModelError, match=r"has no weights\.onnx"):
+        load_bundle(bundle).read("weights.onnx")
+
+
+@pytest.mark.parametrize("name", ["card.json", "model.onnx", "golden/1.png"])
+def test_a_list_without_a_file_that_is_needed_is_refused(bundle: Path, name: str) -> None:
+    data = (bundle / name).read_bytes()
+    (bundle / name).unlink()
+    seal(bundle)
+    (bundle / name).write_bytes(data)
+    with pytest.raises(ModelError, match=rf"SHA256SUMS does not list {name}"):
+        load_bundle(bundle)
+
+
+def test_a_bundle_of_an_earlier_version_says_what_to_do(bundle: Path) -> None:
+    (bundle / "SHA256SUMS").unlink()
+    with pytest.raises(ModelError, match="has no SHA256SUMS") as caught:
+        load_bundle(bundle)
+    assert "use it with that version, or train again" in str(caught.value.hint)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(bundle: Path) -> None:
+    (bundle / "weights.npz").unlink()
+    os.mkfifo(bundle / "weights.npz")
+    with pytest.raises(ModelError, match=r"weights\.npz cannot be read: it is not a file"):
         load_bundle(bundle)
 
 

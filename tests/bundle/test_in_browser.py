@@ -162,7 +162,7 @@ def test_it_answers_as_the_bundle_does_with_no_server_left(opened: tuple[Driver,
     card = load_bundle().card
     answers = _choose(driver, *(page / golden.file for golden in card.golden))
     for golden, answer in zip(card.golden, answers, strict=True):
-        assert answer["probability"] == pytest.approx(golden.probability, abs=1e-3)
+        assert answer["probability"] == pytest.approx(golden.probabilities[card.positive_class], abs=1e-3)
     expected = Predictor.load().predict([page / golden.file for golden in card.golden])
     assert [answer["label"] for answer in answers] == [row.label for row in expected if isinstance(row, Prediction)]
     unsure = [answer for answer in answers if answer["label"] == "unsure"]
@@ -287,7 +287,7 @@ def test_more_threads_where_the_server_allows_them_give_the_same_answer(driver: 
         _open(driver, server)
         assert driver.execute_script("return crossOriginIsolated") is True
         (answer,) = _choose(driver, page / "golden/4.png")
-        assert answer["probability"] == pytest.approx(load_bundle().card.golden[3].probability, abs=1e-3)
+        assert answer["probability"] == pytest.approx(load_bundle().card.golden[3].probabilities["dog"], abs=1e-3)
         assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
     finally:
         server.stop()

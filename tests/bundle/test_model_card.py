@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from dogvscat.bundle.card import parse_card
-from dogvscat.bundle.folder import DEFAULT_BUNDLE, load_bundle
+from dogvscat.bundle.folder import DEFAULT_BUNDLE, load_bundle, load_card
 from dogvscat.bundle.publish import MODEL_CARD_FILE, NETWORK_PICTURE_FILE, model_card, network_picture
 from dogvscat.errors import ModelError
 from dogvscat.settings.resolve import resolve_config
@@ -55,7 +54,7 @@ def test_the_page_gives_intervals_and_settings_that_read_back(tmp_path: Path) ->
 def test_odd_class_names_break_neither_the_front_matter_nor_the_text(
     linear_bundle: LinearBundle, tmp_path: Path
 ) -> None:
-    card = parse_card(linear_bundle(tmp_path / "bundle"))[0]
+    card = load_card(linear_bundle(tmp_path / "bundle"))
     names = ('a: "b"', "c\n---\nd")
     odd = card.model_copy(update={"class_names": names, "positive_class": names[1]})
     fields = front_matter(model_card(odd))
@@ -66,7 +65,7 @@ def test_odd_class_names_break_neither_the_front_matter_nor_the_text(
 
 def test_a_published_page_is_vouched_for(linear_bundle: LinearBundle, tmp_path: Path) -> None:
     folder = linear_bundle(tmp_path / "bundle")
-    assert (folder / "README.md").read_text(encoding="utf-8") == model_card(parse_card(folder)[0])
+    assert (folder / "README.md").read_text(encoding="utf-8") == model_card(load_card(folder))
     (folder / "README.md").write_text("better than it is")
     with pytest.raises(ModelError, match=r"README.md is not the file this bundle was made with"):
         load_bundle(folder)

@@ -2,11 +2,11 @@
 
 import hashlib
 import itertools
-import json
 import math
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ import pytest
 from PIL import Image
 
 from dogvscat import caches
+from dogvscat.bundle.folder import load_card
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Failure, Prediction, Predictor
 from dogvscat.errors import ModelError
 from dogvscat.photos.decoding.decoder import decode
-from tests.helpers import ChangeCard, LinearBundle, plain_png
+from tests.helpers import ChangeCard, LinearBundle, metrics_with, plain_png, seal
 
 # red, green, blue -> the logit of the linear network: 8 * (red - blue) / 255
 COLOURS = {(255, 0, 0): 8.0, (0, 0, 255): -8.0, (90, 7, 90): 0.0, (150, 0, 99): 1.6, (51, 255, 102): -1.6}
@@ -181,7 +182,7 @@ def test_nothing_to_predict_is_no_error(predictor: Predictor) -> None:
 def test_golden_pictures_of_one_bundle_are_answered_once(bundle: Path) -> None:
     Predictor.load(bundle)
     (marker,) = caches.folder("verified").iterdir()
-    assert marker.name == hashlib.sha256((bundle / "card.json").read_bytes()).hexdigest()
+    assert marker.name == hashlib.sha256((bundle / "SHA256SUMS").read_bytes()).hexdigest()
     checked = []
 
     class Watched(Predictor):
@@ -195,25 +196,65 @@ def test_golden_pictures_of_one_bundle_are_answered_once(bundle: Path) -> None:
     assert len(checked) == 1
 
 
+def shift_golden(card: dict[str, Any], number: int, difference: float) -> None:
+    """Change the recorded probabilities of a golden picture by so much, without changing its label."""
+    picture = card["golden"][number]
+    dog = picture["probabilities"]["dog"] + difference
+    picture["probabilities"] = {"cat": 1.0 - dog, "dog": dog}
+
+
 def test_a_wrong_golden_answer_is_refused_and_the_picture_named(bundle: Path, change_card: ChangeCard) -> None:
-    true_probability = json.loads((bundle / "card.json").read_text())["golden"][2]["probability"]
-    change_card(lambda card: card["golden"][2].update(probability=abs(true_probability - 0.01)))
-    with pytest.raises(
-        ModelError, match=rf"golden/3\.png should have the probability .*computes {true_probability:.4f}"
-    ):
+    recorded = load_card(bundle).golden[2]
+    change_card(lambda card: shift_golden(card, 2, 0.01 if recorded.label == "dog" else -0.01))
+    answer = rf"{recorded.label} \(cat {recorded.probabilities['cat']:.4f}, dog {recorded.probabilities['dog']:.4f}\)"
+    with pytest.raises(ModelError, match=rf"golden/3\.png should have the answer .* computes {answer}"):
         Predictor.load(bundle)
     assert not list(caches.folder("verified").glob("*"))
 
 
 def test_rounding_of_other_processors_passes(bundle: Path, change_card: ChangeCard) -> None:
-    change_card(lambda card: [picture.update(probability=picture["probability"] - 5e-4) for picture in card["golden"]])
+    for number, picture in enumerate(load_card(bundle).golden):
+        change_card(partial(shift_golden, number=number, difference=5e-4 if picture.label == "dog" else -5e-4))
     assert Predictor.load(bundle)
 
 
-def test_a_golden_picture_that_is_none_is_refused(bundle: Path, change_card: ChangeCard) -> None:
+def test_golden_answers_hold_the_names_of_the_classes(bundle: Path, change_card: ChangeCard) -> None:
+    """Names that were changed everywhere but in the golden answers, and everywhere with them but not in the graph."""
+    names = ["a cat", "the dog"]
+
+    def rename(card: dict[str, Any]) -> None:
+        card.update(class_names=names, positive_class=names[1])
+
+    change_card(rename)
+    with pytest.raises(ModelError, match="must be of a cat and the dog"):
+        Predictor.load(bundle)
+
+    def turn_around(card: dict[str, Any]) -> None:
+        """What was the probability of a cat is now that of `the dog`."""
+        for picture in card["golden"]:
+            dog = picture["probabilities"]["cat"]
+            picture["probabilities"] = {names[0]: 1.0 - dog, names[1]: dog}
+            picture["label"] = names[int(dog >= 0.5)]
+
+    change_card(turn_around)
+    with pytest.raises(ModelError, match=r"golden/1\.png should have the answer"):
+        Predictor.load(bundle)
+
+
+def test_golden_answers_hold_reasons(linear_bundle: LinearBundle, tmp_path: Path) -> None:
+    at_chance = load_card(linear_bundle(tmp_path / "guesses", metrics=metrics_with(0.4))).golden
+    assert {(picture.label, picture.reason) for picture in at_chance} == {("unsure", "at_chance")}
+    wide = load_card(linear_bundle(tmp_path / "wide", unsure=(0.001, 0.999))).golden
+    assert {(picture.label, picture.reason) for picture in wide} == {("unsure", "close")}
+    best = load_card().golden
+    assert {(picture.label, picture.reason) for picture in best} == {
+        ("cat", None), ("dog", None), ("unsure", "neither")
+    }  # fmt: skip
+
+
+def test_a_golden_picture_that_is_none_is_refused(bundle: Path) -> None:
     (bundle / "golden" / "2.png").write_bytes(b"no picture")
-    digest = hashlib.sha256(b"no picture").hexdigest()
-    change_card(lambda card: card["files"].update({"golden/2.png": digest}))
+    seal(bundle)
     with pytest.raises(ModelError, match=r"the golden picture .*golden/2\.png: is not a picture"):
         Predictor.load(bundle)
 

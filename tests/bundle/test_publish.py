@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat.bundle.card import GOLDEN_FOLDER, parse_card
-from dogvscat.bundle.folder import DEFAULT_BUNDLE, load_bundle
+from dogvscat.bundle.card import GOLDEN_FOLDER
+from dogvscat.bundle.folder import DEFAULT_BUNDLE, load_bundle, load_card
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.bundle.publish import unpack_weights
 from dogvscat.errors import ModelError, WriteError
@@ -26,8 +26,8 @@ def test_a_published_bundle_verifies_and_answers_its_golden_pictures(untouched_b
     assert len(card.golden) == 6
     for golden in card.golden:
         pixels = decode_photo(untouched_bundle / golden.file, card.image_size)
-        assert predictor.probabilities(pixels[None])[0] == pytest.approx(golden.probability, abs=1e-6)
-    probabilities = [golden.probability for golden in card.golden]
+        assert predictor.probabilities(pixels[None])[0] == pytest.approx(golden.probabilities["dog"], abs=1e-6)
+    probabilities = [golden.probabilities["dog"] for golden in card.golden]
     assert np.ptp(probabilities) > 0.05  # else a broken graph could pass
 
 
@@ -79,7 +79,7 @@ def test_damaged_weights_are_refused_and_nothing_is_unpickled(data: bytes) -> No
 def test_a_newer_bundle_takes_the_place_of_an_older_one(bundle: Path, linear_bundle: LinearBundle) -> None:
     (bundle / "notes.txt").write_text("left over")
     linear_bundle(bundle, unsure=(0.3, 0.7))
-    assert parse_card(bundle)[0].unsure_high == 0.7
+    assert load_card(bundle).unsure_high == 0.7
     assert load_bundle(bundle)
     assert not (bundle / "notes.txt").exists()
     assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]  # nothing else is left behind

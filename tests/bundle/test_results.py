@@ -22,7 +22,7 @@ from tests.helpers import Dogvscat, LinearBundle, plain_png
 
 pytestmark = pytest.mark.slow
 
-MODEL = "0123456789abcdef" * 4
+MODEL = "best@0123456789ab"
 NAMES = [
     "plain.jpg",
     'a "quoted".jpg',
@@ -68,7 +68,7 @@ def test_rows_say_what_was_answered(tmp_path: Path) -> None:
     assert [row["path"] for row in table] == [row["path"] for row in lines] == [row["path"] for row in cells]
     assert [row["path"] for row in table] == [name.replace("\udcff", "\\xff") for name in NAMES]
     for row, line, cell, answer in zip(table, lines, cells, ANSWERS, strict=True):
-        assert row["model"] == line["model"] == cell["model"] == MODEL[:16]
+        assert row["model"] == line["model"] == cell["model"] == MODEL
         if isinstance(answer, Failure):
             assert (row["label"], cell["label"], line.get("label")) == ("", None, None)
             assert (row["error"], row["message"]) == (answer.code, answer.message) == (cell["error"], cell["message"])
@@ -226,7 +226,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path, ending: str) -
     out = tmp_path / f"results.{ending}"
     write(out)
     before = out.read_bytes()
-    with pytest.raises(UsageError, match=r"holds predictions of another model \(0123456789abcdef, the model now is f"):
+    with pytest.raises(UsageError, match=r"holds predictions of another model \(best@0123456789ab, the model now is"):
         write(out, model="f" * 64)
     with pytest.raises(UsageError, match=r"started with different photos: photo 1 was plain\.jpg, now it is last\.jpg"):
         write(out, ANSWERS[::-1])

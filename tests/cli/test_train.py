@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dogvscat.bundle.card import parse_card
+from dogvscat.bundle.folder import load_card
 from dogvscat.photos.reading.sources import SYNTHETIC_NOTE
 from tests.helpers import Dogvscat, json_lines, read_table
 
@@ -51,7 +51,7 @@ def test_a_network_at_chance_says_so_wherever_it_is_used(
     quick_run: Path, drawn_photos: Path, dogvscat: Dogvscat, tmp_path: Path
 ) -> None:
     """Two epochs on 43 drawings teach it nothing."""
-    card = parse_card(quick_run / "bundle")[0]
+    card = load_card(quick_run / "bundle")
     warning, drawings = card.warnings
     assert warning.startswith("This network is no better than guessing: its accuracy on 5 validation photos is ")
     metrics = json.loads((quick_run / "metrics.json").read_text())

@@ -46,7 +46,8 @@ def test_answers_are_the_predictors(best, drawn: list[bytes]) -> None:
         assert sum(answer["probabilities"].values()) == pytest.approx(1.0)
     assert [answer["name"] for answer in together] == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
     model = best.client.get("/api/v1/model").json()
-    expected_model = {"name": "best", "version": Predictor.load().bundle.digest[:12]}
+    version = Predictor.load().bundle.digest[:12]
+    expected_model = {"name": "best", "version": version, "id": f"best@{version}"}
     assert best.predict(drawn[0]).json()["model"] == {key: model[key] for key in expected_model} == expected_model
 
 

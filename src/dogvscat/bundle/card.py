@@ -1,16 +1,17 @@
 """`card.json`: the description of a bundle, in a fixed set of fields; nothing in it is ever executed."""
 
-import hashlib
 import json
-from pathlib import Path
+from collections.abc import Mapping
+from math import inf, isfinite
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
-from dogvscat.judging.decision import THRESHOLD, Decision, is_at_chance
-from dogvscat.labels import UNSURE, ClassNames
+from dogvscat.judging.decision import THRESHOLD, WIDEST_BAND, Decision, is_at_chance
+from dogvscat.labels import FAILED, LEAVE_OUT, NEITHER, UNSURE, ClassNames
 
 CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
@@ -19,7 +20,11 @@ GOLDEN_FOLDER = "golden"
 
 SYNTHETIC_WARNING = "This network learned from drawings, not photographs: its answers about photographs mean nothing."
 
-_MOST_BYTES = 4 * 1024 * 1024  # a card has some ten thousand bytes
+MOST_CARD_BYTES = 4 * 1024 * 1024  # a card has some ten thousand bytes
+_TOO_LARGE = 1e6
+"""No temperature or bias that a calibration gives is as large."""
+_FIGURE = {"value", "low", "high", "n", "method"}
+_METHODS = ("wilson", "bootstrap", "none")
 
 
 class CardSection(BaseModel):
@@ -32,48 +37,54 @@ class GoldenPicture(CardSection):
     """A synthetic picture and the answer that every copy of this bundle must give for it."""
 
     file: str = Field(pattern=r"^golden/[0-9]+\.png$")
-    probability: float = Field(ge=0.0, le=1.0)
-    """Of the positive class."""
+    label: str
+    """A class name, or `unsure`."""
+    reason: str | None
+    """Why it is `unsure`, as in `Prediction`."""
+    probabilities: dict[str, float]
+    """By class name; they add up to 1."""
+    neither: float | None = Field(ge=0.0, le=1.0)
+    """Probability that the picture shows neither class, or None where the network has no such output."""
 
 
 class Provenance(CardSection):
     """Where a bundle comes from, enough to train it again."""
 
-    data_digest: str
+    data_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     """sha256 over the photos and their labels."""
     drawn_sample: bool
     """True if the network learned from drawings, not photographs."""
-    num_train: int
-    num_validation: int
-    num_neither: int = 0
+    num_train: int = Field(ge=1)
+    num_validation: int = Field(ge=1)
+    num_neither: int = Field(0, ge=0)
     """Training photos that show neither class."""
-    epoch: int
+    epoch: int = Field(ge=1)
     """The epoch whose weights the bundle has, counted from 1."""
-    commit: str
-    created: str
+    commit: str = Field(max_length=100)
+    created: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$")
     """UTC, ISO 8601."""
-    hardware: str
+    hardware: str = Field(max_length=1000)
 
 
 class Card(CardSection):
     """A bundle's description. Probabilities are of the positive class, sizes in pixels."""
 
-    format_version: Literal[3] = 3
+    format_version: Literal[4] = 4
     class_names: ClassNames
     """In label order: 0, 1."""
     positive_class: str
     image_size: int = Field(ge=1, le=4096)
     resize: Literal["squash"] = "squash"
     """How a photo of any aspect ratio becomes a square."""
-    temperature: float = Field(gt=0.0)
-    bias: float
+    temperature: float = Field(gt=0.0, lt=_TOO_LARGE)
+    bias: float = Field(gt=-_TOO_LARGE, lt=_TOO_LARGE)
     """Both for the record only: they are already applied inside the graph, whose logit is calibrated."""
     threshold: float = Field(THRESHOLD, ge=THRESHOLD, le=THRESHOLD)
     """The answer is the positive class if its probability is at least this. It is the same in every card."""
-    unsure_low: float = Field(ge=0.0, le=THRESHOLD)
-    unsure_high: float = Field(ge=THRESHOLD, le=1.0)
+    unsure_low: float = Field(ge=WIDEST_BAND[0], le=THRESHOLD)
+    unsure_high: float = Field(ge=THRESHOLD, le=WIDEST_BAND[1])
     """The answer is `unsure` strictly between the two."""
-    neither_limit: float = Field(1.0, ge=0.0, le=1.0)
+    neither_limit: float = Field(1.0, gt=0.0, le=1.0)
     """The answer is also `unsure` where the probability of showing neither class is above this."""
     config: Config
     """Every setting of the training, including the shape of the network."""
@@ -82,21 +93,51 @@ class Card(CardSection):
     """Split -> figure -> value, low, high, n, method."""
     known_failures: tuple[str, ...] = ()
     """Written by a person who looked at the mistakes of the network; a sentence or two each."""
-    golden: tuple[GoldenPicture, ...] = Field(min_length=1)
-    files: dict[str, str]
-    """sha256 of every other file of the bundle, by relative path."""
+    golden: tuple[GoldenPicture, ...] = Field(min_length=1, max_length=100)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Card":
-        if self.positive_class != self.class_names[1] or self.class_names[0] == self.class_names[1]:
-            raise ValueError("positive_class must be the second of two different class_names")
-        if MODEL_FILE not in self.files or any(picture.file not in self.files for picture in self.golden):
-            raise ValueError("files must list the model and every golden picture")
-        try:
-            _ = self.at_chance_warning
-        except (KeyError, TypeError, ValueError):
-            raise ValueError("the figures of metrics.validation must have numbers as value, low, high and n") from None
+        if self.positive_class != self.class_names[1] or self.class_names[0] >= self.class_names[1]:
+            raise ValueError("positive_class must be the second of two different class_names, in alphabetical order")
+        if {FAILED, UNSURE, NEITHER, LEAVE_OUT}.intersection(self.class_names):
+            raise ValueError(f"class_names must be names of classes, not `{UNSURE}`, `{NEITHER}` or `{LEAVE_OUT}`")
+        if self.image_size != self.config.data.image_size:
+            raise ValueError(f"image_size must be that of config, {self.config.data.image_size}")
+        for split, figures in self.metrics.items():
+            if not all(_is_figure(name, figure) for name, figure in figures.items()):
+                raise ValueError(f"the figures of metrics.{split} must have numbers as value, low, high and n")
+        for picture in self.golden:
+            self._check_golden(picture)
         return self
+
+    def _check_golden(self, picture: GoldenPicture) -> None:
+        """The recorded answer must be the one that this card's names and limits give for the recorded numbers."""
+        negative, positive = self.class_names
+        probability = picture.probabilities.get(positive, -1.0)
+        if not 0.0 <= probability <= 1.0 or picture.probabilities != {
+            negative: 1.0 - probability,
+            positive: probability,
+        }:
+            raise ValueError(
+                f"the probabilities of {picture.file} must be of {negative} and {positive} and add up to 1"
+            )
+        label, reason = self.answer(probability, picture.neither)
+        if (label, reason) != (picture.label, picture.reason):
+            raise ValueError(
+                f"{picture.file} must have the label that its probabilities give, {label} (reason: {reason}), not "
+                f"{picture.label} (reason: {picture.reason})"
+            )
+
+    def answer(self, probability: float, neither: float | None) -> tuple[str, str | None]:
+        """The label of one image, and the reason if it is `unsure`, else None.
+
+        Args:
+            probability: Of the positive class.
+            neither: Probability that the image shows neither class, or None where the network has no such output.
+        """
+        neither_prob = None if neither is None else np.array([neither])
+        (reason,) = self.decision().reasons_for(np.array([probability]), neither_prob)
+        return (UNSURE, str(reason)) if reason else (self.class_names[int(probability >= self.threshold)], None)
 
     def decision(self) -> Decision:
         """How the graph's logits become answers. It has no calibration, because these logits are calibrated already."""
@@ -126,36 +167,50 @@ class Card(CardSection):
         )
 
 
-def parse_card(folder: Path) -> tuple[Card, str]:
+def parse_card(data: bytes, origin: str) -> Card:
     """Read and check a bundle's card.
 
-    Returns:
-        The card and the sha256 of its bytes.
+    Args:
+        data: The content of the file.
+        origin: Where it came from, for errors.
 
     Raises:
-        ModelError: if it is missing, too large, not JSON, or has an impossible value.
+        ModelError: if it is not JSON, or has an impossible value.
     """
-    path = folder / CARD_FILE
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ModelError(f"{path} is larger than {_MOST_BYTES:,} bytes; no card is that large")
-        data = path.read_bytes()
-        # Python's JSON reader would take NaN and Infinity, which are not JSON.
-        return Card.model_validate(json.loads(data, parse_constant=_refuse_constant)), hashlib.sha256(data).hexdigest()
-    except FileNotFoundError:
-        raise ModelError(f"{folder} is not a bundle: it has no {CARD_FILE}") from None
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from None
+        # Python's JSON reader would take NaN and Infinity, which are not JSON, and the second of two equal keys.
+        document = json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_without_repetition)
+        return Card.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "card"
         hint = None
         if field == "format_version":
             hint = "Another version of dogvscat made this bundle. Use it with that version, or train again."
-        raise ModelError(f"{path} is not a valid card: {field}: {first['msg']}", hint=hint) from None
+        raise ModelError(f"{origin} is not a valid card: {field}: {first['msg']}", hint=hint) from None
     except (ValueError, RecursionError) as error:  # RecursionError: thousands of nested brackets
-        raise ModelError(f"{path} is not JSON: {error}") from None
+        raise ModelError(f"{origin} is not JSON: {error}") from None
 
 
 def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not a number")
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key appears twice in one object")
+    return document
+
+
+def _is_figure(name: str, figure: Mapping[str, Any]) -> bool:
+    """Whether this is a metric with its interval, or one that is not defined (value None)."""
+    if figure.keys() != _FIGURE or type(figure["n"]) is not int or figure["n"] < 0 or figure["method"] not in _METHODS:
+        return False
+    if figure["value"] is None:
+        return figure["low"] is None and figure["high"] is None
+    numbers = [figure["value"], *(end for end in (figure["low"], figure["high"]) if end is not None)]
+    if not all(type(number) in (int, float) and isfinite(number) for number in numbers):
+        return False
+    highest = inf if name == "log_loss" else 1.0  # all others are shares
+    return all(0.0 <= number <= highest for number in numbers) and numbers[1:] == sorted(numbers[1:])

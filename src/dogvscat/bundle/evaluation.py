@@ -10,6 +10,7 @@ import numpy as np
 
 from dogvscat import atomic, stderr
 from dogvscat.bundle.card import CARD_FILE, Card
+from dogvscat.bundle.folder import Bundle
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.bundle.seen_photos import SplitFinder, split_finder
 from dogvscat.errors import DataError, ImageError, UsageError
@@ -33,12 +34,19 @@ photos it was trained on."""
 class Evaluation:
     """The results by split, and the photos that could not be decoded."""
 
+    model: str
+    """Name of the bundle, such as `best@3f9c2ab81d04`."""
     results: Mapping[str, SplitResult]
     failures: tuple[ImageError, ...]
 
 
 def evaluate(
-    model: Path | None, source: PhotoSource, out: Path | None, report: Reporter, threads: int = 0
+    model: Path | None,
+    source: PhotoSource,
+    out: Path | None,
+    report: Reporter,
+    threads: int = 0,
+    public_key: Path | None = None,
 ) -> Evaluation:
     """Evaluate a model on labelled photos and, given a folder, write metrics, predictions, figures and a report.
 
@@ -64,6 +72,7 @@ def evaluate(
         out: Folder for the results, or None to write none; those of an earlier evaluation are replaced.
         report: Receives messages for the user.
         threads: CPU threads, 0 for as many as there are CPUs that this process may use.
+        public_key: As for `Predictor.load`.
 
     Raises:
         ModelError: if there is no usable model.
@@ -75,7 +84,7 @@ def evaluate(
         _prepare_out(out, report)
     for note in source.notes:
         report(note)
-    predictor = Predictor.load(model, threads)
+    predictor = Predictor.load(model, threads, public_key)
     card = predictor.card
     source = with_classes_of(card, source)
     splits_of = split_finder(predictor.bundle, source, report)
@@ -94,7 +103,7 @@ def evaluate(
     _warn(results, card, report)
     if out is not None:
         _write(out, results, predictor, source, model, report)
-    return Evaluation(results, failures)
+    return Evaluation(predictor.bundle.name, results, failures)
 
 
 def _prepare_out(out: Path, report: Reporter) -> None:
@@ -206,6 +215,10 @@ def _write(
 ) -> None:
     # Figures and suspects are of the first split, that of the headline.
     card, first = predictor.card, next(iter(results.values()))
+    bundle = predictor.bundle
+    atomic.write_json(
+        out / "model.json", {"model": bundle.name, "digest": bundle.digest, "photos": source.location.name}
+    )
     atomic.write_json(out / "metrics.json", {name: result.to_dict() for name, result in results.items()})
     write_predictions(out / "predictions.csv", [result.predictions for result in results.values()])
     note = SYNTHETIC_NOTE if source.is_synthetic or card.origin.drawn_sample else None
@@ -216,12 +229,12 @@ def _write(
     else:
         report("The report has no figures: these need the extra `train` (pip install 'dogvscat[train]').")
     page = Report(
-        title=f"{(model or predictor.bundle.folder).resolve().name} on {source.location.name}",
+        title=f"{(model or bundle.folder).resolve().name} on {source.location.name}",
         splits=list(results.values()),
         decision=card.decision(),
         figures=figures,
         suspects=suspected_mislabelled(first.predictions),
-        facts=_facts(card),
+        facts=_facts(predictor.bundle),
         note=note,
     )
     write_report(out / "report.html", page)
@@ -240,8 +253,10 @@ def _write_figures(
     return write_figures(out, result, card.decision(), load_images, None, note)
 
 
-def _facts(card: Card) -> list[tuple[str, str]]:
+def _facts(bundle: Bundle) -> list[tuple[str, str]]:
+    card = bundle.card
     return [
+        ("model", bundle.name),
         ("recipe", card.config.recipe),
         ("input", f"{card.image_size} x {card.image_size} pixels; photos of any shape are squashed to this square"),
         ("learned from", f"{card.origin.num_train:,} images, data digest {card.origin.data_digest[:16]}"),

@@ -1,11 +1,18 @@
 """Bundles on disk: found by run folder, bundle folder or name, and verified file by file before use."""
 
 import hashlib
+import stat
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
-from dogvscat.bundle.card import CARD_FILE, MODEL_FILE, Card, parse_card
+from dogvscat.bundle.card import CARD_FILE, MODEL_FILE, MOST_CARD_BYTES, Card, parse_card
+from dogvscat.bundle.checksums import CHECKSUMS_FILE, MOST_CHECKSUM_BYTES, Checksums, parse_checksums
+from dogvscat.bundle.graph_memory import check_graph
+from dogvscat.bundle.signature import require_signature
 from dogvscat.errors import ModelError
 from dogvscat.text import shell_word
 
@@ -21,6 +28,8 @@ PREPROCESSING_FILE = "preprocessing.json"
 """The file that an export has instead of a card."""
 
 _MOST_BYTES = 512 * 1024 * 1024  # of one file; the networks here have some ten million
+_DIGITS = 12  # of the digest, in names
+_COPY_AGAIN = "Copy the whole bundle again, or train the network again."
 
 
 @dataclass(frozen=True)
@@ -29,10 +38,46 @@ class Bundle:
 
     folder: Path
     card: Card
-    digest: str
-    """sha256 of the card, which names the sha256 of every other file."""
+    checksums: Checksums
+    """sha256 of every file."""
     model: bytes
     """The verified ONNX graph."""
+
+    @property
+    def digest(self) -> str:
+        """64 hexadecimal digits that differ if any byte of the bundle differs."""
+        return self.checksums.digest
+
+    @property
+    def name(self) -> str:
+        """Names the bundle in answers and results, such as `best@3f9c2ab81d04`."""
+        return bundle_name(self.folder, self.checksums)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file, verified.
+
+        Raises:
+            ModelError: if the bundle has no such file, or it was changed after the bundle was loaded.
+        """
+        if name not in self.checksums.by_name:
+            raise ModelError(f"{self.folder} has no {name}", hint="Train the network again.")
+        return _read_verified(self.folder, name, self.checksums)
+
+
+def bundle_label(folder: Path) -> str:
+    """What people call a bundle: the name of its folder, or of its run."""
+    resolved = folder.resolve()
+    return resolved.parent.name if resolved.name == RUN_BUNDLE else resolved.name
+
+
+def bundle_name(folder: Path, checksums: Checksums) -> str:
+    """Label and version of a bundle, such as `best@3f9c2ab81d04`."""
+    return f"{bundle_label(folder)}@{bundle_version(checksums.digest)}"
+
+
+def bundle_version(digest: str) -> str:
+    """The first digits of a digest, enough to tell bundles apart."""
+    return digest[:_DIGITS]
 
 
 def find_bundle(model: Path | None = None) -> Path:
@@ -66,47 +111,104 @@ def find_bundle(model: Path | None = None) -> Path:
     raise ModelError(f"{folder} {problem}", hint=hint)
 
 
-def load_bundle(model: Path | None = None) -> Bundle:
-    """Find a bundle, and check its card and the sha256 of its files before any of them is parsed.
+def load_bundle(model: Path | None = None, public_key: Path | None = None) -> Bundle:
+    """Find a bundle, and check the sha256 of every file before any of them is parsed, then its card and its graph.
+
+    Args:
+        model: As for `find_bundle`.
+        public_key: A PEM file; the bundle must be signed with its private key. None: no signature is needed.
 
     Raises:
-        ModelError: if there is no bundle, or a file is missing or does not have the sha256 in the card.
+        UsageError: if the key cannot be used.
+        ModelError: if there is no bundle; a file is missing or is not the one that the bundle was made with; the card
+            says something impossible; or the graph could need much more memory than the network in the card.
     """
     folder = find_bundle(model)
-    card, digest = parse_card(folder)
-    with ThreadPoolExecutor(2) as pool:  # the graph and the weights are large
-        verified = pool.map(lambda name: read_verified(folder, card, name), card.files)
-        contents = dict(zip(card.files, verified, strict=True))
-    return Bundle(folder, card, digest, contents[MODEL_FILE])
+    checksums = load_checksums(folder)
+    if public_key is not None:
+        require_signature(folder, checksums, public_key)
+    card_data = _read_verified(folder, CARD_FILE, checksums, MOST_CARD_BYTES)  # first: it is small, and read in full
+    others = [name for name in checksums.by_name if name not in (CARD_FILE, MODEL_FILE)]
+    with ThreadPoolExecutor(2) as pool:  # the graph is large
+        graph = pool.submit(_read_verified, folder, MODEL_FILE, checksums)
+        verified = [pool.submit(_verify, folder, name, checksums) for name in others]
+        card = parse_card(card_data, str(folder / CARD_FILE))
+    for future in verified:
+        future.result()
+    for picture in card.golden:
+        _expected(folder, picture.file, checksums)
+    check_graph(graph.result(), card, str(folder))
+    return Bundle(folder, card, checksums, graph.result())
 
 
-def read_verified(folder: Path, card: Card, name: str) -> bytes:
-    """The bytes of one file of a bundle.
+def load_card(model: Path | None = None) -> Card:
+    """The verified card of a bundle; its other files are not looked at.
 
     Raises:
-        ModelError: if it is missing or does not have the sha256 in the card.
+        ModelError: as from `load_bundle`.
     """
-    expected = card.files.get(name)
-    if expected is None:
-        raise ModelError(f"the card of {folder} does not list {name}", hint="Train the network again.")
-    data = _read(folder, name)
-    received = hashlib.sha256(data).hexdigest()
-    if received != expected:
+    folder = find_bundle(model)
+    data = _read_verified(folder, CARD_FILE, load_checksums(folder), MOST_CARD_BYTES)
+    return parse_card(data, str(folder / CARD_FILE))
+
+
+def load_checksums(folder: Path) -> Checksums:
+    """The checksums of a bundle folder, which are not compared with its files yet.
+
+    Raises:
+        ModelError: if they are missing or damaged.
+    """
+    path = folder / CHECKSUMS_FILE
+    if not path.exists():
         raise ModelError(
-            f"{folder / name} is not the file this bundle was made with: expected sha256 {expected[:16]}..., "
-            f"received {received[:16]}...",
-            hint="Copy the whole bundle again, or train the network again.",
+            f"{folder} has no {CHECKSUMS_FILE}, the list of its files",
+            hint="If an earlier version of dogvscat made this bundle, use it with that version, or train again.",
         )
+    return parse_checksums(_read(path, MOST_CHECKSUM_BYTES), str(path))
+
+
+def _read_verified(folder: Path, name: str, checksums: Checksums, most_bytes: int = _MOST_BYTES) -> bytes:
+    expected = _expected(folder, name, checksums)
+    data = _read(folder / name, most_bytes)
+    _compare(folder / name, expected, hashlib.sha256(data).hexdigest())
     return data
 
 
-def _read(folder: Path, name: str) -> bytes:
-    path = folder / name
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise ModelError(f"the card of {folder} names a file outside of the bundle: {name!r}")
+def _verify(folder: Path, name: str, checksums: Checksums) -> None:
+    """Check a file that is not needed yet, without holding all of it in memory."""
+    with _open(folder / name, _MOST_BYTES) as file:
+        _compare(folder / name, _expected(folder, name, checksums), hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _expected(folder: Path, name: str, checksums: Checksums) -> str:
+    if name not in checksums.by_name:
+        raise ModelError(f"{folder / CHECKSUMS_FILE} does not list {name}", hint=_COPY_AGAIN)
+    return checksums.by_name[name]
+
+
+def _compare(path: Path, expected: str, received: str) -> None:
+    if received != expected:
+        raise ModelError(
+            f"{path} is not the file this bundle was made with: expected sha256 {expected[:16]}..., "
+            f"received {received[:16]}...",
+            hint=_COPY_AGAIN,
+        )
+
+
+def _read(path: Path, most_bytes: int) -> bytes:
+    with _open(path, most_bytes) as file:
+        return file.read(most_bytes)
+
+
+@contextmanager
+def _open(path: Path, most_bytes: int) -> Iterator[BufferedReader]:
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ModelError(f"{path} is larger than {_MOST_BYTES:,} bytes")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
-        raise ModelError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
+        status = path.stat()
+        if status.st_size > most_bytes:
+            raise ModelError(f"{path} is larger than {most_bytes:,} bytes; in no bundle is it that large")
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # opening a pipe would wait for ever
+            raise ModelError(f"{path} cannot be read: it is not a file")
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from None

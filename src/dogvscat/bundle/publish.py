@@ -1,6 +1,5 @@
-"""Write a bundle: graph, weights, golden pictures, the page for people, and the card with the sha256 of them all."""
+"""Write a bundle: graph, weights, golden pictures, the card, the page for people, and the sha256 of them all."""
 
-import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -12,11 +11,13 @@ import numpy as np
 
 from dogvscat import atomic
 from dogvscat.bundle.card import CARD_FILE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE, Card, GoldenPicture, Provenance
+from dogvscat.bundle.checksums import CHECKSUMS_FILE, compute_checksums
 from dogvscat.bundle.folder import DEFAULT_BUNDLE
 from dogvscat.bundle.graph import open_graph, run_graph
+from dogvscat.bundle.graph_memory import check_graph
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
-from dogvscat.judging.decision import Decision
+from dogvscat.judging.decision import Decision, Logits, sigmoid
 from dogvscat.labels import NEITHER, ClassNames
 from dogvscat.network.operations import LOGIT, Operation
 from dogvscat.network.picture import draw_network
@@ -78,12 +79,8 @@ def publish_bundle(
     in_graph = kernels_in_graph(config.network.operations(config.data.image_size))
     packed_weights = _pack_weights({name: values for name, values in weights.items() if name not in in_graph})
     pictures = _golden_files()
-    session = open_graph(graph, "the new bundle")
-    pixels = np.stack([decode(data, name, config.data.image_size) for name, data in pictures.items()])
-    # The default decision calibrates nothing: the logits of the graph are calibrated.
-    y_prob = Decision().probabilities(run_graph(session, pixels).positive)  # (num_golden,)
-    files = {MODEL_FILE: graph, WEIGHTS_FILE: packed_weights, **pictures, **(fingerprints or {})}
-    card = Card(
+    # Not checked yet: it has no golden pictures, whose answers follow from everything else in it.
+    draft = Card.model_construct(
         class_names=class_names,
         positive_class=class_names[1],
         image_size=config.data.image_size,
@@ -96,17 +93,46 @@ def publish_bundle(
         origin=origin,
         metrics=metrics,
         known_failures=tuple(known_failures),
-        golden=tuple(GoldenPicture(file=name, probability=float(p)) for name, p in zip(pictures, y_prob, strict=True)),
-        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        golden=(),
     )
-    # Page and picture are made from the card, and the card then gets the sha256 of both.
-    pages = {NETWORK_PICTURE_FILE: network_picture(config), MODEL_CARD_FILE: model_card(card).encode()}
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in pages.items()}
-    card = card.model_copy(update={"files": {**card.files, **digests}})
-    files |= pages
-    files[CARD_FILE] = (card.model_dump_json(indent=2) + "\n").encode()
+    check_graph(graph, draft, "the new bundle")
+    session = open_graph(graph, "the new bundle")
+    pixels = np.stack([decode(data, name, config.data.image_size) for name, data in pictures.items()])
+    golden = _golden_answers(draft, list(pictures), run_graph(session, pixels))
+    card = Card.model_validate({**dict(draft), "golden": golden})
+    files = {
+        MODEL_FILE: graph,
+        WEIGHTS_FILE: packed_weights,
+        **pictures,
+        **(fingerprints or {}),
+        NETWORK_PICTURE_FILE: network_picture(config),
+        MODEL_CARD_FILE: model_card(card).encode(),
+        CARD_FILE: serialize_card(card),
+    }
+    files[CHECKSUMS_FILE] = compute_checksums(files).serialize()
     atomic.write_folder(folder, files)
     return card
+
+
+def serialize_card(card: Card) -> bytes:
+    """The content of `card.json`."""
+    return (card.model_dump_json(indent=2) + "\n").encode()
+
+
+def _golden_answers(card: Card, files: Sequence[str], logits: Logits) -> tuple[GoldenPicture, ...]:
+    """The answers of a card for its golden pictures, from the logits of its graph."""
+    # The default decision calibrates nothing: the logits of the graph are calibrated.
+    y_prob = Decision().probabilities(logits.positive).tolist()
+    neither_probs = [None] * len(files) if logits.neither is None else sigmoid(logits.neither).tolist()
+    negative, positive = card.class_names
+    pictures = []
+    for file, probability, neither in zip(files, y_prob, neither_probs, strict=True):
+        label, reason = card.answer(probability, neither)
+        probabilities = {negative: 1.0 - probability, positive: probability}
+        pictures.append(
+            GoldenPicture(file=file, label=label, reason=reason, probabilities=probabilities, neither=neither)
+        )
+    return tuple(pictures)
 
 
 def model_card(card: Card) -> str:
@@ -117,7 +143,7 @@ def model_card(card: Card) -> str:
     Markdown.
 
     Args:
-        card: Complete except for the sha256 of this page and its picture.
+        card: Of the bundle.
     """
     negative, positive = map(printable, card.class_names)
     validation, neither = card.metrics.get("validation", {}), card.metrics.get(NEITHER, {})

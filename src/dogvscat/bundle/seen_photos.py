@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, match_images
-from dogvscat.bundle.folder import RUN_BUNDLE, Bundle, read_verified
+from dogvscat.bundle.folder import RUN_BUNDLE, Bundle
 from dogvscat.photos.duplicates import find_copies
 from dogvscat.photos.manifest import load_manifest
 from dogvscat.photos.reading.layout import Photo
@@ -25,8 +25,8 @@ def split_finder(bundle: Bundle, source: PhotoSource, report: Reporter) -> Split
     if manifest_file := _run_manifest(bundle.folder):
         split_of_path = _splits_in_run(manifest_file, source)
         return lambda decoded: [split_of_path.get(photo.path, "all") for photo, _ in decoded]
-    files = {split: name for split, name in FINGERPRINT_FILES.items() if name in bundle.card.files}
-    packed = {split: read_verified(bundle.folder, bundle.card, name) for split, name in files.items()}
+    files = {split: name for split, name in FINGERPRINT_FILES.items() if name in bundle.checksums.by_name}
+    packed = {split: bundle.read(name) for split, name in files.items()}
     if packed:
         return lambda decoded: _splits_by_fingerprint(decoded, packed)
     report(

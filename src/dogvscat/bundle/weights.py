@@ -10,7 +10,7 @@ import onnx
 from onnx import numpy_helper
 
 from dogvscat.bundle.card import WEIGHTS_FILE
-from dogvscat.bundle.folder import Bundle, read_verified
+from dogvscat.bundle.folder import Bundle
 from dogvscat.bundle.publish import kernels_in_graph, unpack_weights
 from dogvscat.errors import ModelError
 from dogvscat.network.folding import unfold_kernels
@@ -23,7 +23,7 @@ def load_weights(bundle: Bundle) -> dict[str, np.ndarray]:
         ModelError: if they are damaged, or not those of the network that the card describes.
     """
     operations = bundle.card.config.network.operations(bundle.card.image_size)
-    stored = unpack_weights(read_verified(bundle.folder, bundle.card, WEIGHTS_FILE))
+    stored = unpack_weights(bundle.read(WEIGHTS_FILE))
     constants = {constant.name: constant for constant in onnx.load_from_string(bundle.model).graph.initializer}
     kernels = {name: _from_onnx(constants[name]) for name in kernels_in_graph(operations) if name in constants}
     expected = {name: tuple(shape) for operation in operations for name, shape in operation.weights.items()}

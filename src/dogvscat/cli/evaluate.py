@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.options import AsJson, ClassFolders, LabelledPhotos, Threads, parse_class_folders
+from dogvscat.cli.options import AsJson, ClassFolders, LabelledPhotos, PublicKey, Threads, parse_class_folders
 from dogvscat.cli.output import report, show_json, show_metrics
 
 
@@ -30,6 +30,7 @@ def command(
         typer.Option(metavar="FILE", help="Evaluate only the photos that this file lists, one path per line."),
     ] = None,
     threads: Threads = None,
+    public_key: PublicKey = None,
     as_json: AsJson = False,
 ) -> int:
     """Evaluate a model on labelled photos. Photos that it was trained on are recognised and reported separately."""
@@ -41,11 +42,12 @@ def command(
     photo_list = read_photo_list(only) if only else None
     source = open_photos(photos, parse_class_folders(class_names))
     source = only_listed(source, photo_list) if photo_list else source
-    evaluation = evaluate(model, source, out, report, threads or 0)
+    evaluation = evaluate(model, source, out, report, threads or 0, public_key)
     metrics = {name: result.to_dict() for name, result in evaluation.results.items()}
     if as_json:
-        show_json({"model": str(model), "out": None if out is None else str(out), "metrics": metrics})
+        show_json({"model": evaluation.model, "out": None if out is None else str(out), "metrics": metrics})
     else:
+        report(f"The model is {evaluation.model}.")
         show_metrics(metrics)
         report(f"Look at {out}/report.html" if out else "Add --out FOLDER for a report with figures, and predictions.")
     for failure in evaluation.failures:  # photos that could not be read; all others were evaluated

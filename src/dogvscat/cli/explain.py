@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dogvscat.cli.options import AsJsonLines, Model, PhotoFiles, Threads
+from dogvscat.cli.options import AsJsonLines, Model, PhotoFiles, PublicKey, Threads
 from dogvscat.cli.output import flush, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.cli.predict import report_warnings, show_prediction, summarize
@@ -51,6 +51,7 @@ def command(
         typer.Option("--layers", help="Also draw the feature maps of every layer. Needs the extra `train`."),
     ] = False,
     threads: Threads = None,
+    public_key: PublicKey = None,
     as_json: AsJsonLines = False,
 ) -> int:
     """Draw a heat map over each photo, which shows where the evidence for the answer is."""
@@ -62,7 +63,7 @@ def command(
     from dogvscat.bundle.predict.predictor import Predictor
 
     atomic.refuse_unwritable(out)
-    predictor = Predictor.load(model, threads or 0)
+    predictor = Predictor.load(model, threads or 0, public_key)
     report_warnings(predictor.card)
     heat_maps = _heat_maps(predictor, method)
     write_layers = _layer_writer(predictor) if layers else None
@@ -80,7 +81,7 @@ def command(
         if write_layers:
             write_layers(path, file.with_suffix(""))
         if as_json:
-            show_json({**prediction.to_dict(), "explained": str(file)})
+            show_json({**prediction.to_dict(), "model": predictor.bundle.name, "explained": str(file)})
         else:
             show_prediction(prediction, f" -> {file}")
     flush()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dogvscat.cli.options import AsJson
+from dogvscat.cli.options import AsJson, PublicKey
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.cli.predict import report_warnings
 
@@ -50,6 +50,7 @@ def command(
             "The last two differ a little; with --photos the difference is measured on photographs.",
         ),
     ] = "float32",
+    public_key: PublicKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Convert a model to another format, with a description of its inputs and outputs.
@@ -66,7 +67,7 @@ def command(
     need_export_extra(*get_format(format_name).needs, *([] if precision == "float32" else ["onnx"]))
     get_precision(precision, format_name)
     refuse_out(out)
-    bundle = load_bundle(model)
+    bundle = load_bundle(model, public_key)
     report_warnings(bundle.card)
     if photos is None:
         report("Without --photos, answers are compared on pictures drawn by code, not on photographs.")

@@ -27,6 +27,7 @@ from dogvscat.cli import (
     runs,
     sample,
     serve,
+    sign,
     study,
     train,
     tune,
@@ -82,7 +83,7 @@ def show_first_screen(
 
 
 for module in [  # in the order of --help: use a model, train one, prepare photos
-    *(predict, explain, serve, export),
+    *(predict, explain, serve, export, sign),
     *(train, evaluate, compare, runs, network, study, tune, lr_find),
     *(audit, fetch, sample, cache),
 ]:

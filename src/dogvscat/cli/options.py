@@ -66,6 +66,16 @@ Model = Annotated[
     ),
 ]
 
+PublicKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--require-signature",
+        metavar="KEY",
+        help="Use the model only if it is signed with this public key, a PEM file. `dogvscat sign` signs. Needs the "
+        "extra `sign`.",
+    ),
+]
+
 Recipe = Annotated[
     str, typer.Option(metavar="NAME|FILE", help="Recipe to train with: fast, classic, best, or a TOML file.")
 ]

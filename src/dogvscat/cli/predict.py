@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dogvscat import stderr
-from dogvscat.cli.options import AsJsonLines, Cluster, Model, PhotoFiles, Threads
+from dogvscat.cli.options import AsJsonLines, Cluster, Model, PhotoFiles, PublicKey, Threads
 from dogvscat.cli.output import flush, report, show, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.errors import DataError, UsageError
@@ -38,6 +38,7 @@ def command(
     ] = None,
     threads: Threads = None,
     cluster: Cluster = None,
+    public_key: PublicKey = None,
     as_json: AsJsonLines = False,
 ) -> int:
     """Predict the class of each photo, with probabilities.
@@ -52,14 +53,14 @@ def command(
         raise UsageError(
             "--threads applies to this process, but --cluster predicts in other processes", hint="Leave one out."
         )
-    predictor = Predictor.load(model, threads or 0)
+    predictor = Predictor.load(model, threads or 0, public_key)
     report_warnings(predictor.card)
     arguments = PhotoArguments(photos, allow_urls=cluster is not None)
     with _open_predict(predictor, cluster) as predict:
         if out is not None:
             labels = _write_predictions(predictor, predict, arguments, out)
         else:
-            labels = _show_predictions(predict, arguments, as_json)
+            labels = _show_predictions(predict, arguments, predictor.bundle.name if as_json else None)
     return summarize(arguments, labels)
 
 
@@ -85,18 +86,24 @@ def _open_predict(predictor: Predictor, cluster: str | None) -> Iterator[Predict
         yield lambda paths: predict_on_cluster(predictor.bundle, paths)
 
 
-def _show_predictions(predict: Predict, arguments: PhotoArguments, as_json: bool) -> Counter[str]:
-    """Print the predictions on stdout; returns the number of each label, with failures counted as `FAILED`."""
+def _show_predictions(predict: Predict, arguments: PhotoArguments, model: str | None) -> Counter[str]:
+    """Print the predictions on stdout; returns the number of each label, with failures counted as `FAILED`.
+
+    Args:
+        predict: Answers the photos.
+        arguments: The photos.
+        model: Name of the bundle to print JSON that names it, None to print text.
+    """
     from dogvscat.bundle.predict.predictor import Failure
 
     labels: Counter[str] = Counter()
     total = arguments.count() if stderr.on_terminal() else None
     for prediction in stderr.track(predict(arguments.paths()), "Predicting", total):
         labels[FAILED if isinstance(prediction, Failure) else prediction.label] += 1
-        if as_json:
-            show_json(prediction.to_dict())
-        else:
+        if model is None:
             show_prediction(prediction)
+        else:
+            show_json({**prediction.to_dict(), "model": model})
     flush()  # here, so that a full disk is reported before the summary
     return labels
 
@@ -105,7 +112,7 @@ def _write_predictions(predictor: Predictor, predict: Predict, arguments: PhotoA
     """Write the predictions to a file; returns the number of each label, including those of earlier runs."""
     from dogvscat.bundle.predict.results import ResultsFile
 
-    with ResultsFile(out, predictor.card.class_names, predictor.bundle.digest) as results:
+    with ResultsFile(out, predictor.card.class_names, predictor.bundle.name) as results:
         remaining = results.resume(arguments.paths())
         if results.num_existing:
             report(f"{out} already has the answers for {pluralize(results.num_existing, 'photo')}.")

@@ -130,8 +130,7 @@ def _resume(run_dir: Path, overrides: list[str]) -> Path:
 def _show_result(run_dir: Path, as_json: bool) -> None:
     import json
 
-    from dogvscat.bundle.card import parse_card
-    from dogvscat.bundle.folder import find_bundle
+    from dogvscat.bundle.folder import load_card
     from dogvscat.cli.predict import report_warnings
 
     metrics = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
@@ -140,4 +139,4 @@ def _show_result(run_dir: Path, as_json: bool) -> None:
     else:
         show_metrics(metrics)
         report(_NEXT_STEP.format(run_dir=run_dir, model=shell_word(run_dir)))
-    report_warnings(parse_card(find_bundle(run_dir))[0])  # last, where they are seen
+    report_warnings(load_card(run_dir))  # last, where they are seen

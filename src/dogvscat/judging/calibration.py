@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
-from dogvscat.judging.decision import THRESHOLD, Decision, sigmoid
+from dogvscat.judging.decision import THRESHOLD, WIDEST_BAND, Decision, sigmoid
 from dogvscat.judging.predictions import check_finite
 
 TEMPERATURES = (0.05, 20.0)
@@ -69,7 +69,8 @@ def fit_decision(y_true: np.ndarray, logits: np.ndarray, neither_logits: np.ndar
         # These images are unsure already; the band may use what they leave of the budget.
         allowed, y_prob = allowed - int(seems_neither.sum()), y_prob[~seems_neither]
     half_width = _unsure_half_width(y_prob, allowed)
-    return Decision(temperature, bias, THRESHOLD - half_width, THRESHOLD + half_width, neither_limit)
+    low, high = max(THRESHOLD - half_width, WIDEST_BAND[0]), min(THRESHOLD + half_width, WIDEST_BAND[1])
+    return Decision(temperature, bias, low, high, neither_limit)
 
 
 def cross_fit(

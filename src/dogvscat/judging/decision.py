@@ -13,6 +13,8 @@ from dogvscat.labels import AT_CHANCE, CLOSE, NEITHER
 THRESHOLD = 0.5
 """The answer is the positive class if its probability is at least this. The threshold is the same for every network: if
 one leans towards a class, the bias of its calibration corrects that."""
+WIDEST_BAND = (0.001, 0.999)
+"""The widest band that a calibration may choose: an answer with 99.9% is never too close to call."""
 
 
 class Logits(NamedTuple):
@@ -80,11 +82,15 @@ class Decision:
             y_prob: float64 (n,), calibrated probability of the positive class.
             neither_logits: float64 (n,), log-odds of showing neither, or None where the network has no such output.
         """
+        return self.reasons_for(y_prob, None if neither_logits is None else sigmoid(neither_logits))
+
+    def reasons_for(self, y_prob: np.ndarray, neither_prob: np.ndarray | None) -> np.ndarray:
+        """Like `unsure_reasons`, from the probability of showing neither instead of its log-odds."""
         y_prob = np.asarray(y_prob)
         # Strictly between: with equal bounds, no probability is close.
         close = (y_prob > self.unsure_low) & (y_prob < self.unsure_high)
         nothing = np.zeros(len(y_prob), dtype=bool)
-        shows_neither = nothing if neither_logits is None else sigmoid(neither_logits) > self.neither_limit
+        shows_neither = nothing if neither_prob is None else np.asarray(neither_prob) > self.neither_limit
         reasons = np.select([nothing | self.at_chance, shows_neither, close], [AT_CHANCE, NEITHER, CLOSE], "")
         return np.asarray(reasons)
 

@@ -62,7 +62,8 @@ class AnsweringModel(BaseModel):
     """The model that made the predictions, as `/model` describes it."""
 
     name: str
-    version: str
+    version: str = Field(description="The first digits of the digest of all files of the model.")
+    id: str = Field(description="Both, such as `best@3f9c2ab81d04`: as in the results of the command line.")
 
 
 class Predictions(BaseModel):
@@ -120,7 +121,7 @@ def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
     """
     routes = APIRouter(prefix="/api/v1", tags=["dogvscat"])
     limits = inference.admission.limits
-    answering_model = {key: model[key] for key in ("name", "version")}
+    answering_model = {key: model[key] for key in ("name", "version", "id")}
 
     @routes.post(
         "/predict",
@@ -177,6 +178,7 @@ def model_document(inference: Inference, name: str, version: str) -> dict[str, A
     return {
         "name": name,
         "version": version,
+        "id": inference.predictor.bundle.name,
         "recipe": card.config.recipe,
         **card.model_dump(mode="json", include=card_keys),
         "at_chance": card.decision().at_chance,

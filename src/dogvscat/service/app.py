@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from dogvscat._version import __version__
-from dogvscat.bundle.folder import RUN_BUNDLE
+from dogvscat.bundle.folder import bundle_label, bundle_version
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.service.access_log import LogWriter
 from dogvscat.service.admission import Admission
@@ -31,7 +31,7 @@ def create_app(predictor: Predictor, admission: Admission, metrics: Metrics, log
         log: Gets one line per request.
     """
     inference = Inference(predictor, admission, metrics)
-    name, version = model_name(predictor), predictor.bundle.digest[:12]
+    name, version = model_name(predictor), bundle_version(predictor.bundle.digest)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -57,5 +57,4 @@ def create_app(predictor: Predictor, admission: Admission, metrics: Metrics, log
 
 def model_name(predictor: Predictor) -> str:
     """The name of a bundle: that of its folder, or of its run."""
-    folder = predictor.bundle.folder.resolve()
-    return folder.parent.name if folder.name == RUN_BUNDLE else folder.name
+    return bundle_label(predictor.bundle.folder)

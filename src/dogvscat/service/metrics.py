@@ -39,7 +39,7 @@ class Metrics:
 
     Args:
         model: Name of the bundle.
-        digest: sha256 of its card.
+        digest: That of the bundle.
     """
 
     def __init__(self, model: str, digest: str) -> None:

@@ -37,6 +37,8 @@ class ServiceSettings:
     threads: int = 0
     """CPU threads of the network, 0 for as many as there are CPUs that this process may use."""
     limits: Limits = field(default_factory=Limits)
+    public_key: Path | None = None
+    """A PEM file; the model must be signed with its private key."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -144,7 +146,7 @@ def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callab
         >>> model["name"], model["class_names"]
         ('best', ['cat', 'dog'])
     """
-    predictor = Predictor.load(settings.model, settings.threads)
+    predictor = Predictor.load(settings.model, settings.threads, settings.public_key)
     predictor.check_golden()  # `load` checks a bundle only the first time; a service checks at each start
     name = model_name(predictor)
     log = LogWriter()

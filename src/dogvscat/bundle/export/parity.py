@@ -15,7 +15,7 @@ from dogvscat.bundle.folder import Bundle
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, ModelError
 from dogvscat.judging.decision import Logits, sigmoid
-from dogvscat.photos.decoding.decoder import decode, decode_photo
+from dogvscat.photos.decoding.decoder import decode
 from dogvscat.photos.drawing.sample import KINDS, draw
 from dogvscat.photos.reading.sources import PhotoSource, open_any
 from dogvscat.stderr import track
@@ -85,7 +85,7 @@ def parity_images(bundle: Bundle, photos: Path | None) -> ParityImages:
     source = open_any(photos) if photos is not None else None
     predictor = Predictor(bundle)
     predictor.check_golden()
-    golden = [decode_photo(bundle.folder / picture.file, size) for picture in bundle.card.golden]
+    golden = [decode(bundle.read(picture.file), picture.file, size) for picture in bundle.card.golden]
     others = _sample_photos(source, size) if source else _draw_images(size)
     pixels = np.stack([*golden, *others])
     batches = np.array_split(pixels, -(-len(pixels) // BATCH_SIZE))  # the division rounds up
@@ -151,7 +151,7 @@ def check_parity(images: ParityImages, export_logits: Logits, format_name: str, 
 
 def golden_files(bundle: Bundle) -> dict[str, bytes]:
     """The golden pictures as files, by their path in the bundle (`golden/...`)."""
-    return {name: (bundle.folder / name).read_bytes() for name in bundle.card.files if name.startswith(GOLDEN_FOLDER)}
+    return {name: bundle.read(name) for name in bundle.checksums.by_name if name.startswith(GOLDEN_FOLDER)}
 
 
 def _sample_photos(source: PhotoSource, image_size: int) -> list[np.ndarray]:

@@ -56,7 +56,12 @@ def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, par
         "format": format_name,
         "precision": conversion.precision,
         "model": conversion.model_file,
-        "bundle": {"card_sha256": bundle.digest, "recipe": card.config.recipe, "created": card.origin.created},
+        "bundle": {
+            "name": bundle.name,
+            "digest": bundle.digest,
+            "recipe": card.config.recipe,
+            "created": card.origin.created,
+        },
         "drawn_sample": card.origin.drawn_sample,
         "warnings": card.warnings,
         "validation_accuracy": accuracy,
@@ -155,7 +160,7 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
         "",
         "| picture | probability |",
         "|---|---|",
-        *[f"| {picture.file} | {picture.probability:.4f} |" for picture in card.golden],
+        *[f"| {picture.file} | {picture.probabilities[card.positive_class]:.4f} |" for picture in card.golden],
     ]
     return "\n".join(lines) + "\n"
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from dogvscat import atomic, caches
-from dogvscat.bundle.card import Card
+from dogvscat.bundle.card import Card, GoldenPicture
 from dogvscat.bundle.folder import Bundle, load_bundle
 from dogvscat.bundle.graph import Session, open_graph, run_class_activation, run_graph
 from dogvscat.cpus import available_cpus
@@ -116,17 +116,22 @@ class Predictor:
         return self._sessions[key]
 
     @classmethod
-    def load(cls, model: Path | str | None = None, threads: int = 0) -> Self:
-        """Load and verify a bundle. On first use, its golden pictures must give the probabilities in its card.
+    def load(
+        cls, model: Path | str | None = None, threads: int = 0, public_key: Path | str | None = None
+    ) -> Self:
+        """Load and verify a bundle. On first use, its golden pictures must get the answers in its card.
 
         Args:
             model: A run folder or a bundle folder, or None for the bundled model.
             threads: CPU threads, 0 for as many as there are CPUs that this process may use.
+            public_key: A PEM file; the bundle must be signed with its private key. None: no signature is needed.
 
         Raises:
-            ModelError: if there is no bundle, or it is damaged.
+            ModelError: if there is no bundle, or it is damaged or not signed.
+            UsageError: if the key cannot be used.
         """
-        predictor = cls(load_bundle(Path(model) if model is not None else None), threads)
+        folder, key = (None if path is None else Path(path) for path in (model, public_key))
+        predictor = cls(load_bundle(folder, key), threads)
         # A file named after the digest of the bundle remembers that the golden pictures came out correctly here.
         verified = _verified_file(predictor.bundle)
         if verified is not None and os.path.exists(verified):  # noqa: PTH110 - unlike Path.exists, never raises
@@ -138,22 +143,22 @@ class Predictor:
         return predictor
 
     def check_golden(self) -> None:
-        """Predict the golden pictures and compare with the card.
+        """Predict the golden pictures and compare the answers with the card: class names, probabilities, labels.
 
         Raises:
-            ModelError: naming the picture whose probability differs.
+            ModelError: naming the picture whose answer differs.
         """
         for golden in self.card.golden:
             file = self.bundle.folder / golden.file
             try:
-                pixels = decode_photo(file, self.card.image_size)
+                pixels = decode(self.bundle.read(golden.file), str(file), self.card.image_size)
             except ImageError as error:
                 raise ModelError(f"the golden picture {error.message}") from None
-            received = float(self.probabilities(pixels[None])[0])
-            if abs(received - golden.probability) > GOLDEN_TOLERANCE:
+            (received,) = self.predict_pixels(pixels[None], [golden.file])
+            if not _agrees(received, golden, self.card):
                 raise ModelError(
-                    f"{file} should have the probability {golden.probability:.4f}, "
-                    f"this installation computes {received:.4f}",
+                    f"{file} should have the answer {_answer_in_words(golden)}, this installation computes "
+                    f"{_answer_in_words(received)}",
                     hint="The pixels or the arithmetic differ; compare the versions of Pillow and onnxruntime.",
                 )
 
@@ -280,6 +285,27 @@ class Predictor:
             return name, _decode_any(photo, name, self.card.image_size)
         except ImageError as error:
             return name, error
+
+
+def _agrees(received: Prediction, golden: GoldenPicture, card: Card) -> bool:
+    """Whether an answer is the recorded one. A label may differ where the recorded numbers lie so close to a limit that
+    rounding decides."""
+    numbers, recorded = (
+        {**answer.probabilities, **({} if answer.neither is None else {NEITHER: answer.neither})}
+        for answer in (received, golden)
+    )
+    if list(numbers) != list(recorded):
+        return False
+    if any(abs(numbers[name] - recorded[name]) > GOLDEN_TOLERANCE for name in recorded):
+        return False
+    # From the computed numbers by the rules of the card; `golden` follows the same rules, or the card is refused.
+    answer = card.answer(received.probabilities[card.positive_class], received.neither)
+    return (received.label, received.reason) == answer
+
+
+def _answer_in_words(answer: Prediction | GoldenPicture) -> str:
+    numbers = {**answer.probabilities, **({} if answer.neither is None else {NEITHER: answer.neither})}
+    return f"{answer.label} ({', '.join(f'{name} {number:.4f}' for name, number in numbers.items())})"
 
 
 def _verified_file(bundle: Bundle) -> Path | None:

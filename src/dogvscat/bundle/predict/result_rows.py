@@ -42,7 +42,7 @@ class Row:
     label: str
     """A class name, `unsure`, or `FAILED`."""
     model: str
-    """The first 16 digits of the bundle's digest."""
+    """Name of the bundle, such as `best@3f9c2ab81d04`."""
     stamp: FileStamp
     """Of the photo when it was predicted."""
     document: dict[str, Any]

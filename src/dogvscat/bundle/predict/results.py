@@ -50,7 +50,7 @@ class ResultsFile:
     Args:
         path: Ends with `.csv`, `.jsonl` or `.parquet`.
         class_names: In label order.
-        model: Digest of the bundle that predicts.
+        model: Name of the bundle that predicts, such as `best@3f9c2ab81d04`.
 
     Raises:
         UsageError: if the suffix is another one, or the file has other contents.
@@ -74,7 +74,7 @@ class ResultsFile:
         self._is_parquet = path.suffix.lower() == ".parquet"
         self._rows_file = path.with_name(f"{path.name}.unfinished.jsonl") if self._is_parquet else path
         rows = CsvRows if path.suffix.lower() == ".csv" else JsonRows
-        self._format: RowFormat = rows(class_names, model[:16])
+        self._format: RowFormat = rows(class_names, model)
         self._inserted_path = path.with_name(f"{self._rows_file.name}.inserted")
         self._inserted: BinaryIO | None = None  # open while there are rows to insert
         self._insert_before: list[int] = []  # for each of these, the number of rows of the file before it
@@ -201,7 +201,7 @@ class ResultsFile:
             row = self._format.read(record)
             if row is None:
                 raise self._refusal("holds a row in another format")
-            if row.model != self._format.model:
+            if _version_of(row.model) != _version_of(self._format.model):
                 models = f"{row.model}, the model now is {self._format.model}"
                 raise self._refusal(f"holds predictions of another model ({models})")
             if file is self._file:
@@ -286,3 +286,8 @@ class ResultsFile:
     def _refusal(self, reason: str) -> UsageError:
         hint = "Choose another --out, or remove the file to start again."
         return UsageError(f"{self.path if self._is_unpacked_copy else self._rows_file} {reason}", hint=hint)
+
+
+def _version_of(model: str) -> str:
+    """The part of a bundle's name that its content determines; the other part is the name of its folder."""
+    return model.rpartition("@")[2]

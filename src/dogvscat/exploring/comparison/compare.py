@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dogvscat.bundle.folder import bundle_name, load_checksums
 from dogvscat.config import Config
 from dogvscat.errors import DataError, ModelError, UsageError
 from dogvscat.exploring.comparison.difference import Difference, difference_in_words, headline, paired_difference
@@ -55,6 +56,14 @@ class EvaluatedRun:
             return [ids[path] for path in self.predictions.paths]
         except KeyError as error:
             raise ModelError(f"{self.run.predictions_file} has a photo that the manifest lacks: {error}") from None
+
+    @property
+    def model(self) -> str | None:
+        """Name of the run's bundle, such as `fast-1@3f9c2ab81d04`; None if the run has none that can be read."""
+        try:
+            return bundle_name(self.run.bundle_folder, load_checksums(self.run.bundle_folder))
+        except ModelError:
+            return None
 
     @property
     def extra_inputs(self) -> dict[str, str]:
@@ -142,7 +151,12 @@ class Comparison:
             "caveat": self.caveat,
             "data_digest": self.manifest.digest,
             "sides": [
-                {"name": arm.name, "runs": [str(run.run.folder) for run in arm.runs], "accuracies": arm.accuracies}
+                {
+                    "name": arm.name,
+                    "runs": [str(run.run.folder) for run in arm.runs],
+                    "models": [run.model for run in arm.runs],
+                    "accuracies": arm.accuracies,
+                }
                 for arm in self.arms
             ],
             "differences": [
