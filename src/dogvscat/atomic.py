@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from dogvscat import caches
 from dogvscat.errors import WriteError
+from dogvscat.text import escape_cell
 
 
 @contextmanager
@@ -91,7 +92,7 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV table with a header, atomically."""
+    """Write a CSV table with a header, atomically. Texts are written as `escape_cell` returns them."""
 
     class Encoder:
         """Receives one row at a time from csv."""
@@ -105,8 +106,12 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     with atomic_file(path) as file:
         # csv quotes a cell that has a character of the line terminator. With "\r\n" it also quotes a bare \r.
         table = csv.writer(Encoder(file), lineterminator="\r\n")
-        table.writerow(header)
-        table.writerows(rows)
+        table.writerow(map(_safe_cell, header))
+        table.writerows(map(_safe_cell, row) for row in rows)
+
+
+def _safe_cell(cell: Any) -> Any:
+    return escape_cell(cell) if isinstance(cell, str) else cell
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:

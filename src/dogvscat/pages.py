@@ -7,27 +7,32 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dogvscat.text import printable
+from dogvscat.text import markdown, markdown_code, printable, printable_lines
 
 
 def open_templates(*folders: Path, **filters: Callable[..., object]) -> Environment:
     """The templates of some folders, looked up in their order.
 
-    Everything that a template shows is escaped for HTML, except in Markdown templates (`*.md.jinja`). A name that the
+    Everything that a template shows is escaped for HTML, except in Markdown templates (`*.md.jinja`), which need the
+    filters `markdown` and `code` for what strangers wrote. Control characters and marks of the direction of text are
+    escaped in both, whether a template uses `printable` or not. A name that the
     template uses and nobody passed is an error (`jinja2.UndefinedError`), not an empty text.
 
     Args:
         folders: Where templates and what they include are looked up.
-        filters: Filters in addition to `printable` and `with_code`.
+        filters: Filters in addition to `printable`, `with_code`, `markdown` and `code`.
     """
     environment = Environment(
         loader=FileSystemLoader(folders),
         autoescape=_is_html,  # names of files and classes come from strangers
         undefined=StrictUndefined,
+        finalize=lambda value: printable_lines(value) if type(value) is str else value,  # Markup is finished already
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(printable=printable, with_code=with_code, **filters)
+    environment.filters.update(
+        printable=printable, with_code=with_code, markdown=markdown, code=markdown_code, **filters
+    )
     return environment
 
 

@@ -63,6 +63,19 @@ def test_odd_class_names_break_neither_the_front_matter_nor_the_text(
     assert "\n---\nd" not in model_card(odd)
 
 
+def test_markup_in_names_is_shown_and_not_run(linear_bundle: LinearBundle, tmp_path: Path) -> None:
+    names = ("<img src=x onerror=alert(1)>", "[click](javascript:alert(1)) | *b* `c`")
+    figure = {"value": 0.6, "low": 0.5, "high": 0.8, "n": 9, "method": "wilson"}
+    metrics = {"validation": {f"precision_{name}": figure for name in names}}
+    page = model_card(load_card(linear_bundle(tmp_path / "bundle", class_names=names, metrics=metrics)))
+    text = page.split("---\n", 2)[2]  # behind the front matter, which is JSON
+    assert "<img" not in text.replace("\\<img", "")
+    assert "[click]" not in text.replace("\\[click\\]", "")
+    assert "*b*" not in text
+    (row,) = (line for line in text.splitlines() if line.startswith("| precision of \\["))
+    assert row.replace("\\|", "").count("|") == 5
+
+
 def test_a_published_page_is_vouched_for(linear_bundle: LinearBundle, tmp_path: Path) -> None:
     folder = linear_bundle(tmp_path / "bundle")
     assert (folder / "README.md").read_text(encoding="utf-8") == model_card(load_card(folder))

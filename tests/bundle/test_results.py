@@ -18,6 +18,7 @@ from dogvscat.bundle.predict.predictor import Failure, Prediction
 from dogvscat.bundle.predict.results import ResultsFile
 from dogvscat.errors import UsageError
 from dogvscat.labels import FAILED
+from dogvscat.text import unescape_cell
 from tests.helpers import Dogvscat, LinearBundle, plain_png
 
 pytestmark = pytest.mark.slow
@@ -30,6 +31,10 @@ NAMES = [
     "comma, and ümläut.jpg",
     "not utf-8 \udcff.jpg",
     "-",
+    "=HYPERLINK(1).jpg",
+    "\x1b[31m\u202egpj.jpg",
+    "'quoted'.jpg",
+    "\\x1b[31m.jpg",
     "last.jpg",
 ]
 ANSWERS: list[Prediction | Failure] = [
@@ -38,8 +43,8 @@ ANSWERS: list[Prediction | Failure] = [
     else Prediction(
         name,
         "dog" if number % 2 else "unsure",
-        {"cat": 1 - number / 7, "dog": number / 7},
-        number / 10,
+        {"cat": 1 - number / 11, "dog": number / 11},
+        number / 20,
         None if number % 2 else "close",
     )
     for number, name in enumerate(NAMES)
@@ -65,8 +70,9 @@ def test_rows_say_what_was_answered(tmp_path: Path) -> None:
     from pyarrow import parquet
 
     cells = parquet.read_table(tmp_path / "results.parquet").to_pylist()
-    assert [row["path"] for row in table] == [row["path"] for row in lines] == [row["path"] for row in cells]
-    assert [row["path"] for row in table] == [name.replace("\udcff", "\\xff") for name in NAMES]
+    assert [row["path"] for row in lines] == [row["path"] for row in cells]
+    assert [unescape_cell(row["path"]) for row in table] == [row["path"] for row in lines]
+    assert [unescape_cell(row["path"]) for row in table] == [name.replace("\udcff", "\\xff") for name in NAMES]
     for row, line, cell, answer in zip(table, lines, cells, ANSWERS, strict=True):
         assert row["model"] == line["model"] == cell["model"] == MODEL
         if isinstance(answer, Failure):
@@ -114,7 +120,7 @@ def test_photos_that_were_added_are_answered_and_counted(tmp_path: Path, ending:
     results = write(out)
     write(whole)
     assert results.num_existing == 3
-    assert results.labels == {"unsure": 4, "dog": 2, FAILED: 1}
+    assert results.labels == {"unsure": 6, "dog": 4, FAILED: 1}
     assert out.read_bytes() == whole.read_bytes()
 
 

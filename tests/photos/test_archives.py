@@ -318,3 +318,38 @@ def test_every_flipped_byte_gives_the_right_bytes_or_a_named_error(tmp_path: Pat
         except (ArchiveError, ImageError):
             continue
         assert set(contents) <= {b"meow", b"woof"}
+
+
+@pytest.mark.parametrize("name", ["more.zip", "cat/MORE.ZIP", "dogs.tar", "dogs.7z"])
+def test_an_archive_inside_an_archive_is_refused(tmp_path: Path, name: str) -> None:
+    path = _zip(tmp_path / "a.zip", ("cat/0.jpg", b"meow"), (name, b"PK"))
+    with pytest.raises(ArchiveError, match=r"is an archive itself; unpack both first"):
+        SafeZip(path)
+
+
+def test_a_directory_that_is_too_long_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _zip(tmp_path / "a.zip", *((f"cat/{number}.jpg", b"meow") for number in range(11)))
+    monkeypatch.setattr(archives, "MAX_ENTRIES", 10)
+    with pytest.raises(ArchiveError, match="has 11 members, at most 10 are read"):
+        SafeZip(path)
+    data = bytearray(path.read_bytes())
+    data[-12:-10] = (10).to_bytes(2, "little")  # the number of members; Python goes by the bytes of the directory
+    path.write_bytes(data)
+    monkeypatch.setattr(archives, "MAX_DIRECTORY_BYTES", 600)
+    with pytest.raises(ArchiveError, match="has a list of members of 606 bytes, at most 600 are read"):
+        SafeZip(path)
+
+
+def test_the_long_form_of_the_end_is_read_as_well(tmp_path: Path) -> None:
+    """Python writes it for over 65,535 members only, so it is made by hand here."""
+    path = _zip(tmp_path / "a.zip", ("cat/0.jpg", b"meow"))
+    data = path.read_bytes()
+    start = data.rindex(b"PK\x05\x06")
+    long_end = b"PK\x06\x06" + (44).to_bytes(8, "little") + bytes(12)  # versions, disks
+    long_end += (200_000).to_bytes(8, "little") * 2 + (9_000_000).to_bytes(8, "little") + bytes(8)
+    locator = b"PK\x06\x07" + bytes(4) + start.to_bytes(8, "little") + (1).to_bytes(4, "little")
+    path.write_bytes(data[:start] + long_end + locator + data[start:])
+    with pytest.raises(ArchiveError, match="has 200,000 members, at most 100,000 are read"):
+        SafeZip(path)

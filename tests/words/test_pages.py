@@ -26,6 +26,13 @@ def test_html_is_escaped_and_markdown_is_not(tmp_path: Path) -> None:
     assert render(tmp_path, "{{ name }}", "card.md.jinja", name="<b>") == "<b>"
 
 
+def test_control_characters_never_reach_a_page(tmp_path: Path) -> None:
+    """Whether the template says `printable` or not; line ends of longer texts stay."""
+    assert render(tmp_path, "{{ name }}", name="a\x1b\u202e<b>\nc") == "a\\x1b\\u202e&lt;b&gt;\nc"
+    assert render(tmp_path, "{{ name }}", "card.md.jinja", name="a\x1b\u202e") == "a\\x1b\\u202e"
+    assert render(tmp_path, "{{ n }} {{ name | with_code }}", n=3, name="`a`\u202e") == "3 <code>a</code>\u202e"
+
+
 def test_code_between_backticks_is_marked_and_escaped() -> None:
     assert with_code("try `--set a=<1>` & more") == "try <code>--set a=&lt;1&gt;</code> &amp; more"
 

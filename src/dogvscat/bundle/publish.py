@@ -24,7 +24,7 @@ from dogvscat.network.picture import draw_network
 from dogvscat.pages import open_templates
 from dogvscat.photos.decoding.decoder import decode
 from dogvscat.settings.toml import to_toml
-from dogvscat.text import printable
+from dogvscat.text import markdown, printable
 
 MODEL_CARD_FILE = "README.md"
 NETWORK_PICTURE_FILE = "network.svg"
@@ -145,9 +145,9 @@ def model_card(card: Card) -> str:
     Args:
         card: Of the bundle.
     """
-    negative, positive = map(printable, card.class_names)
+    negative, positive = map(markdown, card.class_names)
     validation, neither = card.metrics.get("validation", {}), card.metrics.get(NEITHER, {})
-    # File names and class names were chosen by strangers: whatever the card quotes is made printable.
+    # File names and class names were chosen by strangers: whatever the card quotes is made harmless.
     front_matter, metrics = _front_matter(card, validation), [*_titled(card, validation), *_titled_neither(neither)]
     templates = open_templates(
         Path(__file__).parent,
@@ -240,7 +240,7 @@ def _front_matter(card: Card, validation: Mapping[str, Mapping[str, Any]]) -> di
 
 def _titled(card: Card, validation: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
     """Title and value of each metric that is defined, in the order of `_TITLES`."""
-    shown_names = [printable(name) for name in card.class_names]
+    shown_names = [markdown(name) for name in card.class_names]
     metrics = []
     for key, title in _TITLES.items():
         metric = validation.get(key.format(*card.class_names))

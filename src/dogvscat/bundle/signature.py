@@ -70,7 +70,9 @@ def require_signature(folder: Path, checksums: Checksums, public_key: Path) -> N
         with file.open("rb") as stream:
             signature = stream.read(_NUM_BYTES + 1)
     except OSError as error:
-        raise ModelError(f"{folder} is not signed: {SIGNATURE_FILE} cannot be read: {error.strerror}", hint=hint) from None
+        raise ModelError(
+            f"{folder} is not signed: {SIGNATURE_FILE} cannot be read: {error.strerror}", hint=hint
+        ) from None
     try:
         key.verify(signature, checksums.serialize())
     except InvalidSignature:

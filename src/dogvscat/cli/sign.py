@@ -13,9 +13,7 @@ def command(
         Path,
         typer.Argument(metavar="MODEL", help="A run folder, or a bundle (a folder with card.json and model.onnx)."),
     ],
-    key: Annotated[
-        Path, typer.Option(metavar="FILE", help="Your private key: Ed25519, in PEM, as OpenSSL makes it.")
-    ],
+    key: Annotated[Path, typer.Option(metavar="FILE", help="Your private key: Ed25519, in PEM, as OpenSSL makes it.")],
 ) -> None:
     """Sign a model with your private key. `--require-signature` of other commands then checks it with the public key.
 

@@ -17,7 +17,7 @@ from dogvscat.atomic import write_csv
 from dogvscat.errors import DataError, ModelError
 from dogvscat.judging.decision import Decision, Logits
 from dogvscat.labels import ClassNames
-from dogvscat.text import pluralize, printable
+from dogvscat.text import pluralize, printable, unescape_cell
 
 _PROBABILITY = "probability_"
 
@@ -198,7 +198,8 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
     try:
         # Names of files may hold bytes that are not UTF-8; surrogates carry them to their photos unchanged.
         text = path.read_bytes().decode("utf-8", "surrogateescape")
-        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+        table = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header, *rows = ([*map(unescape_cell, row)] for row in table)
         class_names = _class_names(header)
         splits = list(dict.fromkeys(row[2] for row in rows))  # unique, in the order of the file
         return {split: _from_rows(split, class_names, [row for row in rows if row[2] == split]) for split in splits}

@@ -29,7 +29,7 @@ from dogvscat.photos.splits import (
     draw_neither_test_groups,
     refuse_if_mostly_unreadable,
 )
-from dogvscat.text import pluralize, printable
+from dogvscat.text import pluralize, printable, unescape_cell
 
 RELABELLED = "relabelled"
 """One of a row's issues: the label was corrected. The photo is filed under the other class."""
@@ -254,7 +254,7 @@ def load_manifest(path: Path, is_synthetic: bool = False, giveaways: tuple[Givea
             header, *lines = csv.reader(file)
         if header != [column.name for column in fields(ManifestRow)]:
             raise ValueError("its first line does not name the columns of a manifest")
-        rows = tuple(ManifestRow(*line) for line in lines)
+        rows = tuple(ManifestRow(*map(unescape_cell, line)) for line in lines)
         labels = {row.label for row in rows}  # the file does not name the classes apart from its rows
         return Manifest(
             NEITHER_NAMES if labels == {NEITHER} else sorted_class_names(labels),

@@ -15,6 +15,7 @@ from dogvscat.errors import DataError
 from dogvscat.labels import LEAVE_OUT, ClassNames
 from dogvscat.photos.manifest import RELABELLED, Manifest, ManifestRow
 from dogvscat.photos.splits import LEFT_OUT, TRAIN, check_splits
+from dogvscat.text import unescape_cell
 
 LEFT_OUT_BY_RELABEL = "left_out_by_relabel"
 """One of a manifest row's issues: the reason why it is in no split."""
@@ -165,7 +166,7 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[int, list[str]]]:
         elif any(map(str.strip, row)):
             if len(row) != len(_HEADER):
                 raise _malformed(path, line, f"expected {len(_HEADER)} cells, received {len(row)}")
-            yield line, row
+            yield line, [*map(unescape_cell, row)]
     if header is None:
         raise _malformed(path, 1, f"expected the columns {','.join(_HEADER)}, received an empty file")
 

@@ -26,6 +26,7 @@ from dogvscat.photos.decoding.decoder import DECODER_VERSION, DecodedPhoto, deco
 from dogvscat.photos.file_facts import read_file_facts
 from dogvscat.photos.reading.layout import Photo
 from dogvscat.photos.reading.sources import PhotoSource
+from dogvscat.text import unescape_cell
 
 SCAN_VERSION = 4
 """Increase this number when the same photo gives another result; caches of older versions are then ignored."""
@@ -157,7 +158,8 @@ def _load_scan(path: Path, photos: Sequence[Photo]) -> list[ScannedPhoto] | None
     """The cached scan, or None if there is none, it is damaged, or it is a scan of other photos."""
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            scanned = [_from_row(row) for row in csv.DictReader(file)]
+            header, *rows = csv.reader(file)
+            scanned = [_from_row(dict(zip(header, map(unescape_cell, row), strict=True))) for row in rows]
     except (OSError, KeyError, TypeError, ValueError, csv.Error):
         return None
     cached = [(photo.path, photo.label, photo.declared_split) for photo in scanned]

@@ -14,7 +14,7 @@ from dogvscat.bundle.card import Card
 from dogvscat.bundle.export.formats import FORMATS, PRECISIONS, Conversion
 from dogvscat.bundle.export.parity import Parity
 from dogvscat.bundle.folder import PREPROCESSING_FILE, Bundle
-from dogvscat.text import printable
+from dogvscat.text import markdown
 
 README_FILE = "README.md"
 MADE_BY = "dogvscat export"
@@ -113,14 +113,14 @@ def _steps(size: int) -> list[str]:
 
 
 def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity) -> str:
-    first, second = map(printable, card.class_names)
+    first, second = map(markdown, card.class_names)
     neither, precision = conversion.logits.neither is not None, PRECISIONS[conversion.precision]
     # Below, a list of lines times a bool is kept or left out. Names come from the user's folders, so they are escaped.
     lines = [
         f"# {first} or {second}: {FORMATS[format_name].title}",
         "",
         (
-            f"Exported by dogvscat {__version__} from a bundle of the recipe {printable(card.config.recipe)}. "
+            f"Exported by dogvscat {__version__} from a bundle of the recipe {markdown(card.config.recipe)}. "
             "`preprocessing.json` has the same description for programs."
         ),
         "",
@@ -169,7 +169,7 @@ def _rules(card: Card, has_neither: bool) -> list[str]:
     """From probabilities to the answer, as judging/decision.py does it, and the reasons for `unsure`."""
     if card.decision().at_chance:
         return ["`unsure`, reason `at_chance`: for every photo, because the network is no better than guessing."]
-    first, second = map(printable, card.class_names)
+    first, second = map(markdown, card.class_names)
     return [
         *[f"`unsure`, reason `neither`: if the sigmoid of `neither` is above {card.neither_limit!r}."] * has_neither,
         *[f"`unsure`, reason `close`: if {card.unsure_low!r} < p < {card.unsure_high!r}."]

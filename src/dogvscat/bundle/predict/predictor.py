@@ -116,9 +116,7 @@ class Predictor:
         return self._sessions[key]
 
     @classmethod
-    def load(
-        cls, model: Path | str | None = None, threads: int = 0, public_key: Path | str | None = None
-    ) -> Self:
+    def load(cls, model: Path | str | None = None, threads: int = 0, public_key: Path | str | None = None) -> Self:
         """Load and verify a bundle. On first use, its golden pictures must get the answers in its card.
 
         Args:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from dogvscat.bundle.predict.predictor import Failure, Prediction
 from dogvscat.labels import FAILED, NEITHER, ClassNames
-from dogvscat.text import escape_undecodable, json_line
+from dogvscat.text import escape_cell, escape_undecodable, json_line, unescape_cell
 
 RESULT_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
@@ -113,7 +113,7 @@ class CsvRows:
         """Bytes as a row, or None if they are not a row of this format."""
         try:
             (cells,) = csv.reader(io.StringIO(record.decode(), newline=""), strict=True)
-            row = dict(zip(self.columns, cells, strict=True))
+            row = dict(zip(self.columns, map(unescape_cell, cells), strict=True))
             stamp = FileStamp(int(row["bytes"]) if row["bytes"] else None, row["modified"] or None)
             return Row(row["path"], row["label"] or FAILED, row["model"], stamp, row)
         except (ValueError, csv.Error):
@@ -146,5 +146,7 @@ def _document(result: Prediction | Failure, stamp: FileStamp, model: str) -> dic
 def _csv_line(cells: list[Any]) -> bytes:
     text = io.StringIO()
     # The writer quotes the characters of its line end; \r\n makes it quote a single \r in a file name as well.
-    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    csv.writer(text, lineterminator="\r\n").writerow(
+        escape_cell(cell) if isinstance(cell, str) else cell for cell in cells
+    )
     return (escape_undecodable(text.getvalue().removesuffix("\r\n")) + "\n").encode()

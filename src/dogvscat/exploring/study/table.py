@@ -11,7 +11,7 @@ from dogvscat.exploring.study.plan import BASE, PlannedCell
 from dogvscat.learning.run import Run
 from dogvscat.settings.keys import differences
 from dogvscat.settings.toml import toml_value
-from dogvscat.text import pluralize
+from dogvscat.text import pluralize, unescape_cell
 
 STUDY_FILE = "study.csv"
 COLUMNS = ("setting", "value", "seed", "validation_accuracy", "training_accuracy", "seconds", "epochs", "cell")
@@ -90,7 +90,10 @@ def _read_rows(table: Path) -> list[tuple[_Key, str]]:
     """The key of each row, and its cell."""
     try:
         with table.open(encoding="utf-8", newline="") as file:
-            return [((row["setting"], row["value"], int(row["seed"])), row["cell"]) for row in csv.DictReader(file)]
+            return [
+                ((unescape_cell(row["setting"]), unescape_cell(row["value"]), int(row["seed"])), row["cell"])
+                for row in csv.DictReader(file)
+            ]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:

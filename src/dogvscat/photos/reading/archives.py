@@ -18,7 +18,9 @@ from dogvscat.errors import ArchiveError, ImageError
 from dogvscat.photos.decoding.decoder import MAX_FILE_BYTES
 from dogvscat.photos.reading.folders import has_photo_suffix
 
-MAX_ENTRIES = 1_000_000
+MAX_ENTRIES = 100_000
+MAX_DIRECTORY_BYTES = 160 * MAX_ENTRIES
+"""Of the list of members at the end of the file. Python makes an object of each before they can be counted."""
 MAX_TOTAL_BYTES = 256 * 1024**3
 MAX_RATIO = 100
 """Largest number of bytes that one packed byte may become. Photos are compressed already, so their ratio is near 1."""
@@ -30,7 +32,13 @@ MAX_DEPTH = 64
 # Bits of a member's flags and the header in front of its data: PKWARE's APPNOTE.TXT, sections 4.4.4 and 4.3.7.
 _UTF8_NAME = 0x800
 _ENCRYPTED = 0x1 | 0x40 | 0x2000  # the usual kind, the strong kind, an encrypted directory
+_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz")
+# The end of an archive, sections 4.3.14 to 4.3.16: how many members its directory has, and how many bytes. The long
+# form lies in front of the short one, with a locator of 20 bytes between the two.
+_END, _LONG_END = struct.Struct("<4s6xHL"), struct.Struct("<4s28xQQ")
+_END_BYTES, _LONG_END_BYTES, _LOCATOR_BYTES, _LONGEST_COMMENT = 22, 56, 20, 65_535
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # ends with the lengths of the name and of the extra field
+_UNPACK = "Unpack it, and give the folder."
 _HINT = "Make the archive again from a plain folder, or give the unpacked folder."
 
 
@@ -127,6 +135,13 @@ class SafeZip:
 
 def _read_directory(path: Path) -> list[zipfile.ZipInfo]:
     try:
+        num_members, num_bytes = _declared_directory(path)
+        _check_count(path, num_members)
+        if num_bytes > MAX_DIRECTORY_BYTES:
+            raise ArchiveError(
+                f"{path} has a list of members of {num_bytes:,} bytes, at most {MAX_DIRECTORY_BYTES:,} are read",
+                hint=_UNPACK,
+            )
         with zipfile.ZipFile(path) as archive:
             return archive.infolist()
     except FileNotFoundError:
@@ -141,9 +156,29 @@ def _read_directory(path: Path) -> list[zipfile.ZipInfo]:
         raise ArchiveError(f"{path} is not a complete zip archive: {error}", hint=hint) from None
 
 
+def _declared_directory(path: Path) -> tuple[int, int]:
+    """Members and bytes of an archive's directory as its end declares them; zeros if it is no archive."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _END_BYTES - _LONGEST_COMMENT - _LOCATOR_BYTES - _LONG_END_BYTES))
+        tail = file.read()
+    start = tail.rfind(b"PK\x05\x06")
+    if start < 0 or len(tail) < start + _END_BYTES:
+        return 0, 0
+    _, num_members, num_bytes = _END.unpack_from(tail, start)
+    long_start = start - _LOCATOR_BYTES - _LONG_END_BYTES
+    if long_start >= 0 and tail.startswith(b"PK\x06\x06", long_start):
+        _, num_members, num_bytes = _LONG_END.unpack_from(tail, long_start)
+    return num_members, num_bytes
+
+
+def _check_count(path: Path, num_members: int) -> None:
+    if num_members > MAX_ENTRIES:
+        raise ArchiveError(f"{path} has {num_members:,} members, at most {MAX_ENTRIES:,} are read", hint=_UNPACK)
+
+
 def _check_totals(path: Path, entries: list[zipfile.ZipInfo]) -> None:
-    if len(entries) > MAX_ENTRIES:
-        raise ArchiveError(f"{path} has {len(entries):,} members, at most {MAX_ENTRIES:,} are read", hint=_HINT)
+    _check_count(path, len(entries))
     if (total := sum(info.file_size for info in entries)) > MAX_TOTAL_BYTES:
         raise ArchiveError(f"{path} declares {total:,} bytes, at most {MAX_TOTAL_BYTES:,} are read", hint=_HINT)
     # Members that overlap let a few packed bytes be unpacked many times over (Fifield, A better zip bomb, 2019).
@@ -183,6 +218,8 @@ def _checked_member(path: Path, name: str, info: zipfile.ZipInfo) -> _Member:
         raise _refusal(path, name, "is a link or a device, expected a plain file")
     if info.flag_bits & _ENCRYPTED:
         raise _refusal(path, name, "is encrypted")
+    if name.lower().endswith(_ARCHIVES):
+        raise _refusal(path, name, "is an archive itself; unpack both first")
     # Only photos are ever unpacked, so the ratio of other files, such as logs, does not matter.
     bomb_bytes = max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size)
     if info.file_size > bomb_bytes and has_photo_suffix(posixpath.basename(name)):

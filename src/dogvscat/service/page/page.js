@@ -2,7 +2,7 @@
 // File names come from strangers: they are only ever set as text, never as HTML.
 
 import { describeModel } from "./about.js";
-import { formatProbability, heatMapLegend, unsureReason, verdictText } from "./words.js";
+import { formatProbability, heatMapLegend, printable, unsureReason, verdictText } from "./words.js";
 
 const PREDICT = "api/v1/predict";
 const MAX_REQUESTS = 3; // at once
@@ -78,7 +78,7 @@ function warn(sentence) {
 function newCard(file) {
   const card = byId("card").content.firstElementChild.cloneNode(true);
   const image = card.querySelector(".photo-image");
-  const name = file.name || "photo";
+  const name = printable(file.name || "photo");
   card.querySelector(".name").textContent = name;
   card.querySelector(".name").title = name;
   image.alt = name;

@@ -48,3 +48,8 @@ export function heatMapLegend({ label, probabilities }) {
   const nearerClass = probabilities[positive] >= 0.5 ? positive : negative;
   return `Bright areas are the strongest evidence for ${withArticle(label in probabilities ? label : nearerClass)}.`;
 }
+
+// The text with control characters and marks of the direction of text as escapes, so that a name reads as it is.
+export function printable(text) {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${char.codePointAt(0).toString(16)}}`);
+}

@@ -2,7 +2,7 @@
 
 import { Classifier } from "./classifier.js";
 import { PhotoError, readPhoto } from "./decode.js";
-import { describeAnswer, describeModel, formatPercent, pageTitle } from "./words.js";
+import { describeAnswer, describeModel, formatPercent, pageTitle, printable } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const THUMBNAIL_SIDE = 480; // pixels at most; whole photos are not kept in memory
@@ -42,7 +42,7 @@ async function fetchBytes(name) {
 
 function addPhotos(files) {
   for (const file of files) {
-    const card = addCard(file.name || "pasted photo");
+    const card = addCard(printable(file.name || "pasted photo"));
     numAdded += 1;
     lastInQueue = lastInQueue.then(() => answer(file, card));
   }
