@@ -6,7 +6,7 @@ RECIPE ?= fast
 OUT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-fast lint docs lock clean
+.PHONY: help setup train test test-fast lint docs lock wheel sbom advisories clean
 
 help:
 	@echo "make train       set up, then train a classifier from scratch and evaluate it"
@@ -17,6 +17,8 @@ help:
 	@echo "make lint        check formatting, lint, types and import rules"
 	@echo "make docs        write docs/cli.md again from the commands"
 	@echo "make lock        write the locked, hashed requirement files again"
+	@echo "make sbom        build the wheel, and list what it can bring along, as CycloneDX"
+	@echo "make advisories  compare the locked packages with published advisories (needs the network)"
 	@echo "make clean       remove .venv and tool caches (never runs or photos)"
 
 setup: .venv/ready
@@ -52,6 +54,16 @@ docs: setup
 
 lock: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock.sh
+
+wheel: setup
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build -t wheel -d dist
+
+sbom: wheel
+	$(BIN)/python requirements/sbom.py dist/*.whl
+
+advisories: setup
+	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes --requirement requirements/dev.txt
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
