@@ -197,7 +197,7 @@ def _compare(path: Path, expected: str, received: str) -> None:
 
 def _read(path: Path, most_bytes: int) -> bytes:
     with _open(path, most_bytes) as file:
-        return file.read(most_bytes)
+        return file.read()
 
 
 @contextmanager
