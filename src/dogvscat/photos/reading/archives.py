@@ -135,13 +135,7 @@ class SafeZip:
 
 def _read_directory(path: Path) -> list[zipfile.ZipInfo]:
     try:
-        num_members, num_bytes = _declared_directory(path)
-        _check_count(path, num_members)
-        if num_bytes > MAX_DIRECTORY_BYTES:
-            raise ArchiveError(
-                f"{path} has a list of members of {num_bytes:,} bytes, at most {MAX_DIRECTORY_BYTES:,} are read",
-                hint=_UNPACK,
-            )
+        _check_directory(path)
         with zipfile.ZipFile(path) as archive:
             return archive.infolist()
     except FileNotFoundError:
@@ -156,20 +150,30 @@ def _read_directory(path: Path) -> list[zipfile.ZipInfo]:
         raise ArchiveError(f"{path} is not a complete zip archive: {error}", hint=hint) from None
 
 
-def _declared_directory(path: Path) -> tuple[int, int]:
-    """Members and bytes of an archive's directory as its end declares them; zeros if it is no archive."""
+def _check_directory(path: Path) -> None:
+    """Refuse too many members before Python makes an object of each. Nothing is refused here if this is no archive."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
-        file.seek(max(0, size - _END_BYTES - _LONGEST_COMMENT - _LOCATOR_BYTES - _LONG_END_BYTES))
+        tail_start = max(0, size - _END_BYTES - _LONGEST_COMMENT - _LOCATOR_BYTES - _LONG_END_BYTES)
+        file.seek(tail_start)
         tail = file.read()
-    start = tail.rfind(b"PK\x05\x06")
-    if start < 0 or len(tail) < start + _END_BYTES:
-        return 0, 0
-    _, num_members, num_bytes = _END.unpack_from(tail, start)
-    long_start = start - _LOCATOR_BYTES - _LONG_END_BYTES
-    if long_start >= 0 and tail.startswith(b"PK\x06\x06", long_start):
-        _, num_members, num_bytes = _LONG_END.unpack_from(tail, long_start)
-    return num_members, num_bytes
+        end = tail.rfind(b"PK\x05\x06")
+        if end < 0 or len(tail) < end + _END_BYTES:
+            return
+        _, num_members, num_bytes = _END.unpack_from(tail, end)
+        long_end = end - _LOCATOR_BYTES - _LONG_END_BYTES
+        if long_end >= 0 and tail.startswith(b"PK\x06\x06", long_end):
+            _, num_members, num_bytes = _LONG_END.unpack_from(tail, long_end)
+            end = long_end
+        _check_count(path, num_members)
+        if num_bytes > MAX_DIRECTORY_BYTES:
+            raise ArchiveError(
+                f"{path} has a list of members of {num_bytes:,} bytes, at most {MAX_DIRECTORY_BYTES:,} are read",
+                hint=_UNPACK,
+            )
+        # The declared number may be a lie, and zipfile goes by the bytes: each entry starts with this signature.
+        file.seek(max(0, tail_start + end - num_bytes))
+        _check_count(path, file.read(num_bytes).count(b"PK\x01\x02"))
 
 
 def _check_count(path: Path, num_members: int) -> None:
