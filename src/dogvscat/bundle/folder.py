@@ -162,7 +162,8 @@ def load_checksums(folder: Path) -> Checksums:
     if not path.exists():
         raise ModelError(
             f"{folder} has no {CHECKSUMS_FILE}, the list of its files",
-            hint="If an earlier version of dogvscat made this bundle, use it with that version, or train again.",
+            hint="If an earlier version of dogvscat made this bundle, use it with that version, or train again. "
+            "For a run folder, `dogvscat train --resume RUN` writes the bundle again.",
         )
     return parse_checksums(_read(path, MOST_CHECKSUM_BYTES), str(path))
 
