@@ -103,7 +103,8 @@ def _show_predictions(predict: Predict, arguments: PhotoArguments, model: str | 
         if model is None:
             show_prediction(prediction)
         else:
-            show_json({**prediction.to_dict(), "model": model})
+            answered_by = {} if isinstance(prediction, Failure) else {"model": model}
+            show_json({**prediction.to_dict(), **answered_by})
     flush()  # here, so that a full disk is reported before the summary
     return labels
 
