@@ -252,3 +252,13 @@ def test_every_answer_has_safe_headers(linear, path: str) -> None:
     assert headers["referrer-policy"] == "no-referrer"
     assert not [name for name in headers if name.startswith("access-control")]
     assert "server" not in headers
+
+
+def test_names_in_answers_cannot_change_a_terminal(best, drawn: list[bytes]) -> None:
+    name = "a\x9b31m\x7f\u202egpj.exe"
+    response = best.client.post("/api/v1/predict", params={"name": name}, content=drawn[0])
+    assert response.json()["predictions"][0]["name"] == name
+    assert response.text.isprintable()
+    refused = best.client.post("/api/v1/predict", params={"name": name}, content=b"no photo")
+    assert refused.json()["name"] == name
+    assert refused.text.isprintable()

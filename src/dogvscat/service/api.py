@@ -4,13 +4,13 @@ import base64
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoding.decoder import FORMATS, MAX_JPEG_PIXELS, MAX_PIXELS
 from dogvscat.service.inference import Answer, Inference
+from dogvscat.service.json_response import PrintableJSONResponse
 from dogvscat.service.mistakes import with_hint
 from dogvscat.service.problem_details import problem_response
 from dogvscat.service.uploads import Upload, form_boundary, form_photos, read_body
@@ -150,11 +150,11 @@ def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
         if len(answers) == 1 and isinstance(answers[0], ImageError):
             return problem_response(answers[0], uploads[0].name)
         rows = [_answer_to_json(upload.name, answer) for upload, answer in zip(uploads, answers, strict=True)]
-        return JSONResponse({"model": answering_model, "predictions": rows})
+        return PrintableJSONResponse({"model": answering_model, "predictions": rows})
 
     @routes.get("/model", summary="Describe the model: its classes, thresholds and metrics")
     async def describe() -> Response:
-        return JSONResponse(model)
+        return PrintableJSONResponse(model)
 
     return routes
 

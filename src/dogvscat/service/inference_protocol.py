@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from dogvscat._version import __version__
 from dogvscat.bundle.predict.predictor import Prediction
 from dogvscat.service.inference import Inference
+from dogvscat.service.json_response import PrintableJSONResponse
 from dogvscat.service.problem_details import RequestError
 from dogvscat.service.uploads import read_body
 
@@ -65,27 +65,27 @@ def protocol_routes(inference: Inference, model: str, model_version: str) -> API
     @routes.get("/")
     @routes.get("", include_in_schema=False)
     async def server_metadata() -> Response:
-        return JSONResponse({"name": "dogvscat", "version": __version__, "extensions": []})
+        return PrintableJSONResponse({"name": "dogvscat", "version": __version__, "extensions": []})
 
     @routes.get("/health/live")
     async def live() -> Response:
-        return JSONResponse({"live": True})
+        return PrintableJSONResponse({"live": True})
 
     @routes.get("/health/ready")
     async def ready() -> Response:
-        return JSONResponse({"live": True, "ready": inference.ready}, 200 if inference.ready else 503)
+        return PrintableJSONResponse({"live": True, "ready": inference.ready}, 200 if inference.ready else 503)
 
     @routes.get("/models/{name}/ready")
     @routes.get("/models/{name}/versions/{version}/ready")
     async def model_ready(name: str, version: str | None = None) -> Response:
         check_model(name, version)
-        return JSONResponse({"name": name, "ready": inference.ready}, 200 if inference.ready else 503)
+        return PrintableJSONResponse({"name": name, "ready": inference.ready}, 200 if inference.ready else 503)
 
     @routes.get("/models/{name}")
     @routes.get("/models/{name}/versions/{version}")
     async def model_metadata(name: str, version: str | None = None) -> Response:
         check_model(name, version)
-        return JSONResponse(_model_metadata(inference, model, model_version))
+        return PrintableJSONResponse(_model_metadata(inference, model, model_version))
 
     @routes.post("/models/{name}/infer", openapi_extra=_request_schema())
     @routes.post("/models/{name}/versions/{version}/infer", openapi_extra=_request_schema())
@@ -98,7 +98,7 @@ def protocol_routes(inference: Inference, model: str, model_version: str) -> API
         if infer_request.outputs:  # a missing or empty list asks for all outputs
             outputs = [_select_output(outputs, requested.name) for requested in infer_request.outputs]
         echo = {} if infer_request.id is None else {"id": infer_request.id}
-        return JSONResponse({"model_name": model, "model_version": model_version, **echo, "outputs": outputs})
+        return PrintableJSONResponse({"model_name": model, "model_version": model_version, **echo, "outputs": outputs})
 
     return routes
 

@@ -4,12 +4,12 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from dogvscat.errors import DogvscatError, ImageError
+from dogvscat.service.json_response import PrintableJSONResponse
 
 CLIENT_CLOSED_REQUEST = 499
 """Not in any RFC; nginx logs it when a client has left before the answer. Nobody receives it."""
@@ -58,12 +58,12 @@ def problem_response(error: DogvscatError, name: str | None = None) -> Response:
         "code": error.code,
         **{key: value for key, value in optional.items() if value is not None},
     }
-    return JSONResponse(document, status, headers=_retry_headers(error), media_type="application/problem+json")
+    return PrintableJSONResponse(document, status, headers=_retry_headers(error), media_type="application/problem+json")
 
 
 def protocol_response(error: DogvscatError) -> Response:
     """An error in the form of the Open Inference Protocol."""
-    return JSONResponse({"error": error.message}, status_of(error), headers=_retry_headers(error))
+    return PrintableJSONResponse({"error": error.message}, status_of(error), headers=_retry_headers(error))
 
 
 def _retry_headers(error: DogvscatError) -> dict[str, str]:
