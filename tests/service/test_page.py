@@ -175,9 +175,10 @@ def test_a_hostile_name_is_only_ever_text(page: Page, linear, name: str) -> None
     page.bring(plain_png((255, 0, 0)), name)
     page.bring(b"<script>document.title = 'taken over'</script>", name, kind="text/html")
     good, bad = page.cards(2)
+    shown = "".join(char if char.isprintable() else f"\\u{{{ord(char):x}}}" for char in name)
     for card in (good, bad):
         element = card.find_element(By.CLASS_NAME, "name")
-        assert page.browser.execute_script("return arguments[0].textContent", element) == name
+        assert page.browser.execute_script("return arguments[0].textContent", element) == shown
         assert element.find_elements(By.CSS_SELECTOR, "*") == []
     assert page.browser.title == "Dog or cat?"
     assert not page.find("main script, main svg")
