@@ -19,7 +19,8 @@ from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.bundle.publish import publish_bundle
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision, sigmoid
-from dogvscat.learning.keras_export.convert import convert_to_keras, convert_to_litert, convert_to_savedmodel
+from dogvscat.learning.keras_export.convert import convert_to_keras, convert_to_savedmodel
+from dogvscat.learning.keras_export.litert import convert_to_litert
 from dogvscat.learning.keras_export.rebuild import rebuild_network
 from dogvscat.learning.model.networks import average_over_flips, build_network, named_weights
 from dogvscat.learning.onnx_export.export import export_onnx

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,38 @@ def test_a_graph_answers_as_keras(name: str, seed: int) -> None:
 def as_best() -> bytes:
     config = NetworkConfig(**NETWORKS["as best"])
     return export_onnx(build_network(config, SIZE, seed=1), config, DECISION)
+
+
+def slimmed(graph: bytes) -> onnx.ModelProto:
+    import onnxslim
+
+    return onnxslim.slim(onnx.load_from_string(graph))
+
+
+def simplified(graph: bytes) -> onnx.ModelProto:
+    import onnxsim
+
+    return onnxsim.simplify(onnx.load_from_string(graph))[0]
+
+
+def halved(graph: bytes) -> onnx.ModelProto:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    return convert_float_to_float16(onnx.load_from_string(graph))
+
+
+@pytest.mark.parametrize(("convert", "difference"), [(slimmed, 1e-5), (simplified, 1e-5), (halved, 0.05)])
+def test_other_tools_take_the_graph(convert: Callable[[bytes], onnx.ModelProto], difference: float) -> None:
+    """`benchmarks/outside_tools.py` has more of them, which are too large for tests."""
+    graph = as_best()
+    converted = convert(graph).SerializeToString()
+    pixels = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
+    expected, received = (run_graph(open_graph(each, "test"), pixels) for each in (graph, converted))
+    assert np.std(expected.positive) > 1e-3
+    assert received.neither is not None
+    assert expected.neither is not None
+    np.testing.assert_allclose(received.positive, expected.positive, atol=difference)
+    np.testing.assert_allclose(received.neither, expected.neither, atol=difference)
 
 
 def test_names_are_those_of_the_description() -> None:

@@ -8,7 +8,8 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from dogvscat.bundle.export.formats import Conversion, get_precision
-from dogvscat.bundle.export.parity import ParityImages, calibration_pixels, check_parity, parity_images
+from dogvscat.bundle.export.parity import ParityImages, check_parity, parity_images
+from dogvscat.bundle.export.quantization import calibration_pixels
 from dogvscat.bundle.folder import Bundle
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import ModelError, UsageError
@@ -87,7 +88,7 @@ def test_no_picture_for_calibration_is_one_for_parity(bundle: Bundle) -> None:
     ("name", "format_name", "message"),
     [
         ("int4", "onnx", "there is no precision 'int4', expected one of float32, float16, int8"),
-        ("int8", "litert", "the format litert cannot be exported as int8; expected --format onnx"),
+        ("int8", "openvino", "the format openvino cannot be exported as int8; expected --format onnx or litert"),
         ("float16", "keras", "the format keras cannot be exported as float16; expected --format onnx or litert"),
     ],
 )

@@ -46,8 +46,8 @@ def command(
         str,
         typer.Option(
             metavar="PRECISION",
-            help="float32; float16 (onnx, litert): half the size; int8 (onnx): a quarter of the size, and less time. "
-            "The last two differ a little; with --photos the difference is measured on photographs.",
+            help="float32; float16: half the size; int8: a quarter of the size, and less time. The last two are for "
+            "onnx and litert. They differ a little; with --photos the difference is measured on photographs.",
         ),
     ] = "float32",
     public_key: PublicKey = None,
@@ -104,11 +104,11 @@ def _converter(format_name: str) -> "Callable[[Any, Any], Conversion]":
     from dogvscat.learning.engine import open_engine
 
     open_engine(0)
-    from dogvscat.learning.keras_export import convert
+    from dogvscat.learning.keras_export import convert, litert
 
     return {
         "keras": convert.convert_to_keras,
-        "litert": convert.convert_to_litert,
+        "litert": litert.convert_to_litert,
         "savedmodel": convert.convert_to_savedmodel,
     }[format_name]
 
@@ -121,9 +121,9 @@ def _small_converter(format_name: str, precision: str, photos: Path | None) -> "
         from dogvscat.learning.engine import open_engine
 
         open_engine(0)
-        from dogvscat.learning.keras_export.convert import convert_to_litert_float16
+        from dogvscat.learning.keras_export.litert import convert_to_litert_float16, convert_to_litert_int8
 
-        return convert_to_litert_float16
+        return convert_to_litert_float16 if precision == "float16" else partial(convert_to_litert_int8, photos=photos)
     from dogvscat.learning.onnx_export.precision import convert_to_float16, convert_to_int8
 
     return convert_to_float16 if precision == "float16" else partial(convert_to_int8, photos=photos)

@@ -5,7 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ FORMATS = {
         ("openvino",),
     ),
     "litert": Format(
-        "LiteRT (TensorFlow Lite), weights in float32",
+        "LiteRT (TensorFlow Lite)",
         "LiteRT reads `model.tflite` on phones and small devices; its signature is `serving_default`. The number of "
         "images is 1 until the input is resized.",
         ("keras", "tensorflow", "onnx", "ai_edge_litert"),
@@ -80,6 +80,8 @@ class Precision:
     """The formats that can have it."""
     reading: str
     """What it means for its user: a sentence or two."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """More sentences about some formats, by format."""
 
 
 PRECISIONS = {
@@ -92,11 +94,16 @@ PRECISIONS = {
     ),
     "int8": Precision(
         0.1,
-        ("onnx",),
-        "Convolutions compute with 8-bit integers: weights in 7 bits with a sign, activations in 8 bits without. The "
-        "first convolution and the last layer stay in float32. Processors with VNNI or similar instructions gain most; "
-        "without them an 8-bit weight could overflow in sums of 16 bits, which 7 bits rule out, so every processor "
-        "gives the same answers up to rounding.",
+        ("onnx", "litert"),
+        "Convolutions compute with 8-bit integers. The first convolution and the last layer stay in float32. "
+        "Processors with VNNI or similar instructions gain most.",
+        {
+            "onnx": "Weights have 7 bits with a sign, activations 8 bits without. On processors without VNNI an 8-bit "
+            "weight could overflow in sums of 16 bits, which 7 bits rule out, so every processor gives the same "
+            "answers up to rounding.",
+            "litert": "Weights and activations have 8 bits with a sign. The layers between the convolutions compute "
+            "with them as well.",
+        },
     ),
 }
 """The precisions by name."""

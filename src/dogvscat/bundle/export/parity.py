@@ -1,6 +1,5 @@
 """The check that an export agrees with its bundle: the images that both answer, and the largest difference."""
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -22,7 +21,6 @@ from dogvscat.stderr import track
 
 NUM_PHOTOS = 200
 NUM_DRAWINGS = 58
-NUM_CALIBRATION_PHOTOS = 100
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def parity_images(bundle: Bundle, photos: Path | None) -> ParityImages:
     predictor = Predictor(bundle)
     predictor.check_golden()
     golden = [decode(bundle.read(picture.file), picture.file, size) for picture in bundle.card.golden]
-    others = _sample_photos(source, size) if source else _draw_images(size)
+    others = _sample_photos(source, size) if source else draw_images(size)
     pixels = np.stack([*golden, *others])
     batches = np.array_split(pixels, -(-len(pixels) // BATCH_SIZE))  # the division rounds up
     batch_logits = [predictor.logits(batch) for batch in track(batches, "Predicting with the bundle")]
@@ -100,25 +98,6 @@ def parity_images(bundle: Bundle, photos: Path | None) -> ParityImages:
         num_photos=len(others) if has_photos else 0,
         num_drawings=0 if has_photos else len(others),
     )
-
-
-def calibration_pixels(bundle: Bundle, photos: Path | None) -> np.ndarray:
-    """Pictures to choose the ranges of 8-bit numbers on, none of which is a parity image.
-
-    Args:
-        bundle: A verified bundle.
-        photos: As for `parity_images`. With few photos only drawings are left.
-
-    Returns:
-        uint8 (num_images, image_size, image_size, 3), drawings first.
-    """
-    size = bundle.card.image_size
-    source = open_any(photos) if photos is not None else None
-    images = _draw_images(size, first_seed=2000)
-    if source is not None:
-        photo_images = _readable_images(source, size)
-        images += [*itertools.islice(photo_images, NUM_PHOTOS, NUM_PHOTOS + NUM_CALIBRATION_PHOTOS)]
-    return np.stack(images)
 
 
 def check_parity(images: ParityImages, export_logits: Logits, format_name: str, precision: str = "float32") -> Parity:
@@ -158,7 +137,7 @@ def _sample_photos(source: PhotoSource, image_size: int) -> list[np.ndarray]:
     """Up to 200 photos from all over a source; unreadable ones are skipped."""
     num_needed = min(NUM_PHOTOS, len(source.photos))
     images: list[np.ndarray] = []
-    for image in track(_readable_images(source, image_size), "Reading photos", num_needed):
+    for image in track(readable_images(source, image_size), "Reading photos", num_needed):
         images.append(image)
         if len(images) == num_needed:
             break
@@ -167,7 +146,8 @@ def _sample_photos(source: PhotoSource, image_size: int) -> list[np.ndarray]:
     return images
 
 
-def _readable_images(source: PhotoSource, image_size: int) -> Iterator[np.ndarray]:
+def readable_images(source: PhotoSource, image_size: int) -> Iterator[np.ndarray]:
+    """The photos of a source that can be read, uint8 (image_size, image_size, 3), mixed in the same order each time."""
     for index in np.random.default_rng(0).permutation(len(source.photos)):
         path = source.photos[index].path
         try:
@@ -176,8 +156,16 @@ def _readable_images(source: PhotoSource, image_size: int) -> Iterator[np.ndarra
             continue
 
 
-def _draw_images(image_size: int, first_seed: int = 1000) -> list[np.ndarray]:
-    """Drawings other than the golden pictures, prepared like photographs: as JPEG files that are not square."""
+def draw_images(image_size: int, first_seed: int = 1000) -> list[np.ndarray]:
+    """Drawings other than the golden pictures, prepared like photographs: as JPEG files that are not square.
+
+    Args:
+        image_size: Side, in pixels.
+        first_seed: Of the drawings; one that is far from another gives other drawings.
+
+    Returns:
+        58 arrays, uint8 (image_size, image_size, 3).
+    """
     images = []
     for index in range(NUM_DRAWINGS):
         buffer = BytesIO()

@@ -126,7 +126,12 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
         "",
         FORMATS[format_name].reading,
         "",
-        *[line for text in (precision.reading, conversion.cost) if text for line in (text, "")],
+        *[
+            line
+            for text in (precision.reading, precision.details.get(format_name), conversion.cost)
+            if text
+            for line in (text, "")
+        ],
         *[line for warning in card.warnings for line in (f"**{warning}**", "")],
         "## Input",
         "",

@@ -75,7 +75,7 @@ def named_weights(model: keras.Model, operations: Sequence[Operation]) -> dict[s
 
 def layer_of(model: keras.Model, operation: str) -> keras.layers.Layer:
     """The layer of a network that computes an operation of its description, by the name of the operation."""
-    return model.get_layer(_layer_name(operation))
+    return model.get_layer(layer_name(operation))
 
 
 def average_over_flips(model: keras.Model) -> keras.Model:
@@ -91,7 +91,8 @@ def _with_mirror_images(pixels: keras.KerasTensor) -> keras.KerasTensor:
     return keras.ops.concatenate([pixels, keras.ops.flip(pixels, axis=2)])
 
 
-def _layer_name(operation: str) -> str:
+def layer_name(operation: str) -> str:
+    """The name of the layer that computes an operation of the description."""
     return operation.replace(".", "-")  # modules of PyTorch cannot have a point in their name, layers of Keras no slash
 
 
@@ -114,7 +115,7 @@ class _Layers:
         """The layer of an operation, with its name."""
         kind, arguments = self._kind(operation)
         policy = "float32" if operation.name == LOGIT else self._policy
-        return kind(name=_layer_name(operation.name), dtype=policy, **arguments)
+        return kind(name=layer_name(operation.name), dtype=policy, **arguments)
 
     def _kind(self, operation: Operation) -> tuple[type[keras.layers.Layer], dict[str, Any]]:
         """The class of a layer and its arguments."""

@@ -13,10 +13,9 @@ from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, 
 
 from dogvscat.bundle.card import MODEL_FILE
 from dogvscat.bundle.export.formats import Conversion, describe_cost, run_in_batches, time_ratio
-from dogvscat.bundle.export.parity import calibration_pixels
+from dogvscat.bundle.export.quantization import calibration_pixels, integer_convolutions
 from dogvscat.bundle.folder import Bundle
 from dogvscat.bundle.graph import ACTIVATION, open_graph
-from dogvscat.errors import ModelError
 from dogvscat.labels import NEITHER
 from dogvscat.network.operations import LOGIT, PIXELS
 from dogvscat.stderr import quiet_stderr
@@ -40,7 +39,9 @@ def convert_to_int8(bundle: Bundle, pixels: np.ndarray, photos: Path | None) -> 
     Raises:
         ModelError: if the network has only one convolution, which stays in float32.
     """
-    return _convert(bundle, _with_int8(bundle.model, calibration_pixels(bundle, photos)), pixels, "int8")
+    convolutions = [operation.name for operation in integer_convolutions(bundle)]
+    graph = _with_int8(bundle.model, convolutions, calibration_pixels(bundle, photos))
+    return _convert(bundle, graph, pixels, "int8")
 
 
 def _with_float16(data: bytes) -> bytes:
@@ -74,25 +75,17 @@ def _with_float16(data: bytes) -> bytes:
     return serialized
 
 
-def _with_int8(data: bytes, pixels: np.ndarray) -> bytes:
-    """The same graph with all convolutions but the first in 8 bits, by static quantisation.
-
-    The first one sees the pixels, and the last layer makes the logit: rounding there changes answers most.
-    """
-    model = onnx.load_from_string(data)
-    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
-    inner = [name for name in convolutions if not name.startswith((ACTIVATION, "soft_colors"))][1:]
-    if not inner:
-        raise ModelError("only the first convolution of this network could be 8-bit, and it stays in float32")
+def _with_int8(data: bytes, convolutions: list[str], pixels: np.ndarray) -> bytes:
+    """The same graph with these convolutions in 8 bits, by static quantisation."""
     with tempfile.TemporaryDirectory() as folder, quiet_stderr():
         file = Path(folder, MODEL_FILE)
         quantize_static(
-            model,
+            onnx.load_from_string(data),
             file,
             _Calibration(pixels),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
-            nodes_to_quantize=inner,
+            nodes_to_quantize=convolutions,
             per_channel=True,
             calibrate_method=CalibrationMethod.Percentile,
             reduce_range=True,  # 7 bits: products of 8 overflow in the sums of processors without VNNI

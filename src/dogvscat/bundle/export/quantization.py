@@ -1,0 +1,50 @@
+"""What an export in 8 bits computes with integers, and on which pictures it chooses their ranges; for every format."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from dogvscat.bundle.export.parity import NUM_PHOTOS, draw_images, readable_images
+from dogvscat.bundle.folder import Bundle
+from dogvscat.errors import ModelError
+from dogvscat.network.operations import Operation
+from dogvscat.photos.reading.sources import open_any
+
+NUM_CALIBRATION_PHOTOS = 100
+
+
+def integer_convolutions(bundle: Bundle) -> list[Operation]:
+    """The convolutions that compute with 8-bit integers: all but the first, in order.
+
+    The first one sees the pixels, and the last layer makes the logit: rounding there changes answers most.
+
+    Raises:
+        ModelError: if the network has only one convolution.
+    """
+    card = bundle.card
+    convolutions = [
+        operation for operation in card.config.network.operations(card.image_size) if operation.kind == "conv"
+    ]
+    if len(convolutions) < 2:
+        raise ModelError("only the first convolution of this network could be 8-bit, and it stays in float32")
+    return convolutions[1:]
+
+
+def calibration_pixels(bundle: Bundle, photos: Path | None) -> np.ndarray:
+    """Pictures to choose the ranges of 8-bit numbers on, none of which is a parity image.
+
+    Args:
+        bundle: A verified bundle.
+        photos: As for `parity_images`. With few photos only drawings are left.
+
+    Returns:
+        uint8 (num_images, image_size, image_size, 3), drawings first.
+    """
+    size = bundle.card.image_size
+    source = open_any(photos) if photos is not None else None
+    images = draw_images(size, first_seed=2000)
+    if source is not None:
+        photo_images = readable_images(source, size)
+        images += [*itertools.islice(photo_images, NUM_PHOTOS, NUM_PHOTOS + NUM_CALIBRATION_PHOTOS)]
+    return np.stack(images)
