@@ -26,11 +26,12 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
+from dogvscat.exploring.cell_result import CellResult
 from dogvscat.exploring.execution.job import LocalExecutor
 from dogvscat.exploring.search.run import Limits, tune
 from dogvscat.exploring.search.search import Search, best_config, open_search
 from dogvscat.exploring.search.space import SearchSpace
-from dogvscat.exploring.training_job import CellResult, config_name, run_cell
+from dogvscat.exploring.training_job import config_name, run_cell
 from dogvscat.learning.engine import ComputeSettings
 from dogvscat.settings.resolve import with_settings
 

@@ -2,11 +2,15 @@
 
 A temporary file in the same folder is written, flushed to the disk and renamed over the target; then the folder is
 flushed as well. Source: Pillai et al., All File Systems Are Not Created Equal, OSDI 2014.
+
+The writer holds a lock on its temporary file, which the operating system releases when the process ends, however it
+ends. So the next process that writes into the folder knows what a killed one has left there, and deletes it.
 """
 
 import csv
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -18,6 +22,14 @@ from typing import Any, BinaryIO
 from dogvscat import caches
 from dogvscat.errors import WriteError
 from dogvscat.text import escape_cell
+
+_PARTIAL = re.compile(r"\..{1,40}-[0-9a-f]{16}\.partial", re.DOTALL)
+"""Names of the temporary files and folders of this module."""
+_LOCK, _NEW, _OLD = ".lock", "new", "old"
+"""What a temporary folder holds: the file that its writer locks, the new folder and the one that it replaces."""
+
+_cleared: set[str] = set()
+"""The folders that this process has cleared of left-overs."""
 
 
 @contextmanager
@@ -32,15 +44,17 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """
     with wrap_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # In the same folder, because a rename is atomic only within a file system; shortened, so that the name stays
-        # below the 255 bytes that file systems allow.
-        temporary = path.with_name(f".{path.name[:40]}-{secrets.token_hex(8)}.partial")
+        clear_leftovers(path.parent)
+        file = _new_partial_file(path)
+        temporary = Path(file.name)
         try:
-            with open(temporary, "xb") as file:  # tempfile would set mode 0600, against the user's umask
+            with file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())  # before the rename, or a crash could leave an empty file under the name
-            os.replace(temporary, path)
+                if os.name == "nt":
+                    file.close()  # Windows does not rename a file that is open
+                os.replace(temporary, path)  # the lock ends after this, so nobody can take the file for a left-over
         except BaseException:  # also KeyboardInterrupt
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -127,15 +141,16 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     with wrap_write_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:40]}-"))
-        try:
-            temporary.chmod(0o755)  # mkdtemp creates folders that only their owner may open
+        clear_leftovers(folder.parent)
+        with _swap_folder(folder) as temporary:
+            new = temporary / _NEW
+            new.mkdir()
             for name, data in files.items():
-                write_bytes(temporary / name, data)
-            _replace_folder(temporary, folder)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+                write_bytes(new / name, data)
+            # No system that Python knows can exchange two folders in one step, so the old one moves aside first.
+            if folder.exists():
+                folder.replace(temporary / _OLD)
+            new.replace(folder)
         flush_folder(folder.parent)
 
 
@@ -149,19 +164,112 @@ def flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _replace_folder(new: Path, folder: Path) -> None:
-    """Put a new folder in the place of an old one. No system can do that in one step, so the old one moves aside first
-    and is deleted last."""
-    old = new.with_name(f"{new.name}-older")
-    if folder.exists():
-        folder.replace(old)
+def take_lock(file: BinaryIO) -> bool | None:
+    """Lock an open file until it is closed.
+
+    Returns:
+        True if this process has the lock now, False if another one has it, None if the file system has no locks.
+    """
+    from filelock import lock_descriptor  # here: commands that write nothing need not wait for the import
+
     try:
-        new.replace(folder)
-    except BaseException:
+        return lock_descriptor(file.fileno(), blocking=False)
+    except OSError:
+        return None
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Delete the temporary files and folders that killed processes have left in a folder, once per process.
+
+    Only what has a name that this module gives, and whose lock is free: its writer is dead. Where a file system has no
+    locks, everything stays. If a killed process was replacing a folder, the earlier folder is put back.
+    """
+    # On Windows a file is closed, and its lock lost, before the rename: a free lock proves nothing there.
+    if os.name == "nt" or (key := os.path.abspath(folder)) in _cleared:
+        return
+    _cleared.add(key)
+    names = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if is_partial(entry.name)]
+    for name in names:
+        with suppress(OSError):  # of another user, or deleted meanwhile
+            _clear(folder / name)
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file name is that of a temporary file or folder of this module."""
+    return _PARTIAL.fullmatch(name) is not None
+
+
+def _clear(leftover: Path) -> None:
+    if leftover.is_symlink():
+        return
+    if leftover.is_file():
+        with open(leftover, "r+b") as file:
+            if take_lock(file):
+                leftover.unlink()
+        return
+    with suppress(FileNotFoundError), open(leftover / _LOCK, "r+b") as file:
+        if take_lock(file):
+            name = os.fsdecode(file.read())
+            # A name without folders: nothing outside of this folder can be replaced.
+            target = leftover.with_name(name) if name and Path(name).name == name else None
+            _end_swap(leftover, target)
+        return
+    leftover.rmdir()  # killed before it had a lock: it is empty, or not of this module and stays
+
+
+def _new_partial_file(path: Path) -> BinaryIO:
+    """A new, locked file in the folder of `path`."""
+    while True:
+        file = open(_partial_name(path), "xb")  # noqa: SIM115 - tempfile would set mode 0600, against the user's umask
+        if _is_mine(file):
+            return file
+        file.close()
+
+
+@contextmanager
+def _swap_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder next to `folder`, to replace it from; afterwards it is deleted."""
+    while True:
+        temporary = _partial_name(folder)
+        temporary.mkdir()
+        try:
+            file = open(temporary / _LOCK, "xb")  # noqa: SIM115
+        except FileNotFoundError:  # another process took the empty folder for a left-over
+            continue
+        if _is_mine(file):
+            break
+        file.close()
+    try:
+        with file:
+            file.write(os.fsencode(folder.name))
+            file.flush()
+            yield temporary
+    finally:
         with suppress(OSError):
-            old.replace(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+            _end_swap(temporary, folder)
+
+
+def _end_swap(temporary: Path, folder: Path | None) -> None:
+    """Delete the temporary folder; if the swap was cut short, the earlier folder moves back first."""
+    old = temporary / _OLD
+    if old.exists() and folder is not None and not folder.exists():
+        old.replace(folder)
+    for part in (temporary / _NEW, old):
+        shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(temporary)  # with the lock file last: without it, nobody could clear what a second kill leaves
+
+
+def _partial_name(path: Path) -> Path:
+    # In the same folder, because a rename is atomic only within a file system; shortened, so that the name stays below
+    # the 255 bytes that file systems allow.
+    return path.with_name(f".{path.name[:40]}-{secrets.token_hex(8)}.partial")
+
+
+def _is_mine(file: BinaryIO) -> bool:
+    """Lock a new file. Between its creation and its lock, another process may have taken it for a left-over."""
+    return take_lock(file) is not False and os.fstat(file.fileno()).st_nlink > 0
 
 
 def _advice(error: OSError, path: Path) -> str:

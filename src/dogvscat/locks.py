@@ -5,6 +5,7 @@ network file systems, every process may work. filelock's soft locks are never us
 lock behind, and everyone after it would wait.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -18,25 +19,34 @@ LOCK_FILE = ".lock"
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Refuse to run the block while another process on this machine works in the same folder of results: both would
-    train the same networks and overwrite each other's files.
+def exclusive(folder: Path, *, is_replaced: bool = False) -> Iterator[None]:
+    """Refuse to run the block while another process on this machine writes to the same folder of results: both would
+    do the same work and overwrite each other's files.
 
     Args:
-        folder: It is created if it does not exist.
+        folder: It is created if it does not exist, unless it is replaced.
+        is_replaced: Whether the block puts a new folder in its place. Then the lock file is next to the folder, and is
+            deleted at the end.
 
     Raises:
-        UsageError: if another process works in the folder.
+        UsageError: if another process writes to the folder.
         WriteError: if the folder cannot be written to.
     """
+    path = folder.absolute()
+    path = path.with_name(f".{path.name[:40]}{LOCK_FILE}") if is_replaced else path / LOCK_FILE
     with atomic.wrap_write_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK_FILE).open("wb")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _open_locked(path)
+    if file is None:
+        hint = "Wait for it to end, stop it, or choose another folder."
+        raise UsageError(f"another command is running in {folder}", hint=hint)
     with file:
-        if not try_lock(file):
-            hint = "Wait for it to end, stop it, or choose another --out."
-            raise UsageError(f"another command is running in {folder}", hint=hint)
-        yield
+        try:
+            yield
+        finally:
+            if is_replaced:
+                with suppress(OSError):  # Windows does not delete a file that is open
+                    path.unlink()
 
 
 @contextmanager
@@ -45,12 +55,12 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     cache is done only once. A folder that cannot be written to is not locked.
 
     Args:
-        folder: It is created if it does not exist.
+        folder: It need not exist. The lock file is next to it, so that clearing the cache does not remove it.
     """
     with ExitStack() as stack:
         with suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((folder / LOCK_FILE).open("wb"))
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(folder.with_name(f".{folder.name}{LOCK_FILE}").open("wb"))
             from filelock import lock_descriptor
 
             lock_descriptor(file.fileno())
@@ -66,9 +76,16 @@ def try_lock(file: BinaryIO) -> bool:
     Returns:
         False if another process holds the lock; True otherwise, also where the file system has no locks.
     """
-    from filelock import lock_descriptor  # here, because most commands need no lock: the import takes milliseconds
+    return atomic.take_lock(file) is not False
 
-    try:
-        return lock_descriptor(file.fileno(), blocking=False)
-    except OSError:
-        return True
+
+def _open_locked(path: Path) -> BinaryIO | None:
+    """The lock file, locked; None if another process holds the lock."""
+    while True:
+        file = path.open("ab")
+        if not try_lock(file):
+            file.close()
+            return None
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # its owner has just deleted it

@@ -112,3 +112,19 @@ def json_line(document: Any) -> str:
     # Within a JSON string the backslash of `\\xff` has to be escaped itself.
     text = _UNDECODABLE.sub(lambda match: f"\\{_escape(match[0])}", text)
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def parse_json(text: str) -> Any:
+    """A JSON document from its text.
+
+    Raises:
+        ValueError: if it is not JSON, which has no NaN and no infinity, or is nested too deeply.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")

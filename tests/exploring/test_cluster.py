@@ -19,13 +19,13 @@ from typing import Any
 import optuna
 import pytest
 
+from dogvscat.exploring.cell_result import CellResult
 from dogvscat.exploring.execution.job import Job
 from dogvscat.exploring.study.cells import FinishedCell, Study
 from dogvscat.exploring.study.estimate import BaseTiming
 from dogvscat.exploring.study.plan import PlannedCell, StudyPlan, load_plan, plan_cells
 from dogvscat.exploring.study.run import _StudyInProgress
 from dogvscat.exploring.study.schedule import most_informative
-from dogvscat.exploring.training_job import CellResult
 from dogvscat.learning.engine import ComputeSettings
 from tests.helpers import Dogvscat, quick_base, read_table, run_until, signal_at
 

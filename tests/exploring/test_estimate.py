@@ -2,10 +2,10 @@
 
 import pytest
 
+from dogvscat.exploring.cell_result import CellResult
 from dogvscat.exploring.study.cells import FinishedCell
 from dogvscat.exploring.study.estimate import BaseTiming, StudyTime
 from dogvscat.exploring.study.plan import StudyPlan, plan_cells
-from dogvscat.exploring.training_job import CellResult
 from dogvscat.text import format_duration
 
 PLAN = StudyPlan.model_validate(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dogvscat.bundle.card import parse_card
 from dogvscat.errors import UsageError
 from dogvscat.exploring.run_list import HEADERS, find_runs, sort_runs
 from tests.helpers import Dogvscat, json_lines
@@ -72,3 +73,16 @@ def test_the_command_lists_sorts_and_names_what_is_broken(
     assert (done.returncode, "metrics.json is damaged" in done.stderr) == (3, True)
     done = dogvscat("runs", tmp_path / "nothing")
     assert (done.returncode, "there is no folder" in done.stderr) == (3, True)
+
+
+def test_a_run_at_chance_is_marked_as_everywhere_else(three_runs: list[Path], dogvscat: Dogvscat) -> None:
+    rows, _ = find_runs(three_runs[0].parent)
+    table = dogvscat("runs", three_runs[0].parent).stdout.splitlines()[1:]
+    for row, line in zip(rows, table, strict=True):
+        card, _ = parse_card(Path(row.folder) / "bundle")
+        assert row.at_chance == (card.at_chance_warning is not None)
+        interval = f"95%: {row.validation_low:.1%} to {row.validation_high:.1%}"
+        assert (f"no better than guessing (n = {row.num_validation}, {interval})" in line) == row.at_chance
+        figures = card.metrics["validation"]["accuracy"]
+        assert (row.validation_low, row.validation_high) == (figures["low"], figures["high"])
+    assert any(row.at_chance for row in rows)

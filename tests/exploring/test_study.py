@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dogvscat.config import NetworkConfig
+from dogvscat.exploring.cell_result import CellResult
 from dogvscat.exploring.study.cells import DivergedCell, FinishedCell, Study
 from dogvscat.exploring.study.plan import STUDIES_FOLDER, StudyPlan, plan_cells
 from dogvscat.exploring.study.schedule import most_informative
-from dogvscat.exploring.training_job import CellResult
 from dogvscat.locks import exclusive
 from dogvscat.settings.keys import setting_meanings
 from tests.helpers import Dogvscat, json_lines, quick_base, read_table, signal_at

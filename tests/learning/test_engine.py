@@ -10,9 +10,10 @@ import pytest
 
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, faster_precision, open_engine
+from dogvscat.learning.environment import InputPaths
 from dogvscat.learning.loop.training import set_up_training
 from dogvscat.learning.model.networks import layer_of
-from dogvscat.learning.run import InputPaths, Run, create_run
+from dogvscat.learning.run import Run, create_run
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.reading.sources import open_photos

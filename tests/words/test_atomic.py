@@ -2,14 +2,17 @@
 
 import csv
 import errno
+import fcntl
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -166,3 +169,91 @@ def test_a_cache_that_cannot_be_written_may_be_moved(tmp_path: Path) -> None:
         with pytest.raises(WriteError, match="could not write") as caught, atomic.wrap_write_errors(path):
             raise PermissionError(errno.EACCES, "Permission denied")
         assert str(caught.value.hint).startswith(hint)
+
+
+def killed_at_operation(number: int, work: Callable[[], object]) -> bool:
+    """Do some work in a child process that dies before its n-th operation on files; returns whether it died."""
+    if (pid := os.fork()) == 0:
+        remaining = number
+
+        def count(event: str, arguments: tuple[Any, ...]) -> None:
+            nonlocal remaining
+            if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.scandir", "fcntl.flock"):
+                remaining -= 1
+                if not remaining:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        work()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+def forget_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process clear again, as if it had just started."""
+    monkeypatch.setattr(atomic, "_cleared", set())
+
+
+def test_killed_at_any_operation_a_folder_is_whole_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = [{"a": b"first", "deep/b": b"first"}, {"a": b"second", "c": b"second"}]
+    outcomes = set()
+    for number in range(1, 1000):
+        parent = tmp_path / str(number)
+        folder = parent / "model"
+        atomic.write_folder(folder, contents[0])
+        if not killed_at_operation(number, lambda: atomic.write_folder(folder, contents[1])):  # noqa: B023
+            break
+        forget_cleared(monkeypatch)
+        atomic.clear_leftovers(parent)
+        assert [path.name for path in parent.iterdir()] == ["model"], number
+        files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        assert files in contents, number
+        outcomes.add(contents.index(files))
+    assert number > 20
+    assert outcomes == {0, 1}
+
+
+def test_killed_at_any_operation_a_file_is_whole_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    for number in range(1, 1000):
+        path.write_bytes(b"first")
+        forget_cleared(monkeypatch)
+        if not killed_at_operation(number, lambda: atomic.write_bytes(path, b"second")):
+            break
+        atomic.clear_leftovers(tmp_path)
+        assert list(tmp_path.iterdir()) == [path]
+        assert path.read_bytes() in (b"first", b"second")
+    assert number > 3
+
+
+def test_what_is_being_written_is_no_left_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with atomic.atomic_file(tmp_path / "file") as file:
+        file.write(b"half")
+        forget_cleared(monkeypatch)
+        atomic.clear_leftovers(tmp_path)
+    assert (tmp_path / "file").read_bytes() == b"half"
+
+
+def test_files_of_others_are_no_left_overs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = ".photo-0123456789abcdef.partial"
+    names = ["mine.partial", f"x{name}", ".photo-0123.partial", f"{name}.jpg"]
+    for mine in names:
+        (tmp_path / mine).touch()
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "photo.jpg").touch()  # a folder without a lock file is not of this module
+    (tmp_path / name.replace("photo", "link")).symlink_to(tmp_path / names[0])
+    atomic.clear_leftovers(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 6
+
+    def flock(descriptor: int, operation: int) -> NoReturn:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    (tmp_path / name.replace("photo", "file")).touch()
+    monkeypatch.setattr(fcntl, "flock", flock)
+    forget_cleared(monkeypatch)
+    atomic.clear_leftovers(tmp_path)  # nothing proves that its writer is dead
+    assert len(list(tmp_path.iterdir())) == 7

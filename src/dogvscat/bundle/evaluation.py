@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ from dogvscat.judging.diagnosis import suspected_mislabelled
 from dogvscat.judging.metrics import SplitResult, evaluate_split
 from dogvscat.judging.predictions import Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
+from dogvscat.locks import exclusive
 from dogvscat.photos.decoding.decoder import decode
 from dogvscat.photos.reading.folders import name_key
 from dogvscat.photos.reading.layout import Photo
@@ -77,11 +79,18 @@ def evaluate(
     Raises:
         ModelError: if there is no usable model.
         DataError: if the classes differ from the model's, or no photo can be evaluated.
-        UsageError: if `out` is a run folder or a bundle, whose own results would be overwritten.
+        UsageError: if `out` is a run folder or a bundle, whose own results would be overwritten, or another process
+            writes to it.
         WriteError: if the results cannot be written.
     """
-    if out is not None:
-        _prepare_out(out, report)
+    with ExitStack() as stack:
+        if out is not None:
+            _prepare_out(out, report)
+            stack.enter_context(exclusive(out))
+        return _evaluate(model, source, out, report, threads)
+
+
+def _evaluate(model: Path | None, source: PhotoSource, out: Path | None, report: Reporter, threads: int) -> Evaluation:
     for note in source.notes:
         report(note)
     predictor = Predictor.load(model, threads, public_key)

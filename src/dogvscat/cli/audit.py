@@ -1,5 +1,6 @@
 """`dogvscat audit`: find what is wrong with the photos before a network learns from them."""
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,6 +77,7 @@ def command(
 
         need_train_extra("cleanlab")
     from dogvscat.atomic import refuse_unwritable
+    from dogvscat.locks import exclusive
     from dogvscat.photos.audit import audit_photos, write_audit
     from dogvscat.photos.reading.sources import open_photos
 
@@ -83,20 +85,22 @@ def command(
     _refuse_unknown_kinds(fail_on or [], labels)
     config = _label_config(labels, out, model, recipe, folds, settings)
     source = open_photos(photos, parse_class_folders(class_names))
-    if out is not None:
-        refuse_unwritable(out)
-    audit, evidence = audit_photos(source), None
-    if labels and out is not None:
-        from dogvscat.learning.label_audit.label_evidence import audit_labels, audit_labels_with_model
+    with ExitStack() as stack:
+        if out is not None:
+            refuse_unwritable(out)
+            stack.enter_context(exclusive(out))
+        audit, evidence = audit_photos(source), None
+        if labels and out is not None:
+            from dogvscat.learning.label_audit.label_evidence import audit_labels, audit_labels_with_model
 
-        if config is not None:
-            evidence = audit_labels(source, config, folds or _DEFAULT_FOLDS, out, report)
-        elif model is not None:
-            evidence = audit_labels_with_model(source, model, out, report)
-    if evidence and not evidence.weak:
-        audit = audit.with_label_evidence(evidence.issues)
-    if out is not None:
-        write_audit(out, audit, source)  # whatever --fail-on says: the page shows what is wrong
+            if config is not None:
+                evidence = audit_labels(source, config, folds or _DEFAULT_FOLDS, out, report)
+            elif model is not None:
+                evidence = audit_labels_with_model(source, model, out, report)
+        if evidence and not evidence.weak:
+            audit = audit.with_label_evidence(evidence.issues)
+        if out is not None:
+            write_audit(out, audit, source)  # whatever --fail-on says: the page shows what is wrong
     _show(audit, evidence, out, as_json)
     if audit.labels_checked and not as_json and out is not None:
         table = shell_word(out / "relabel.csv")

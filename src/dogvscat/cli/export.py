@@ -63,19 +63,22 @@ def command(
     from dogvscat.bundle.export.parity import parity_images
     from dogvscat.bundle.folder import load_bundle
     from dogvscat.cli.extras import need_export_extra
+    from dogvscat.locks import exclusive
 
     need_export_extra(*get_format(format_name).needs, *([] if precision == "float32" else ["onnx"]))
     get_precision(precision, format_name)
-    refuse_out(out)
-    bundle = load_bundle(model, public_key)
-    report_warnings(bundle.card)
-    if photos is None:
-        report("Without --photos, answers are compared on pictures drawn by code, not on photographs.")
-    images = parity_images(bundle, photos)
-    report(f"Writing {format_name} and reading it back ...")
-    convert = _converter(format_name) if precision == "float32" else _small_converter(format_name, precision, photos)
-    conversion = convert(bundle, images.pixels)
-    parity = write_export(out, bundle, format_name, images, conversion)
+    with exclusive(out, is_replaced=True):
+        refuse_out(out)
+        bundle = load_bundle(model, public_key)
+        report_warnings(bundle.card)
+        if photos is None:
+            report("Without --photos, answers are compared on pictures drawn by code, not on photographs.")
+        images = parity_images(bundle, photos)
+        report(f"Writing {format_name} and reading it back ...")
+        is_small = precision != "float32"
+        convert = _small_converter(format_name, precision, photos) if is_small else _converter(format_name)
+        conversion = convert(bundle, images.pixels)
+        parity = write_export(out, bundle, format_name, images, conversion)
     if as_json:
         model_path = str(out / conversion.model_file)
         show_json({"format": format_name, "out": str(out), "model": model_path, "parity": parity.to_dict()})

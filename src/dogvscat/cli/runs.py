@@ -27,26 +27,32 @@ def command(
     from dogvscat.exploring.run_list import find_runs, sort_runs
     from dogvscat.photos.reading.sources import SYNTHETIC_NOTE
 
-    runs, errors = find_runs(folder)
+    runs, damaged = find_runs(folder)
     rows = sort_runs(runs, sort.removeprefix("-"), descending=sort.startswith("-"))
-    if not rows and not errors:
+    if not rows and not damaged:
         raise DataError(f"there is no run in {folder}", hint="`dogvscat train PHOTOS` creates one.")
-    if not as_json and rows:
-        width = max(len(row.folder) for row in rows)
+    if not as_json:
+        width = max(len(name) for name in [*(row.folder for row in rows), *(run.folder for run in damaged)])
         accuracy_headers = f"{'validation':>10} {'n':>6}  {'training':>8}"
         show(f"{'run':<{width}}  {'recipe':<10} {'seed':>4}  {'epochs':>6}  {'minutes':>7}  {accuracy_headers}")
         for row in rows:
             validation, training = map(_percent_or_dash, (row.validation_accuracy, row.training_accuracy))
             columns = f"{row.recipe:<10} {row.seed:>4}  {row.epochs:>6}  {row.minutes:>7.1f}"
             marks = "" if row.finished else "  not finished"
+            if row.at_chance:
+                marks += f"  no better than guessing (n = {row.num_validation:,}, "
+                marks += f"95%: {row.validation_low:.1%} to {row.validation_high:.1%})"
             marks += f"  {SYNTHETIC_NOTE}" if row.drawn_sample else ""
             n = "-" if row.num_validation is None else f"{row.num_validation:,}"
             show(f"{row.folder:<{width}}  {columns}  {validation:>10} {n:>6}  {training:>8}{marks}")
-    for row in rows if as_json else ():
-        show_json(row.to_dict())
-    for error in errors:
-        report(f"error: {error.message}")
-    return DataError.exit_code if errors else 0
+        for run in damaged:
+            show(f"{run.folder:<{width}}  damaged")
+    if as_json:
+        for document in [*(row.to_dict() for row in rows), *(run.to_dict() for run in damaged)]:
+            show_json(document)
+    for run in damaged:
+        report(f"error: {run.error.message}")
+    return DataError.exit_code if damaged else 0
 
 
 def _percent_or_dash(value: float | None) -> str:

@@ -6,24 +6,25 @@ finished cells.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from dogvscat import atomic, caches
+from dogvscat import atomic
 from dogvscat.config import Config, DataConfig
 from dogvscat.cpus import available_cpus
-from dogvscat.errors import DataError, DivergedError, ModelError
+from dogvscat.errors import DataError, DivergedError
+from dogvscat.exploring.cell_result import RESULT_FILE, CellResult, Diverged, read_result
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.predictions import Predictions, read_predictions, write_predictions
+from dogvscat.judging.predictions import Predictions, write_predictions
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engine
+from dogvscat.learning.environment import InputPaths
 from dogvscat.learning.loop.checkpoint import TrainingState
-from dogvscat.learning.run import InputPaths, Run, create_run
-from dogvscat.locks import one_at_a_time
+from dogvscat.learning.run import Run, create_run
+from dogvscat.locks import exclusive
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.pixels import cached_pixels_by_size
 from dogvscat.photos.reading.sources import SYNTHETIC_NOTE, PhotoSource, open_photos
@@ -31,35 +32,7 @@ from dogvscat.photos.splits import TRAIN
 from dogvscat.settings.toml import to_toml
 from dogvscat.stderr import Reporter
 
-RESULT_FILE = "cell.json"
-
 AfterEpoch = Callable[[TrainingState], None]
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """What a finished cell reached. Accuracies lie between 0 and 1, at a threshold of one half."""
-
-    validation_accuracy: float
-    training_accuracy: float
-    """In inference mode, on training photos without augmentation."""
-    seconds: float
-    """Time spent on training, over all sessions."""
-    epochs: int
-    history: list[dict[str, float]]
-    """One row per epoch, with the columns of history.csv."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Diverged:
-    """A cell whose loss became infinite or NaN: it is finished, without accuracies."""
-
-    diverged: str
-    """A sentence for people that says when."""
 
 
 def config_name(config: Config) -> str:
@@ -92,10 +65,18 @@ def run_cell(
     Raises:
         DogvscatError: as `train` does.
         DataError: if the cell was started with different photos.
+        UsageError: if another process trains in the folder.
         Interrupted: on Ctrl-C; the same call resumes.
     """
     if (result := read_result(folder)) is not None:  # written last, so it is there only if everything else is
         return result
+    with exclusive(folder):  # `train --resume` may be given this folder as well
+        return _train_cell(photos, config, folder, compute, after_epoch)
+
+
+def _train_cell(
+    photos: Path, config: Config, folder: Path, compute: ComputeSettings, after_epoch: AfterEpoch | None
+) -> CellResult | Diverged:
     dataset = open_dataset(photos, config)
     refuse_other_photos(dataset.manifest, [folder])
     run = Run(folder)
@@ -144,24 +125,6 @@ def _finish(run: Run, result: Mapping[str, Any]) -> None:
     run.checkpoint_file.unlink(missing_ok=True)  # the checkpoints of a hundred cells would fill the disk
 
 
-def read_result(folder: Path) -> CellResult | Diverged | None:
-    """The result of a finished cell, or None if the cell is not finished.
-
-    Raises:
-        ModelError: if the file is damaged.
-    """
-    file = folder / RESULT_FILE
-    try:
-        # The file has the fields of the one class or of the other.
-        document: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return Diverged(**document) if "diverged" in document else CellResult(**document)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError) as error:
-        hint = "Delete it and run the same command again: only this training is repeated."
-        raise ModelError(f"{file} is damaged: {error}", hint=hint) from None
-
-
 def refuse_other_photos(manifest: Manifest, folders: Iterable[Path]) -> None:
     """Make sure that the cells that were started earlier learn from these photos.
 
@@ -199,15 +162,6 @@ def read_note(folder: Path) -> str | None:
         ModelError: if the cell was never started or is damaged.
     """
     return SYNTHETIC_NOTE if Run(folder).load_environment()["drawn_sample"] else None
-
-
-def count_validation(folder: Path) -> int:
-    """The number of validation photos that a finished cell was evaluated on.
-
-    Raises:
-        ModelError: if its predictions are missing or damaged.
-    """
-    return len(read_predictions(Run(folder).predictions_file)["validation"].y_true)
 
 
 def split_photos(photos: Path, config: Config) -> Manifest:
@@ -260,10 +214,8 @@ def open_dataset(photos: Path, config: Config) -> Dataset:
     Raises:
         DogvscatError: as `make_manifest` and `cached_pixels_by_size`.
     """
-    # Cells that start at the same time need the same images: one decodes them, the others wait for its cache.
-    with one_at_a_time(caches.folder("pixels")):
-        source, manifest = _open_and_split(photos, _without_image_size(config))
-        return Dataset(manifest, cached_pixels_by_size(source, manifest, config.image_sizes))
+    source, manifest = _open_and_split(photos, _without_image_size(config))
+    return Dataset(manifest, cached_pixels_by_size(source, manifest, config.image_sizes))
 
 
 def _without_image_size(config: Config) -> DataConfig:

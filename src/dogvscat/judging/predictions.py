@@ -201,11 +201,13 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
         table = csv.reader(io.StringIO(text, newline=""), strict=True)
         header, *rows = ([*map(unescape_cell, row)] for row in table)
         class_names = _class_names(header)
+        if not rows:
+            raise ValueError("it has no row")
         splits = list(dict.fromkeys(row[2] for row in rows))  # unique, in the order of the file
         return {split: _from_rows(split, class_names, [row for row in rows if row[2] == split]) for split in splits}
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (csv.Error, ValueError, IndexError) as error:
+    except (csv.Error, ValueError, IndexError, ModelError) as error:
         hint = "It is written into the run folder by `dogvscat train` and `dogvscat evaluate`."
         raise ModelError(f"{path} is not a table of predictions: {error}", hint=hint) from None
 
@@ -231,6 +233,10 @@ def _class_names(header: list[str]) -> ClassNames:
 
 
 def _from_rows(split: str, class_names: ClassNames, rows: list[list[str]]) -> Predictions:
+    for row in rows:
+        _refuse_impossible_row(row)
+    if len({row[0] for row in rows}) < len(rows):
+        raise ValueError(f"a photo has two rows in the split {split!r}")
     # Columns as in `_header`; the probability of the positive class is column 4.
     return Predictions(
         split,
@@ -241,3 +247,14 @@ def _from_rows(split: str, class_names: ClassNames, rows: list[list[str]]) -> Pr
         np.array([class_names.index(row[5]) for row in rows], dtype=np.int64),
         np.array([row[6] == "yes" for row in rows]),
     )
+
+
+def _refuse_impossible_row(row: list[str]) -> None:
+    if len(row) != 7:
+        raise ValueError(f"expected 7 columns, received {len(row)}: {row[:2]}")
+    y_prob = float(row[3]), float(row[4])
+    # Written as one number and its difference from 1, so only rounding can separate their sum from 1.
+    if not (all(0 <= probability <= 1 for probability in y_prob) and abs(sum(y_prob) - 1) < 1e-9):
+        raise ValueError(f"expected two probabilities that add up to 1 for {row[0]!r}, received {row[3]} and {row[4]}")
+    if row[6] not in ("yes", "no"):
+        raise ValueError(f"expected yes or no in the column unsure for {row[0]!r}, received {row[6]!r}")

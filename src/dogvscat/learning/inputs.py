@@ -12,8 +12,9 @@ from dogvscat.config import Config
 from dogvscat.errors import DataError, UsageError
 from dogvscat.judging.learning_curve import describe_small_set
 from dogvscat.learning.data.dataset import Dataset
+from dogvscat.learning.environment import InputPaths
 from dogvscat.learning.loop.checkpoint import load_checkpoint
-from dogvscat.learning.run import InputPaths, Run
+from dogvscat.learning.run import Run
 from dogvscat.photos.manifest import Manifest, describe, make_manifest, make_neither_manifest
 from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size, mapped_pixels
 from dogvscat.photos.reading.photo_list import read_photo_list, without_listed

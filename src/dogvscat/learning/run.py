@@ -3,46 +3,29 @@
 from __future__ import annotations
 
 import csv
-import json
+import math
 import os
-import platform
-import subprocess
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dogvscat import atomic
-from dogvscat._version import installed_versions
 from dogvscat.config import Config
-from dogvscat.cpus import available_cpus
 from dogvscat.errors import ConfigError, ModelError, UsageError, WriteError
 from dogvscat.learning.engine import ComputeSettings
+from dogvscat.learning.environment import InputPaths, describe_environment, read_environment
+from dogvscat.learning.history import refuse_impossible_history
+from dogvscat.locks import LOCK_FILE, exclusive
 from dogvscat.photos.giveaways import Giveaway
 from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
 from dogvscat.settings.errors import ReplacedSettingError
 from dogvscat.settings.resolve import build_config
 from dogvscat.settings.toml import read_toml, to_toml
-from dogvscat.text import shell_word
+from dogvscat.text import parse_json, shell_word
 
 if TYPE_CHECKING:
     from dogvscat.learning.data.dataset import Dataset
-
-_REQUIRED = {"photos", "data_digest", "drawn_sample", "threads", "commit"}
-"""What every environment.json must hold to be read back."""
-
-
-@dataclass(frozen=True)
-class InputPaths:
-    """Where the photos of a run lie; `--resume` reads them again from there if the pixel cache is gone."""
-
-    photos: Path
-    neither: Path | None = None
-    """Photos that show neither class."""
-    exclude: Path | None = None
-    """A list of photos to leave out."""
-    relabel_digest: str | None = None
-    """sha256 of the relabel table that was applied to the manifest."""
 
 
 class Run:
@@ -68,6 +51,13 @@ class Run:
         self.report_file = folder / "report.html"
         self.bundle_folder = folder / "bundle"
 
+    def is_unstarted(self) -> bool:
+        """Whether a training was killed before its first step: there is a lock file, and no environment.json, which is
+        the last file of a start. Nothing is lost if another training starts in the folder."""
+        names = {path.name for path in self.folder.iterdir()} if self.folder.is_dir() else set()
+        first_files = {LOCK_FILE, self.manifest_file.name, self.neither_file.name, self.config_file.name}
+        return LOCK_FILE in names and {name for name in names if not atomic.is_partial(name)} <= first_files
+
     def keep_report(self, num_epochs: int) -> Path:
         """Rename the report of this many epochs, because training continues; returns its new path. The page holds its
         figures, so it stays complete.
@@ -86,9 +76,12 @@ class Run:
         Raises:
             ModelError: if this is not a run folder, or the file is damaged.
         """
+        if self.is_unstarted():
+            hint = "Give the same `train` command again, with this folder as --out: it starts here."
+            raise ModelError(f"{self.folder} holds no training yet: it was stopped while it started", hint=hint)
         if not self.config_file.is_file():
             hint = "A run folder is what `dogvscat train` writes; it holds a config.toml."
-            raise ModelError(f"{self.folder} is not a run folder", hint=hint)
+            raise ModelError(f"{self.folder} is not a run folder: it has no config.toml", hint=hint)
         try:
             return build_config(read_toml(self.config_file))
         except ReplacedSettingError as error:
@@ -122,11 +115,15 @@ class Run:
         """
         try:
             with self.history_file.open(encoding="utf-8", newline="") as file:
-                return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+                rows = [
+                    {name: float(value) for name, value in row.items()} for row in csv.DictReader(file, strict=True)
+                ]
+            refuse_impossible_history(rows)
         except FileNotFoundError:
             return []
         except (OSError, ValueError, TypeError, csv.Error) as error:
             raise ModelError(f"{self.history_file} is damaged: {error}") from None
+        return rows
 
     def load_metrics(self) -> dict[str, Any]:
         """The figures of a finished run by split; empty where it is not finished.
@@ -135,9 +132,11 @@ class Run:
             ModelError: if the file is damaged.
         """
         try:
-            metrics = json.loads(self.metrics_file.read_text(encoding="utf-8"))
-            if not all(isinstance(result["figures"], dict) for result in metrics.values()):
-                raise ValueError("a split has no figures")
+            metrics = parse_json(self.metrics_file.read_text(encoding="utf-8"))
+            for split, result in metrics.items():
+                _refuse_impossible_figures(split, result)
+            if not {"train", "validation"} <= metrics.keys():
+                raise ValueError("the figures of train or validation are missing")
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -150,14 +149,7 @@ class Run:
         Raises:
             ModelError: if the file is missing or damaged.
         """
-        try:
-            # Paths may hold bytes that are not UTF-8; surrogateescape carries them through JSON unchanged.
-            environment = json.loads(self.environment_file.read_text(encoding="utf-8", errors="surrogateescape"))
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{self.environment_file} cannot be read: {error}") from None
-        if not isinstance(environment, dict) or not _REQUIRED.issubset(environment):
-            raise ModelError(f"{self.environment_file} is damaged: expected {', '.join(sorted(_REQUIRED))} in it")
-        return environment
+        return read_environment(self.environment_file)
 
     def load_manifest(self) -> Manifest:
         """The photos of the run, as they were split.
@@ -189,13 +181,15 @@ def refuse_existing(out: Path | None) -> None:
     """Raise before any work is done if the results could not be written.
 
     Raises:
-        UsageError: if `out` exists and is not an empty folder.
+        UsageError: if `out` exists and is neither an empty folder nor one in which a training was killed while it
+            started.
         WriteError: if nothing can be written there, or below `runs/` if `out` is None.
     """
     folder = out or Path("runs")
     with atomic.wrap_write_errors(folder):
-        if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-            is_run = Run(out).config_file.is_file()
+        if out is not None and not _is_free(out):
+            run = Run(out)
+            is_run = run.config_file.is_file() and run.environment_file.is_file()
             hint = "Choose another --out" + (
                 f", or resume it: dogvscat train --resume {shell_word(out)}" if is_run else "."
             )
@@ -203,28 +197,47 @@ def refuse_existing(out: Path | None) -> None:
     atomic.refuse_unwritable(folder)
 
 
-def new_folder(out: Path | None, recipe: str) -> Path:
-    """Make the folder of a new run: `out`, or the next free `runs/<recipe>-<n>` if that is None.
+@contextmanager
+def new_folder(out: Path | None, recipe: str) -> Iterator[Path]:
+    """The folder of a new run, for this process only: `out`, or the first free `runs/<recipe>-<n>` if that is None.
 
     Raises:
-        UsageError: if `out` exists and is not an empty folder.
+        UsageError: if `out` exists and is not free, or another process writes to it.
         WriteError: if it cannot be made.
     """
-    refuse_existing(out)
     if out is not None:
-        with atomic.wrap_write_errors(out):
-            out.mkdir(parents=True, exist_ok=True)
-        return out
+        refuse_existing(out)  # before a lock file is written into a folder that is not free
+        with exclusive(out):
+            refuse_existing(out)  # again: another process may have finished meanwhile
+            yield out
+        return
+    with ExitStack() as stack:
+        yield _enter_numbered_folder(recipe, stack)
+
+
+def _enter_numbered_folder(recipe: str, stack: ExitStack) -> Path:
+    """The first free folder of a recipe; it stays locked until the stack is closed."""
     for number in range(1, 100_000):
         folder = Path("runs") / f"{recipe}-{number}"
-        with atomic.wrap_write_errors(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                folder.mkdir()  # fails if it exists: two commands at once cannot get the same number
-            except FileExistsError:
-                continue
-        return folder
+        if not _is_free(folder):
+            continue
+        lock = ExitStack()
+        try:
+            lock.enter_context(exclusive(folder))
+        except UsageError:  # of another training that starts now
+            continue
+        if _is_free(folder):
+            stack.push(lock)
+            return folder
+        lock.close()
     raise WriteError(f"runs/ has no free number for {recipe}: 1 to 99,999 are taken", hint="Give --out FOLDER.")
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether a training may start in a folder without overwriting anything."""
+    if not os.path.lexists(folder):
+        return True
+    return folder.is_dir() and (Run(folder).is_unstarted() or not any(folder.iterdir()))
 
 
 def create_run(folder: Path, config: Config, dataset: Dataset, paths: InputPaths, compute: ComputeSettings) -> Run:
@@ -240,7 +253,7 @@ def create_run(folder: Path, config: Config, dataset: Dataset, paths: InputPaths
     Raises:
         WriteError: if a file cannot be written.
     """
-    run, environment = Run(folder), _describe(config, dataset, paths, compute)
+    run, environment = Run(folder), describe_environment(config, dataset, paths, compute)
     save_manifest(run.manifest_file, dataset.manifest)
     if dataset.neither is not None:
         save_manifest(run.neither_file, dataset.neither.manifest)
@@ -249,66 +262,23 @@ def create_run(folder: Path, config: Config, dataset: Dataset, paths: InputPaths
     return run
 
 
-def _describe(config: Config, dataset: Dataset, paths: InputPaths, compute: ComputeSettings) -> dict[str, Any]:
-    """The content of environment.json."""
-    excluded = {} if paths.exclude is None else {"exclude": _path_in_json(paths.exclude)}
-    giveaways = {}
-    if dataset.manifest.giveaways:
-        giveaways = {"giveaways": [asdict(giveaway) for giveaway in dataset.manifest.giveaways]}
-    relabelled = {} if paths.relabel_digest is None else {"relabel_digest": paths.relabel_digest}
-    neither = {}
-    if dataset.neither is not None and paths.neither is not None:
-        neither = {"neither": _path_in_json(paths.neither), "neither_digest": dataset.neither.manifest.digest}
-    computer, code = hardware(), commit()
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "photos": _path_in_json(paths.photos),
-        "data_digest": dataset.manifest.digest,
-        "drawn_sample": dataset.manifest.is_synthetic,
-        "seed": config.training.seed,
-        "threads": compute.threads,
-        "precision": compute.precision,
-        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
-        "python": platform.python_version(),
-        "versions": installed_versions(),
-        "platform": platform.platform(),
-        "hardware": computer,
-        "commit": code,
-        **excluded,
-        **giveaways,
-        **relabelled,
-        **neither,
-    }
+def _refuse_impossible_figures(split: str, result: Mapping[str, Any]) -> None:
+    """Check what metrics.json says about one split.
 
-
-def _path_in_json(path: Path) -> str:
-    """A path as JSON can hold it, also one with bytes that are not UTF-8."""
-    return os.fsencode(path.resolve()).decode("utf-8", "surrogateescape")
-
-
-def hardware() -> str:
-    """The processor and the number of cores this process may use, for people."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass  # not Linux, or a processor without a name
-    return f"{name}, {available_cpus()} cores"
-
-
-def commit() -> str:
-    """The commit of the checkout this code runs from, with `+` after it if files were changed; else `unknown`."""
-    package_dir = Path(__file__).parents[1]  # changes outside of the package do not matter to a run
-
-    def git(*arguments: str) -> str:
-        command = ["git", *arguments]
-        return subprocess.run(
-            command, cwd=package_dir, capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-
-    try:
-        changes = git("status", "--porcelain", "--untracked-files=no", ".")
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changes else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
+    Raises:
+        ValueError: if a figure is impossible; a KeyError or TypeError if one is missing.
+    """
+    shares = ("accuracy", "majority_baseline") if "n" in result else ()  # the result on neither class has no accuracy
+    if "n" in result and not (type(result["n"]) is int and result["n"] > 0):
+        raise ValueError(f"n of {split} should be a whole number above 0, received {result['n']!r}")
+    for name, figure in result["figures"].items():
+        if figure.keys() != {"value", "low", "high", "n", "method"} or type(figure["n"]) is not int:
+            raise ValueError(f"{name} of {split} should have value, low, high, n and method")
+        for part in ("value", "low", "high"):
+            number = figure[part]
+            if number is not None and (isinstance(number, bool) or not math.isfinite(number)):
+                raise ValueError(f"{name} of {split} should be a finite number, received {number!r}")
+    for name in shares:
+        low, value, high = (result["figures"][name][part] for part in ("low", "value", "high"))
+        if not 0 <= low <= value <= high <= 1:
+            raise ValueError(f"{name} of {split} should lie between 0 and 1, received {value!r} ({low!r} to {high!r})")

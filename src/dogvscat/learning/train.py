@@ -5,18 +5,17 @@ from pathlib import Path
 
 from dogvscat import atomic
 from dogvscat.config import Config
-from dogvscat.errors import Interrupted, UsageError
+from dogvscat.errors import Interrupted, ModelError, UsageError
 from dogvscat.learning.data.batches import write_augmentation_preview
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, open_engine
+from dogvscat.learning.environment import EXTENDABLE, InputPaths, settings_digest
 from dogvscat.learning.inputs import read_dataset, reread_dataset, with_neither_output
-from dogvscat.learning.run import InputPaths, Run, create_run, new_folder, refuse_existing
+from dogvscat.learning.run import Run, create_run, new_folder, refuse_existing
+from dogvscat.locks import exclusive
 from dogvscat.settings.resolve import with_settings
 from dogvscat.stderr import Reporter
 from dogvscat.text import shell_word
-
-EXTENDABLE = ("training.epochs", "training.early_stopping_patience", "training.checkpoint_seconds")
-"""Settings that may change when a run is resumed; any other would make it a different run."""
 
 
 def train(
@@ -54,7 +53,8 @@ def train(
 
     Raises:
         DataError: if the photos cannot be used, `relabel_file` is not such a table, or `exclude` lists none of them.
-        UsageError: if `out` exists and is not an empty folder, or `network.neither_output` is set without `neither`.
+        UsageError: if `out` exists and is not an empty folder, another process writes to it, or
+            `network.neither_output` is set without `neither`.
         DivergedError: if the loss is no longer a finite number.
         WriteError: if a file cannot be written; what was finished before is kept.
         Interrupted: on Ctrl-C; continue with `resume`.
@@ -64,8 +64,9 @@ def train(
     dataset, paths = read_dataset(InputPaths(photos, neither, exclude), relabel_file, config, report)
     report("Loading Keras")
     compute = open_engine(config.training.threads, config.training.precision)
-    run = create_run(new_folder(out, config.recipe), config, dataset, paths, compute)
-    _fit_and_finalize(run, config, dataset, compute, report)
+    with new_folder(out, config.recipe) as folder:
+        run = create_run(folder, config, dataset, paths, compute)
+        _fit_and_finalize(run, config, dataset, compute, report)
     return run
 
 
@@ -78,21 +79,25 @@ def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
         report: Receives a sentence for each thing that happens.
 
     Raises:
-        ModelError: if the folder holds no run, or its checkpoint is damaged.
-        UsageError: if a setting may not change.
+        ModelError: if the folder holds no run, or one of its files is damaged.
+        UsageError: if a setting may not change, or another process trains in the folder.
         DataError: if the photos are gone or have changed, and the pixel cache is gone as well.
         DivergedError: if the loss is no longer a finite number.
         WriteError: if the folder cannot be written.
         Interrupted: on Ctrl-C; the same call resumes.
     """
     run = Run(folder)
-    config = _extended(run.load_config(), settings)
+    run.load_config()  # before a lock file is written into a folder that is none of ours
     atomic.refuse_unwritable(folder)
-    environment = run.load_environment()
-    dataset = reread_dataset(run, config, environment)
-    compute = open_engine(environment["threads"], environment.get("precision", config.training.precision))
-    run.save_config(config)
-    _fit_and_finalize(run, config, dataset, compute, report)
+    with exclusive(folder):
+        config, environment = run.load_config(), run.load_environment()
+        if environment.get("settings_digest") not in (None, settings_digest(config)):
+            raise ModelError(f"{run.config_file} does not have the settings that this run was started with")
+        config = _extended(config, settings)
+        dataset = reread_dataset(run, config, environment)
+        compute = open_engine(environment["threads"], environment.get("precision", config.training.precision))
+        run.save_config(config)
+        _fit_and_finalize(run, config, dataset, compute, report)
     return run
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -255,6 +256,8 @@ def load_manifest(path: Path, is_synthetic: bool = False, giveaways: tuple[Givea
         if header != [column.name for column in fields(ManifestRow)]:
             raise ValueError("its first line does not name the columns of a manifest")
         rows = tuple(ManifestRow(*map(unescape_cell, line)) for line in lines)
+        for row in rows:
+            _refuse_impossible_row(row)
         labels = {row.label for row in rows}  # the file does not name the classes apart from its rows
         return Manifest(
             NEITHER_NAMES if labels == {NEITHER} else sorted_class_names(labels),
@@ -264,6 +267,19 @@ def load_manifest(path: Path, is_synthetic: bool = False, giveaways: tuple[Givea
         )
     except (OSError, TypeError, ValueError, csv.Error) as error:
         raise ModelError(f"{path} is not a manifest: {error}") from None
+
+
+def _refuse_impossible_row(row: ManifestRow) -> None:
+    if not re.fullmatch("[0-9a-f]{64}", row.sha256):
+        raise ValueError(f"expected the sha256 of {row.path!r} as 64 hexadecimal digits, received {row.sha256!r}")
+    if not re.fullmatch("([0-9a-f]{64})?", row.perceptual_hash):
+        raise ValueError(f"expected 64 hexadecimal digits or nothing as perceptual_hash of {row.path!r}")
+    if not re.fullmatch("[0-9]{1,9}x[0-9]{1,9}", row.size):
+        raise ValueError(f"expected the size of {row.path!r} as WIDTHxHEIGHT, received {row.size!r}")
+    if row.split not in (TRAIN, VALIDATION, TEST, LEFT_OUT):
+        raise ValueError(f"there is no split {row.split!r}, as for {row.path!r}")
+    if row.split != LEFT_OUT and not row.perceptual_hash:
+        raise ValueError(f"{row.path!r} is in the split {row.split}, though it cannot be decoded")
 
 
 def _kinds_by_path(issues: Sequence[Issue]) -> dict[str, list[str]]:

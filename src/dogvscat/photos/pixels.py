@@ -18,6 +18,7 @@ import numpy as np
 from dogvscat import atomic, caches, stderr
 from dogvscat.cpus import available_cpus
 from dogvscat.errors import DataError
+from dogvscat.locks import one_at_a_time
 from dogvscat.photos.decoding.decoder import DECODER_VERSION, decode
 from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.reading.sources import PhotoSource
@@ -56,8 +57,11 @@ def cached_pixels(source: PhotoSource, manifest: Manifest, image_size: int) -> P
         WriteError: if the disk is full.
     """
     if (pixels := mapped_pixels(manifest, image_size)) is None:
-        paths = {row.sha256: row.path for row in manifest.rows if row.perceptual_hash}  # one path per content
-        _decode_all(source, sorted(paths.items()), cache_file(manifest, image_size), image_size)
+        # Processes that start at the same time need the same images: one decodes them, the others wait.
+        with one_at_a_time(caches.folder("pixels")):
+            if mapped_pixels(manifest, image_size) is None:
+                paths = {row.sha256: row.path for row in manifest.rows if row.perceptual_hash}  # one path per content
+                _decode_all(source, sorted(paths.items()), cache_file(manifest, image_size), image_size)
         pixels = mapped_pixels(manifest, image_size)
     if pixels is None:
         hint = "Remove it with `dogvscat cache --clear pixels`."

@@ -20,6 +20,7 @@ from PIL import Image
 from dogvscat import atomic, caches, stderr
 from dogvscat.cpus import available_cpus
 from dogvscat.errors import ImageError, WriteError
+from dogvscat.locks import one_at_a_time
 from dogvscat.photos.copies.perceptual_hash import GREY_SIDE, perceptual_hash
 from dogvscat.photos.copies.thumbnail import box_without_frame, make_thumbnail
 from dogvscat.photos.decoding.decoder import DECODER_VERSION, DecodedPhoto, decode_with_facts
@@ -79,6 +80,11 @@ def scan(source: PhotoSource) -> list[ScannedPhoto]:
     cache_file = caches.folder("scans") / f"{fingerprint(source)[:32]}-{DECODER_VERSION}-{SCAN_VERSION}.csv"
     if (scanned := _load_scan(cache_file, source.photos)) is not None:
         return scanned
+    with one_at_a_time(caches.folder("scans")):  # another process may be scanning the same photos
+        return _load_scan(cache_file, source.photos) or _scan_all(source, cache_file)
+
+
+def _scan_all(source: PhotoSource, cache_file: Path) -> list[ScannedPhoto]:
     pool = ThreadPoolExecutor(available_cpus())  # threads suffice: Pillow decodes without holding Python's lock
     try:
         results = pool.map(lambda photo: _scan_photo(source, photo), source.photos)

@@ -225,6 +225,9 @@ def _read_run(run: Run, split: str, class_folders: Mapping[str, str]) -> Evaluat
     if split not in predictions:
         raise UsageError(f"{run.predictions_file} has no split {split!r}, it has {', '.join(predictions)}")
     manifest, environment = run.load_manifest(), dict(run.load_environment())
+    if predictions[split].class_names != manifest.class_names:
+        names = " and ".join(predictions[split].class_names), " and ".join(manifest.class_names)
+        raise ModelError(f"{run.predictions_file} is of {names[0]}, but the photos of the run are of {names[1]}")
     renamed = {name: class_folders.get(name_key(name), name) for name in manifest.class_names}
     if len(set(renamed.values())) < 2:
         raise UsageError(f"--class-names gives both classes of {run.folder} the same name, {renamed.popitem()[1]}")

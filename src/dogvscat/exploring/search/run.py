@@ -14,16 +14,15 @@ from optuna.trial import Trial, TrialState
 
 from dogvscat import atomic
 from dogvscat.errors import ConfigError, DataError, DogvscatError, Interrupted, UsageError
+from dogvscat.exploring.cell_result import CellResult, count_validation
 from dogvscat.exploring.execution.job import Executor, Job
 from dogvscat.exploring.search.results import write_results
 from dogvscat.exploring.search.search import Search, ended_trials, open_search, propose
 from dogvscat.exploring.search.storage import explaining_storage_errors, is_in_memory, printable_storage
 from dogvscat.exploring.search.trial import TrialWork
 from dogvscat.exploring.training_job import (
-    CellResult,
     cell_threads,
     config_name,
-    count_validation,
     read_note,
     refuse_other_photos,
     refuse_too_few_photos,

@@ -8,9 +8,10 @@ import optuna
 from optuna.trial import Trial
 
 from dogvscat.config import Config
+from dogvscat.exploring.cell_result import CellResult, Diverged
 from dogvscat.exploring.search.search import Search
 from dogvscat.exploring.search.storage import explaining_storage_errors
-from dogvscat.exploring.training_job import CellResult, Diverged, run_cell
+from dogvscat.exploring.training_job import run_cell
 from dogvscat.learning.engine import ComputeSettings
 from dogvscat.learning.loop.checkpoint import TrainingState
 

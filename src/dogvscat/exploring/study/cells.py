@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dogvscat.exploring.cell_result import CellResult, Diverged, read_result
 from dogvscat.exploring.effects import Effect, Outcome, measure_effects
 from dogvscat.exploring.study.plan import BASE, PlannedCell, Treatment, treatment_name
-from dogvscat.exploring.training_job import CellResult, Diverged, read_result
 
 CELLS_FOLDER = "cells"
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from dogvscat import atomic
+from dogvscat.exploring.cell_result import count_validation
 from dogvscat.exploring.effects import Effect, PowerLaw, fit_power_law
 from dogvscat.exploring.study.cells import CELLS_FOLDER, DivergedCell, Study, cell_title
 from dogvscat.exploring.study.figures import draw_curves, draw_effects, draw_gaps, draw_scaling
 from dogvscat.exploring.study.plan import BASE, VARIANT, Treatment, treatment_name
-from dogvscat.exploring.training_job import count_validation, read_note
+from dogvscat.exploring.training_job import read_note
 from dogvscat.judging import report
 from dogvscat.learning.run import Run
 from dogvscat.pages import data_uri, open_templates

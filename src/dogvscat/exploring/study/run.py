@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from dogvscat.errors import DivergedError, Interrupted, UsageError
+from dogvscat.exploring.cell_result import CellResult, Diverged
 from dogvscat.exploring.execution.job import Executor, Job
 from dogvscat.exploring.study.cells import CELLS_FOLDER, Study, cell_title, read_study
 from dogvscat.exploring.study.estimate import BaseTiming, StudyTime, time_base
@@ -15,8 +16,6 @@ from dogvscat.exploring.study.plan import BASE, PlannedCell, treatment_name
 from dogvscat.exploring.study.schedule import most_informative
 from dogvscat.exploring.study.table import STUDY_FILE, refuse_dropped_rows, write_table
 from dogvscat.exploring.training_job import (
-    CellResult,
-    Diverged,
     cell_threads,
     earlier_precision,
     open_dataset,

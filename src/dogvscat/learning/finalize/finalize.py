@@ -25,11 +25,12 @@ from dogvscat.judging.predictions import History, Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
 from dogvscat.learning.data.dataset import Dataset, LabelledImages
 from dogvscat.learning.engine import keras
+from dogvscat.learning.environment import hardware
 from dogvscat.learning.loop.inference import predict_logits
 from dogvscat.learning.loop.training import Training
 from dogvscat.learning.model.networks import named_weights
 from dogvscat.learning.onnx_export.export import check_parity, export_onnx
-from dogvscat.learning.run import Run, hardware
+from dogvscat.learning.run import Run
 from dogvscat.network.picture import draw_network
 from dogvscat.settings.toml import toml_value
 

@@ -20,7 +20,9 @@ from dogvscat.judging.predictions import check_finite
 from dogvscat.labels import ClassNames
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engine
-from dogvscat.learning.run import InputPaths, Run, create_run
+from dogvscat.learning.environment import InputPaths
+from dogvscat.learning.run import Run, create_run
+from dogvscat.locks import exclusive
 from dogvscat.photos.manifest import Manifest, ManifestRow
 from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size
 from dogvscat.photos.reading.sources import PhotoSource
@@ -199,11 +201,12 @@ def _train_unfinished(folds: Sequence[Fold], config: Config, source: PhotoSource
         name = f"fold {fold.number} of {len(folds)}"
         report(f"{name}: training on {pluralize(num_train, 'photo')}, to predict the {num_held_out:,} held out")
         try:
-            if not fold.run.environment_file.exists():
-                create_run(
-                    fold.run.folder, config, Dataset(fold.manifest, pixels), InputPaths(source.location), compute
-                )
-            _train_fold(fold, config, pixels, compute, num_following, report)
+            with exclusive(fold.run.folder):
+                if not fold.run.environment_file.exists():
+                    create_run(
+                        fold.run.folder, config, Dataset(fold.manifest, pixels), InputPaths(source.location), compute
+                    )
+                _train_fold(fold, config, pixels, compute, num_following, report)
         except (Interrupted, KeyboardInterrupt) as stop:
             message = stop.message if isinstance(stop, Interrupted) else "stopped"
             hint = "Run the same command again: finished folds are kept, and the stopped one resumes."

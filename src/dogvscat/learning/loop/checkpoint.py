@@ -7,8 +7,10 @@ Keras' own BackupAndRestore writes weights and epoch separately and forgets pati
 from __future__ import annotations
 
 import json
+import math
+import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +19,14 @@ import numpy as np
 from dogvscat import atomic
 from dogvscat.config import TrainingConfig
 from dogvscat.errors import ModelError
+from dogvscat.learning.history import refuse_impossible_history
+from dogvscat.text import parse_json
 
 if TYPE_CHECKING:  # a damaged file is reported without waiting seconds for Keras to load
     import keras
 
-HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+_LARGEST_COUNT = 10**9
+"""Of steps and images in one epoch."""
 
 
 @dataclass
@@ -115,6 +120,29 @@ class TrainingState:
         """From the checkpoint."""
         return cls(**document)
 
+    def refuse_impossible(self) -> None:
+        """Check a state that was read from a file.
+
+        Raises:
+            ValueError: if no training can be in this state.
+        """
+        refuse_impossible_history(self.history)
+        num_epochs = len(self.history)
+        of_epochs = ("epoch", "best_epoch", "epochs_since_best", "reductions", "epochs_since_reduction")
+        limits = dict.fromkeys(of_epochs, num_epochs) | dict.fromkeys(("step", "num_seen"), _LARGEST_COUNT)
+        for name, most in limits.items():
+            value = getattr(self, name)
+            if type(value) is not int or not 0 <= value <= most:
+                raise ValueError(f"{name} should be a whole number from 0 to {most:,}, received {value!r}")
+        for name in ("loss_sum", "accuracy_sum", "learning_rate", "epoch_seconds"):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not math.isfinite(value):
+                raise ValueError(f"{name} should be a finite number, received {value!r}")
+        best_val_loss = self.history[self.best_epoch - 1]["val_loss"] if self.best_epoch else None
+        if self.epoch != num_epochs or bool(self.best_epoch) != bool(num_epochs) or self.best_val_loss != best_val_loss:
+            message = f"epoch {self.epoch}, best epoch {self.best_epoch} and best loss {self.best_val_loss}"
+            raise ValueError(f"{message} do not fit the figures of {num_epochs} epochs")
+
 
 Weights = list[np.ndarray]
 
@@ -141,6 +169,7 @@ def restore_checkpoint(model: keras.Model, checkpoint: Checkpoint) -> None:
     Raises:
         ModelError: if the number or the shapes of the variables differ.
     """
+    refuse_misfit(model.weights, checkpoint.best or read_variables(model.weights))
     write_variables(_all_variables(model), checkpoint.variables)
 
 
@@ -153,13 +182,26 @@ def write_variables(variables: Sequence[keras.Variable], values: Weights) -> Non
     """Set some variables.
 
     Raises:
-        ModelError: if the number or the shapes differ.
+        ModelError: if the number, the shapes or the types differ.
     """
-    expected, received = [tuple(v.shape) for v in variables], [v.shape for v in values]
-    if expected != received:
-        raise ModelError(f"the weights do not fit this network: expected shapes {expected}, received {received}")
+    refuse_misfit(variables, values)
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def refuse_misfit(variables: Sequence[keras.Variable], values: Weights) -> None:
+    """Raise if some variables cannot be set to these values.
+
+    Raises:
+        ModelError: if the number, the shapes or the types differ.
+    """
+    # By kind, not by size: what was saved in float64 by one backend may be float32 in another.
+    expected = [(tuple(v.shape), np.dtype(v.dtype).kind if v.dtype != "bfloat16" else "f") for v in variables]
+    received = [(v.shape, v.dtype.kind) for v in values]
+    if expected != received:
+        pairs = zip(expected, received, strict=False)
+        first = next(((a, b) for a, b in pairs if a != b), (len(expected), len(received)))
+        raise ModelError(f"the weights do not fit this network: expected {first[0]}, received {first[1]}")
 
 
 def save_checkpoint(path: Path, model: keras.Model, state: TrainingState, best: Weights) -> None:
@@ -180,15 +222,32 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            _refuse_compressed(file.zip)
             names = sorted(file.files)
-            state = TrainingState.from_dict(json.loads(file["state"].tobytes()))
+            document = parse_json(file["state"].tobytes().decode())
+            if not isinstance(document, dict) or document.keys() != {entry.name for entry in fields(TrainingState)}:
+                raise ValueError("its state has other entries than expected")
+            state = TrainingState.from_dict(document)
+            state.refuse_impossible()
             variables = [file[name] for name in names if name.startswith("variables/")]
             best = [file[name] for name in names if name.startswith("best/")]
+            if bool(best) != bool(state.best_epoch):
+                raise ValueError(f"it has {len(best)} arrays of the weights of its best epoch, {state.best_epoch}")
+            for values in (*variables, *best):
+                if values.dtype.kind not in "fiub" or not np.isfinite(values).all():
+                    raise ValueError("an array holds something else than finite numbers")
     except FileNotFoundError:
         raise ModelError(f"there is no checkpoint {path}", hint="Start the training again.") from None
     except Exception as error:  # NumPy and zipfile raise a dozen kinds on malformed files
-        raise ModelError(f"the checkpoint {path} is damaged: {error}", hint="Start the training again.") from None
+        reason = str(error) or type(error).__name__
+        raise ModelError(f"the checkpoint {path} is damaged: {reason}", hint="Start the training again.") from None
     return Checkpoint(state, variables, best)
+
+
+def _refuse_compressed(archive: zipfile.ZipFile) -> None:
+    """Checkpoints are stored as they are. A compressed one was not written here, and could unpack to any size."""
+    if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+        raise ValueError("it is compressed")
 
 
 def _all_variables(model: keras.Model) -> list[keras.Variable]:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from dogvscat import atomic
 from dogvscat.config import Config
-from dogvscat.errors import DivergedError, Interrupted
+from dogvscat.errors import DivergedError, Interrupted, ModelError
 from dogvscat.learning.data.batches import Batch, BatchLoader, balanced_class_weights
 from dogvscat.learning.data.dataset import Dataset, LabelledImages
 from dogvscat.learning.data.random import stateless_words
 from dogvscat.learning.engine import EVALUATION_COST, ComputeSettings, keras
+from dogvscat.learning.history import HISTORY_COLUMNS
 from dogvscat.learning.loop.checkpoint import (
-    HISTORY_COLUMNS,
     TrainingState,
     Weights,
     load_checkpoint,
@@ -66,7 +66,14 @@ class Training:
             ModelError: if there is none or it does not fit.
         """
         checkpoint = load_checkpoint(self.checkpoint_file)
-        restore_checkpoint(self.model, checkpoint)
+        if checkpoint.state.step > self.loader.steps_per_epoch:
+            steps = f"step {checkpoint.state.step:,} of {self.loader.steps_per_epoch:,} in an epoch"
+            raise ModelError(f"the checkpoint {self.checkpoint_file} is damaged: it was saved at {steps}")
+        try:
+            restore_checkpoint(self.model, checkpoint)
+        except ModelError as error:
+            hint = "It is that of another training. Start the training again."
+            raise ModelError(f"{self.checkpoint_file}: {error.message}", hint=hint) from None
         self.state, self._best_weights = checkpoint.state, checkpoint.best
 
     def fit(self) -> None:
