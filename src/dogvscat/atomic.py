@@ -25,7 +25,7 @@ from dogvscat.text import escape_cell
 
 _PARTIAL = re.compile(r"\..{1,40}-[0-9a-f]{16}\.partial", re.DOTALL)
 """Names of the temporary files and folders of this module."""
-_LOCK, _NEW, _OLD = ".lock", "new", "old"
+_LOCK, _NEW, _OLD = ".lock", "newer", "older"
 """What a temporary folder holds: the file that its writer locks, the new folder and the one that it replaces."""
 
 _cleared: set[str] = set()
