@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dogvscat.learning.engine import ComputeSettings
+from dogvscat.learning.environment import InputPaths
 from dogvscat.learning.inputs import read_dataset
 from dogvscat.learning.loop.training import Training, build_model_and_batches
-from dogvscat.learning.run import InputPaths
 from dogvscat.photos.drawing.sample import write_sample
 from dogvscat.photos.manifest import Manifest
 from dogvscat.settings.resolve import resolve_config

@@ -4,9 +4,6 @@ import json
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +17,7 @@ from dogvscat.learning.loop.checkpoint import load_checkpoint
 from dogvscat.learning.run import Run, new_folder, refuse_existing
 from dogvscat.learning.train import resume
 from dogvscat.locks import exclusive
-from tests.helpers import QUICK, Dogvscat
+from tests.helpers import QUICK, Dogvscat, signal_at
 from tests.run_damage import HUGE, damages
 
 STARTS = (
@@ -66,17 +63,17 @@ def test_numbers_of_killed_starts_are_used_again(tmp_path: Path, monkeypatch: py
         assert [third.name, fourth.name] == ["fast-1", "fast-3"]
 
 
-def test_killed_within_the_first_second_the_same_command_trains(
-    dogvscat: Dogvscat, tmp_path: Path, drawn_photos: Path
+def test_killed_before_the_first_step_the_same_command_trains(
+    dogvscat: Dogvscat, tmp_path: Path, drawn_photos: Path, quick_run: Path
 ) -> None:
     arguments = ["train", drawn_photos, "--out", tmp_path / "run", *QUICK]
-    process = subprocess.Popen([sys.executable, "-m", "dogvscat", *map(str, arguments)], stderr=subprocess.DEVNULL)
-    while not (tmp_path / "run" / ".lock").exists() and process.poll() is None:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(timeout=60) == -signal.SIGKILL
+    assert signal_at("Loading Keras", signal.SIGKILL, *arguments).returncode == -signal.SIGKILL
+    (tmp_path / "run").mkdir(exist_ok=True)
+    (tmp_path / "run" / ".lock").touch()  # as if it had been killed a moment later
+    shutil.copy(quick_run / "config.toml", tmp_path / "run")
     again = dogvscat(*arguments)
     assert again.returncode == 0, again.stderr
+    assert (tmp_path / "run" / "metrics.json").read_bytes() == (quick_run / "metrics.json").read_bytes()
 
 
 def test_nobody_else_trains_in_the_folder(dogvscat: Dogvscat, tmp_path: Path, quick_run: Path) -> None:
