@@ -23,6 +23,11 @@ from dogvscat import caches
 from dogvscat.errors import WriteError
 from dogvscat.text import escape_cell
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _PARTIAL = re.compile(r"\..{1,40}-[0-9a-f]{16}\.partial", re.DOTALL)
 """Names of the temporary files and folders of this module."""
 _LOCK, _NEW, _OLD = ".lock", "newer", "older"
@@ -164,20 +169,6 @@ def flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def take_lock(file: BinaryIO) -> bool | None:
-    """Lock an open file until it is closed.
-
-    Returns:
-        True if this process has the lock now, False if another one has it, None if the file system has no locks.
-    """
-    from filelock import lock_descriptor  # here: commands that write nothing need not wait for the import
-
-    try:
-        return lock_descriptor(file.fileno(), blocking=False)
-    except OSError:
-        return None
-
-
 def clear_leftovers(folder: Path) -> None:
     """Delete the temporary files and folders that killed processes have left in a folder, once per process.
 
@@ -206,17 +197,37 @@ def _clear(leftover: Path) -> None:
         return
     if leftover.is_file():
         with open(leftover, "r+b") as file:
-            if take_lock(file):
+            if _take_lock(file):
                 leftover.unlink()
         return
     with suppress(FileNotFoundError), open(leftover / _LOCK, "r+b") as file:
-        if take_lock(file):
+        if _take_lock(file):
             name = os.fsdecode(file.read())
             # A name without folders: nothing outside of this folder can be replaced.
             target = leftover.with_name(name) if name and Path(name).name == name else None
             _end_swap(leftover, target)
         return
     leftover.rmdir()  # killed before it had a lock: it is empty, or not of this module and stays
+
+
+def _take_lock(file: BinaryIO) -> bool | None:
+    """Lock an open file until it is closed.
+
+    With `fcntl` and not with filelock, whose import takes longer than all else that a small command writes. Windows has
+    no `fcntl`, and needs no lock here, because nothing is cleared there.
+
+    Returns:
+        True if this process has the lock now, False if another one has it, None if there are no locks.
+    """
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # of file systems without locks
+        return None
+    return True
 
 
 def _new_partial_file(path: Path) -> BinaryIO:
@@ -269,7 +280,7 @@ def _partial_name(path: Path) -> Path:
 
 def _is_mine(file: BinaryIO) -> bool:
     """Lock a new file. Between its creation and its lock, another process may have taken it for a left-over."""
-    return take_lock(file) is not False and os.fstat(file.fileno()).st_nlink > 0
+    return _take_lock(file) is not False and os.fstat(file.fileno()).st_nlink > 0
 
 
 def _advice(error: OSError, path: Path) -> str:

@@ -19,21 +19,21 @@ LOCK_FILE = ".lock"
 
 
 @contextmanager
-def exclusive(folder: Path, *, is_replaced: bool = False) -> Iterator[None]:
+def exclusive(folder: Path, *, lock_outside: bool = False) -> Iterator[None]:
     """Refuse to run the block while another process on this machine writes to the same folder of results: both would
     do the same work and overwrite each other's files.
 
     Args:
-        folder: It is created if it does not exist, unless it is replaced.
-        is_replaced: Whether the block puts a new folder in its place. Then the lock file is next to the folder, and is
-            deleted at the end.
+        folder: It is created if it does not exist, unless the lock is outside.
+        lock_outside: Whether the lock file lies next to the folder, until the end: for a folder that is replaced as a
+            whole, or has nothing but results.
 
     Raises:
         UsageError: if another process writes to the folder.
         WriteError: if the folder cannot be written to.
     """
     path = folder.absolute()
-    path = path.with_name(f".{path.name[:40]}{LOCK_FILE}") if is_replaced else path / LOCK_FILE
+    path = path.with_name(f".{path.name[:40]}{LOCK_FILE}") if lock_outside else path / LOCK_FILE
     with atomic.wrap_write_errors(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = _open_locked(path)
@@ -44,7 +44,7 @@ def exclusive(folder: Path, *, is_replaced: bool = False) -> Iterator[None]:
         try:
             yield
         finally:
-            if is_replaced:
+            if lock_outside:
                 with suppress(OSError):  # Windows does not delete a file that is open
                     path.unlink()
 
@@ -76,7 +76,12 @@ def try_lock(file: BinaryIO) -> bool:
     Returns:
         False if another process holds the lock; True otherwise, also where the file system has no locks.
     """
-    return atomic.take_lock(file) is not False
+    from filelock import lock_descriptor  # here, because most commands need no lock: the import takes milliseconds
+
+    try:
+        return lock_descriptor(file.fileno(), blocking=False)
+    except OSError:
+        return True
 
 
 def _open_locked(path: Path) -> BinaryIO | None:

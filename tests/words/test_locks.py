@@ -82,12 +82,12 @@ def test_a_cache_that_cannot_be_written_is_not_locked(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
 
-def test_a_folder_that_is_replaced_has_its_lock_next_to_it(tmp_path: Path) -> None:
+def test_a_folder_that_lock_outside_has_its_lock_next_to_it(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    with exclusive(folder, is_replaced=True):
-        with pytest.raises(UsageError, match="another command is running"), exclusive(folder, is_replaced=True):
+    with exclusive(folder, lock_outside=True):
+        with pytest.raises(UsageError, match="another command is running"), exclusive(folder, lock_outside=True):
             pass
         assert [path.name for path in tmp_path.iterdir()] == [".model.lock"]
     assert list(tmp_path.iterdir()) == []
-    with exclusive(folder, is_replaced=True):
+    with exclusive(folder, lock_outside=True):
         pass

@@ -86,7 +86,7 @@ def evaluate(
     with ExitStack() as stack:
         if out is not None:
             _prepare_out(out, report)
-            stack.enter_context(exclusive(out))
+            stack.enter_context(exclusive(out, lock_outside=True))
         return _evaluate(model, source, out, report, threads)
 
 

@@ -88,7 +88,7 @@ def command(
     with ExitStack() as stack:
         if out is not None:
             refuse_unwritable(out)
-            stack.enter_context(exclusive(out))
+            stack.enter_context(exclusive(out, lock_outside=True))
         audit, evidence = audit_photos(source), None
         if labels and out is not None:
             from dogvscat.learning.label_audit.label_evidence import audit_labels, audit_labels_with_model

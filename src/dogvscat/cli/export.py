@@ -67,7 +67,7 @@ def command(
 
     need_export_extra(*get_format(format_name).needs, *([] if precision == "float32" else ["onnx"]))
     get_precision(precision, format_name)
-    with exclusive(out, is_replaced=True):
+    with exclusive(out, lock_outside=True):
         refuse_out(out)
         bundle = load_bundle(model, public_key)
         report_warnings(bundle.card)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -174,6 +175,9 @@ class Run:
     def _with_digest(self, manifest: Manifest, file: Path, digest: str | None) -> Manifest:
         if manifest.digest != digest:
             raise ModelError(f"{file} does not list the photos that this run was started with")
+        for row in manifest.rows:
+            if not re.fullmatch("[0-9]{1,9}x[0-9]{1,9}", row.size):
+                raise ModelError(f"{file} is damaged: {row.path!r} has the size {row.size!r}, expected WIDTHxHEIGHT")
         return manifest
 
 

@@ -274,8 +274,6 @@ def _refuse_impossible_row(row: ManifestRow) -> None:
         raise ValueError(f"expected the sha256 of {row.path!r} as 64 hexadecimal digits, received {row.sha256!r}")
     if not re.fullmatch("([0-9a-f]{64})?", row.perceptual_hash):
         raise ValueError(f"expected 64 hexadecimal digits or nothing as perceptual_hash of {row.path!r}")
-    if not re.fullmatch("[0-9]{1,9}x[0-9]{1,9}", row.size):
-        raise ValueError(f"expected the size of {row.path!r} as WIDTHxHEIGHT, received {row.size!r}")
     if row.split not in (TRAIN, VALIDATION, TEST, LEFT_OUT):
         raise ValueError(f"there is no split {row.split!r}, as for {row.path!r}")
     if row.split != LEFT_OUT and not row.perceptual_hash:
