@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dogvscat.bundle.card import parse_card
+from dogvscat.bundle.folder import load_bundle
 from dogvscat.errors import UsageError
 from dogvscat.exploring.run_list import HEADERS, find_runs, sort_runs
 from tests.helpers import Dogvscat, json_lines
@@ -79,7 +79,7 @@ def test_a_run_at_chance_is_marked_as_everywhere_else(three_runs: list[Path], do
     rows, _ = find_runs(three_runs[0].parent)
     table = dogvscat("runs", three_runs[0].parent).stdout.splitlines()[1:]
     for row, line in zip(rows, table, strict=True):
-        card, _ = parse_card(Path(row.folder) / "bundle")
+        card = load_bundle(Path(row.folder)).card
         assert row.at_chance == (card.at_chance_warning is not None)
         interval = f"95%: {row.validation_low:.1%} to {row.validation_high:.1%}"
         assert (f"no better than guessing (n = {row.num_validation}, {interval})" in line) == row.at_chance

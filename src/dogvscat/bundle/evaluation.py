@@ -87,10 +87,12 @@ def evaluate(
         if out is not None:
             _prepare_out(out, report)
             stack.enter_context(exclusive(out, lock_outside=True))
-        return _evaluate(model, source, out, report, threads)
+        return _evaluate(model, source, out, report, threads, public_key)
 
 
-def _evaluate(model: Path | None, source: PhotoSource, out: Path | None, report: Reporter, threads: int) -> Evaluation:
+def _evaluate(
+    model: Path | None, source: PhotoSource, out: Path | None, report: Reporter, threads: int, public_key: Path | None
+) -> Evaluation:
     for note in source.notes:
         report(note)
     predictor = Predictor.load(model, threads, public_key)

@@ -178,6 +178,8 @@ class Run:
         for row in manifest.rows:
             if not re.fullmatch("[0-9]{1,9}x[0-9]{1,9}", row.size):
                 raise ModelError(f"{file} is damaged: {row.path!r} has the size {row.size!r}, expected WIDTHxHEIGHT")
+            if row.split and not row.perceptual_hash:
+                raise ModelError(f"{file} is damaged: {row.path!r} has a split, though it cannot be decoded")
         return manifest
 
 
