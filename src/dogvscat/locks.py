@@ -55,16 +55,26 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     cache is done only once. A folder that cannot be written to is not locked.
 
     Args:
-        folder: It need not exist. The lock file is next to it, so that clearing the cache does not remove it.
+        folder: It need not exist. The lock file is next to it until the end of the block.
     """
+    path = folder.with_name(f".{folder.name}{LOCK_FILE}")
     with ExitStack() as stack:
         with suppress(OSError):
             folder.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(folder.with_name(f".{folder.name}{LOCK_FILE}").open("wb"))
-            from filelock import lock_descriptor
-
-            lock_descriptor(file.fileno())
+            _wait_for_lock(path, stack)
         yield  # outside of `suppress`: errors of the block pass
+
+
+def _wait_for_lock(path: Path, stack: ExitStack) -> None:
+    """Hold the lock until the stack is closed; the lock file is deleted then."""
+    from filelock import lock_descriptor
+
+    while True:
+        file = stack.enter_context(path.open("ab"))
+        lock_descriptor(file.fileno())
+        if os.fstat(file.fileno()).st_nlink:  # else its owner has just deleted it
+            stack.callback(path.unlink, missing_ok=True)  # before the file is closed
+            return
 
 
 def try_lock(file: BinaryIO) -> bool:
