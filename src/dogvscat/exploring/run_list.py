@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dogvscat.errors import DataError, DogvscatError, UsageError
+from dogvscat.errors import DataError, DogvscatError, ModelError, UsageError
 from dogvscat.exploring.cell_result import CellResult, read_result, read_validation
 from dogvscat.judging.decision import is_at_chance
 from dogvscat.judging.intervals import MetricValue, wilson
@@ -99,9 +99,11 @@ def summarise(run: Run) -> RunSummary:
     Raises:
         ModelError: if it cannot be read.
     """
-    config, environment = run.load_config(), run.load_environment()
+    config, environment = run.load_started_config(), run.load_environment()
     history = run.load_history()
     figures = _read_figures(run)
+    if figures and not history:
+        raise ModelError(f"{run.history_file} is missing or empty, though the run is finished")
     last_accuracy = history[-1]["val_accuracy"] if history else None
     validation = figures.validation if figures else MetricValue(last_accuracy, None, None, 0, "none")
     return RunSummary(

@@ -15,7 +15,7 @@ from dogvscat import atomic
 from dogvscat.config import Config
 from dogvscat.errors import ConfigError, ModelError, UsageError, WriteError
 from dogvscat.learning.engine import ComputeSettings
-from dogvscat.learning.environment import InputPaths, describe_environment, read_environment
+from dogvscat.learning.environment import InputPaths, describe_environment, read_environment, settings_digest
 from dogvscat.learning.history import refuse_impossible_history
 from dogvscat.locks import LOCK_FILE, exclusive
 from dogvscat.photos.giveaways import Giveaway
@@ -90,6 +90,13 @@ class Run:
             raise ModelError(f"{self.config_file} is of an earlier version: {error.message}", hint=hint) from None
         except ConfigError as error:
             raise ModelError(f"{self.config_file} is damaged: {error.message}", hint=error.hint) from None
+
+    def load_started_config(self) -> Config:
+        """The configuration; raises as `load_config`, and if the training was started with another one."""
+        config, started = self.load_config(), self.load_environment().get("settings_digest")
+        if started not in (None, settings_digest(config)):
+            raise ModelError(f"{self.config_file} does not have the settings that this run was started with")
+        return config
 
     def save_config(self, config: Config) -> None:
         """Write the configuration; reading it back gives an equal one."""

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from dogvscat import atomic
 from dogvscat.config import Config
-from dogvscat.errors import Interrupted, ModelError, UsageError
+from dogvscat.errors import Interrupted, UsageError
 from dogvscat.learning.data.batches import write_augmentation_preview
 from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, open_engine
-from dogvscat.learning.environment import EXTENDABLE, InputPaths, settings_digest
+from dogvscat.learning.environment import EXTENDABLE, InputPaths
 from dogvscat.learning.inputs import read_dataset, reread_dataset, with_neither_output
 from dogvscat.learning.run import Run, create_run, new_folder, refuse_existing
 from dogvscat.locks import exclusive
@@ -90,10 +90,8 @@ def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
     run.load_config()  # before a lock file is written into a folder that is none of ours
     atomic.refuse_unwritable(folder)
     with exclusive(folder):
-        config, environment = run.load_config(), run.load_environment()
-        if environment.get("settings_digest") not in (None, settings_digest(config)):
-            raise ModelError(f"{run.config_file} does not have the settings that this run was started with")
-        config = _extended(config, settings)
+        environment = run.load_environment()
+        config = _extended(run.load_started_config(), settings)
         dataset = reread_dataset(run, config, environment)
         compute = open_engine(environment["threads"], environment.get("precision", config.training.precision))
         run.save_config(config)

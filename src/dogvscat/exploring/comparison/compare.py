@@ -217,7 +217,7 @@ def compare_runs(
 
 
 def _read_run(run: Run, split: str, class_folders: Mapping[str, str]) -> EvaluatedRun:
-    config = run.load_config()
+    config = run.load_started_config()
     if not run.predictions_file.exists():
         hint = f"Resume it with: dogvscat train --resume {shell_word(run.folder)}"
         raise ModelError(f"{run.folder} is not finished: it has no {run.predictions_file.name}", hint=hint)

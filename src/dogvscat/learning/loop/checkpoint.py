@@ -134,10 +134,17 @@ class TrainingState:
             value = getattr(self, name)
             if type(value) is not int or not 0 <= value <= most:
                 raise ValueError(f"{name} should be a whole number from 0 to {most:,}, received {value!r}")
-        for name in ("loss_sum", "accuracy_sum", "learning_rate", "epoch_seconds"):
+        # A loss near zero may be rounded to less, and a mean of rounded accuracies to more than 1.
+        least_loss, most_accuracy = -1e-3 * self.num_seen, 1.001 * self.num_seen
+        for name, lowest, highest in (
+            ("loss_sum", least_loss, math.inf),
+            ("accuracy_sum", 0.0, most_accuracy),
+            ("learning_rate", 0.0, 10.0),
+            ("epoch_seconds", 0.0, 1e8),
+        ):
             value = getattr(self, name)
-            if type(value) not in (int, float) or not math.isfinite(value):
-                raise ValueError(f"{name} should be a finite number, received {value!r}")
+            if type(value) not in (int, float) or not lowest <= value <= highest or not math.isfinite(value):
+                raise ValueError(f"{name} should lie between {lowest:g} and {highest:g}, received {value!r}")
         best_val_loss = self.history[self.best_epoch - 1]["val_loss"] if self.best_epoch else None
         if self.epoch != num_epochs or bool(self.best_epoch) != bool(num_epochs) or self.best_val_loss != best_val_loss:
             message = f"epoch {self.epoch}, best epoch {self.best_epoch} and best loss {self.best_val_loss}"
