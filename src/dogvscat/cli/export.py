@@ -106,7 +106,7 @@ def _converter(format_name: str) -> "Callable[[Any, Any], Conversion]":
         return convert_for_browser
     from dogvscat.learning.engine import open_engine
 
-    open_engine(0)
+    open_engine(0, backend="tensorflow")
     from dogvscat.learning.keras_export import convert, litert
 
     return {
@@ -123,7 +123,7 @@ def _small_converter(format_name: str, precision: str, photos: Path | None) -> "
     if format_name == "litert":
         from dogvscat.learning.engine import open_engine
 
-        open_engine(0)
+        open_engine(0, backend="tensorflow")
         from dogvscat.learning.keras_export.litert import convert_to_litert_float16, convert_to_litert_int8
 
         return convert_to_litert_float16 if precision == "float16" else partial(convert_to_litert_int8, photos=photos)

@@ -6,9 +6,12 @@ environment when it is imported.
 """
 
 import os
+import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from dogvscat.cpus import available_cpus
@@ -27,10 +30,14 @@ _WORTH_IT = 0.8
 """bfloat16 is chosen where it takes at most this share of the time of float32: the gain must make up for the
 fewer digits, and be larger than the noise of a busy machine."""
 
+BACKENDS = ("tensorflow", "jax", "torch")
+"""Libraries that Keras can train with; the environment variable KERAS_BACKEND names one."""
+
 EVALUATION_COST = 1 / 3
 """What evaluating an image costs, relative to learning from it: there is no backward pass."""
 
 _is_open = False
+_jax_threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,11 @@ class ComputeSettings:
     """Threads of the CPU."""
     precision: str = "auto"
     """Arithmetic of the training, `float32` or `bfloat16`; `auto` only until `open_engine` has settled it."""
+    backend: str = "tensorflow"
+    """Of `BACKENDS`."""
 
 
-def open_engine(threads: int, precision: str = "float32") -> ComputeSettings:
+def open_engine(threads: int, precision: str = "float32", backend: str | None = None) -> ComputeSettings:
     """Prepare the backend; from then on `keras` can be imported from this module. Later calls must agree on `threads`.
 
     Determinism switches XLA off in TensorFlow; in return equal seeds give equal bits. oneDNN's convolutions are asked
@@ -54,22 +63,26 @@ def open_engine(threads: int, precision: str = "float32") -> ComputeSettings:
     Args:
         threads: CPU threads of the network, 0 for all that this process may use.
         precision: `float32`, `bfloat16`, or `auto` to measure which one is faster here.
+        backend: Of `BACKENDS`; None for the one that KERAS_BACKEND names, or TensorFlow if it names none.
 
     Returns:
-        The threads in use and the arithmetic chosen.
+        The threads in use, the arithmetic chosen, and the backend.
 
     Raises:
-        UsageError: if this process already computes with another number of threads, or if this machine cannot compute
-            in bfloat16 and is asked to.
+        UsageError: if this process already computes with another number of threads or another backend, if there is no
+            such backend, or if this machine cannot compute in bfloat16 and is asked to.
     """
     global _is_open
+    backend = choose_backend(backend)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets with ten lines otherwise
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX leaves GPU memory to other processes
     threads = threads or available_cpus()
-    match _backend():
+    match backend:
         case "tensorflow":
             _prepare_tensorflow(threads)
+        case "jax":
+            _prepare_jax(threads)
         case "torch":
             import torch
 
@@ -78,7 +91,33 @@ def open_engine(threads: int, precision: str = "float32") -> ComputeSettings:
     _is_open = True
     if precision == "bfloat16":
         _refuse_missing_bfloat16()
-    return ComputeSettings(threads, faster_precision() if precision == "auto" else precision)
+    return ComputeSettings(threads, faster_precision() if precision == "auto" else precision, backend)
+
+
+def choose_backend(backend: str | None = None) -> str:
+    """Make Keras take this backend when it is imported, without importing either.
+
+    Args:
+        backend: As for `open_engine`.
+
+    Returns:
+        Its name.
+
+    Raises:
+        UsageError: if there is no such backend, it is not installed, or this process already computes with another.
+    """
+    name = backend or _backend()
+    if name not in BACKENDS:
+        hint = f"Set it to one of these: {', '.join(BACKENDS)}. Without it, TensorFlow is used."
+        raise UsageError(f"KERAS_BACKEND is {name!r}, which is not a backend that can train", hint=hint)
+    if find_spec(name) is None:  # finds a package without importing it
+        package = "'dogvscat[train]'" if name == "tensorflow" else name
+        raise UsageError(f"the Keras backend {name} is not installed", hint=f"Install it with: pip install {package}")
+    if (loaded := sys.modules.get("keras")) and loaded.backend.backend() != name:
+        message = f"Keras already runs with the backend {loaded.backend.backend()} in this process, not with {name}"
+        raise UsageError(message, hint="Use a fresh process.")
+    os.environ["KERAS_BACKEND"] = name  # Keras reads it when it is imported, also in processes that this one starts
+    return name
 
 
 def __getattr__(name: str) -> Any:
@@ -126,6 +165,15 @@ def faster_precision() -> str:
     return "bfloat16" if in_bfloat16 <= _WORTH_IT * in_float32 else "float32"
 
 
+def without_gradients() -> AbstractContextManager[Any]:
+    """A context in which calling a network keeps nothing for a gradient. Only PyTorch would, and fill the memory."""
+    if _backend() != "torch":
+        return nullcontext()
+    import torch
+
+    return torch.no_grad()
+
+
 def forget_networks() -> None:
     """Free the memory of networks built earlier in this process; a long series of trainings would fill it."""
     import keras
@@ -158,7 +206,17 @@ def _convolution_seconds(precision: str) -> float:
 
 
 def _backend() -> str:
-    return os.environ.get("KERAS_BACKEND", "tensorflow")
+    return os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
+def _prepare_jax(threads: int) -> None:
+    """XLA reads its number of threads from the environment when it first computes, and has no call to ask for it."""
+    global _jax_threads
+    if _jax_threads not in (None, threads):
+        message = f"JAX already runs with {_jax_threads} threads in this process, {threads} were asked for"
+        raise UsageError(message, hint="Train in a fresh process.")
+    os.environ["PJRT_NPROC"] = str(threads)
+    _jax_threads = threads
 
 
 def _prepare_tensorflow(threads: int) -> None:

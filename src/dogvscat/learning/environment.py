@@ -69,7 +69,7 @@ def describe_environment(
         "seed": config.training.seed,
         "threads": compute.threads,
         "precision": compute.precision,
-        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "backend": compute.backend,
         "python": platform.python_version(),
         "versions": installed_versions(),
         "platform": platform.platform(),

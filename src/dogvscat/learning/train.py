@@ -8,7 +8,7 @@ from dogvscat.config import Config
 from dogvscat.errors import Interrupted, UsageError
 from dogvscat.learning.data.batches import write_augmentation_preview
 from dogvscat.learning.data.dataset import Dataset
-from dogvscat.learning.engine import ComputeSettings, open_engine
+from dogvscat.learning.engine import ComputeSettings, choose_backend, open_engine
 from dogvscat.learning.environment import EXTENDABLE, InputPaths
 from dogvscat.learning.inputs import read_dataset, reread_dataset, with_neither_output
 from dogvscat.learning.run import Run, create_run, new_folder, refuse_existing
@@ -53,13 +53,14 @@ def train(
 
     Raises:
         DataError: if the photos cannot be used, `relabel_file` is not such a table, or `exclude` lists none of them.
-        UsageError: if `out` exists and is not an empty folder, another process writes to it, or
-            `network.neither_output` is set without `neither`.
+        UsageError: if `out` exists and is not an empty folder, another process writes to it,
+            `network.neither_output` is set without `neither`, or KERAS_BACKEND names no usable backend.
         DivergedError: if the loss is no longer a finite number.
         WriteError: if a file cannot be written; what was finished before is kept.
         Interrupted: on Ctrl-C; continue with `resume`.
     """
     refuse_existing(out)
+    choose_backend()
     config = with_neither_output(config, neither)
     dataset, paths = read_dataset(InputPaths(photos, neither, exclude), relabel_file, config, report)
     report("Loading Keras")
@@ -72,6 +73,8 @@ def train(
 
 def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
     """Resume a run that was stopped or killed, or evaluate one again. The result is as if it had never stopped.
+
+    Threads, arithmetic and backend are those that it was started with.
 
     Args:
         folder: The run folder.
@@ -93,7 +96,8 @@ def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
         environment = run.load_environment()
         config = _extended(run.load_started_config(), settings)
         dataset = reread_dataset(run, config, environment)
-        compute = open_engine(environment["threads"], environment.get("precision", config.training.precision))
+        precision = environment.get("precision", config.training.precision)
+        compute = open_engine(environment["threads"], precision, environment.get("backend"))
         run.save_config(config)
         _fit_and_finalize(run, config, dataset, compute, report)
     return run

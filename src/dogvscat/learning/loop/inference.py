@@ -8,7 +8,7 @@ import numpy as np
 from dogvscat.config import Config
 from dogvscat.judging.decision import Logits
 from dogvscat.learning.data.dataset import LabelledImages
-from dogvscat.learning.engine import keras
+from dogvscat.learning.engine import keras, without_gradients
 from dogvscat.learning.loop.checkpoint import Weights, read_variables, write_variables
 from dogvscat.learning.model.networks import average_over_flips, build_network
 
@@ -118,7 +118,8 @@ def recalibrate(network: keras.Model, train: LabelledImages, num_images: int, im
     # Parts of nearly equal size, so that the plain mean over batches is the mean over images.
     batches = np.array_split(samples, -(-len(samples) // _RECALIBRATION_BATCH))
     for batch in batches:
-        network(train.pixels(batch, image_size), training=True)
+        with without_gradients():
+            network(train.pixels(batch, image_size), training=True)
         for total, variable in zip(sums, moving, strict=True):
             total += np.asarray(variable)
     for layer, momentum in zip(normalizations, momenta, strict=True):

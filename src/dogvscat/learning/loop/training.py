@@ -211,6 +211,7 @@ def set_up_training(
         report(f"Resuming after epoch {training.state.epoch}, step {training.state.step}.")
     if not training.state.is_finished(config.training):
         weights = f"{model.count_params():,} weights, {compute.precision}"
+        weights += "" if compute.backend == "tensorflow" else f", {compute.backend}"
         report(f"Training `{config.recipe}` ({weights}) in {run.folder}")
         if growth_warning:
             report(growth_warning)

@@ -4,6 +4,7 @@ Scaling the pixels is the first layer, so that no caller can forget or repeat it
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ layers = keras.layers
 
 _ANY_SIZE = 512
 """Where the input may have any size, the layers are those of this one: no layer but `flatten` depends on it."""
+_DROPOUT_SEED = 0 if keras.backend.backend() == "torch" else None
+"""On PyTorch, Keras ignores the random state of a layer that has no seed, so that no resumed run would have the same
+bits (findings/keras_torch_dropout_state.sh). Any seed will do: the state is set again in each step."""
 
 
 def build_network(
@@ -178,7 +182,7 @@ _SIMPLE: dict[str, tuple[Any, dict[str, str]]] = {
     "elu": (layers.ELU, {}),
     "silu": (layers.Activation, {"activation": "function"}),
     "sigmoid": (layers.Activation, {"activation": "function"}),
-    "dropout": (layers.Dropout, {"rate": "rate"}),
+    "dropout": (partial(layers.Dropout, seed=_DROPOUT_SEED), {"rate": "rate"}),
     "flatten": (layers.Flatten, {}),
     "mean": (layers.GlobalAveragePooling2D, {"keepdims": "keeps_axes"}),
 }
