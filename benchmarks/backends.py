@@ -105,7 +105,7 @@ def _compare(recipe: str, precision: str, backends: list[str], photos: Path, fol
     """Train on each backend; one row per backend."""
     start = folder / "start"
     _work("start", start, "tensorflow", recipe, precision, photos)
-    rows = []
+    rows: list[Row] = []
     for backend in backends:
         runs = {name: _copy_run(start, folder / backend / name, backend) for name in ("whole", "again", "stopped")}
         for name in ("whole", "again"):

@@ -171,7 +171,8 @@ def without_gradients() -> AbstractContextManager[Any]:
         return nullcontext()
     import torch
 
-    return torch.no_grad()
+    context: AbstractContextManager[Any] = torch.no_grad()
+    return context
 
 
 def forget_networks() -> None:
