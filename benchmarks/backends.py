@@ -206,13 +206,13 @@ def _write_start(folder: Path, arguments: argparse.Namespace) -> None:
     """A run folder with a checkpoint of the first weights."""
     from dogvscat.learning.engine import open_engine
     from dogvscat.learning.inputs import read_dataset
-    from dogvscat.learning.run import create_run
-    from dogvscat.settings import resolve_config
+    from dogvscat.learning.run import InputPaths, create_run
+    from dogvscat.settings.resolve import resolve_config
 
     (recipe,) = arguments.recipes
     precision = f"training.precision={arguments.precision}"
     config = resolve_config(recipe, None, [*SMALL, *RECIPES[recipe], precision])
-    dataset, paths = read_dataset(arguments.photos, None, None, config, lambda _: None)
+    dataset, paths = read_dataset(InputPaths(arguments.photos), None, config, lambda _: None)
     compute = open_engine(config.training.threads, config.training.precision)
     run = create_run(folder, config, dataset, paths, compute)
     from dogvscat.learning.loop.checkpoint import save_checkpoint
@@ -264,7 +264,7 @@ def _write_step_times(folder: Path, arguments: argparse.Namespace) -> None:
     from step import rates
 
     from dogvscat.learning.engine import open_engine
-    from dogvscat.settings import resolve_config
+    from dogvscat.settings.resolve import resolve_config
 
     (recipe,) = arguments.recipes
     config = resolve_config(recipe, None, [])

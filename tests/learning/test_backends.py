@@ -20,7 +20,7 @@ from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.learning.engine import BACKENDS
 from dogvscat.learning.loop.checkpoint import load_checkpoint
 from dogvscat.photos.decoding.decoder import decode, read_photo
-from dogvscat.settings import toml_value
+from dogvscat.settings.toml import toml_value
 from tests.helpers import Dogvscat, read_table, residual_layers, signal_at
 
 pytestmark = pytest.mark.slow
