@@ -1,8 +1,9 @@
 #!/bin/sh
-# Keras 3.15.1 on torch 2.13.0 refuses a layer whose name has a point, and only when a model is made of it.
+# Keras 3.15.1 on torch 2.13.0 refuses a layer with weights whose name has a point, but only when it is first called.
 # Guess: a name that Keras takes is taken on each of its backends; Keras itself refuses only "/".
-# Seen: `Dense(1, name="stage1.dense1")` can be made and called. `keras.Model` then raises KeyError: module name can't
-# contain ".", from torch, which keeps layers as its modules. On TensorFlow and JAX the same model works.
+# Seen: `Dense(1, name="stage1.dense1")` can be made. The first call raises KeyError: parameter name can't contain ".".
+# It comes from torch, which gets the weights under their Keras names. On TensorFlow and JAX the same code works, and a
+# layer without weights may have such a name on torch as well.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -12,12 +13,14 @@ KERAS_BACKEND=torch KERAS_HOME="$folder" "$folder/venv/bin/python" - <<'PYTHON'
 import keras
 
 inputs = keras.Input((2,))
-outputs = keras.layers.Dense(1, name="stage1.dense1")(inputs)
-print("the layer is made")
+keras.Model(inputs, keras.layers.ReLU(name="stage1.relu1")(inputs))
+print("a layer without weights is taken")
+layer = keras.layers.Dense(1, name="stage1.dense1")
 try:
-    keras.Model(inputs, outputs)
+    layer(inputs)
 except KeyError as error:
-    print("the model is refused:", error)
+    print("a layer with weights is refused:", error.args[0])
+    assert error.args[0] == 'parameter name can\'t contain "."', "the behaviour has changed"
 else:
     raise AssertionError("the behaviour has changed")
 PYTHON

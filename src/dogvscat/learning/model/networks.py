@@ -97,7 +97,7 @@ def _with_mirror_images(pixels: keras.KerasTensor) -> keras.KerasTensor:
 
 def layer_name(operation: str) -> str:
     """The name of the layer that computes an operation of the description."""
-    return operation.replace(".", "-")  # modules of PyTorch cannot have a point in their name, layers of Keras no slash
+    return operation.replace(".", "-")  # no weight of PyTorch has a point in its name, no layer of Keras a slash
 
 
 def _build_model(operations: Sequence[Operation], image_size: int | None, build: "_Layers") -> keras.Model:
