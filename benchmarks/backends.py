@@ -205,8 +205,9 @@ def _work(part: str, folder: Path, backend: str, recipe: str, precision: str, ph
 def _write_start(folder: Path, arguments: argparse.Namespace) -> None:
     """A run folder with a checkpoint of the first weights."""
     from dogvscat.learning.engine import open_engine
+    from dogvscat.learning.environment import InputPaths
     from dogvscat.learning.inputs import read_dataset
-    from dogvscat.learning.run import InputPaths, create_run
+    from dogvscat.learning.run import create_run
     from dogvscat.settings.resolve import resolve_config
 
     (recipe,) = arguments.recipes
