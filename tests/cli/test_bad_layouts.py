@@ -214,7 +214,7 @@ def test_a_bomb_that_lies_about_its_size_is_stopped_while_it_unpacks(cli: Cli, t
         ("train {photos} --config {file}", 2, "photo.jpg cannot be read as TOML"),
         ("train {photos} --test 0.9", 2, "Invalid value for '--test'"),
         ("train {photos} --resume {photos}", 2, "a resumed run keeps its photos, --config, --relabel,"),
-        ("train --resume {photos}", 4, "is not a run folder\nhint: A run folder is what `dogvscat train` writes"),
+        ("train --resume {photos}", 4, "is not a run folder: it has no config.toml\nhint: A run folder is what"),
         ("train --resume {missing}", 4, "is not a run folder"),
         ("train {photos} --out {file}", 2, "photo.jpg exists already and is not overwritten"),
         ("train {photos} --out {photos}", 2, "photos exists already and is not overwritten"),
@@ -275,8 +275,8 @@ DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
         r"manifest\.csv does not list the photos that this run was started with",
     ),
     "manifest garbage": ("manifest.csv", lambda data: b"\x00\xff" * 99, r"manifest\.csv is not a manifest"),
-    "environment garbage": ("environment.json", lambda data: b"garbage", r"environment\.json cannot be read"),
-    "environment of nothing": ("environment.json", lambda data: b"{}", r"environment\.json is damaged: expected"),
+    "environment garbage": ("environment.json", lambda data: b"garbage", r"is damaged: expected JSON"),
+    "environment of nothing": ("environment.json", lambda data: b"{}", r"is damaged: expected entries for commit"),
     "environment of another kind": ("environment.json", lambda data: b"[]", r"environment\.json is damaged: expected"),
 }  # fmt: skip
 

@@ -142,7 +142,7 @@ def test_the_light_installation_audits_evaluates_lists_and_compares(
     assert evaluated.returncode == 0, evaluated.stderr
     assert "The report has no figures" in evaluated.stderr
     files = {file.name for file in (tmp_path / "evaluation").iterdir()}
-    assert files == {"metrics.json", "predictions.csv", "report.html"}
+    assert files == {"metrics.json", "model.json", "predictions.csv", "report.html"}
     metrics, at_the_end = (json.loads(text) for text in (evaluated.stdout, (quick_run / "metrics.json").read_text()))
     received, expected = (document["train"]["figures"] for document in (metrics["metrics"], at_the_end))
     for name in ("accuracy", "roc_auc", "f1_cat"):

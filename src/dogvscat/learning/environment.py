@@ -94,11 +94,11 @@ def read_environment(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f"{file} cannot be read: {error.strerror or error}") from None
     except ValueError as error:
-        raise ModelError(f"{file} is damaged: {error}") from None
+        raise ModelError(f"{file} is damaged: expected JSON: {error}") from None
     if not isinstance(environment, dict):
-        raise ModelError(f"{file} is damaged: expected an object in it")
+        raise ModelError(f"{file} is damaged: expected an object, received {json.dumps(environment)[:60]}")
     if missing := sorted(_REQUIRED - environment.keys()):
-        raise ModelError(f"{file} is damaged: {', '.join(missing)} missing in it")
+        raise ModelError(f"{file} is damaged: expected entries for {', '.join(missing)}")
     for name, (is_valid, expected) in _ENTRIES.items():
         if name in environment and not is_valid(environment[name]):
             received = json.dumps(environment[name])
