@@ -101,14 +101,15 @@ def escape_undecodable(text: str) -> str:
     return _UNDECODABLE.sub(lambda match: _escape(match[0]), text)
 
 
-def json_line(document: Any) -> str:
-    """A JSON document on one line, without a line end. Its strings are as `escape_undecodable` returns them; characters
+def json_line(document: Any, *, compact: bool = False) -> str:
+    """A JSON document on one line, without a line end, and for programs without blanks (`compact`). Its strings are as `escape_undecodable` returns them; characters
     that could change a terminal are written as JSON's own escapes, which a reader takes back.
 
     Raises:
         ValueError: if it holds NaN or an infinity, which JSON does not have.
     """
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    separators = (",", ":") if compact else None
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=separators)
     # Within a JSON string the backslash of `\\xff` has to be escaped itself.
     text = _UNDECODABLE.sub(lambda match: f"\\{_escape(match[0])}", text)
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

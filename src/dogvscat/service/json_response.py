@@ -12,4 +12,4 @@ class PrintableJSONResponse(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """The body. Raises a ValueError for NaN, which JSON does not have."""
-        return json_line(content).encode()
+        return json_line(content, compact=True).encode()
