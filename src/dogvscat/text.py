@@ -102,8 +102,9 @@ def escape_undecodable(text: str) -> str:
 
 
 def json_line(document: Any, *, compact: bool = False) -> str:
-    """A JSON document on one line, without a line end, and for programs without blanks (`compact`). Its strings are as `escape_undecodable` returns them; characters
-    that could change a terminal are written as JSON's own escapes, which a reader takes back.
+    """A JSON document on one line, without a line end; `compact` also leaves out blanks. Its strings are as
+    `escape_undecodable` returns them; characters that could change a terminal are written as JSON's own escapes, which
+    a reader takes back.
 
     Raises:
         ValueError: if it holds NaN or an infinity, which JSON does not have.
