@@ -250,3 +250,11 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str, make: Cal
             make(folder)
             finished.touch()
     return folder
+
+
+def shift_golden(card: dict[str, Any], number: int, difference: float) -> None:
+    """Change the recorded probabilities of a golden picture by so much, further from one half: its label stays."""
+    picture = card["golden"][number]
+    dog = picture["probabilities"]["dog"]
+    dog += difference if dog > 0.5 else -difference
+    picture["probabilities"] = {"cat": 1.0 - dog, "dog": dog}

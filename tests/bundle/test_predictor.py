@@ -19,7 +19,7 @@ from dogvscat.bundle.folder import load_card
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Failure, Prediction, Predictor
 from dogvscat.errors import ModelError
 from dogvscat.photos.decoding.decoder import decode
-from tests.helpers import ChangeCard, LinearBundle, metrics_with, plain_png, seal
+from tests.helpers import ChangeCard, LinearBundle, metrics_with, plain_png, seal, shift_golden
 
 # red, green, blue -> the logit of the linear network: 8 * (red - blue) / 255
 COLOURS = {(255, 0, 0): 8.0, (0, 0, 255): -8.0, (90, 7, 90): 0.0, (150, 0, 99): 1.6, (51, 255, 102): -1.6}
@@ -196,16 +196,9 @@ def test_golden_pictures_of_one_bundle_are_answered_once(bundle: Path) -> None:
     assert len(checked) == 1
 
 
-def shift_golden(card: dict[str, Any], number: int, difference: float) -> None:
-    """Change the recorded probabilities of a golden picture by so much, without changing its label."""
-    picture = card["golden"][number]
-    dog = picture["probabilities"]["dog"] + difference
-    picture["probabilities"] = {"cat": 1.0 - dog, "dog": dog}
-
-
 def test_a_wrong_golden_answer_is_refused_and_the_picture_named(bundle: Path, change_card: ChangeCard) -> None:
     recorded = load_card(bundle).golden[2]
-    change_card(lambda card: shift_golden(card, 2, 0.01 if recorded.label == "dog" else -0.01))
+    change_card(lambda card: shift_golden(card, 2, 0.01))
     answer = rf"{recorded.label} \(cat {recorded.probabilities['cat']:.4f}, dog {recorded.probabilities['dog']:.4f}\)"
     with pytest.raises(ModelError, match=rf"golden/3\.png should have the answer .* computes {answer}"):
         Predictor.load(bundle)
@@ -213,8 +206,8 @@ def test_a_wrong_golden_answer_is_refused_and_the_picture_named(bundle: Path, ch
 
 
 def test_rounding_of_other_processors_passes(bundle: Path, change_card: ChangeCard) -> None:
-    for number, picture in enumerate(load_card(bundle).golden):
-        change_card(partial(shift_golden, number=number, difference=5e-4 if picture.label == "dog" else -5e-4))
+    for number in range(len(load_card(bundle).golden)):
+        change_card(partial(shift_golden, number=number, difference=5e-4))
     assert Predictor.load(bundle)
 
 
