@@ -12,7 +12,7 @@ from dogvscat.config import Config
 from dogvscat.errors import Interrupted, ModelError
 from dogvscat.learning.data.batches import BatchLoader
 from dogvscat.learning.data.dataset import LabelledImages
-from dogvscat.learning.loop.checkpoint import load_checkpoint, read_variables
+from dogvscat.learning.loop.checkpoint import load_checkpoint, read_variables, write_variables
 from dogvscat.learning.loop.inference import log_loss, predict_logits
 from dogvscat.learning.loop.progress import StopRequest, TrainingDisplay
 from dogvscat.learning.loop.training import Training
@@ -163,6 +163,14 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     other = make_training(tmp_path, optimizer="sgd")
     with pytest.raises(ModelError, match="do not fit this network"):
         other.resume()
+
+
+def test_numbers_must_be_of_the_same_kind_but_not_of_the_same_size() -> None:
+    variables = [keras.Variable(np.zeros(2), dtype=dtype) for dtype in ("uint32", "float32")]
+    write_variables(variables, [np.array([7, 8], np.int32), np.array([0.5, 1.5], np.float64)])
+    assert [np.asarray(variable).tolist() for variable in variables] == [[7, 8], [0.5, 1.5]]
+    with pytest.raises(ModelError, match=r"expected \(\(2,\), 'integers'\), received \(\(2,\), 'floats'\)"):
+        write_variables(variables, [np.zeros(2), np.zeros(2)])
 
 
 def test_log_loss_as_scikit_learn_computes_it() -> None:

@@ -202,13 +202,18 @@ def refuse_misfit(variables: Sequence[keras.Variable], values: Weights) -> None:
     Raises:
         ModelError: if the number, the shapes or the types differ.
     """
-    # By kind, not by size: what was saved in float64 by one backend may be float32 in another.
-    expected = [(tuple(v.shape), np.dtype(v.dtype).kind if v.dtype != "bfloat16" else "f") for v in variables]
-    received = [(v.shape, v.dtype.kind) for v in values]
+    # By kind, not by size or sign: what one backend saved as float64 may be float32 in another, and on JAX the uint32
+    # of a seed generator is saved as int32.
+    expected = [(tuple(v.shape), _kind(v.dtype)) for v in variables]
+    received = [(v.shape, _kind(v.dtype)) for v in values]
     if expected != received:
         pairs = zip(expected, received, strict=False)
         first = next(((a, b) for a, b in pairs if a != b), (len(expected), len(received)))
         raise ModelError(f"the weights do not fit this network: expected {first[0]}, received {first[1]}")
+
+
+def _kind(dtype: object) -> str:
+    return "integers" if "int" in str(dtype) else "floats"
 
 
 def save_checkpoint(path: Path, model: keras.Model, state: TrainingState, best: Weights) -> None:
