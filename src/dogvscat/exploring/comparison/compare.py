@@ -1,74 +1,24 @@
 """Finished runs compared: which is better, by how much, on which photos."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dogvscat.bundle.folder import bundle_name, load_checksums
 from dogvscat.config import Config
-from dogvscat.errors import DataError, ModelError, UsageError
+from dogvscat.errors import DataError, UsageError
 from dogvscat.exploring.comparison.difference import Difference, difference_in_words, headline, paired_difference
+from dogvscat.exploring.comparison.evaluated_run import EXTRA_INPUTS, EvaluatedRun, read_run
 from dogvscat.exploring.effects import holm
-from dogvscat.judging.predictions import Predictions, read_predictions
+from dogvscat.judging.predictions import Predictions
 from dogvscat.learning.data.dataset import synthetic_note
 from dogvscat.learning.run import Run
 from dogvscat.photos.manifest import Manifest
 from dogvscat.photos.reading.folders import name_key
-from dogvscat.photos.reading.layout import sorted_class_names
 from dogvscat.settings.keys import differences
 from dogvscat.settings.resolve import with_settings
-from dogvscat.text import shell_word
-
-_EXTRA_INPUTS = ("relabel_digest", "neither_digest")
-"""Entries of environment.json about inputs other than the photos of the two classes: corrections of labels, and photos
-that show neither class."""
-
-
-@dataclass(frozen=True, eq=False)
-class EvaluatedRun:
-    """A finished run with its predictions for the photos of one split."""
-
-    run: Run
-    config: Config
-    environment: Mapping[str, Any]
-    predictions: Predictions
-    history: list[dict[str, float]]
-    manifest: Manifest
-
-    @cached_property
-    def photo_ids(self) -> list[tuple[str, int]]:
-        """For each prediction, what identifies its photo wherever it is stored: the sha256 and the number of the copy.
-
-        Raises:
-            ModelError: if a photo is not in the manifest.
-        """
-        copies = Counter[str]()
-        ids: dict[str, tuple[str, int]] = {}
-        for row in self.manifest.rows:
-            ids[row.path] = (row.sha256, copies[row.sha256])
-            copies[row.sha256] += 1
-        try:
-            return [ids[path] for path in self.predictions.paths]
-        except KeyError as error:
-            raise ModelError(f"{self.run.predictions_file} has a photo that the manifest lacks: {error}") from None
-
-    @property
-    def model(self) -> str | None:
-        """Name of the run's bundle, such as `fast-1@3f9c2ab81d04`; None if the run has none that can be read."""
-        try:
-            return bundle_name(self.run.bundle_folder, load_checksums(self.run.bundle_folder))
-        except ModelError:
-            return None
-
-    @property
-    def extra_inputs(self) -> dict[str, str]:
-        """The first digits of the digest of each of `_EXTRA_INPUTS`, `none` where there is no such input."""
-        return {key: str(self.environment.get(key, "none"))[:16] for key in _EXTRA_INPUTS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +84,7 @@ class Comparison:
         """The settings and extra inputs in which an arm differs from the first: key, the first's value, the arm's."""
         # The runs of an arm differ only in their seeds, so the first run of each stands for it.
         reference, changed = self.arms[0].runs[0], arm.runs[0]
-        extra_inputs = [(key, reference.extra_inputs[key], changed.extra_inputs[key]) for key in _EXTRA_INPUTS]
+        extra_inputs = [(key, reference.extra_inputs[key], changed.extra_inputs[key]) for key in EXTRA_INPUTS]
         return [
             *differences(reference.config, _with_seed_of(changed.config, reference.config)),
             *(row for row in extra_inputs if row[1] != row[2]),
@@ -203,9 +153,9 @@ def compare_runs(
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("the same run folder is given twice")
     mapped = {name_key(folder): name for folder, name in (class_folders or {}).items()}
-    first = _read_run(Run(folders[0]), split, mapped)
+    first = read_run(Run(folders[0]), split, mapped)
     mapped = {name_key(name): name for name in first.manifest.class_names} | mapped  # `Fox` and `fox ` are one class
-    others = [_read_run(Run(folder), split, mapped) for folder in folders[1:]]
+    others = [read_run(Run(folder), split, mapped) for folder in folders[1:]]
     for run in others:
         _refuse_incomparable(first, run, split)
     arms = _group_into_arms([first, *(_in_order_of(first, run) for run in others)])
@@ -214,43 +164,6 @@ def compare_runs(
     p_values = holm([difference.p_value for difference in pairs])
     corrected = [replace(pair, p_value=p_value or 0.0) for pair, p_value in zip(pairs, p_values, strict=True)]
     return Comparison(arms, corrected, split, first.manifest)
-
-
-def _read_run(run: Run, split: str, class_folders: Mapping[str, str]) -> EvaluatedRun:
-    config = run.load_started_config()
-    if not run.predictions_file.exists():
-        hint = f"Resume it with: dogvscat train --resume {shell_word(run.folder)}"
-        raise ModelError(f"{run.folder} is not finished: it has no {run.predictions_file.name}", hint=hint)
-    predictions = read_predictions(run.predictions_file)
-    if split not in predictions:
-        raise UsageError(f"{run.predictions_file} has no split {split!r}, it has {', '.join(predictions)}")
-    manifest, environment = run.load_manifest(), dict(run.load_environment())
-    if predictions[split].class_names != manifest.class_names:
-        names = " and ".join(predictions[split].class_names), " and ".join(manifest.class_names)
-        raise ModelError(f"{run.predictions_file} is of {names[0]}, but the photos of the run are of {names[1]}")
-    renamed = {name: class_folders.get(name_key(name), name) for name in manifest.class_names}
-    if len(set(renamed.values())) < 2:
-        raise UsageError(f"--class-names gives both classes of {run.folder} the same name, {renamed.popitem()[1]}")
-    if any(name != new_name for name, new_name in renamed.items()):
-        manifest = _with_classes(manifest, renamed)
-        environment["data_digest"] = manifest.digest
-    evaluated = _with_class_order(predictions[split], renamed)
-    return EvaluatedRun(run, config, environment, evaluated, run.load_history(), manifest)
-
-
-def _with_classes(manifest: Manifest, renamed: Mapping[str, str]) -> Manifest:
-    """The manifest with other names for its classes."""
-    rows = tuple(replace(row, label=renamed[row.label]) for row in manifest.rows)
-    return replace(manifest, class_names=sorted_class_names(renamed.values()), rows=rows)
-
-
-def _with_class_order(predictions: Predictions, renamed: Mapping[str, str]) -> Predictions:
-    """The predictions with other names for the classes; 0 and 1 change places if the names sort the other way round."""
-    class_names = sorted_class_names(renamed.values())
-    if class_names[0] == renamed[predictions.class_names[0]]:
-        return replace(predictions, class_names=class_names)
-    y_true, y_prob, y_pred = (1 - column for column in (predictions.y_true, predictions.y_prob, predictions.y_pred))
-    return replace(predictions, class_names=class_names, y_true=y_true, y_prob=y_prob, y_pred=y_pred)
 
 
 def _refuse_incomparable(first: EvaluatedRun, second: EvaluatedRun, split: str) -> None:

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from dogvscat import atomic
-from dogvscat.exploring.comparison.compare import Arm, Comparison, EvaluatedRun
+from dogvscat.exploring.comparison.compare import Arm, Comparison
+from dogvscat.exploring.comparison.evaluated_run import EvaluatedRun
 from dogvscat.judging import report
 from dogvscat.judging.plotting import (
     INK,
