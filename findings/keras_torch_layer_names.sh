@@ -1,6 +1,6 @@
 #!/bin/sh
 # Keras 3.15.1 on torch 2.13.0 refuses a layer with weights whose name has a point, but only when it is first called.
-# Guess: a name that Keras takes is taken on each of its backends; Keras itself refuses only "/".
+# Guess: a name that Keras accepts is accepted on each of its backends; Keras itself refuses only "/".
 # Seen: `Dense(1, name="stage1.dense1")` can be made. The first call raises KeyError: parameter name can't contain ".".
 # It comes from torch, which gets the weights under their Keras names. On TensorFlow and JAX the same code works, and a
 # layer without weights may have such a name on torch as well.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The wheels of TensorFlow 2.22.0rc0 ask for keras-nightly, and do not agree with each other on h5py.
-# Guess: a release candidate of TensorFlow is content with the keras that is installed, and all wheels of one version ask
-# for the same packages, so that a lock made from one of them holds for every Python.
+# Guess: a release candidate of TensorFlow works with the keras that is installed, and all wheels of one version require
+# the same packages, so that a lock made from one of them holds for every Python.
 # Seen: each wheel asks for keras-nightly. Those for Python 3.13 ask for h5py below 3.15, those for 3.14 for 3.15.1 or
 # newer: no h5py suits both. (Also on macOS, Windows and Arm, read on 2026-11-29; 3.11 asks for what 3.13 asks for.)
 # And keras-nightly has the files of keras. pip installs both into one folder without a word; the one that comes last

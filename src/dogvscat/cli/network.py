@@ -108,7 +108,7 @@ def _notes(config: "Config", is_measured: bool) -> list[str]:
             "time: share of a prediction with ONNX Runtime here, one thread; what is fused with a convolution is in it."
         )
     else:
-        notes.append("work: share of the MACs, an estimate of the time, which is measured for a bundle.")
+        notes.append("work: share of the MACs, an estimate of the time. For a bundle, the time itself is measured.")
     if config.network.flip_averaging:
         notes.append("Each image is computed twice, as it is and mirrored (network.flip_averaging).")
     return notes

@@ -25,7 +25,7 @@ UNDER_FITTING_SKILL = 0.6
 """Always predicting the majority class makes many mistakes. A network should avoid at least this share of them on its
 training images. With equal classes this is an accuracy of 80%, which small networks exceed on photographs."""
 RISE_AFTER_BEST = 1.05
-"""Validation loss at the end, divided by its best value. Five per cent is more than the noise of one epoch."""
+"""Validation loss at the end, divided by its best value. 5% is more than the noise of one epoch."""
 STILL_IMPROVING_SHARE = 0.1
 """A best epoch within this last share of the epochs suggests that training ended while it was still improving."""
 NOISY_ACCURACY = 0.015

@@ -98,11 +98,11 @@ PRECISIONS = {
         "Convolutions compute with 8-bit integers. The first convolution and the last layer stay in float32. "
         "Processors with VNNI or similar instructions gain most.",
         {
-            "onnx": "Weights have 7 bits with a sign, activations 8 bits without. On processors without VNNI an 8-bit "
-            "weight could overflow in sums of 16 bits, which 7 bits rule out, so every processor gives the same "
-            "answers up to rounding.",
-            "litert": "Weights and activations have 8 bits with a sign. The layers between the convolutions compute "
-            "with them as well.",
+            "onnx": "Weights have 7 bits, sign included; activations have 8 bits and no sign. Processors without VNNI "
+            "add products in 16 bits. Weights of 8 bits could make these sums overflow, weights of 7 bits cannot. So "
+            "every processor gives the same answers up to rounding.",
+            "litert": "Weights and activations have 8 bits, sign included. The layers between the convolutions compute "
+            "with integers as well.",
         },
     ),
 }
