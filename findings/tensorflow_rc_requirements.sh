@@ -2,8 +2,9 @@
 # The wheels of TensorFlow 2.22.0rc0 ask for keras-nightly, and do not agree with each other on h5py.
 # Guess: a release candidate of TensorFlow works with the keras that is installed, and all wheels of one version require
 # the same packages, so that a lock made from one of them holds for every Python.
-# Seen: each wheel asks for keras-nightly. Those for Python 3.13 ask for h5py below 3.15, those for 3.14 for 3.15.1 or
-# newer: no h5py suits both. (Also on macOS, Windows and Arm, read on 2026-11-29; 3.11 asks for what 3.13 asks for.)
+# Seen: each wheel asks for keras-nightly. Those for Python 3.13 ask for h5py below 3.15, those for 3.14 ask for 3.15.1 or
+# newer: no h5py suits both. (The same on macOS, Windows and Arm, read on 2026-11-29; the wheels for 3.11 ask for the
+# same as those for 3.13.)
 # And keras-nightly has the files of keras. pip installs both into one folder without a word; the one that comes last
 # overwrites the other, and if one of them is uninstalled, `import keras` fails though pip still lists keras.
 set -eu
