@@ -1,9 +1,9 @@
 """The only code that turns a photo into pixels. Training, audit, prediction and service all go through `decode`.
 
 What it promises: the content decides the format, never the name; only the formats of a short list are opened; the
-header is checked and the number of pixels limited before anything is decoded; the photo is turned upright, transparent
-parts become white, colors become sRGB, every mode becomes RGB; the first frame of an animation is used; every failure
-is an `ImageError` with the path. `opening.py` chooses the picture inside a file.
+header is checked and the cost limited (`budget.py`) before anything is decoded; the photo is turned upright,
+transparent parts become white, colors become sRGB, every mode becomes RGB; the first frame of an animation is used;
+every failure is an `ImageError` with the path. `opening.py` chooses the picture inside a file.
 """
 
 import stat
@@ -18,21 +18,17 @@ import numpy as np
 from PIL import Image
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoding import grey
-from dogvscat.photos.decoding.color import lab_to_srgb, to_srgb
+from dogvscat.photos.decoding.budget import MAX_JPEG_PIXELS, MAX_PIXELS, check_cost, check_num_pixels
 from dogvscat.photos.decoding.opening import (
     FORMATS,
-    MAX_JPEG_PIXELS,
-    MAX_PIXELS,
     Picture,
-    check_num_pixels,
-    check_size,
     is_readable_here,
     load_pixels,
     open_picture,
     picture_in_memory,
 )
 from dogvscat.photos.decoding.orientation import orientation_of, turn_upright
+from dogvscat.photos.decoding.rgb import resize_to_rgb
 
 __all__ = [
     "DECODER_VERSION",
@@ -237,8 +233,8 @@ def _render(picture: Picture, path: str, image_size: int) -> DecodedPhoto:
 
 def _resize_upright(picture: Picture, path: str, size: tuple[int, int]) -> tuple[Image.Image, int, int]:
     """The picture in RGB, stretched to `size` and then turned upright; and its original upright width and height."""
-    check_size(picture, path)
     image = picture.image
+    check_cost(image, picture.frame, picture.num_bytes, path)
     width, height = image.size
     box = None
     if image.format in ("JPEG", "MPO") and not (picture.frame and picture.frame.is_lossless):
@@ -252,39 +248,7 @@ def _resize_upright(picture: Picture, path: str, size: tuple[int, int]) -> tuple
     load_pixels(picture, path)
     # PNG's EXIF data may come after the pixels.
     orientation = picture.orientation or orientation_of(image)
-    rgb = turn_upright(_to_rgb(picture, path).resize(size, Image.Resampling.BILINEAR, box), orientation)  # antialiased
+    rgb = turn_upright(resize_to_rgb(picture, size, box, path), orientation)
     if orientation >= 5:  # these four turn by a quarter
         width, height = height, width
     return rgb, width, height
-
-
-def _to_rgb(picture: Picture, path: str) -> Image.Image:
-    """Any mode to RGB in sRGB: transparency over white, 16 and 32 bits scaled to 8."""
-    image = picture.image
-    if grey.is_deep_grey(image):
-        image = grey.to_8_bits(image, picture.grey, path)
-    if image.mode == "LAB":
-        return lab_to_srgb(image)
-    # Also a palette or an RGB file that marks one color as transparent. A plain convert("RGB") would drop the alpha
-    # channel and uncover whatever color the file stores under the transparent pixels.
-    if image.has_transparency_data:
-        return _over_white(image, picture.profile)
-    if image.mode not in ("RGB", "L", "CMYK"):
-        image = image.convert("RGB")
-    image = to_srgb(image, picture.profile)
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _over_white(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """An image with transparent parts as RGB in sRGB, over white."""
-    rgba = image.convert("RGBA")
-    alpha = rgba.getchannel("A")
-    is_grey = image.mode in ("1", "L", "LA", "La")
-    colors = to_srgb(rgba.getchannel("R") if is_grey else rgba.convert("RGB"), profile).convert("RGB")
-    # Some programs write an alpha channel and never fill it. Alpha that is 0 everywhere is ignored, unless the colors
-    # behind it are all the same.
-    if alpha.getbbox() is None and colors.getcolors(1) is None:  # None: more than one color
-        return colors
-    colors.putalpha(alpha)
-    white = Image.new("RGBA", colors.size, "white")
-    return Image.alpha_composite(white, colors).convert("RGB")

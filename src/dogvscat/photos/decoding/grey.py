@@ -1,10 +1,10 @@
 """Converts grey of more than 8 bits to 8 bits, by what the file declares: never inverted, never black without reason.
 
-Pillow's own conversion would clip everything above 255. Photos are converted in bands of rows, because the
-floating-point values of a large photo need several times the memory of its pixels.
+Pillow's own conversion would clip everything above 255. Large photos are converted in bands of rows, because their
+floating-point values need several times the memory of their pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,11 +60,11 @@ def is_deep_grey(image: Image.Image) -> bool:
     return image.mode.startswith("I") or image.mode == "F"
 
 
-def to_8_bits(image: Image.Image, samples: GreySamples, path: str) -> Image.Image:
-    """A deep grey image as mode L, or as LA if a sample stands for transparency.
+def converter(image: Image.Image, samples: GreySamples, path: str) -> Callable[[Image.Image], Image.Image]:
+    """A function that turns rows of a deep grey image into mode L, or into LA if a sample stands for transparency.
 
     Args:
-        image: Of mode I, I;16, I;16B or F.
+        image: Of mode I, I;16, I;16B or F, whole: the range of its values is that of all rows.
         samples: What its file declares.
         path: The name of the photo in errors.
 
@@ -79,40 +79,56 @@ def to_8_bits(image: Image.Image, samples: GreySamples, path: str) -> Image.Imag
     if not is_whole and values.min() < values.max() < black + (white - black) / _BLACK:
         message = f"would be black: its largest grey value is {values.max():,.0f}, and white is {white:,.0f}"
         raise ImageError(path, "unsupported_format", message, hint="Save it again with 8 or 16 bits per channel.")
-    grey = Image.new("L", image.size)
-    alpha = None if samples.transparent is None else Image.new("L", image.size, 255)
-    for top, values in _bands(image, samples):  # float64 (num_rows, width)
-        levels = np.clip((values - black) / (white - black), 0.0, 1.0)
-        if samples.white_is_zero:
-            levels = 1.0 - levels
-        # NaN and infinity become black.
-        levels = np.where(np.isfinite(values), levels, 0.0)
-        grey.paste(Image.fromarray((levels * 255.0 + 0.5).astype(np.uint8)), (0, top))
-        if alpha is not None:
-            alpha.paste(Image.fromarray(np.where(values == samples.transparent, 0, 255).astype(np.uint8)), (0, top))
-    return grey if alpha is None else Image.merge("LA", (grey, alpha))
+
+    def convert(rows: Image.Image) -> Image.Image:
+        values = _values(rows, samples)  # (num_rows, width)
+        if values.dtype.itemsize == 2:  # a table of all values is faster
+            table = _levels(np.arange(65536), black, white, samples.white_is_zero)
+            grey = Image.fromarray(table[values])
+        else:
+            grey = Image.fromarray(_levels(values, black, white, samples.white_is_zero))
+        if samples.transparent is None:
+            return grey
+        alpha = Image.fromarray(np.where(values == samples.transparent, 0, 255).astype(np.uint8))
+        return Image.merge("LA", (grey, alpha))
+
+    return convert
 
 
-def _bands(image: Image.Image, samples: GreySamples) -> Iterator[tuple[int, np.ndarray]]:
-    """The first row of each band, and its values as float64 (num_rows, width)."""
-    num_rows = max(1, _BAND_PIXELS // image.width)
-    for top in range(0, image.height, num_rows):
-        band = image.crop((0, top, image.width, min(image.height, top + num_rows)))
-        values = np.asarray(band)
-        if samples.kind == UNSIGNED and values.dtype == np.int32:
-            values = values.view(np.uint32)  # Pillow's mode I has a sign, the file has not
-        yield top, values.astype(np.float64)
+def _levels(values: np.ndarray, black: float, white: float, white_is_zero: bool) -> np.ndarray:
+    """Values as grey levels: uint8, 0 for black and 255 for white."""
+    levels = values.astype(np.float64)
+    levels -= black
+    levels /= white - black
+    np.clip(levels, 0.0, 1.0, out=levels)
+    if white_is_zero:
+        np.subtract(1.0, levels, out=levels)
+    if values.dtype.kind == "f":  # NaN and infinity become black
+        levels[~np.isfinite(values)] = 0.0
+    levels *= 255.0
+    levels += 0.5
+    return levels.astype(np.uint8)
+
+
+def _values(rows: Image.Image, samples: GreySamples) -> np.ndarray:
+    """The samples of some rows, (num_rows, width)."""
+    values = np.asarray(rows)
+    if samples.kind == UNSIGNED and values.dtype == np.int32:
+        return values.view(np.uint32)  # Pillow's mode I has a sign, the file has not
+    return values
 
 
 def _sample(image: Image.Image, samples: GreySamples) -> np.ndarray:
     """Finite values from all over the image, float64 (num_values,); of integers also the extremes of each band."""
     step = max(1, image.width * image.height // _SAMPLE_PIXELS)
     parts = []
-    for _, values in _bands(image, samples):
-        finite = values[np.isfinite(values)]
-        parts.append(finite[::step])
+    num_rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, num_rows):
+        values = _values(image.crop((0, top, image.width, min(image.height, top + num_rows))), samples).ravel()
+        finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+        parts.append(finite[::step].astype(np.float64))
         if finite.size and samples.kind != FLOAT:
-            parts.append(np.array([finite.min(), finite.max()]))
+            parts.append(np.array([finite.min(), finite.max()], np.float64))
     return np.concatenate(parts)
 
 

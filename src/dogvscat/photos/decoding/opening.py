@@ -11,7 +11,7 @@ from io import BytesIO
 from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError, features
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoding import png
+from dogvscat.photos.decoding import budget, png
 from dogvscat.photos.decoding import tiff_tags as tags
 from dogvscat.photos.decoding.color_profiles import h273_profile
 from dogvscat.photos.decoding.grey import GreySamples, samples_of
@@ -36,10 +36,8 @@ from dogvscat.photos.decoding.unreadable import (
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else []))
 """Pillow's names of the formats that are always read; HEIC needs the extra `heif`."""
-MAX_PIXELS = 50_000_000
-"""Largest number of pixels that the header of a photo may declare."""
-MAX_JPEG_PIXELS = 200_000_000
-"""The same for a JPEG that can be decoded at a reduced size in little memory: one whose scans have all channels."""
+_MAX_PROFILE_BYTES = 4 * 1024 * 1024
+"""A larger ICC profile is ignored, like a broken one. Those of printers have up to 3 MB."""
 _HEIC_HINT = (
     "Convert it to JPEG (iPhones save JPEG with Settings > Camera > Formats > Most Compatible), "
     "or install the reader: pip install 'dogvscat[heif]'"
@@ -59,6 +57,8 @@ class Picture:
     """1..8 if it is known before the pixels are read."""
     frame: JpegFrame | None = None
     """The frame header of a JPEG."""
+    num_bytes: int = 0
+    """Size of the file; 0 if it is not known."""
 
 
 def picture_in_memory(image: Image.Image) -> Picture:
@@ -76,8 +76,15 @@ def open_picture(data: bytes, path: str) -> Picture:
         path: The name of the photo in errors.
 
     Raises:
-        ImageError: with code `unsupported_format` or `unreadable`. Pillow's own errors also pass through.
+        ImageError: with code `unsupported_format`, `unreadable` or `too_large`. Pillow's own errors also pass through.
     """
+    budget.check_structure(data, path)
+    picture = _open_by_format(data, path)
+    picture.num_bytes = len(data)
+    return picture
+
+
+def _open_by_format(data: bytes, path: str) -> Picture:
     if data[:2] in (b"II", b"MM"):
         return _open_tiff(data, path)
     if data.startswith(png.SIGNATURE):
@@ -93,22 +100,6 @@ def open_picture(data: bytes, path: str) -> Picture:
     return picture
 
 
-def check_size(picture: Picture, path: str) -> None:
-    """Refuse a picture with too many pixels before it is decoded.
-
-    Raises:
-        ImageError: with code `too_large`.
-    """
-    width, height = picture.image.size
-    check_num_pixels(width, height, _max_pixels(picture.frame), path)
-
-
-def check_num_pixels(width: int, height: int, max_pixels: int, path: str) -> None:
-    """As `check_size`, for a width and a height."""
-    if width * height > max_pixels:
-        raise ImageError(path, "too_large", f"declares {width} x {height} pixels, at most {max_pixels:,} are decoded")
-
-
 def load_pixels(picture: Picture, path: str) -> None:
     """Decode the pixels of an open picture.
 
@@ -121,12 +112,6 @@ def load_pixels(picture: Picture, path: str) -> None:
         if picture.frame is None or picture.frame.is_usual:
             raise
         raise _refused_kind(rare_jpeg(picture.frame), path) from None
-
-
-def _max_pixels(frame: JpegFrame | None) -> int:
-    if frame is None or frame.is_lossless or frame.needs_all_coefficients:
-        return MAX_PIXELS
-    return MAX_JPEG_PIXELS
 
 
 def is_readable_here(image: Image.Image) -> bool:
@@ -174,6 +159,7 @@ def _open_heic(data: bytes, path: str) -> Image.Image:
 
 def _open_jpeg(data: bytes, path: str) -> Picture:
     frame = read_frame(data)
+    budget.check_scans(data, frame, path)
     try:
         image = _open(data, path)
     except Image.DecompressionBombError:
@@ -191,7 +177,6 @@ def _open_png(data: bytes, path: str) -> Picture:
     area = None
     if png.is_animation(data):
         canvas = png.canvas_size(data)
-        check_num_pixels(*canvas, MAX_PIXELS, path)
         data, area = png.first_frame(data)
     image = _open(data, path)
     if facts.transparent is not None and "transparency" in image.info:
@@ -202,6 +187,7 @@ def _open_png(data: bytes, path: str) -> Picture:
     if picture.profile is None or facts.has_code_points:
         picture.profile = facts.profile
     if area is not None:
+        budget.check_num_pixels(*canvas, budget.MAX_PARTIAL_PIXELS, path)
         # The canvas of an animation is transparent at first, and its first frame covers a part of it.
         picture.image = Image.new("RGBA", canvas)
         picture.image.paste(image.convert("RGBA"), (area.left, area.top))
@@ -214,9 +200,9 @@ def _on_its_canvas(image: Image.Image, path: str) -> Image.Image:
     area = image.tile[0].extents if isinstance(image, ImageFile.ImageFile) and image.tile else None
     if area is None or area == (0, 0, *image.size):
         return image
-    check_num_pixels(*image.size, MAX_PIXELS, path)
+    budget.check_num_pixels(*image.size, budget.MAX_PARTIAL_PIXELS, path)
     canvas = Image.new("RGBA", image.size)
-    canvas.paste(image.convert("RGBA").crop(area), area[:2])
+    canvas.paste(image.crop(area).convert("RGBA"), area[:2])
     canvas.info = image.info
     return canvas
 
@@ -241,6 +227,8 @@ def _open_tiff(data: bytes, path: str) -> Picture:
         return _open_grey_tiff(data, page, path)
     if page.number(tags.COMPRESSION) in UNREAD_COMPRESSIONS:
         raise refusal(data, path)
+    if image.tile and image.tile[0].codec_name == "libtiff":  # which decompresses a whole strip or tile at once
+        budget.check_memory(budget.bytes_in_memory(image) + tags.bytes_of_largest_part(page), path)
     if has_misread_planes(page):
         return _open_planes(data, page, image, path)
     # Pillow itself turns a TIFF when it reads the pixels: by this tag, or else by XMP, of which it knows one form only.
@@ -251,7 +239,7 @@ def _open_tiff(data: bytes, path: str) -> Picture:
 
 def _open_grey_tiff(data: bytes, page: tags.Directory, path: str) -> Picture:
     samples = declared_samples(page)
-    grey = read_grey(page, MAX_PIXELS)
+    grey = read_grey(page, path)
     if grey is None:
         raise refusal(data, path)
     orientation = page.number(tags.ORIENTATION) or xmp_orientation(page.content(tags.XMP)) or 1
@@ -259,7 +247,7 @@ def _open_grey_tiff(data: bytes, page: tags.Directory, path: str) -> Picture:
 
 
 def _open_planes(data: bytes, page: tags.Directory, image: Image.Image, path: str) -> Picture:
-    check_num_pixels(*image.size, MAX_PIXELS, path)
+    budget.check_cost(image, None, len(data), path)
     merged = read_planes(page, image)
     if merged is None:
         raise refusal(data, path)
@@ -269,7 +257,7 @@ def _open_planes(data: bytes, page: tags.Directory, image: Image.Image, path: st
 
 def _icc_profile(image: Image.Image) -> bytes | None:
     profile = image.info.get("icc_profile")
-    return profile if isinstance(profile, bytes) and len(profile) > 128 else None
+    return profile if isinstance(profile, bytes) and 128 < len(profile) <= _MAX_PROFILE_BYTES else None
 
 
 def _nclx_profile(image: Image.Image, data: bytes) -> bytes | None:

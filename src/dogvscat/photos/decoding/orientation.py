@@ -24,6 +24,8 @@ _TRANSPOSE = {
 }
 _TIFF_NAMESPACE = "http://ns.adobe.com/tiff/1.0/"
 _MAX_XMP_BYTES = 4 * 1024 * 1024
+_MAX_PARSED_XMP_BYTES = 100_000
+"""Longer XMP is only searched: the parser repeats a long name of a namespace for every element."""
 # For XMP that is not well-formed XML: the usual prefix, as an attribute or as an element.
 _LOOSE_XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\b")
 
@@ -47,7 +49,7 @@ def xmp_orientation(xmp: bytes) -> int | None:
     """The orientation in XMP text, whatever its quotes, prefix and form; None if there is none."""
     if not xmp or len(xmp) > _MAX_XMP_BYTES:
         return None
-    value = _parsed_xmp(xmp)
+    value = _parsed_xmp(xmp) if len(xmp) <= _MAX_PARSED_XMP_BYTES else _searched_xmp(xmp)
     return int(value) if value in set("12345678") else None
 
 
@@ -63,9 +65,13 @@ def _parsed_xmp(xmp: bytes) -> str | None:
             if text is not None:
                 return text.strip()
     except (ElementTree.ParseError, ValueError, LookupError):  # LookupError: an unknown encoding
-        match = _LOOSE_XMP.search(xmp)
-        return match[1].decode() if match else None
+        return _searched_xmp(xmp)
     return None
+
+
+def _searched_xmp(xmp: bytes) -> str | None:
+    match = _LOOSE_XMP.search(xmp)
+    return match[1].decode() if match else None
 
 
 def _exif_orientation(exif: bytes) -> int | None:

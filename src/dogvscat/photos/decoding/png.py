@@ -88,6 +88,15 @@ def first_frame(data: bytes) -> tuple[bytes, FrameArea | None]:
     return png, None if covers_all else FrameArea(left, top, width, height)
 
 
+def chunk_names(data: bytes) -> Iterator[bytes]:
+    """The names of all chunks, in order."""
+    position = len(SIGNATURE)
+    while position + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        yield name
+        position += 12 + length
+
+
 def is_animation(data: bytes) -> bool:
     """Whether a PNG declares an animation."""
     return any(chunk.name == b"acTL" for chunk in _chunks(data))

@@ -9,6 +9,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from dogvscat.photos.decoding import budget
 from dogvscat.photos.decoding import tiff_tags as tags
 from dogvscat.photos.decoding.grey import FLOAT, SIGNED, UNSIGNED, GreySamples
 from dogvscat.photos.decoding.tiff_tags import Directory
@@ -74,20 +75,26 @@ def read_planes(page: Directory, image: Image.Image) -> Image.Image | None:
     return Image.merge(image.mode, planes)
 
 
-def read_grey(page: Directory, max_pixels: int) -> np.ndarray | None:
+def read_grey(page: Directory, path: str) -> np.ndarray | None:
     """The samples of a page with one channel of at least 8 bits.
 
     Args:
         page: The page.
-        max_pixels: A page with more pixels is not read.
+        path: The name of the photo in errors.
 
     Returns:
         float32 (height, width), or None if this reader does not read the page. Pillow's errors pass through.
+
+    Raises:
+        ImageError: with code `too_large`.
     """
     width, height = page.number(tags.IMAGE_WIDTH), page.number(tags.IMAGE_LENGTH)
     samples = declared_samples(page)
-    if not (0 < width * height <= max_pixels and 8 <= samples.bits <= 64 and _is_plain(page, samples)):
+    if not (width * height and 8 <= samples.bits <= 64 and _is_plain(page, samples)):
         return None
+    budget.check_num_pixels(width, height, budget.MAX_PIXELS, path)
+    # The samples as bytes three times (Pillow, NumPy, differences added up), and twice as float32.
+    budget.check_memory(width * height * (3 * samples.bits // 8 + 8), path)
     with Image.open(BytesIO(_as_bytes_picture(page, samples.bits)), formats=["TIFF"]) as image:
         rows: np.ndarray = np.asarray(image)  # uint8 (height, bytes of a row)
     if samples.bits not in _WHOLE_BITS:

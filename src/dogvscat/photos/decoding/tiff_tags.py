@@ -5,7 +5,7 @@ BigTIFF design of libtiff, which has 64-bit offsets.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
@@ -18,6 +18,8 @@ PLANAR_CONFIGURATION, XMP, DNG_VERSION = 284, 700, 50706
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
 _BIG_TYPES = {**_TYPES, 16: "Q", 17: "q", 18: "Q"}
 _MAX_PAGES = 1000
+_MAX_ENTRIES = 65_535
+"""As many as a directory with 16-bit counts can have."""
 
 
 class _Entry(NamedTuple):
@@ -47,7 +49,8 @@ class Directory:
         count = self._number(head, offset)
         first = offset + struct.calcsize(f"={head}")
         count = min(count or 0, max(0, len(data) - first) // size)
-        for position in range(first, first + count * size, size):
+        self.num_entries = count
+        for position in range(first, first + min(count, _MAX_ENTRIES) * size, size):
             tag, kind = struct.unpack_from(f"{order}HH", data, position)
             num_values = self._number(pointer, position + 4) or 0
             letter = _BIG_TYPES.get(kind)
@@ -61,6 +64,16 @@ class Directory:
 
     def __contains__(self, tag: int) -> bool:
         return tag in self._entries
+
+    def most_values(self, letters: Container[str]) -> int:
+        """The largest number of values of a tag of one of these types, struct's letters, that lies inside the data."""
+        lengths = (
+            entry.length
+            for entry in self._entries.values()
+            if entry.letter in letters
+            and entry.position + entry.length * struct.calcsize(f"={entry.letter}") <= len(self.data)
+        )
+        return max(lengths, default=0)
 
     def values(self, tag: int, limit: int | None = None) -> tuple[float, ...]:
         """The numbers of a tag, at most `limit` of them; empty if the tag is missing or lies outside the data."""
@@ -112,11 +125,11 @@ def first_directory(data: bytes) -> Directory | None:
     return Directory(data, order, big, offset)
 
 
-def pages(data: bytes) -> Iterator[Directory]:
-    """The directories of a TIFF file in order; a chain that leads back to itself ends there."""
+def pages(data: bytes, limit: int = _MAX_PAGES) -> Iterator[Directory]:
+    """The first directories of a TIFF file in order; a chain that leads back to itself ends there."""
     page = first_directory(data)
     seen: set[int] = set()
-    while page is not None and page.offset and page.offset not in seen and len(seen) < _MAX_PAGES:
+    while page is not None and page.offset and page.offset not in seen and len(seen) < limit:
         yield page
         seen.add(page.offset)
         page = _sibling(page, page.next_offset)
@@ -126,6 +139,17 @@ def sub_pages(page: Directory) -> Iterator[Directory]:
     """The directories that a page points to, where raw files keep their sensor data."""
     for offset in page.values(SUB_IFDS, 16):
         yield _sibling(page, int(offset))
+
+
+def bytes_of_largest_part(page: Directory) -> int:
+    """The bytes of an unpacked strip or tile of a page."""
+    height = page.number(IMAGE_LENGTH)
+    num_pixels = (
+        page.number(TILE_WIDTH) * page.number(TILE_LENGTH)
+        if TILE_OFFSETS in page
+        else (page.number(IMAGE_WIDTH) * min(page.number(ROWS_PER_STRIP, height), height))
+    )
+    return num_pixels * page.number(SAMPLES_PER_PIXEL, 1) * page.number(BITS_PER_SAMPLE, 1) // 8
 
 
 def starting_at(page: Directory) -> bytes:
