@@ -7,8 +7,8 @@
 `made` draws photos at random and changes a copy of each in one way at a time. It prints the share of copies that are in
 one group with their original, and the number of groups that hold two originals. `strangers` groups all photos as they
 are, and writes the pairs that only landmarks connect side by side, for a person to look at. `time` audits the photos
-with two checkouts in turn, each with empty caches, and prints the ratio of each pair of times: on the clock, and of
-the processor, which other work on the machine disturbs less.
+with two checkouts in turn, each with empty caches, and prints the ratio of each pair of times: wall-clock time, and CPU
+time, which other work on the machine disturbs less.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def transposed(method: Image.Transpose) -> Change:
 
 
 def cropped(share: float) -> Change:
-    """Without this share at each side."""
+    """With this share cut off at each side."""
 
     def change(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         x, y = round(image.width * share), round(image.height * share)
@@ -107,7 +107,7 @@ def cropped(share: float) -> Change:
 
 
 def cropped_unequally(least: float, most: float) -> Change:
-    """Without another share at each side."""
+    """With a different share cut off at each side, drawn from `least` to `most`."""
 
     def change(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         left, top, right, bottom = rng.uniform(least, most, size=4)
@@ -120,7 +120,8 @@ def cropped_unequally(least: float, most: float) -> Change:
 
 
 def shifted(share: float, fill: str | None = None) -> Change:
-    """Moved by this share in both directions; what appears at two sides has the color, or without one is cut off."""
+    """Moved by this share of the side in both directions. The bars that appear at two sides have the color `fill`, or
+    are cut off if there is none."""
 
     def change(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         x, y = (int(size * share) * int(rng.choice([-1, 1])) for size in image.size)
@@ -134,7 +135,7 @@ def shifted(share: float, fill: str | None = None) -> Change:
 
 
 def framed(share: float, color: str) -> Change:
-    """With a frame that is this share of the width wide."""
+    """With a frame whose width is this share of the picture's width."""
     return lambda image, rng: ImageOps.expand(image, round(share * image.width), color)
 
 
@@ -192,11 +193,11 @@ CHANGES: dict[str, Change] = {
     "framed, 5% white": framed(0.05, "white"),
     "framed, 10% red": framed(0.10, "red"),
     "framed, 20% black": framed(0.20, "black"),
-    "cropped by 2% a side": cropped(0.02),
-    "cropped by 5% a side": cropped(0.05),
-    "cropped by 8% a side": cropped(0.08),
-    "cropped by 10% a side": cropped(0.10),
-    "cropped by 15% a side": cropped(0.15),
+    "cropped by 2% per side": cropped(0.02),
+    "cropped by 5% per side": cropped(0.05),
+    "cropped by 8% per side": cropped(0.08),
+    "cropped by 10% per side": cropped(0.10),
+    "cropped by 15% per side": cropped(0.15),
     "cropped by 5 to 15%, each side differently": cropped_unequally(0.05, 0.15),
     "shifted by 1%": shifted(0.01),
     "shifted by 2%": shifted(0.02),
@@ -205,9 +206,9 @@ CHANGES: dict[str, Change] = {
     "shifted by 4%, black bars": shifted(0.04, "black"),
     "shifted by 8%, white bars": shifted(0.08, "white"),
     "noisy, standard deviation 15": noisy(15),
-    "mirrored, cropped by 5% a side": in_turn(MIRROR, cropped(0.05)),
-    "inverted, cropped by 10% a side": in_turn(lambda image, rng: ImageOps.invert(image), cropped(0.10)),
-    "framed, then cropped by 5% a side": in_turn(framed(0.08, "white"), cropped(0.03)),
+    "mirrored, cropped by 5% per side": in_turn(MIRROR, cropped(0.05)),
+    "inverted, cropped by 10% per side": in_turn(lambda image, rng: ImageOps.invert(image), cropped(0.10)),
+    "framed, then cropped by 5% per side": in_turn(framed(0.08, "white"), cropped(0.03)),
     "rotated by 5 degrees": rotated(5),
     "rotated by 15 degrees": rotated(15),
     "augmented, no rotation": augmented(0),
@@ -252,16 +253,14 @@ def compare_times(photos: Path, before: Path, repeats: int) -> None:
         seconds = {checkout: audit_seconds(checkout, photos) for checkout in order}
         ratios.append(seconds[now] / seconds[before.resolve()])
         (wall_before, cpu_before), (wall_now, cpu_now) = seconds[before.resolve()], seconds[now]
-        print(
-            f"before {wall_before:.1f} s ({cpu_before:.1f} s of the processor), now {wall_now:.1f} s ({cpu_now:.1f} s)"
-        )
-        print(f"ratio {ratios[-1][0]:.2f} ({ratios[-1][1]:.2f})", flush=True)
+        print(f"before {wall_before:.1f} s (CPU {cpu_before:.1f} s), now {wall_now:.1f} s (CPU {cpu_now:.1f} s)")
+        print(f"ratio {ratios[-1][0]:.2f} (CPU {ratios[-1][1]:.2f})", flush=True)
     median = np.median(ratios, axis=0)
-    print(f"median ratio of {repeats} pairs: {median[0]:.2f} ({median[1]:.2f})")
+    print(f"median ratio of {repeats} pairs: {median[0]:.2f} (CPU {median[1]:.2f})")
 
 
 def audit_seconds(checkout: Path, photos: Path) -> np.ndarray:
-    """How long `dogvscat audit PHOTOS --out FOLDER` takes with empty caches: on the clock, and of the processor."""
+    """Wall-clock and CPU seconds of `dogvscat audit PHOTOS --out FOLDER` with empty caches: float64 (2,)."""
     with tempfile.TemporaryDirectory() as home:
         environment = os.environ | {"PYTHONPATH": str(checkout / "src"), "DOGVSCAT_HOME": home}
         command = [sys.executable, "-m", "dogvscat", "audit", str(photos), "--out", f"{home}/audit"]

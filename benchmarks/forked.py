@@ -25,7 +25,7 @@ class Ending:
 
 
 def import_everything() -> None:
-    """Import what the commands import. TensorFlow computes nothing yet: what has computed must not be forked."""
+    """Import what the commands import. TensorFlow must not compute anything here: afterwards it cannot be forked."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # as open_engine sets them; TensorFlow reads them when it is imported
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 

@@ -1,11 +1,11 @@
-"""Kill commands at random moments, give them again, and compare the end with that of a command that was left alone.
+"""Kill commands at random moments, start them again, and compare the result with that of a command that was not killed.
 
     python -m benchmarks.kills --out /tmp/kills --kills 100
 
 Each scenario is repeated until it has had that many kills (SIGKILL): in each round the command is killed again and
 again, at a moment drawn evenly from its usual time, until it ends by itself. Then its results must be equal to those of
-the command that was left alone, byte by byte except for times and dates, and no temporary file may be left. A command
-that is given again after a kill must never fail.
+the command that was not killed, byte by byte except for times and dates, and no temporary file may remain. A command
+that is started again after a kill must never fail.
 """
 
 import argparse
@@ -50,7 +50,7 @@ class Tally:
     ends: int = 0
     equal: int = 0
     failures: list[str] = field(default_factory=list)
-    """Of commands that were given again."""
+    """Failures of commands that were started again."""
     leftovers: int = 0
     """Temporary files after the end."""
 
@@ -161,7 +161,7 @@ class Predict(Scenario):
         return ["predict", str(self.folder.parent / "many"), "--out", str(self.out / f"results.{self.suffix}")]
 
     def result(self) -> str:
-        """The rows, in their order; nothing else may lie beside the file."""
+        """The rows, in their order; no other file may be in the folder."""
         files = sorted(path for path in self.out.iterdir())
         if self.suffix == "parquet":
             import pyarrow.parquet
@@ -270,7 +270,7 @@ def torture(scenario: Scenario, num_kills: int, rng: random.Random) -> Tally:
     while tally.kills < num_kills:
         scenario.prepare()
         while True:
-            # The last command of a round is left alone, or a late kill would leave nothing to compare.
+            # The last command of a round is not killed, or a late kill would leave nothing to compare.
             is_last = tally.kills >= num_kills
             ending = scenario.run(_MOST_SECONDS if is_last else rng.uniform(0, usual_seconds))
             if ending.exit_code >= 0:

@@ -36,7 +36,8 @@ TINY_LAYERS = (
 TINY_SIZE = 96
 NUM_IMAGES = 8
 ONE_WAY = ("both_ways", "logits.both_ways", "logit.both_ways")
-"""Values of a graph that averages over flips: pixels of 0 to 1 of images and mirror images, and their logits."""
+"""Names of values in a graph that averages over flips: the pixels (0 to 1) of images and mirror images, and the logits
+of both, with or without a second output."""
 
 LOGITS = ("logit", "neither")
 Answers = Mapping[str, np.ndarray]
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def write_graphs(folder: Path, model: Path | None) -> list[Path]:
-    """`bundle/model.onnx` and `tiny/model.onnx`, each with `pixels.npy` beside it."""
+    """`bundle/model.onnx` and `tiny/model.onnx`, each with a file `pixels.npy` in its folder."""
     from dogvscat.bundle.folder import load_bundle
     from dogvscat.config import NetworkConfig
     from dogvscat.judging.decision import Decision
@@ -172,7 +173,8 @@ def with_onnxsim(graph: Path, pixels: np.ndarray, _: Path) -> tuple[Answers, str
 
 def with_onnx2torch(graph: Path, pixels: np.ndarray, _: Path) -> tuple[Answers, str]:
     """As a module of torch."""
-    # Imported for two operators that find boxes, and built for one build of torch only: an empty one will do.
+    # onnx2torch imports torchvision for two operators that find boxes. torchvision fits only one build of torch, so an
+    # empty module takes its place.
     sys.modules["torchvision"] = ModuleType("torchvision")
     sys.modules["torchvision.ops"] = ModuleType("torchvision.ops")
     vars(sys.modules["torchvision.ops"])["roi_align"] = None
@@ -270,8 +272,9 @@ class Tool:
     convert: Callable[[Path, np.ndarray, Path], tuple[Answers, str]]
     """From a graph, pixels and a folder to the answers and what to say about the conversion."""
     packages: tuple[str, ...]
-    """To install, the tool itself last; without what that needs, if `alone`."""
+    """Packages to install, the tool itself last."""
     alone: bool = False
+    """Whether the tool itself is installed without the packages that it requires."""
 
 
 ONNXCONVERTER = partial(with_float16, converter="onnxconverter_common.float16")

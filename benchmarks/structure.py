@@ -1,4 +1,4 @@
-"""How easy is the house to read? Rooms, imports, the walk of a training, names and comments, checkouts side by side.
+"""How easy is the code to read? Rooms, imports, the walk of a training, names and comments, checkouts side by side.
 
     python benchmarks/structure.py ../dogvscat-before .
 

@@ -2,10 +2,10 @@
 
     python examples/from_scratch.py PHOTOS [--epochs 20] [--image-size 96]
 
-PHOTOS is a folder with one folder of photos per class, such as `cat` and `dog`. It needs only Keras with one of its
-backends, NumPy and Pillow. The network is that of the recipe `fast`, and so are the optimizer, the learning rate and
-the loss. What the recipe adds is left out here: images that grow during the training, stronger augmentation, averaged
-weights, groups of copies that stay in one split, checkpoints, and a calibrated decision.
+PHOTOS is a folder with one folder of photos per class, such as `cat` and `dog`. The script needs only Keras with one of
+its backends, NumPy and Pillow. The network is that of the recipe `fast`, and so are the optimizer, the learning rate
+and the loss. What the recipe adds is left out here: images that grow during the training, stronger augmentation,
+averaged weights, groups of copies that stay in one split, checkpoints, and a calibrated decision.
 """
 
 import argparse

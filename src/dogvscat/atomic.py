@@ -172,8 +172,9 @@ def flush_folder(folder: Path) -> None:
 def clear_leftovers(folder: Path) -> None:
     """Delete the temporary files and folders that killed processes have left in a folder, once per process.
 
-    Only what has a name that this module gives, and whose lock is free: its writer is dead. Where a file system has no
-    locks, everything stays. If a killed process was replacing a folder, the earlier folder is put back.
+    A file or folder is deleted if this module gave it its name and nobody holds its lock, because its writer has then
+    ended. On file systems without locks everything stays. If a killed process was replacing a folder, the earlier
+    folder is put back.
     """
     # On Windows a file is closed, and its lock lost, before the rename: a free lock proves nothing there.
     if os.name == "nt" or (key := os.path.abspath(folder)) in _cleared:
@@ -183,7 +184,7 @@ def clear_leftovers(folder: Path) -> None:
     with suppress(OSError), os.scandir(folder) as entries:
         names = [entry.name for entry in entries if is_partial(entry.name)]
     for name in names:
-        with suppress(OSError):  # of another user, or deleted meanwhile
+        with suppress(OSError):  # if it belongs to another user, or has been deleted meanwhile
             _clear(folder / name)
 
 
@@ -207,14 +208,14 @@ def _clear(leftover: Path) -> None:
             target = leftover.with_name(name) if name and Path(name).name == name else None
             _end_swap(leftover, target)
         return
-    leftover.rmdir()  # killed before it had a lock: it is empty, or not of this module and stays
+    leftover.rmdir()  # its writer was killed before the lock file existed; this fails if the folder is not empty
 
 
 def _take_lock(file: BinaryIO) -> bool | None:
     """Lock an open file until it is closed.
 
-    With `fcntl` and not with filelock, whose import takes longer than all else that a small command writes. Windows has
-    no `fcntl`, and needs no lock here, because nothing is cleared there.
+    With `fcntl` and not with filelock: importing filelock takes longer than everything that a small command writes.
+    Windows has no `fcntl`, and needs no lock here, because nothing is cleared there.
 
     Returns:
         True if this process has the lock now, False if another one has it, None if there are no locks.

@@ -82,6 +82,7 @@ def clear(name: str) -> int:
     """Delete one cache; returns the bytes freed.
 
     Raises:
+        KeyError, UsageError: as `folder` does.
         WriteError: if it cannot be deleted.
     """
     path = folder(name)

@@ -62,7 +62,7 @@ def ray_cluster(address: str) -> Iterator[list[Machine]]:
     if address == LOCAL:
         options |= {"num_cpus": available_cpus(), "include_dashboard": False}
     try:
-        with quiet_stderr(as_note=True):  # only there does Ray say that a token was wrong
+        with quiet_stderr(as_note=True):  # Ray reports a wrong token only on stderr
             ray.init(address=address, **options)
     except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and a dozen of its own classes
         raise _why_not_joined(address, error) from None

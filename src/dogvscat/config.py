@@ -103,12 +103,13 @@ class NetworkConfig(Section):
         min_length=1,
         max_length=50,
     )
-    """The layers in order, from the image to the features that the logit is computed from; scaling the pixels and the
-    logit itself go without saying. An entry is a line of layers, or a stage with a name: `"stage2: conv 64, norm, relu,
-    2 x residual"`. docs/network.md lists the layers."""
+    """The layers in order, from the image to the features that the logit is computed from. The scaling of the pixels
+    and the layer of the logit are always added and never written. An entry is a line of layers, or a stage with a name:
+    `"stage2: conv 64, norm, relu, 2 x residual"`. docs/network.md lists the layers."""
     initializer: Literal["glorot", "he"] = "glorot"
-    """Spread of the first weights: by inputs and outputs of a layer, uniform (Glorot and Bengio 2010), or by inputs
-    only, normal (He et al. 2015), which suits deeper networks with relu."""
+    """How the first weights are drawn. `glorot`: uniformly, scaled by the numbers of inputs and outputs of the layer
+    (Glorot and Bengio 2010). `he`: from a normal distribution, scaled by the number of inputs only, which suits deeper
+    networks with relu (He et al. 2015)."""
     flip_averaging: bool = False
     """Predict each image and its mirror image, and average the two logits. Doubles the work of a prediction."""
     neither_output: bool = False
@@ -116,12 +117,13 @@ class NetworkConfig(Section):
 
     # The settings below change the layers when they are read; then only the layers remain, so a fact has one place.
     width: float | None = Field(None, gt=0.0, lt=16.0, exclude=True)
-    """Changes the layers: this many times the filters and units of each, in multiples of 8."""
+    """Changes the layers: multiplies the filters and units of each by this factor, and rounds them to multiples of 8
+    (below 16, to whole numbers)."""
     changes: tuple[str, ...] = Field((), max_length=50, exclude=True)
-    """Changes the layers, each with a sentence: `["without stage3", "5x5 instead of 3x3", "norm after each conv"]`.
-    Those of a recipe, of a file and of flags add up. docs/network.md lists the sentences."""
+    """Changes to the layers, each a short sentence: `["without stage3", "5x5 instead of 3x3", "norm after each conv"]`.
+    The changes of a recipe, a file and flags are made one after another. docs/network.md lists the sentences."""
     dropout: float | None = Field(None, ge=0.0, lt=1.0, exclude=True)
-    """Changes the layers: the share of each dropout; with one at the end if there was none, and without any for 0."""
+    """Changes the layers: the rate of each dropout layer. If there is none, one is added at the end; 0 removes all."""
 
     @field_validator("layers", "changes", mode="before")
     @classmethod
@@ -283,7 +285,7 @@ NEEDS: dict[str, tuple[str, Any]] = {
         if name != "enabled"
     },
 }
-"""Settings that have an effect only with one value of another setting: that setting and its value."""
+"""Settings that have an effect only if another setting has a certain value, each with that setting and value."""
 
 LAYER_CHANGES = frozenset(f"network.{name}" for name, field in NetworkConfig.model_fields.items() if field.exclude)
 """Settings without a value of their own: they change the layers when they are read."""

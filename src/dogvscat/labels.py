@@ -13,7 +13,7 @@ UNSURE = "unsure"
 NEITHER = "neither"
 """Label of photos that show neither class. It is not a class: no network answers it."""
 FAILED = ""
-"""Stands in counts of answers for photos that have none. No class has this name; one may well be named `error`."""
+"""Key of the photos without an answer, in counts of answers. It is empty because a class may be named `error`."""
 LEAVE_OUT = "leave_out"
 """A suggestion in a table of corrections: the photo shows neither class, or it is impossible to say which."""
 NEITHER_NAMES: ClassNames = (NEITHER, NEITHER)

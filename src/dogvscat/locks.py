@@ -1,8 +1,8 @@
 """Locks between processes of one machine, from the library filelock.
 
-The operating system releases a lock when its process ends, however it ends. Where a file system has no locks, as some
-network file systems, every process may work. filelock's soft locks are never used: a killed process leaves its soft
-lock behind, and everyone after it would wait.
+The operating system releases a lock when its process ends, however it ends. On file systems without locks, such as some
+network file systems, no process is refused. filelock's soft locks are never used: a killed process leaves its soft lock
+behind, and everyone after it would wait.
 """
 
 import os
@@ -25,8 +25,8 @@ def exclusive(folder: Path, *, lock_outside: bool = False) -> Iterator[None]:
 
     Args:
         folder: It is created if it does not exist, unless the lock is outside.
-        lock_outside: Whether the lock file lies next to the folder, until the end: for a folder that is replaced as a
-            whole, or has nothing but results.
+        lock_outside: Whether the lock file lies next to the folder and is deleted at the end: for a folder that is
+            replaced as a whole, or that should hold only results.
 
     Raises:
         UsageError: if another process writes to the folder.

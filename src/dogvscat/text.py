@@ -2,7 +2,8 @@
 
 Names of files and classes were chosen by strangers. What could do harm is written differently in each kind of output:
 in a terminal and on pages by `printable` and `printable_lines`, in Markdown by `markdown`, in JSON by `json_line`, in
-tables by `escape_cell`. The last two lose nothing: a reader gets the name as it was.
+tables by `escape_cell`. From a table, `unescape_cell` gets the name back as it was. So does any JSON reader from a line
+of JSON, unless the name is not UTF-8.
 """
 
 import json
@@ -14,7 +15,8 @@ from typing import Any
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Control characters of C0 and C1 without tab and line ends, line separators, and marks of the direction of text."""
 _FORMULA = re.compile("'*[=+@\t\r-]")
-"""How a formula begins in a spreadsheet, also behind apostrophes, so that those of `escape_cell` can be told apart."""
+"""How a formula begins in a spreadsheet. Apostrophes in front of it count too, so that `unescape_cell` takes away only
+the one that `escape_cell` has added."""
 _ESCAPE = re.compile(r"\\(x[0-7][0-9a-f]|u[0-9a-f]{4})")
 _UNSAFE_CELL = re.compile(f"^{_FORMULA.pattern}|{_CONTROL.pattern}|{_ESCAPE.pattern}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -62,7 +64,7 @@ def escape_cell(text: str) -> str:
 
 
 def unescape_cell(text: str) -> str:
-    """The text of which `escape_cell` made this cell."""
+    """The text from which `escape_cell` made this cell."""
     if text.startswith("'") and _FORMULA.match(text):
         text = text[1:]
     return _ESCAPE.sub(lambda match: chr(int(match[1][1:], 16)), text) if "\\" in text else text
@@ -103,8 +105,8 @@ def escape_undecodable(text: str) -> str:
 
 def json_line(document: Any, *, compact: bool = False) -> str:
     """A JSON document on one line, without a line end; `compact` also leaves out blanks. Its strings are as
-    `escape_undecodable` returns them; characters that could change a terminal are written as JSON's own escapes, which
-    a reader takes back.
+    `escape_undecodable` returns them. Characters that could change a terminal are written as JSON's own escapes, which
+    every JSON reader turns back into the characters.
 
     Raises:
         ValueError: if it holds NaN or an infinity, which JSON does not have.

@@ -160,7 +160,7 @@ def test_a_card_of_ten_megabytes_is_not_even_read(bundle: Path) -> None:
     card = json.loads((bundle / "card.json").read_text())
     (bundle / "card.json").write_text(json.dumps(card) + " " * 10_000_000)
     seal(bundle)
-    with pytest.raises(ModelError, match="larger than 4,194,304 bytes; in no bundle is it that large"):
+    with pytest.raises(ModelError, match="larger than 4,194,304 bytes; no file of a bundle is that large"):
         load_card(bundle)
 
 

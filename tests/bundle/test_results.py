@@ -313,12 +313,12 @@ def test_answers_of_a_class_named_error_are_no_failures(
     for _ in range(2):  # the second time from the rows
         written = dogvscat(*command, "--out", out)
         assert written.returncode == 0, written.stderr
-        assert "3 answers: 2 error, 1 ok." in written.stderr
+        assert "3 rows: 2 error, 1 ok." in written.stderr
     (tmp_path / "photos" / "d.png").write_bytes(b"no picture")
     for _ in range(2):
         written = dogvscat(*command, "--out", out)
         assert written.returncode == 3
-        assert "4 answers: 2 error, 1 ok, 1 error (no answer)." in written.stderr
+        assert "4 rows: 2 error, 1 ok, 1 error (no answer)." in written.stderr
         assert "1 of 4 photos could not be used" in written.stderr
     explained = dogvscat("explain", tmp_path / "photos" / "a.png", "--model", model, "--out", tmp_path / "why")
     assert explained.returncode == 0, explained.stderr

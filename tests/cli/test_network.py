@@ -26,7 +26,7 @@ def test_the_table_of_a_recipe(capsysbinary: pytest.CaptureFixture[bytes]) -> No
     assert rows[0].split() == ["layer", "as", "written", "output", "weights", "MACs", "sees", "work"]
     assert rows[5].split()[-6:] == ["64", "18,496", "15,501,312", "8", "px", "51.6%"]
     assert rows[-1].split() == ["all", "683,329", "30,029,312"]
-    assert "work: share of the MACs, an estimate of the time" in table
+    assert "work: share of the MACs, which estimates the share of the time" in table
     assert "computed twice" not in table
 
 
@@ -47,7 +47,7 @@ def test_the_bundled_model_and_a_run_that_is_not_finished(
     code, table, _ = network(capsysbinary)
     assert code == 0
     assert "2,312,546" in table
-    assert "time: share of a prediction with ONNX Runtime" in table
+    assert "time: share of the time of a prediction, measured here with ONNX Runtime" in table
     assert "Each image is computed twice" in table
     (tmp_path / "config.toml").write_text(to_toml(resolve_config("classic")))
     code, document, _ = network(capsysbinary, tmp_path, "--json")

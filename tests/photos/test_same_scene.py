@@ -60,9 +60,9 @@ def _augmented(image: Image.Image) -> Image.Image:
 
 
 CHANGES: dict[str, Change] = {
-    "cropped by 5% a side": _cropped(0.05),
-    "cropped by 10% a side": _cropped(0.10),
-    "cropped by 15% a side": _cropped(0.15),
+    "cropped by 5% per side": _cropped(0.05),
+    "cropped by 10% per side": _cropped(0.10),
+    "cropped by 15% per side": _cropped(0.15),
     "shifted, white bars": _shifted,
     "the camera moved": _camera_moved,
     "framed": lambda image: ImageOps.expand(image, 15, "maroon"),

@@ -22,7 +22,7 @@ SYNTHETIC_WARNING = "This network learned from drawings, not photographs: its an
 
 MOST_CARD_BYTES = 4 * 1024 * 1024  # a card has some ten thousand bytes
 _TOO_LARGE = 1e6
-"""No temperature or bias that a calibration gives is as large."""
+"""Above every temperature and bias that a calibration gives."""
 _FIGURE = {"value", "low", "high", "n", "method"}
 _METHODS = ("wilson", "bootstrap", "none")
 
@@ -78,7 +78,7 @@ class Card(CardSection):
     """How a photo of any aspect ratio becomes a square."""
     temperature: float = Field(gt=0.0, lt=_TOO_LARGE)
     bias: float = Field(gt=-_TOO_LARGE, lt=_TOO_LARGE)
-    """Both for the record only: they are already applied inside the graph, whose logit is calibrated."""
+    """Temperature and bias are only a record: the graph applies them already, so its logit is calibrated."""
     threshold: float = Field(THRESHOLD, ge=THRESHOLD, le=THRESHOLD)
     """The answer is the positive class if its probability is at least this. It is the same in every card."""
     unsure_low: float = Field(ge=WIDEST_BAND[0], le=THRESHOLD)

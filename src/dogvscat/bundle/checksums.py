@@ -1,7 +1,8 @@
 """`SHA256SUMS`: the sha256 of every file of a bundle. Its own sha256, the digest, is the bundle's identity.
 
-The format is that of GNU coreutils, so `sha256sum --check SHA256SUMS` checks a bundle without this program. There is
-one way to write it: sorted by name, nothing else in it. So any other byte in it, or in a file that it lists, is found.
+The format is that of GNU coreutils, so `sha256sum --check SHA256SUMS` checks a bundle without this program. Only one
+content of this file is valid for a bundle: its lines are sorted by name, and nothing else is in it. So a change of any
+byte, in it or in a file that it lists, is detected.
 """
 
 import hashlib
@@ -55,7 +56,7 @@ def parse_checksums(data: bytes, origin: str) -> Checksums:
     if checksums.serialize() != data:
         number = next((number for number, match in enumerate(matches, start=1) if not match), len(lines))
         raise ModelError(
-            f"{origin} is damaged: expected lines with a sha256 and a name, sorted by name, received another text "
+            f"{origin} is damaged: expected lines with a sha256 and a name, sorted by name, received other text "
             f"around line {number}",
             hint="Copy the whole bundle again, or train the network again.",
         )

@@ -79,8 +79,8 @@ def evaluate(
     Raises:
         ModelError: if there is no usable model.
         DataError: if the classes differ from the model's, or no photo can be evaluated.
-        UsageError: if `out` is a run folder or a bundle, whose own results would be overwritten, or another process
-            writes to it.
+        UsageError: if `out` is a run folder or a bundle, whose own results would be overwritten, if another process
+            writes to it, or if the key cannot be used.
         WriteError: if the results cannot be written.
     """
     with ExitStack() as stack:

@@ -86,7 +86,8 @@ def match_fingerprints(
 
     Args:
         fingerprints: uint64 (num_images,).
-        packed: The content of the file of each split. Where two are equally near, the first counts.
+        packed: The content of the file of each split. If two splits have fingerprints that are equally near, the first
+            of the two counts.
         max_bits: Largest number of bits in which two fingerprints of the same picture differ.
     """
     splits: list[str | None] = [None] * len(fingerprints)

@@ -206,7 +206,7 @@ def _open(path: Path, most_bytes: int) -> Iterator[BufferedReader]:
     try:
         status = path.stat()
         if status.st_size > most_bytes:
-            raise ModelError(f"{path} is larger than {most_bytes:,} bytes; in no bundle is it that large")
+            raise ModelError(f"{path} is larger than {most_bytes:,} bytes; no file of a bundle is that large")
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # opening a pipe would wait for ever
             raise ModelError(f"{path} cannot be read: it is not a file")
         with path.open("rb") as file:

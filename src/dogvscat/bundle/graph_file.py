@@ -15,9 +15,9 @@ Shape: TypeAlias = tuple[int, ...]
 Integers: TypeAlias = tuple[int, ...]
 
 _MOST_PARTS = 20_000
-"""Nodes, constants or attributes of a graph; the largest network here has a few hundred."""
+"""Most nodes, constants or inputs of a graph; the largest network here has a few hundred."""
 MOST_AXES = 8
-"""Of any value; images and kernels have four."""
+"""Most axes of any value; images and kernels have four."""
 _LISTED = 64
 """Constants of at most this many integers are read: shapes, axes, ranges."""
 _FLOAT, _INT64 = 1, 7
@@ -187,7 +187,8 @@ def _read_integers(parts: Mapping[int, list[Value]]) -> Integers:
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, Value]]:
-    """Field number and value of each record: an int, or the bytes of a text, a message or packed numbers."""
+    """Field number and value of each record: an int, or the bytes of a text, a message or packed numbers. A number with
+    a fraction is replaced by 0."""
     position = 0
     while position < len(data):
         key, position = _varint(data, position)
@@ -204,7 +205,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, Value]]:
             raise GraphFault(f"it is damaged: a record of type {kind}")
         if position + length > len(data):
             raise GraphFault("it is damaged: a part is longer than the file")
-        # A fraction stands for itself here; no size depends on one.
+        # Numbers with a fraction become 0: no size depends on them.
         yield number, data[position : position + length] if kind == _BYTES else 0
         position += length
 

@@ -18,7 +18,7 @@ _MARGIN = 16_000_000
 _FACTOR = 2
 """A graph has more values than its network has operations: silu takes two, for example."""
 _MOST_NUMBERS = 256_000_000
-"""What no graph may need, 1 GB, whatever its card describes."""
+"""Most numbers that any graph may need, 1 GB, whatever its card describes."""
 
 
 _NUMBER_TYPES = (1, 2, 7, 10)
@@ -121,7 +121,7 @@ class _Arguments:
         return constant.integers
 
     def refuse(self, *names: str) -> None:
-        """Attributes that change a shape in ways that no graph of this project uses."""
+        """Refuse attributes that change a shape in a way that no graph of this project uses."""
         for name in names:
             if self._node.attributes.get(name, 0) not in (0, "NOTSET"):
                 raise _Mismatch

@@ -20,7 +20,8 @@ _ENOUGH = 0.7
 
 
 def measure_operations(bundle: Bundle, operations: Sequence[Operation]) -> dict[str, float] | None:
-    """Seconds of each operation for one image, by its name; several that run as one count for their convolution.
+    """The seconds of each operation for one image, by its name. The time of an operation that is fused with a
+    convolution counts for the convolution.
 
     Args:
         bundle: Its graph has nodes named after the operations.

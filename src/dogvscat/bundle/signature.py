@@ -76,7 +76,7 @@ def require_signature(folder: Path, checksums: Checksums, public_key: Path) -> N
     try:
         key.verify(signature, checksums.serialize())
     except InvalidSignature:
-        raise ModelError(f"the signature of {folder} is not of the key in {public_key}", hint=hint) from None
+        raise ModelError(f"the signature of {folder} does not match the key in {public_key}", hint=hint) from None
 
 
 def _read_key(path: Path) -> bytes:

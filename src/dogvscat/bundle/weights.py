@@ -1,8 +1,8 @@
-"""The weights of a bundle's network, so that training can go on from them and exports can start from them.
+"""The weights of a bundle's network, from which trainings and exports can start.
 
-Kernels are by far the most of them, and lie in `model.onnx` already; `weights.npz` has everything else. So a bundle
-holds each large array once, in float32. Where a normalization was folded into a kernel, it is taken out again: the
-kernel is then that of the training up to the rounding of its last bit.
+Most of the weights are kernels. They lie in `model.onnx` already, and `weights.npz` has all others, so a bundle holds
+each large array once, in float32. Where a normalization was folded into a kernel, it is taken out again: the kernel is
+then that of the training up to the rounding of its last bit.
 """
 
 import numpy as np

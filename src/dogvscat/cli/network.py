@@ -69,7 +69,7 @@ def command(
 
 
 def _read(source: Path | None, settings: list[str]) -> "tuple[Config, Bundle | None]":
-    """The settings of what the argument names, and its bundle if that has this very network."""
+    """The settings of what the argument names; with the bundle, if there is one and `settings` do not change it."""
     from dogvscat.bundle.folder import RUN_BUNDLE, load_bundle
     from dogvscat.learning.run import Run
     from dogvscat.settings.resolve import recipe_names, resolve_config, with_settings
@@ -105,10 +105,11 @@ def _notes(config: "Config", is_measured: bool) -> list[str]:
     ]
     if is_measured:
         notes.append(
-            "time: share of a prediction with ONNX Runtime here, one thread; what is fused with a convolution is in it."
+            "time: share of the time of a prediction, measured here with ONNX Runtime on one thread. Operations that "
+            "are fused with a convolution count with it."
         )
     else:
-        notes.append("work: share of the MACs, an estimate of the time. For a bundle, the time itself is measured.")
+        notes.append("work: share of the MACs, which estimates the share of the time. For a bundle, it is measured.")
     if config.network.flip_averaging:
         notes.append("Each image is computed twice, as it is and mirrored (network.flip_averaging).")
     return notes

@@ -61,7 +61,8 @@ def show_metrics(metrics: Mapping[str, Any]) -> None:
         if majority_share == 1:
             show("           all of these photos are of one class: nothing is known about the other")
         elif is_at_chance(accuracy["low"], majority_share):
-            verdict = "too few photos to tell it from" if accuracy["value"] > majority_share else "no better than"
+            is_better = accuracy["value"] > majority_share
+            verdict = "too few photos to tell this accuracy from" if is_better else "no better than"
             show(f"           {verdict} guessing: the majority class is {majority_share:.2%} of these photos")
         for name in result["class_names"]:
             precision = _percent_or_undefined(figures[f"precision_{name}"]["value"])

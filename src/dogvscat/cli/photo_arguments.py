@@ -27,7 +27,8 @@ class PhotoArguments:
         """Yield every path; those of a folder in sorted order.
 
         Raises:
-            UsageError: if stdin is not text.
+            UsageError: if stdin is not text, or fsspec cannot open URLs of a protocol.
+            DataError: if an object store cannot be listed.
         """
         for argument in self.arguments:
             if argument == "-":

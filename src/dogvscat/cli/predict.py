@@ -92,7 +92,7 @@ def _show_predictions(predict: Predict, arguments: PhotoArguments, model: str | 
     Args:
         predict: Answers the photos.
         arguments: The photos.
-        model: Name of the bundle to print JSON that names it, None to print text.
+        model: The bundle's name, to print JSON that includes it; None to print text.
     """
     from dogvscat.bundle.predict.predictor import Failure
 
@@ -127,9 +127,7 @@ def _write_predictions(predictor: Predictor, predict: Predict, arguments: PhotoA
     answers = [f"{count:,} {label}" for label, count in sorted(results.labels.items()) if label != FAILED]
     failures = [f"{pluralize(results.labels[FAILED], 'error')} (no answer)"] if results.labels[FAILED] else []
     counts = ", ".join([*answers, *failures])
-    report(
-        f"{out} has {pluralize(results.labels.total(), 'answer')}: {counts}." if counts else f"{out} has no answers."
-    )
+    report(f"{out} has {pluralize(results.labels.total(), 'row')}: {counts}." if counts else f"{out} has no rows.")
     return results.labels
 
 

@@ -17,7 +17,7 @@ def command(
 ) -> None:
     """Sign a model with your private key. `--require-signature` of other commands then checks it with the public key.
 
-    The signature is of every byte of the model. Training it again, or changing a file, makes it invalid.
+    The signature covers every byte of the model. It is invalid after another training or a change of a file.
     """
     from dogvscat import atomic
     from dogvscat.bundle.folder import load_bundle

@@ -70,8 +70,8 @@ def measure_effects(base: Mapping[int, Outcome], treatments: Outcomes) -> list[E
     all treatments: it is what remains of the accuracies when every treatment and every seed may have a level of its own
     (two-way analysis of variance). Intervals are Student's with the degrees of freedom that this leaves. Pooling the
     differences instead would count the luck of the base once per treatment, because it is part of every difference. All
-    treatments are assumed to vary equally: the effect of a change that makes training much less steady is called clear
-    too often, that of a change that hardly varies too rarely.
+    treatments are assumed to vary equally from seed to seed. So an effect is called clear too often if its treatment
+    varies more than the others, and too rarely if it varies less.
 
     If nothing remains at all, there is no interval and no p-value. Accuracies are counts of photos: if all differences
     are equal, the spread is only too small to be seen with this number of photos, and an interval of zero width would

@@ -48,10 +48,10 @@ def builtin_file(folder: Path, recipe: str | None, kind: str) -> Path:
 
 
 def refuse_fixed(keys: Iterable[str], table: str) -> None:
-    """Make sure that none of the settings to be tried must be the same for every training.
+    """Refuse to try settings that must have the same value in every training.
 
     Args:
-        keys: Such as `network.dropout`.
+        keys: The settings to try, such as `network.dropout`.
         table: The table that the keys are in, for the message.
 
     Raises:

@@ -174,7 +174,7 @@ def split_photos(photos: Path, config: Config) -> Manifest:
 
 
 def report_layout(photos: Path, config: Config, report: Reporter) -> None:
-    """Report how the folders were read, as far as it is not plain.
+    """Report how the folders were read, where that is not obvious.
 
     Raises:
         DogvscatError: as `make_manifest`.

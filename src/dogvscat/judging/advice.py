@@ -1,8 +1,8 @@
 """What to try next, derived from the settings of the training at hand.
 
-For each finding there are remedies, such as more dropout. Of the settings of a remedy, the first that can still be
-changed is named. A setting is not named if it has no effect in this configuration, if it is as far as it should go, or
-if another finding about the same training asks for the opposite.
+For each finding there are remedies, such as more dropout. A remedy can be one of several settings: the first that can
+still be changed is named. A setting is not named if it has no effect in this configuration, if it is as far as it
+should go, or if another finding about the same training asks for the opposite.
 """
 
 import shlex
@@ -58,7 +58,8 @@ def advise(kinds: Sequence[str], setup: TrainingSetup, history: History) -> dict
     """
     changes = _suggest_changes(kinds, setup)
     longer, shorter = _longer(setup, history), _shorter(setup, history)
-    if longer and not {"over_fitting", "memorised_late"} & set(kinds):  # it would only learn more by heart
+    # A longer training of a network that learns by heart would only let it learn more by heart.
+    if longer and not {"over_fitting", "memorised_late"} & set(kinds):
         for kind in {"learned_nothing", "under_fitting"} & set(kinds):
             changes[kind].insert(0, f"more {'patience' if history.stopped_early else 'epochs'} (`{longer}`)")
     if shorter and "memorised_late" in kinds:
@@ -104,9 +105,9 @@ def next_commands(
 
 
 def _longer(setup: TrainingSetup, history: History) -> str | None:
-    """The options with which a training lasts longer, as a command takes them; None if it cannot.
+    """The options of a command with which the training lasts longer; None if it cannot.
 
-    What ended it decides: the patience, the number of epochs, or both.
+    They raise what ended the training: the patience, the number of epochs, or both.
     """
     training, settings = setup.config.training, []
     if history.stopped_early:
@@ -200,8 +201,8 @@ def _larger_validation_share(value: float, setup: TrainingSetup) -> float | None
         held_out_counts(setup.num_usable, data.model_copy(update={"validation_share": candidate}))[VALIDATION]
         for candidate in (value, share)
     )
-    # Folders that declare their splits have another number of validation photos than would be drawn. Else
-    # data.train_count may decide how many there are.
+    # The share may not decide the number of validation photos: folders can declare their splits, and data.train_count
+    # can take its place.
     is_drawn = abs(now - setup.num_validation) <= max(2, 0.02 * now)
     return share if is_drawn and now < ENOUGH_VALIDATION and then > now and share + data.test_share < 0.9 else None
 
@@ -273,7 +274,8 @@ REMEDIES: dict[str, tuple[str, ...]] = {
 """What helps against each kind of finding, the best first."""
 
 OPPOSED: dict[str, tuple[str, ...]] = {
-    # Weak on the photos it has seen and weaker on others: a smaller network would not help, nor would a freer one.
+    # A network can over-fit and under-fit at once: weak on training photos, and weaker on others. Then a smaller
+    # network does not help, and neither does a larger or less regularised one.
     "over_fitting": ("less dropout", "weaker augmentation", "a smaller penalty on weights", "a larger network"),
     "under_fitting": ("a smaller network",),
     "memorised_late": ("less dropout", "weaker augmentation"),

@@ -19,7 +19,7 @@ from dogvscat.photos.giveaways import Giveaway
 from dogvscat.text import pluralize
 
 OVER_FITTING_GAP = 0.03
-"""Training accuracy this far above validation accuracy counts as over-fitting, if the intervals do not touch either.
+"""Training accuracy this far above validation accuracy counts as over-fitting, if their intervals do not overlap.
 Two samples of images differ by about three points on their own."""
 UNDER_FITTING_SKILL = 0.6
 """Always predicting the majority class makes many mistakes. A network should avoid at least this share of them on its

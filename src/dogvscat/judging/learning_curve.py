@@ -1,4 +1,5 @@
-"""How many photos does it take? What `fast` has reached with some numbers of them, and the sentence for a small set."""
+"""How many photos does it take? The accuracy that `fast` has reached with several numbers of photos, and the sentence
+for a small training set."""
 
 import csv
 from dataclasses import dataclass

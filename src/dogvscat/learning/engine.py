@@ -49,7 +49,7 @@ class ComputeSettings:
     precision: str = "auto"
     """Arithmetic of the training, `float32` or `bfloat16`; `auto` only until `open_engine` has settled it."""
     backend: str = "tensorflow"
-    """Of `BACKENDS`."""
+    """One of `BACKENDS`."""
 
 
 def open_engine(threads: int, precision: str = "float32", backend: str | None = None) -> ComputeSettings:
@@ -63,7 +63,7 @@ def open_engine(threads: int, precision: str = "float32", backend: str | None = 
     Args:
         threads: CPU threads of the network, 0 for all that this process may use.
         precision: `float32`, `bfloat16`, or `auto` to measure which one is faster here.
-        backend: Of `BACKENDS`; None for the one that KERAS_BACKEND names, or TensorFlow if it names none.
+        backend: One of `BACKENDS`; None for the one that KERAS_BACKEND names, or TensorFlow if it names none.
 
     Returns:
         The threads in use, the arithmetic chosen, and the backend.
@@ -95,7 +95,7 @@ def open_engine(threads: int, precision: str = "float32", backend: str | None = 
 
 
 def choose_backend(backend: str | None = None) -> str:
-    """Make Keras take this backend when it is imported, without importing either.
+    """Make Keras use this backend when it is imported later; imports neither Keras nor the backend.
 
     Args:
         backend: As for `open_engine`.
@@ -183,14 +183,14 @@ def forget_networks() -> None:
 
 
 def _refuse_missing_bfloat16() -> None:
-    """Raise at the start, with a sentence, what would be a traceback of the backend in the first training step."""
+    """Raise a readable error at the start. Otherwise the backend would fail in the first training step."""
     try:
         with quiet_stderr():
             _convolution_seconds("bfloat16")
     except Exception as error:  # each backend raises its own classes
         hint = (
             "Resume this training on a machine like the one that it was started on, "
-            "or start a new one with --set training.precision=float32."
+            "or start a new training with --set training.precision=float32."
         )
         raise UsageError("this machine cannot compute in bfloat16, which this training needs", hint=hint) from error
 
@@ -225,7 +225,7 @@ def _prepare_tensorflow(threads: int) -> None:
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
-        tf.get_logger().setLevel("ERROR")  # many trainings in a row are no reason to warn that each builds a network
+        tf.get_logger().setLevel("ERROR")  # it warns if a process builds many networks, as many trainings in a row do
     try:
         for gpu in gpus:  # by default one process takes all memory, and a study's other workers get none
             tf.config.experimental.set_memory_growth(gpu, True)

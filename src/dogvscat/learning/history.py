@@ -21,8 +21,8 @@ def refuse_impossible_history(rows: Sequence[Mapping[str, Any]]) -> None:
     """Check the rows of a history that was read from a file.
 
     Raises:
-        ValueError: if a row has other columns than `HISTORY_COLUMNS`, a value is no number or out of its range, or the
-            epochs are not numbered from 1.
+        ValueError: if a row has other columns than `HISTORY_COLUMNS`, if a value is not a number or is out of its
+            range, or if the epochs are not numbered from 1.
     """
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, Mapping) or tuple(row) != HISTORY_COLUMNS:

@@ -45,8 +45,8 @@ def read_dataset(
     """Find, split, correct and decode the photos.
 
     Raises:
-        DataError: if they cannot be used, `relabel_file` is not a table of corrections, or the list of photos to leave
-            out has none of them.
+        DataError: if the photos cannot be used, `relabel_file` is not a table of corrections, or none of the photos is
+            in the list of photos to leave out.
         WriteError: if the caches cannot be written.
     """
     if not os.path.exists(caches.folder("pixels")):  # noqa: PTH110 - never raises, as Path.exists may
@@ -72,6 +72,7 @@ def reread_dataset(run: Run, config: Config, environment: dict[str, Any]) -> Dat
     Raises:
         ModelError: if the run's manifest or checkpoint is damaged.
         DataError: if the photos are gone or have changed, and the pixel cache is gone as well.
+        WriteError: if the caches cannot be written.
     """
     manifest = run.load_manifest()
     if run.checkpoint_file.exists():
@@ -120,7 +121,7 @@ def _pixels_again(
     complete = {size: cache for size, cache in mapped.items() if cache is not None}
     if len(complete) == len(mapped):
         return complete
-    source, manifest_now = scan()  # paths may have changed since, contents may not
+    source, manifest_now = scan()  # the photos may have other paths now, but must have the same contents
     if manifest_now.digest != manifest.digest:
         message = f"the photos in {source.location} have changed since this run was started"
         raise DataError(message, hint="Start a new run.")

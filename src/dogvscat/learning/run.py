@@ -106,7 +106,7 @@ class Run:
         """The lines of known_failures.md, in which a person describes the mistakes; empty without that file.
 
         Raises:
-            ModelError: if the file is not text.
+            ModelError: if the file cannot be read.
         """
         file = self.known_failures_file
         try:

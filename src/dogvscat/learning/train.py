@@ -56,6 +56,7 @@ def train(
         UsageError: if `out` exists and is not an empty folder, another process writes to it,
             `network.neither_output` is set without `neither`, or KERAS_BACKEND names no usable backend.
         DivergedError: if the loss is no longer a finite number.
+        ModelError: if the exported graph does not answer as the network does.
         WriteError: if a file cannot be written; what was finished before is kept.
         Interrupted: on Ctrl-C; continue with `resume`.
     """
@@ -82,7 +83,8 @@ def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
         report: Receives a sentence for each thing that happens.
 
     Raises:
-        ModelError: if the folder holds no run, or one of its files is damaged.
+        ModelError: if the folder holds no run, if one of its files is damaged, or if the exported graph does not answer
+            as the network does.
         UsageError: if a setting may not change, or another process trains in the folder.
         DataError: if the photos are gone or have changed, and the pixel cache is gone as well.
         DivergedError: if the loss is no longer a finite number.
@@ -90,7 +92,7 @@ def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
         Interrupted: on Ctrl-C; the same call resumes.
     """
     run = Run(folder)
-    run.load_config()  # before a lock file is written into a folder that is none of ours
+    run.load_config()  # first, so that no lock file is written into a folder that is not a run
     atomic.refuse_unwritable(folder)
     with exclusive(folder):
         environment = run.load_environment()
@@ -113,7 +115,7 @@ def _fit_and_finalize(run: Run, config: Config, dataset: Dataset, compute: Compu
     if training.state.is_finished(config.training):
         limits = " and ".join(training.state.limits_reached(config.training))
         report(f"Nothing remains to train. To continue, raise {limits} with --set.")
-    elif run.report_file.exists():  # of fewer epochs
+    elif run.report_file.exists():  # it is about fewer epochs
         report(f"The earlier report is kept as {run.keep_report(training.state.epoch)}.")
     write_augmentation_preview(run.augmentation_picture, training.loader, dataset.note)
     try:

@@ -7,8 +7,8 @@
 | `dropout 0.2 before flatten`        |                                                                           |
 | `soft colors first`                 | adds layers at the start, or with `last` at the end                       |
 | `average pool instead of max pool`  | replaces each such layer, a layer by its name, or a stage                 |
-| `5x5 instead of 3x3`                | another side for the kernels of this side, also inside of residual blocks |
-| `dropout 0.3`                       | sets the share of each dropout; adds one at the end if there is none      |
+| `5x5 instead of 3x3`                | changes each 3x3 kernel to 5x5, also inside of residual blocks            |
+| `dropout 0.3`                       | sets the rate of each dropout; adds one at the end if there is none       |
 | `width 0.5`                         | half the filters and units in every layer, in multiples of 8              |
 """
 
@@ -33,7 +33,7 @@ from dogvscat.network.words import KINDS, parse_layer
 Stages = tuple[Stage, ...]
 
 Edits = dict[int, tuple[Layer, ...]]
-"""What comes in the place of some layers, by number."""
+"""The layers that replace a layer, by its number."""
 
 _EXAMPLES = (
     "without stage3, norm after each conv, soft colors first, average pool instead of max pool, 5x5 instead of 3x3, "
@@ -42,7 +42,7 @@ _EXAMPLES = (
 
 
 def apply_changes(stages: Stages, changes: Iterable[str]) -> Stages:
-    """The network after some changes, each made to the result of those before.
+    """The network after some changes, each made to the result of the one before.
 
     Raises:
         NetworkError: which change cannot be read, or finds nothing to change.
@@ -56,7 +56,7 @@ def apply_changes(stages: Stages, changes: Iterable[str]) -> Stages:
 
 
 def with_dropout(stages: Stages, rate: float) -> Stages:
-    """The network with this share in each dropout; with one at the end if it had none, and without any for 0."""
+    """The network with this rate in each dropout layer. If it has none, one is added at the end; 0 removes all."""
     dropouts = [named.number for named in named_layers(stages) if isinstance(named.layer, Dropout)]
     if rate and not dropouts:
         return (*stages, Stage("", (Dropout(rate),)))
@@ -64,7 +64,8 @@ def with_dropout(stages: Stages, rate: float) -> Stages:
 
 
 def with_width(stages: Stages, factor: float) -> Stages:
-    """The network with this many times the filters and units: in multiples of 8, or whole numbers below 16."""
+    """The network with all numbers of filters and units multiplied by a factor: rounded to multiples of 8, or to whole
+    numbers below 16."""
     edits: Edits = {}
     for named in named_layers(stages):
         match named.layer:

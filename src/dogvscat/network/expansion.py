@@ -110,7 +110,7 @@ class _Graph:
         return name
 
     def shape(self, name: str) -> Shape:
-        """Of the output of an operation."""
+        """The shape of an operation's output."""
         return self.operations[name].output_shape
 
     @property

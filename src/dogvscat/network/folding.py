@@ -50,8 +50,8 @@ def unfold_kernels(operations: Sequence[Operation], weights: Weights) -> dict[st
     """The weights before `fold_norms`; kernels only up to the rounding of their last bit.
 
     Args:
-        operations: The network before it.
-        weights: Kernels as it left them, and all other weights as they were.
+        operations: The network before `fold_norms`.
+        weights: The kernels after `fold_norms`, and all other weights as they were before it.
     """
     by_name = {operation.name: operation for operation in operations}
     unfolded = {name: weights[name] for operation in operations for name in operation.weights}
@@ -62,7 +62,7 @@ def unfold_kernels(operations: Sequence[Operation], weights: Weights) -> dict[st
 
 
 def find_foldable(operations: Sequence[Operation], weights: Weights) -> dict[str, str]:
-    """By the name of each normalization that can be folded, the name of the operation that it is folded into.
+    """For each normalization that can be folded, its name and the name of the operation that it is folded into.
 
     Args:
         operations: The network.

@@ -30,7 +30,7 @@ class NetworkError(ValueError):
 
 @dataclass(frozen=True)
 class _WithoutSettings:
-    """A layer that is written as its kind alone."""
+    """A layer that is written only as its kind."""
 
     kind: ClassVar[str]
 
@@ -42,7 +42,7 @@ class _WithoutSettings:
 
 @dataclass(frozen=True)
 class _Pool:
-    """One value for each square of positions. A rest at the border is dropped."""
+    """One value for each square of positions. A remainder at the border is dropped."""
 
     kind: ClassVar[str]
     label: ClassVar[str] = "pool"
@@ -62,7 +62,7 @@ class _Pool:
 class Convolution:
     """A convolution over height and width.
 
-    It has a bias unless a normalization follows, directly or after pooling: that subtracts any bias again.
+    It has a bias unless a normalization follows, directly or after pooling: the normalization would subtract any bias.
     """
 
     kind: ClassVar[str] = "conv"
@@ -108,7 +108,7 @@ class Activation:
 
     @property
     def label(self) -> str:
-        """As its name starts."""
+        """The start of its name."""
         return self.function.replace(" ", "_")
 
     @property
@@ -119,7 +119,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class MaxPool(_Pool):
-    """The largest value of each square of positions, for each channel. A rest at the border is dropped."""
+    """The largest value of each square of positions, for each channel. A remainder at the border is dropped."""
 
     kind: ClassVar[str] = "max pool"
     usage: ClassVar[str] = "max pool [2x2] [stride 2]"
@@ -127,7 +127,7 @@ class MaxPool(_Pool):
 
 @dataclass(frozen=True)
 class AveragePool(_Pool):
-    """The mean of each square of positions, for each channel. A rest at the border is dropped."""
+    """The mean of each square of positions, for each channel. A remainder at the border is dropped."""
 
     kind: ClassVar[str] = "average pool"
     usage: ClassVar[str] = "average pool [2x2] [stride 2]"
@@ -240,10 +240,10 @@ class Dense:
 
 @dataclass(frozen=True)
 class SoftColors(_WithoutSettings):
-    """Smooths the color, but not the brightness, over three by three pixels; the first layer, if any.
+    """Smooths the color, but not the brightness, over three by three pixels. It can only be the first layer.
 
-    Most JPEG files store color more coarsely than brightness; smoothed, photos that were saved small and photos that
-    were saved large look alike.
+    Most JPEG files store color more coarsely than brightness. After smoothing, the color is equally coarse in photos
+    that were saved small and in photos that were saved large.
     """
 
     kind: ClassVar[str] = "soft colors"

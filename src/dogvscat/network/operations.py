@@ -1,7 +1,6 @@
 """What a network computes: its layers as simple operations in order, with shapes, weights and cost.
 
-Everything is made from this list: the Keras model, the ONNX graph, the table and the picture. So whatever holds for one
-of them holds for all.
+The Keras model, the ONNX graph, the table and the picture are all made from this list, so they agree with each other.
 
 The kinds of operations. x is the first input; pictures have the shape (height, width, channels), features (count,).
 
@@ -9,7 +8,7 @@ The kinds of operations. x is the first input; pictures have the shape (height, 
 - `brightness` (`weights`, of red, green, blue): their weighted sum, (height, width, 1)
 - `subtract`, `add`: x minus or plus the second input, which is broadcast over channels if it has only one
 - `multiply`: x times the second input, (1, 1, channels), which is broadcast over positions
-- `conv` (`kernel`, `stride`, `padding`, `pads`, `bias`): cross-correlation, as networks mean convolution
+- `conv` (`kernel`, `stride`, `padding`, `pads`, `bias`): cross-correlation, which is called convolution in networks
 - `norm` (`epsilon`, `momentum`, `zero_gamma`): gamma (x - mean) / sqrt(variance + epsilon) + beta, over the last axis
 - `relu`: max(x, 0)
 - `leaky_relu` (`slope`): x, times the slope below zero
@@ -17,7 +16,7 @@ The kinds of operations. x is the first input; pictures have the shape (height, 
 - `silu` (`function`, its name): x * sigmoid(x)
 - `sigmoid` (`function`, its name): 1 / (1 + exp(-x))
 - `max_pool` (`size`, `stride`, `padding`, `pads`): the largest value of each square
-- `average_pool` (the same): the mean of each square; padding does not count, not even as zeros
+- `average_pool` (the same): the mean of each square, in which positions of the padding are left out
 - `dropout` (`rate`): x itself when predicting
 - `flatten`: (height * width * channels,), in this order
 - `mean` (`keeps_axes`): over all positions, (channels,), or (1, 1, channels) if it keeps the axes
@@ -88,11 +87,11 @@ def takes_any_size(stages: Sequence[Stage]) -> bool:
 
 
 def class_activation_source(operations: Sequence[Operation]) -> str | None:
-    """The operation whose output the logit applied to each position gives the class activation map.
+    """The operation to whose output the layer of the logit is applied, position by position, for the class activation
+    map. None for a network that does not end in a mean over positions.
 
     The logit is w . mean(f) + b over the features f of all positions. That is linear, so it equals mean(w . f + b): the
     last layer, applied to each position before the mean, gives what that position adds to the logit (Zhou et al. 2016).
-    None for a network that does not end in a mean over positions.
     """
     by_name = {operation.name: operation for operation in operations}
     operation = by_name[by_name[LOGIT].inputs[0]]

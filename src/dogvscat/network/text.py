@@ -7,7 +7,7 @@ such a line. A number and an `x` repeat a layer, or several in parentheses:
     "stage2: conv 96, max pool, norm, relu, 2 x residual"
     "stage3: 3 x (conv 96, norm, relu), max pool"
 
-The input, and the output, one logit, are not written: every network has them.
+The input and the logits at the end are not written: every network has them.
 """
 
 import itertools
@@ -101,7 +101,7 @@ def parse_layers(line: str) -> tuple[Layer, ...]:
     """The layers of a line such as `conv 96, norm, 2 x residual`.
 
     Raises:
-        NetworkError: as `parse_network`, without the entry.
+        NetworkError: which layer and which word is wrong, and what was expected.
     """
     layers: list[Layer] = []
     for count, text in _items(line):
@@ -136,6 +136,6 @@ def _items(line: str) -> Iterator[tuple[int, str]]:
             raise NetworkError(f'"{item.strip()}": expected 1 to {MOST_LAYERS} repetitions, received {count}')
         if not re.fullmatch(r"\([^()]+\)|[^()]+", text):
             raise NetworkError(
-                f'"{text}": parentheses stand around layers, as in "2 x (conv 64, relu)", and not inside'
+                f'"{text}": parentheses can only surround layers, as in "2 x (conv 64, relu)", and cannot be nested'
             )
         yield count, text

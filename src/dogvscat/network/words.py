@@ -1,4 +1,4 @@
-"""One layer from its words: `conv 48 5x5 stride 2` becomes a `Convolution`; what is wrong is named by its word."""
+"""One layer from its words: `conv 48 5x5 stride 2` becomes a `Convolution`. An error names the wrong word."""
 
 import difflib
 import re
@@ -37,7 +37,7 @@ USAGES = (
     )
     + ACTIVATIONS
 )
-"""How each kind is written. What stands in brackets may be left out, with the usual value shown."""
+"""How each kind is written. Words in brackets may be left out; they show the default."""
 
 
 def parse_layer(text: str) -> Layer:

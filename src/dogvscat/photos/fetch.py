@@ -92,8 +92,8 @@ def fetch_archive(
         The path of the archive; its digest was checked after the download.
 
     Raises:
-        FetchError: if there is no network or no such file, if the connection breaks (the next call resumes), or if the
-            file has another digest (it is removed).
+        FetchError: if `url` or `sha256` is malformed, if there is no network or no such file, if the connection breaks
+            (the next call resumes), if the file is too large, or if it has another digest (it is removed).
         WriteError: if it cannot be stored, for example because the disk is full.
     """
     folder = folder or caches.folder("archives")

@@ -23,7 +23,7 @@ LEFT_OUT_BY_RELABEL = "left_out_by_relabel"
 _UNCHANGED, _HELD_OUT = "unchanged", "held out"  # outcomes of a correction that add no issue to the row
 _DELIMITERS = (",", ";", "\t")
 _SHA256 = re.compile("[0-9a-f]{64}")
-_HINT = "`dogvscat audit PHOTOS --labels --out DIR` writes such a table; only delete rows or change suggestions."
+_HINT = "`dogvscat audit PHOTOS --labels --out FOLDER` writes such a table; only delete rows or change suggestions."
 
 
 @dataclass(frozen=True)

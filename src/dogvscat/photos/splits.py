@@ -162,7 +162,7 @@ def limit_training(
         config: Seed and `train_subset`, 0 for all.
 
     Raises:
-        DataError: if there are fewer training photos than that.
+        DataError: if there are fewer training photos than that, or if a class has none of those that remain.
     """
     training = [index for index, split in enumerate(splits) if split == TRAIN]
     if not config.train_subset:

@@ -63,7 +63,7 @@ class AnsweringModel(BaseModel):
 
     name: str
     version: str = Field(description="The first digits of the digest of all files of the model.")
-    id: str = Field(description="Both, such as `best@3f9c2ab81d04`: as in the results of the command line.")
+    id: str = Field(description="Name and version, such as `best@3f9c2ab81d04`, as in results of the command line.")
 
 
 class Predictions(BaseModel):

@@ -1,4 +1,5 @@
-"""What was probably meant where a body is no photo: slips with curl, JSON, Base64, names and addresses of photos."""
+"""What a client probably meant with a body that is not a photo: slips with curl, JSON, Base64, a photo's name or
+address."""
 
 import codecs
 import re
@@ -11,16 +12,16 @@ SEND_FILE = "Send the file itself: curl --data-binary @photo.jpg, or as a form: 
 
 _WEB_FORM = "application/x-www-form-urlencoded"  # curl's Content-Type for every body, also with --data-binary
 _BASE64_STARTS = (b"data:", b"/9j/", b"iVBORw0KGgo", b"R0lGOD", b"UklGR", b"Qk0", b"SUkq", b"TU0AK")
-"""Of a data URL, and of JPEG, PNG, GIF, WebP, BMP and TIFF in Base64."""
+"""How a data URL starts, and how JPEG, PNG, GIF, WebP, BMP and TIFF start in Base64."""
 _MOST_BYTES = 4096
-"""As many are looked at."""
+"""At most this many bytes of a body are looked at."""
 
 
 def with_hint(error: ImageError, data: bytes | bytearray, content_type: str) -> ImageError:
     """The same error, with reason and hint for the slip that explains it, if there is one.
 
     Args:
-        error: Why the data is no photo.
+        error: Why the data is not a photo.
         data: What was sent as a photo.
         content_type: The Content-Type of the request; empty for a photo in a form.
     """
@@ -46,7 +47,7 @@ def _slips(media_type: str, start: bytes) -> Iterator[tuple[str, str]]:
         yield "is the name of a file, expected its content", f"Put an @ before the name. {SEND_FILE}"
     if is_text and media_type == _WEB_FORM and b"=" in start:
         yield "is a form without files", "Send each photo as a file of the form: curl -F files=@photo.jpg"
-    # Photos hold all three bytes within the first hundreds.
+    # Every photo has zero bytes or line ends within its first few hundred bytes.
     if media_type == _WEB_FORM and len(start) > 200 and not re.search(rb"[\0\r\n]", start):
         yield (
             "has lost its zero bytes and line ends, as `curl -d` and `curl --data` remove them",

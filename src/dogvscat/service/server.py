@@ -129,6 +129,7 @@ def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callab
 
     Raises:
         ModelError: if there is no bundle, or it does not answer its golden pictures as its card says.
+        UsageError: if the public key cannot be used.
 
     Example:
         Serve the bundled model at a free port, in a thread, until the program ends:

@@ -42,7 +42,8 @@ def run_workers(
         on_ready: Called with the model's name once all workers can answer.
 
     Raises:
-        ModelError: if a worker cannot start.
+        ModelError: if a worker ends before it is ready.
+        DogvscatError: as `server.run`, if that is why a worker cannot start.
     """
     with tempfile.TemporaryDirectory(prefix="dogvscat-metrics-") as folder:
         os.environ[FOLDER_VARIABLE] = folder  # before the workers import prometheus_client

@@ -30,7 +30,7 @@ _EXPECTED = {
 
 
 class ReplacedSettingError(ConfigError):
-    """A setting of an earlier version."""
+    """A setting that only earlier versions have."""
 
 
 def config_error(invalid: ValidationError) -> ConfigError:
@@ -72,7 +72,7 @@ def describe_error(error: Mapping[str, Any]) -> str:
 
 
 def unknown_setting(key: str, candidates: Iterable[str]) -> ConfigError:
-    """The error for a setting that does not exist, with what to write for one of an earlier version."""
+    """The error for a setting that does not exist. If earlier versions had it, the hint says what to write now."""
     if key in REPLACED:
         return ReplacedSettingError(f"there is no setting {key!r} any more", hint=f"Write {REPLACED[key]}.")
     return ConfigError(f"there is no setting {key!r}", hint=suggest(key, candidates).strip() or None)

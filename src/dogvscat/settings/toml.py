@@ -27,7 +27,7 @@ def to_toml(config: Config, *, commented: bool = False) -> str:
         for key in type(section).model_fields if commented else values:
             meaning = setting_meanings(type(section))[key] if commented else ""
             lines += [f"# {line}" for line in textwrap.wrap(meaning, 110)]
-            # What changes the layers has no value of its own: the layers have its result.
+            # Settings that change the layers have no value of their own: `layers` has the result.
             lines += [f"{key} = {_toml_lines(values[key])}" if key in values else f"# {key} ="]
     return "\n".join(lines) + "\n"
 
@@ -52,9 +52,10 @@ def _toml_lines(value: Any) -> str:
 
 
 def parse_value(text: str) -> Any:
+    """The value of a setting from its TOML. A text that is not TOML, such as a word without quotes, is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:  # a word without quotes, such as `adam`
+    except tomllib.TOMLDecodeError:  # such as `adam`
         return text
 
 

@@ -33,6 +33,7 @@ def convert_for_browser(bundle: Bundle, pixels: np.ndarray) -> Conversion:
         UsageError: if npm or Node is not installed.
         FetchError: if npm cannot fetch ONNX Runtime Web.
         ModelError: if ONNX Runtime Web cannot run the graph.
+        WriteError: if the archive of ONNX Runtime Web cannot be cached.
     """
     node = onnxruntime_web.find_program("node")
     contents = {name: (_PAGE / name).read_bytes() for name in _PAGE_FILES}

@@ -98,11 +98,11 @@ PRECISIONS = {
         "Convolutions compute with 8-bit integers. The first convolution and the last layer stay in float32. "
         "Processors with VNNI or similar instructions gain most.",
         {
-            "onnx": "Weights have 7 bits, sign included; activations have 8 bits and no sign. Processors without VNNI "
-            "add products in 16 bits. Weights of 8 bits could make these sums overflow, weights of 7 bits cannot. So "
-            "every processor gives the same answers up to rounding.",
-            "litert": "Weights and activations have 8 bits, sign included. The layers between the convolutions compute "
-            "with integers as well.",
+            "onnx": "Weights are signed integers of 7 bits, activations unsigned integers of 8 bits. Processors "
+            "without VNNI add their products in 16 bits. With weights of 8 bits these sums could overflow; with 7 bits "
+            "they cannot. So every processor gives the same answers up to rounding.",
+            "litert": "Weights and activations are signed integers of 8 bits. The layers between the convolutions "
+            "compute with integers as well.",
         },
     ),
 }
@@ -176,7 +176,7 @@ def run_in_batches(run: Callable[[np.ndarray], Mapping[str, Any]], pixels: np.nd
 
 
 def time_ratio(run: Callable[[], Any], reference: Callable[[], Any]) -> float:
-    """The time that something takes divided by that of something else: the median of measurements in turns."""
+    """The time of `run` divided by the time of `reference`: the median of measurements that alternate."""
     ratios = []
     for _ in range(_NUM_TIMINGS):
         seconds = []
@@ -189,9 +189,9 @@ def time_ratio(run: Callable[[], Any], reference: Callable[[], Any]) -> float:
 
 
 def describe_cost(sizes: Sequence[int], ratio: float, runtime: str) -> str:
-    """A sentence about an export: its size in bytes and that in float32, and the ratio of their times."""
+    """A sentence about an export: its size in bytes and the size in float32, and the ratio of their times."""
     small, exact = (f"{size / 1e6:.1f} MB" for size in sizes)
-    return f"{small} instead of {exact} in float32, and {ratio:.2f} times its time per photo in {runtime} here."
+    return f"{small} instead of {exact} in float32, and {ratio:.2f} times the time per photo in {runtime} here."
 
 
 def convert_to_onnx(bundle: Bundle, pixels: np.ndarray) -> Conversion:
@@ -200,6 +200,9 @@ def convert_to_onnx(bundle: Bundle, pixels: np.ndarray) -> Conversion:
     Args:
         bundle: What to export.
         pixels: uint8 (num_images, image_size, image_size, 3).
+
+    Raises:
+        ModelError: if the graph cannot be run.
     """
     import onnxruntime
 

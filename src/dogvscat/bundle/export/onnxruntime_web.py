@@ -109,7 +109,7 @@ def _fetch_with_npm() -> bytes:
             messages = process.stderr
         except subprocess.TimeoutExpired:
             messages = f"no answer in {_NPM_TIMEOUT_SECONDS // 60} minutes"
-        # Not the exit code but the file decides: npm may warn and still deliver.
+        # The exit code does not count, only the file: npm may report a problem and still deliver.
         archive = Path(temporary, ARCHIVE)
         if archive.is_file():
             return archive.read_bytes()

@@ -1,4 +1,5 @@
-"""What an export in 8 bits computes with integers, and on which pictures it chooses their ranges; for every format."""
+"""For 8-bit exports to every format: which convolutions compute with integers, and the pictures on which the ranges of
+the integers are chosen."""
 
 import itertools
 from pathlib import Path
@@ -40,6 +41,9 @@ def calibration_pixels(bundle: Bundle, photos: Path | None) -> np.ndarray:
 
     Returns:
         uint8 (num_images, image_size, image_size, 3), drawings first.
+
+    Raises:
+        DataError: if there is no photo in `photos`.
     """
     size = bundle.card.image_size
     source = open_any(photos) if photos is not None else None

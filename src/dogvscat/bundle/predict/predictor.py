@@ -194,6 +194,7 @@ class Predictor:
 
         Raises:
             TypeError: if it is given one photo instead of several.
+            ModelError: as for `logits`.
         """
         return list(self.stream(photos))
 
@@ -204,6 +205,7 @@ class Predictor:
 
         Raises:
             TypeError: if it is given one photo instead of several.
+            ModelError: as for `logits`.
         """
         if isinstance(photos, str | bytes | os.PathLike | Image.Image):
             raise TypeError(f"expected several photos, received one {type(photos).__name__}: give a list, [photo]")

@@ -142,9 +142,10 @@ def compare_runs(
             named differently.
 
     Raises:
-        UsageError: if there are fewer than two, or the same one twice.
-        ModelError: if one of them is not a finished run.
-        DataError: if they were not trained on the same photos, or not evaluated on the same ones.
+        UsageError: if there are fewer than two folders or the same one twice, if a run has no predictions for the
+            split, or if `class_folders` gives both classes of a run one name.
+        ModelError: if a folder is not a finished run.
+        DataError: if the runs were not trained on the same photos, or not evaluated on the same ones.
     """
     if len(folders) < 2:
         hint = "`dogvscat runs` lists them."

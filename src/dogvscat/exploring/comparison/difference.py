@@ -13,7 +13,8 @@ _Z_95 = NormalDist().inv_cdf(0.975)
 _Z_80 = NormalDist().inv_cdf(0.8)
 _MOST_PHOTOS = 1_000_000
 _MIN_DISAGREEMENTS = 6
-"""Six to none has p = 2 / 2**6 = 0.031, five to none 0.063."""
+"""Fewest photos that can show a clear difference, if all of them speak for the same arm: six give p = 2 / 2**6 = 0.031,
+five give 0.063."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from dogvscat.photos.pixels import mapped_pixels
 from dogvscat.text import pluralize, printable
 
 _NUM_SHOWN = 12
-"""Photos shown that one arm classifies correctly more often, for each arm."""
+"""For each of two arms, at most this many photos are shown that it classifies correctly more often than the other."""
 _COLUMNS = 6
 _LONG_SECONDS = 180
 """From this length on, the time axis of trainings is in minutes."""

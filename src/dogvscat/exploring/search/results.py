@@ -102,7 +102,8 @@ def as_of_epoch(trials: Sequence[FrozenTrial], epoch: int) -> list[FrozenTrial]:
 
 
 def importances(trials: Sequence[FrozenTrial]) -> dict[str, float] | None:
-    """How much of the variance each setting explains, the most important first; None for too few or all equal trials.
+    """How much of the variance each setting explains, the most important first; None if there are too few trials or all
+    have the same result.
 
     Source: Hutter et al., An efficient approach for assessing hyperparameter importance, ICML 2014 (fANOVA, Optuna's).
     """

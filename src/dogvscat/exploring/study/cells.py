@@ -42,7 +42,7 @@ class Study:
 
     @property
     def remaining(self) -> list[PlannedCell]:
-        """The cells that are still to be trained, without the seeds with which the base diverged."""
+        """The cells that are still to be trained. Cells with a seed with which the base diverged are left out."""
         ended = {cell.plan.name for cell in self.finished} | {cell.plan.name for cell in self.diverged}
         # An effect is a difference to the base with the same seed: without that base, a cell would show nothing.
         baseless = {cell.plan.seed for cell in self.diverged if cell.plan.treatment.setting == BASE}

@@ -55,10 +55,10 @@ def time_base(dataset: Dataset, base: PlannedCell, folder: Path, compute: Comput
     """Time a few steps of a study's base. Nothing is written.
 
     Args:
-        dataset: Its images.
-        base: One of its cells.
-        folder: That cell's own.
-        compute: The same as for every cell.
+        dataset: The images of the study.
+        base: One of the base's cells.
+        folder: The folder of that cell.
+        compute: How every cell of the study is computed.
 
     Raises:
         DogvscatError: as `train` does.
@@ -72,7 +72,8 @@ def time_base(dataset: Dataset, base: PlannedCell, folder: Path, compute: Comput
     start = time.monotonic()
     training = set_up_training(run, config, dataset, compute, lambda sentence: None)
     seconds = training.epoch_seconds(0)
-    # What was timed is the build, the first step, which compiles, and a few more steps: the share of one step is small.
+    # The clock has counted the build, the first step, in which the network is compiled, and a few more steps. Only one
+    # step is subtracted: the others are few and short.
     build = max(0.0, time.monotonic() - start - seconds / training.loader.steps_per_epoch)
     return BaseTiming(config, seconds, build, len(training.loader.images), _count_usable(dataset.manifest))
 
@@ -105,6 +106,7 @@ class StudyTime:
 
 
 def _count_usable(manifest: Manifest) -> int:
-    """About how many photos could be learned from, whatever `data.train_subset` says: a few of them are doubtful."""
+    """About how many photos could be learned from, whatever `data.train_subset` says. Also counts the few that are left
+    out because they are filed under both classes."""
     # A photo without a perceptual hash could not be read.
     return sum(1 for row in manifest.rows if row.perceptual_hash and row.split in (TRAIN, LEFT_OUT))

@@ -41,6 +41,7 @@ def write_study(folder: Path, study: Study) -> Path | None:
         The page, or None if there is none.
 
     Raises:
+        ModelError: if environment.json of the first training is missing or damaged.
         WriteError: if the folder cannot be written.
     """
     effects = study.effects()

@@ -58,7 +58,7 @@ def run_study(
 ) -> Study:
     """Train what is not finished yet.
 
-    A treatment whose training diverges is finished with that: it has no accuracy, and the study says so.
+    A training that diverges is not repeated: its treatment has no accuracy, and the study says so.
 
     Args:
         photos: A folder or zip with photos of two classes.

@@ -119,7 +119,8 @@ def _draw(config: AugmentationConfig, size: int, uniform: np.ndarray) -> _Draws:
     mirror = np.where(uniform[:, 0] < 0.5, -1.0, 1.0) if config.flip else np.ones(len(uniform))
     shift_x, shift_y = signed[:, 1] * config.shift * size, signed[:, 2] * config.shift * size
     angle = np.deg2rad(signed[:, 3] * config.rotation)
-    # The crop's area is uniform, so its side is a root. At -1 it touches the left or upper edge, at 1 the opposite one.
+    # The area of the crop is drawn uniformly, so its side is a square root. Its position: -1 is at the left or upper
+    # edge of the image, 1 at the right or lower edge.
     window = np.sqrt(config.smallest_crop + uniform[:, 13] * (1.0 - config.smallest_crop))  # share of the side
     shift_x = shift_x + signed[:, 14] * (1 - window) / 2 * size
     shift_y = shift_y + signed[:, 15] * (1 - window) / 2 * size

@@ -57,7 +57,7 @@ def evaluate_training(run: Run, network: keras.Model, training: Training, datase
     """Evaluate both splits in inference mode; write predictions.csv and metrics.json.
 
     Raises:
-        WriteError: if they cannot be written.
+        WriteError: if one of the two files cannot be written.
     """
     manifest, config, state = dataset.manifest, training.config, training.state
     image_size, train_conditions = config.data.image_size, _training_conditions(config)
@@ -140,7 +140,8 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
     """Draw the figures and write report.html.
 
     Raises:
-        WriteError: if they cannot be written.
+        ModelError: if the run's environment.json is damaged.
+        WriteError: if a file cannot be written.
     """
     facts, settings = _facts(training), _settings(training.config)
     environment = [

@@ -66,7 +66,7 @@ def gradient_of_first_logit(upper: keras.Model, features: np.ndarray) -> np.ndar
         float32, shaped like `features`.
 
     Raises:
-        UsageError: with a backend other than these three.
+        UsageError: if the backend of Keras is not TensorFlow, JAX or PyTorch.
     """
     # All three differentiate the sum of the logits: an image has no influence on the logits of the others, so the
     # derivative of the sum is that of its own logit.

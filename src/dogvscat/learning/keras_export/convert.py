@@ -1,4 +1,6 @@
-"""Exports that Keras writes, each read back before it is published: SavedModel and its own archive. LiteRT is apart."""
+"""Exports that Keras writes: TensorFlow's SavedModel and Keras' own archive. Each is read back before it is published.
+litert.py writes the third, LiteRT.
+"""
 
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from dogvscat.stderr import quiet_stderr
 
 
 def convert_to_keras(bundle: Bundle, pixels: np.ndarray) -> Conversion:
-    """A `.keras` archive, read back by a fresh process; `pixels` as for all conversions."""
+    """A `.keras` archive, read back by a fresh process. `pixels` and errors are as for `convert_network`."""
     return convert_network(
         bundle,
         pixels,
@@ -31,7 +33,7 @@ def convert_to_keras(bundle: Bundle, pixels: np.ndarray) -> Conversion:
 
 
 def convert_to_savedmodel(bundle: Bundle, pixels: np.ndarray) -> Conversion:
-    """A SavedModel, read back by a fresh process."""
+    """A SavedModel, read back by a fresh process. `pixels` and errors are as for `convert_network`."""
     return convert_network(
         bundle,
         pixels,
@@ -57,8 +59,12 @@ def convert_network(
         pixels: Pictures to answer, uint8 (num_images, image_size, image_size, 3).
         model_file: Name of the file or folder that `write` makes.
         write: Writes a network to a path.
-        read: The answers of what is at a path.
+        read: Loads the model at a path and gives its answers to pictures.
         read_by: Name and version of the library that reads it.
+
+    Raises:
+        ModelError: if the weights are not those of the network that the card describes, or the export cannot be read
+            back.
     """
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary, model_file)

@@ -28,12 +28,13 @@ _FILE = "model.tflite"
 
 
 def convert_to_litert(bundle: Bundle, pixels: np.ndarray) -> Conversion:
-    """A `.tflite` file; `pixels` as for all conversions."""
+    """A `.tflite` file. `pixels` and errors are as for `convert_network`."""
     return _convert(bundle, pixels, _write_float32)
 
 
 def convert_to_litert_float16(bundle: Bundle, pixels: np.ndarray) -> Conversion:
-    """A `.tflite` file with weights in float16, and its size and time compared with float32."""
+    """A `.tflite` file with weights in float16, and its size and time compared with float32. `pixels` and errors are as
+    for `convert_network`."""
     return _convert_to_fewer_bits(bundle, pixels, _write_float16, "float16")
 
 
@@ -43,10 +44,12 @@ def convert_to_litert_int8(bundle: Bundle, pixels: np.ndarray, photos: Path | No
     Args:
         bundle: What to export.
         pixels: Pictures to answer.
-        photos: Where pictures to choose the ranges of the activations on come from, in addition to drawings.
+        photos: A folder or zip of photos. The ranges of the activations are chosen on them and on drawings; None for
+            drawings only.
 
     Raises:
-        ModelError: if the network has only one convolution, which stays in float32.
+        ModelError: as for `convert_network`, and if the network has only one convolution, which stays in float32.
+        DataError: if there is no photo in `photos`.
     """
     layers = _integer_layers(bundle)
     write = partial(_write_int8, layers=layers, pixels=calibration_pixels(bundle, photos))
@@ -54,7 +57,7 @@ def convert_to_litert_int8(bundle: Bundle, pixels: np.ndarray, photos: Path | No
 
 
 def _integer_layers(bundle: Bundle) -> Set[str]:
-    """The layers of Keras from the second convolution to the last one."""
+    """The names of the Keras layers from the second convolution to the last one."""
     convolutions = integer_convolutions(bundle)
     names = [operation.name for operation in bundle.card.config.network.operations(bundle.card.image_size)]
     start, end = (names.index(convolution.name) for convolution in (convolutions[0], convolutions[-1]))
@@ -88,7 +91,7 @@ def _write_float16(network: keras.Model, path: Path) -> None:
 
 
 def _write_int8(network: keras.Model, path: Path, *, layers: Set[str], pixels: np.ndarray) -> None:
-    """Write a network of which these layers compute with integers."""
+    """Write a network in which these layers compute with integers."""
     import tensorflow as tf
 
     def calibration_batches() -> Iterator[list[np.ndarray]]:
@@ -105,7 +108,8 @@ def _write_int8(network: keras.Model, path: Path, *, layers: Set[str], pixels: n
         debugger = tf.lite.experimental.QuantizationDebugger(converter=converter)
         tensors = _open(debugger.calibrated_model).get_tensor_details()
         exact = [tensor["name"] for tensor in tensors if not _layers_of(tensor["name"]) & layers]
-        # A split, here of the logits of both ways, has two outputs, and no name of a node stops its quantization.
+        # The split of the logits of an image and its mirror image has two outputs. The name of its node does not stop
+        # its quantization, only its kind does.
         debugger.options = tf.lite.experimental.QuantizationDebugOptions(
             denylisted_nodes=exact, denylisted_ops=["SPLIT"]
         )

@@ -1,6 +1,6 @@
 """Runs an exported model in its own process: `python -m dogvscat.learning.keras_export.read_back MODEL IN OUT`.
 
-None of this package's layers is imported here, so that what runs is what the file holds.
+None of this package's layers is imported here, so the file has to hold everything that it needs.
 """
 
 import sys

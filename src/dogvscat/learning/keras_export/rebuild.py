@@ -1,4 +1,4 @@
-"""A bundle's network in Keras again, of layers that Keras has, so that its file is read without this package."""
+"""A bundle's network, built again from layers of Keras only. A saved network can then be read without this package."""
 
 import numpy as np
 

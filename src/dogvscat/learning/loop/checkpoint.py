@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # a damaged file is reported without waiting seconds for Kera
     import keras
 
 _LARGEST_COUNT = 10**9
-"""Of steps and images in one epoch."""
+"""Largest number of steps, and of images, in one epoch."""
 
 
 @dataclass
@@ -174,7 +174,7 @@ def restore_checkpoint(model: keras.Model, checkpoint: Checkpoint) -> None:
     """Put a checkpoint's variables back into a model of the same configuration.
 
     Raises:
-        ModelError: if the number or the shapes of the variables differ.
+        ModelError: as for `refuse_misfit`, also for the weights of the best epoch.
     """
     refuse_misfit(model.weights, checkpoint.best or read_variables(model.weights))
     write_variables(_all_variables(model), checkpoint.variables)
@@ -189,7 +189,7 @@ def write_variables(variables: Sequence[keras.Variable], values: Weights) -> Non
     """Set some variables.
 
     Raises:
-        ModelError: if the number, the shapes or the types differ.
+        ModelError: as for `refuse_misfit`.
     """
     refuse_misfit(variables, values)
     for variable, value in zip(variables, values, strict=True):
@@ -200,10 +200,10 @@ def refuse_misfit(variables: Sequence[keras.Variable], values: Weights) -> None:
     """Raise if some variables cannot be set to these values.
 
     Raises:
-        ModelError: if the number, the shapes or the types differ.
+        ModelError: if the number of variables or a shape differs, or if integers are given for floats or the reverse.
     """
-    # By kind, not by size or sign: what one backend saved as float64 may be float32 in another, and on JAX the uint32
-    # of a seed generator is saved as int32.
+    # Only the kind of number counts, not its size or sign: what one backend saved as float64 may be float32 in another,
+    # and on JAX the uint32 of a seed generator is saved as int32.
     expected = [(tuple(v.shape), _kind(v.dtype)) for v in variables]
     received = [(v.shape, _kind(v.dtype)) for v in values]
     if expected != received:

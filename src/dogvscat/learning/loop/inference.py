@@ -51,8 +51,8 @@ def validate(
         model: The network.
         validation: What it is evaluated on.
         train: Training images, for the statistics of batch normalization.
-        num_recalibrated: How many of them.
-        image_size: At which size, in pixels.
+        num_recalibrated: The number of training images to use for these statistics.
+        image_size: Side of all of these images, in pixels.
     """
     weights, last_step = averaged_weights(model), read_variables(model.weights)
     write_variables(model.weights, weights)

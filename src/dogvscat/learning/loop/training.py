@@ -72,7 +72,7 @@ class Training:
         try:
             restore_checkpoint(self.model, checkpoint)
         except ModelError as error:
-            hint = "It is that of another training. Start the training again."
+            hint = "The checkpoint belongs to another training. Start this training again."
             raise ModelError(f"{self.checkpoint_file}: {error.message}", hint=hint) from None
         self.state, self._best_weights = checkpoint.state, checkpoint.best
 

@@ -19,7 +19,8 @@ from dogvscat.network.operations import LOGIT, PIXELS, Operation
 layers = keras.layers
 
 _ANY_SIZE = 512
-"""Where the input may have any size, the layers are those of this one: no layer but `flatten` depends on it."""
+"""The size for which the layers of a network of any input size are made. Only `flatten` depends on the size, and such a
+network does not have it."""
 _DROPOUT_SEED = 0 if keras.backend.backend() == "torch" else None
 """On PyTorch, Keras ignores the random state of a layer that has no seed, so that no resumed run would have the same
 bits (findings/keras_torch_dropout_state.sh). Any seed will do: the state is set again in each step."""
@@ -70,7 +71,7 @@ def named_weights(model: keras.Model, operations: Sequence[Operation]) -> dict[s
     """The weights of a network by the names of its description.
 
     Args:
-        model: From `build_network`, or averaging one over flips.
+        model: From `build_network`, or from `average_over_flips` of such a network.
         operations: Its description, at any image size that it takes.
     """
     names = [name for operation in operations for name in operation.weights]
@@ -97,7 +98,7 @@ def _with_mirror_images(pixels: keras.KerasTensor) -> keras.KerasTensor:
 
 def layer_name(operation: str) -> str:
     """The name of the layer that computes an operation of the description."""
-    return operation.replace(".", "-")  # no weight of PyTorch has a point in its name, no layer of Keras a slash
+    return operation.replace(".", "-")  # PyTorch forbids "." in the names of weights, and Keras "/" in those of layers
 
 
 def _build_model(operations: Sequence[Operation], image_size: int | None, build: "_Layers") -> keras.Model:

@@ -58,8 +58,8 @@ class Nodes:
         """The whole graph.
 
         Args:
-            image_shape: Of the input `pixels`, uint8, without the axis of images.
-            outputs: Shape of each output, float32, also without.
+            image_shape: Shape of the input `pixels`, uint8, without the axis of images.
+            outputs: Shape of each output, float32, without the axis of images.
         """
         pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["num_images", *image_shape])
         answers = [

@@ -24,7 +24,15 @@ _CALIBRATION_BATCH = 4
 
 
 def convert_to_float16(bundle: Bundle, pixels: np.ndarray) -> Conversion:
-    """The bundle's graph with weights and arithmetic in float16; `pixels` as for all conversions."""
+    """The bundle's graph with weights and arithmetic in float16.
+
+    Args:
+        bundle: What to export.
+        pixels: Pictures to answer, uint8 (num_images, image_size, image_size, 3).
+
+    Raises:
+        ModelError: if the graph cannot be run.
+    """
     return _convert(bundle, _with_float16(bundle.model), pixels, "float16")
 
 
@@ -33,11 +41,13 @@ def convert_to_int8(bundle: Bundle, pixels: np.ndarray, photos: Path | None) -> 
 
     Args:
         bundle: What to export.
-        pixels: Pictures to answer.
-        photos: Where pictures to choose the ranges of the activations on come from, in addition to drawings.
+        pixels: Pictures to answer, uint8 (num_images, image_size, image_size, 3).
+        photos: A folder or zip of photos. The ranges of the activations are chosen on them and on drawings; None for
+            drawings only.
 
     Raises:
-        ModelError: if the network has only one convolution, which stays in float32.
+        ModelError: if the graph cannot be run, or the network has only one convolution, which stays in float32.
+        DataError: if there is no photo in `photos`.
     """
     convolutions = [operation.name for operation in integer_convolutions(bundle)]
     graph = _with_int8(bundle.model, convolutions, calibration_pixels(bundle, photos))
@@ -45,7 +55,8 @@ def convert_to_int8(bundle: Bundle, pixels: np.ndarray, photos: Path | None) -> 
 
 
 def _with_float16(data: bytes) -> bytes:
-    """The same graph with another entrance: the pixels become float16, and float32 again where the logit is made."""
+    """The same graph computed in float16: the pixels are cast to float16, and values are cast back to float32 where the
+    logit is computed."""
     model = onnx.load_from_string(data)
     graph = model.graph
     exact = [node for node in graph.node if node.name.partition(".")[0] in (LOGIT, "logits", NEITHER, ACTIVATION)]

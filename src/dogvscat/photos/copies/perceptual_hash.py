@@ -56,8 +56,9 @@ _NO_HASH = NearHash(-1, -1, NUM_BITS, "")
 def perceptual_hash(grey: np.ndarray) -> str:
     """The hash of a picture, as 64 hexadecimal digits.
 
-    Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010. There a bit says whether
-    a frequency is above the median; the sign, nearly the same, survives mirroring exactly.
+    Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010. In that hash a bit says
+    whether a frequency is above the median. Here it is the sign of the frequency: nearly the same, but known exactly
+    after mirroring.
 
     Args:
         grey: Any numbers (GREY_SIDE, GREY_SIDE), brightness.
@@ -112,8 +113,8 @@ def _near_in_block(block: np.ndarray, words: np.ndarray, axes_swapped: bool) -> 
     """
     # How far the number of differing bits of each word lies from 32, the mean of unrelated pictures. Mirroring flips
     # all bits of two words, and inverting those of all four, which only changes the signs of these deviations. So a
-    # pair can be near in some version only if their absolute values add up to at least 128 - NEAR_DUPLICATE_BITS. Two
-    # words of four rule out nearly every pair of unrelated pictures.
+    # pair can be near in some version only if their absolute values add up to at least 128 - NEAR_DUPLICATE_BITS. The
+    # first two of the four words already rule out nearly every pair of unrelated pictures.
     needed = NUM_BITS // 2 - NEAR_DUPLICATE_BITS
     first_two = np.abs(_deviations(block[:, None, 0], words[None, 0]))
     first_two += np.abs(_deviations(block[:, None, 1], words[None, 1]))

@@ -74,7 +74,7 @@ def converter(image: Image.Image, samples: GreySamples, path: str) -> Callable[[
     values = _sample(image, samples)
     black, white = _range(values, samples)
     # Samples of 8, 16, 32 or 64 bits often hold fewer significant bits, and `_range` takes that into account. Any other
-    # width is taken as declared, so that too small values are a mistake of the program that wrote the file.
+    # width is taken as declared: values that are too small for it are a mistake of the program that wrote the file.
     is_whole = samples.bits in (8, 16, 32, 64)
     if not is_whole and values.min() < values.max() < black + (white - black) / _BLACK:
         message = f"would be black: its largest grey value is {values.max():,.0f}, and white is {white:,.0f}"

@@ -20,12 +20,13 @@ from dogvscat.photos.reading.folders import has_photo_suffix
 
 MAX_ENTRIES = 100_000
 MAX_DIRECTORY_BYTES = 160 * MAX_ENTRIES
-"""Of the list of members at the end of the file. Python makes an object of each before they can be counted."""
+"""Largest size of the list of members at the end of the file, because Python makes an object of each member before they
+can be counted."""
 MAX_TOTAL_BYTES = 256 * 1024**3
 MAX_RATIO = 100
 """Largest number of bytes that one packed byte may become. Photos are compressed already, so their ratio is near 1."""
 RATIO_FREE_BYTES = 1024 * 1024
-"""Up to this unpacked size the ratio is not checked: a blank bitmap exceeds it and is harmless."""
+"""Up to this unpacked size the ratio is not checked: a blank bitmap exceeds the ratio and is harmless."""
 MAX_DEPTH = 64
 """Largest number of folders above a member."""
 
@@ -151,7 +152,7 @@ def _read_directory(path: Path) -> list[zipfile.ZipInfo]:
 
 
 def _check_directory(path: Path) -> None:
-    """Refuse too many members before Python makes an object of each. Nothing is refused here if this is no archive."""
+    """Refuse too many members before Python makes an object of each. Files that are not archives are refused later."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         tail_start = max(0, size - _END_BYTES - _LONGEST_COMMENT - _LOCATOR_BYTES - _LONG_END_BYTES)

@@ -165,7 +165,8 @@ def _first_word(path: str) -> FolderName | None:
 
 
 def resolve_evaluation(splits: Mapping[str, str]) -> dict[str, str]:
-    """Folders named `eval` are for testing where others are for validation and none for testing, else for validation.
+    """Decides what folders named `eval` are for: testing if other folders are for validation and none is for testing,
+    otherwise validation.
 
     Args:
         splits: From any key to a split.

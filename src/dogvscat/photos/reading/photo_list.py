@@ -24,7 +24,7 @@ def read_photo_list(file: Path) -> PhotoList:
     """Read a list: one path per line. Blank lines, and lines that begin with #, are passed over.
 
     Raises:
-        DataError: if the file cannot be read, is not text, or lists nothing.
+        DataError: if the file cannot be read or lists nothing.
     """
     try:
         lines = file.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
@@ -104,7 +104,8 @@ def _match(source: PhotoSource, photo_list: PhotoList) -> tuple[set[str], list[s
 
 
 def _matching(path: str, photo_paths: Sequence[str]) -> list[str]:
-    """The photo of this very path, else all whose path ends in it, or which it ends in, by whole names."""
+    """The photo with exactly this path. If there is none: all photos whose path ends with this path, and all photos
+    with whose path this path ends, where only whole names count."""
     if path in photo_paths:
         return [path]
     return [
