@@ -1,5 +1,6 @@
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -121,6 +122,14 @@ def test_sections_without_content_vanish():
     for heading in ("How the training went", "Labels worth", "What to do next", "How it was made", "cross-fitted"):
         assert heading not in text
     assert re.search(r"3 of 4\s+images correct", text)
+
+
+def test_every_text_between_backticks_is_shown_as_code(tmp_path, full_report):
+    picture = tmp_path / "network.png"
+    picture.write_bytes(b"\x89PNG")
+    html = render_report(replace(full_report, figures=full_report.figures | {"network": picture}))
+    assert "<code>dogvscat network</code> prints the layers as a table." in html
+    assert "`" not in Page(html).text
 
 
 @pytest.mark.parametrize("label", [0, 1])

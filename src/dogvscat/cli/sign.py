@@ -17,7 +17,7 @@ def command(
 ) -> None:
     """Sign a model with your private key. `--require-signature` of other commands then checks it with the public key.
 
-    The signature covers every byte of the model. It is invalid after another training or a change of a file.
+    The signature covers every byte of the model. It becomes invalid if a file changes or the network is trained again.
     """
     from dogvscat import atomic
     from dogvscat.bundle.folder import load_bundle
