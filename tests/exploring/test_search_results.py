@@ -79,7 +79,7 @@ def test_what_all_the_finished_have_in_common_mattered_all_the_same() -> None:
 def test_the_figure_says_when_trials_are_too_few() -> None:
     """A rule of thumb: ten trials per setting. With fewer, chance decides, and the shares still add up to 100%."""
     assert importance_title(60, 6) == "What mattered"
-    assert importance_title(59, 6) == "What mattered: mostly chance, below 60 trials"
+    assert importance_title(59, 6) == "What mattered (mostly chance: fewer than 60 trials)"
     assert why_no_importances(1) == "1 trial: too few to say, at least 5 are needed."
     assert why_no_importances(7) == "All trials have the same accuracy."
     scales: dict[str, BaseDistribution] = {f"training.{name}": FloatDistribution(0.0, 1.0) for name in "abcdef"}

@@ -37,7 +37,7 @@ def test_a_killed_start_is_no_dead_end(tmp_path: Path, names: tuple[str, ...], q
         (folder / name).write_bytes(source.read_bytes() if source.is_file() else b"")
     with pytest.raises(ModelError, match="holds no training yet") as caught:
         resume(folder, [], print)
-    assert "Give the same `train` command again" in str(caught.value.hint)
+    assert "Run the same `train` command again" in str(caught.value.hint)
     refuse_existing(folder)
     with new_folder(folder, "fast") as free:
         assert free == folder

@@ -46,8 +46,9 @@ def command(
         str,
         typer.Option(
             metavar="PRECISION",
-            help="float32; float16: half the size; int8: a quarter of the size, and less time. The last two are for "
-            "onnx and litert. They differ a little; with --photos the difference is measured on photographs.",
+            help="float32; float16: half the size; int8: a quarter of the size, and less time. float16 and int8 are "
+            "for onnx and litert. Their answers differ a little from those of float32; with --photos the difference is "
+            "measured on photographs.",
         ),
     ] = "float32",
     public_key: PublicKey = None,

@@ -69,7 +69,8 @@ def command(
 
 
 def _read(source: Path | None, settings: list[str]) -> "tuple[Config, Bundle | None]":
-    """The settings of what the argument names; with the bundle, if there is one and `settings` do not change it."""
+    """The settings of the network that the argument names. With its bundle, if it has one and `settings` do not change
+    the network."""
     from dogvscat.bundle.folder import RUN_BUNDLE, load_bundle
     from dogvscat.learning.run import Run
     from dogvscat.settings.resolve import recipe_names, resolve_config, with_settings

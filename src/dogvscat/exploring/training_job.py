@@ -139,7 +139,7 @@ def refuse_other_photos(manifest: Manifest, folders: Iterable[Path]) -> None:
         environment = run.load_environment()
         if environment["data_digest"] != manifest.digest:
             digests = (
-                f"their digest is {environment['data_digest'][:16]}, that of the photos now {manifest.digest[:16]}"
+                f"their digest is {environment['data_digest'][:16]}; the photos given now have {manifest.digest[:16]}"
             )
             message = f"{folder} learned from different photos ({environment['photos']}): {digests}"
             raise DataError(message, hint="Give the photos it was started with, or choose another --out.")

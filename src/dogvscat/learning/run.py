@@ -78,15 +78,15 @@ class Run:
             ModelError: if this is not a run folder, or the file is damaged.
         """
         if self.is_unstarted():
-            hint = "Give the same `train` command again, with this folder as --out: it starts here."
-            raise ModelError(f"{self.folder} holds no training yet: it was stopped while it started", hint=hint)
+            hint = "Run the same `train` command again, with this folder as --out."
+            raise ModelError(f"{self.folder} holds no training yet: `train` was stopped before it started", hint=hint)
         if not self.config_file.is_file():
             hint = "A run folder is what `dogvscat train` writes; it holds a config.toml."
             raise ModelError(f"{self.folder} is not a run folder: it has no config.toml", hint=hint)
         try:
             return build_config(read_toml(self.config_file))
         except ReplacedSettingError as error:
-            hint = "Its settings have other names now, so it cannot be resumed or read. Train again: docs/network.md."
+            hint = "Its settings have other names now, so this run cannot be resumed or read. Train again."
             raise ModelError(f"{self.config_file} is of an earlier version: {error.message}", hint=hint) from None
         except ConfigError as error:
             raise ModelError(f"{self.config_file} is damaged: {error.message}", hint=error.hint) from None

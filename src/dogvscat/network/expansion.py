@@ -81,7 +81,7 @@ class _Graph:
         """Append an operation. One output position depends on a square of `window` positions, the next one on a square
         `step` further."""
         if name in self.operations or name == PIXELS:
-            raise NetworkError(f"network.layers gives two things the name {name!r}; rename the stage")
+            raise NetworkError(f"network.layers gives two operations the name {name!r}; rename the stage")
         fields = [self.operations[x].receptive_field if x in self.operations else 1 for x in inputs]
         jump = self._jumps[inputs[0]]
         whole = self.image_size if kind in ("flatten", "mean") else 0  # the receptive field is then the whole image
@@ -268,7 +268,7 @@ def _soft_colors(graph: _Graph, name: str, x: str) -> str:
     """Brightness as it is; the remaining color is averaged over three by three pixels."""
     height, width, channels = graph.needs_picture(x)
     if channels != 3 or graph.operations[x].kind != "scaling":
-        raise NetworkError(f"{graph.here} must be the first layer: only there the picture has colors")
+        raise NetworkError(f"{graph.here} must be the first layer: only the first layer receives colors")
     brightness = graph.add(f"{name}.brightness", "brightness", [x], (height, width, 1), settings={"weights": LUMA})
     color = graph.add(f"{name}.color", "subtract", [x, brightness], (height, width, 3))
     color = _pool(graph, f"{name}.smooth", "average_pool", color, 3, 1, "same")

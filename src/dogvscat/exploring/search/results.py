@@ -165,7 +165,7 @@ def draw_importance(path: Path, trials: Sequence[FrozenTrial], subtitle: str, no
 def importance_title(num_trials: int, num_settings: int) -> str:
     """The title of the importances, with a warning if the trials are too few."""
     needed = _TRIALS_PER_SETTING * num_settings
-    return "What mattered" if num_trials >= needed else f"What mattered: mostly chance, below {needed} trials"
+    return "What mattered" if num_trials >= needed else f"What mattered (mostly chance: fewer than {needed} trials)"
 
 
 def why_no_importances(num_trials: int) -> str:

@@ -211,7 +211,7 @@ def _check_photos(study: optuna.Study, search: Search, photos: Path, report: Rep
     manifest = split_photos(photos, search.space.config({_SUBSET: 0}, search.seed))
     earlier = study.user_attrs.get("data_digest", manifest.digest)
     if earlier != manifest.digest and study.get_trials(deepcopy=False):
-        digests = f"their digest is {earlier[:16]}, that of {photos} is {manifest.digest[:16]}"
+        digests = f"their digest is {earlier[:16]}; the photos given now have {manifest.digest[:16]}"
         message = f"the search was started with different photos: {digests}"
         raise DataError(message, hint="Give the photos it was started with, or choose another --out.")
     study.set_user_attr("data_digest", manifest.digest)

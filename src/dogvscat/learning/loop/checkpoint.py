@@ -244,7 +244,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             variables = [file[name] for name in names if name.startswith("variables/")]
             best = [file[name] for name in names if name.startswith("best/")]
             if bool(best) != bool(state.best_epoch):
-                raise ValueError(f"it has {len(best)} arrays of the weights of its best epoch, {state.best_epoch}")
+                raise ValueError(f"its best epoch is {state.best_epoch}, and it has {len(best)} arrays of best weights")
             for values in (*variables, *best):
                 if values.dtype.kind not in "fiub" or not np.isfinite(values).all():
                     raise ValueError("an array holds something else than finite numbers")
