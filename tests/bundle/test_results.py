@@ -294,7 +294,7 @@ def test_a_prediction_that_is_killed_goes_on(
     assert "already has the answers for" in done.stderr
     assert dogvscat(*arguments, whole, input=paths).returncode == 3
     assert out.read_bytes() == whole.read_bytes()
-    assert f"{len(photos):,} answers" in done.stderr
+    assert f"{len(photos):,} rows" in done.stderr
     assert "1 error" in done.stderr
 
 
