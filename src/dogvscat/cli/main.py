@@ -31,6 +31,7 @@ from dogvscat.cli import (
     study,
     train,
     tune,
+    visualize,
 )
 from dogvscat.errors import DogvscatError, Interrupted
 from dogvscat.text import printable
@@ -41,6 +42,7 @@ dogvscat tells dogs from cats in photographs, with networks trained from scratch
 Use the bundled model
   dogvscat predict photo.jpg                      which animal a photo shows, with probabilities
   dogvscat explain photo.jpg --out why/           which parts of the photo decided, as a heat map
+  dogvscat visualize --out inside/                a web page: what each layer of the network makes of a photo
   dogvscat serve                                  a web page to drop photos on, and an HTTP service
   dogvscat export --format litert --out app/      convert the model for a phone, a browser or another library
 
@@ -83,7 +85,7 @@ def show_first_screen(
 
 
 for module in [  # in the order of --help: use a model, train one, prepare photos
-    *(predict, explain, serve, export, sign),
+    *(predict, explain, visualize, serve, export, sign),
     *(train, evaluate, compare, runs, network, study, tune, lr_find),
     *(audit, fetch, sample, cache),
 ]:

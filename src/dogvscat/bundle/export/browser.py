@@ -15,8 +15,10 @@ from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Logits
 from dogvscat.stderr import track
 
-_PAGE = Path(__file__).parent / "page"
-_PAGE_FILES = ("index.html", "style.css", "page.js", "words.js", "classifier.js", "decode.js", "resample.js")
+PAGE = Path(__file__).parent / "page"
+_PAGE_FILES = (
+    *("index.html", "style.css", "page.js", "elements.js", "words.js", "classifier.js", "decode.js", "resample.js"),
+)
 _CHECK = "check.mjs"
 
 
@@ -36,21 +38,33 @@ def convert_for_browser(bundle: Bundle, pixels: np.ndarray) -> Conversion:
         WriteError: if the archive of ONNX Runtime Web cannot be cached.
     """
     node = onnxruntime_web.find_program("node")
-    contents = {name: (_PAGE / name).read_bytes() for name in _PAGE_FILES}
+    contents = {name: (PAGE / name).read_bytes() for name in _PAGE_FILES}
     contents |= {MODEL_FILE: bundle.model, **onnxruntime_web.runtime_files()}
-    logits = _logits_in_node(node, contents, pixels)
+    logits = logits_in_node(node, contents, pixels)
     return Conversion(contents, "index.html", logits, f"ONNX Runtime Web {onnxruntime_web.VERSION} in Node")
 
 
-def _logits_in_node(node: str, contents: dict[str, bytes], pixels: np.ndarray) -> Logits:
-    """Run the page's classifier.js in Node, without a browser: float64 (num_images,) for each output."""
+def logits_in_node(node: str, contents: dict[str, bytes], pixels: np.ndarray) -> Logits:
+    """The logits of a graph, computed by the page's classifier.js in Node, without a browser.
+
+    Args:
+        node: The program.
+        contents: The page's classifier.js, the graph and the files of ONNX Runtime Web.
+        pixels: uint8 (num_images, image_size, image_size, 3).
+
+    Returns:
+        float64 (num_images,) for each output.
+
+    Raises:
+        ModelError: if ONNX Runtime Web cannot run the graph.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         # The only parts of preprocessing.json that classifier.js reads for logits.
         about = json.dumps({"input": {"name": "pixels", "shape": [None, *pixels.shape[1:]]}}).encode()
         # Without this package.json Node would take the `.js` files for CommonJS.
         inputs = {"about.json": about, "package.json": b'{"type": "module"}', "pixels": pixels.tobytes()}
-        script = {_CHECK: (_PAGE / _CHECK).read_bytes()}
+        script = {_CHECK: (PAGE / _CHECK).read_bytes()}
         for name, data in {**contents, **onnxruntime_web.node_files(), **inputs, **script}.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(data)

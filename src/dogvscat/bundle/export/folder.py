@@ -50,7 +50,7 @@ def write_export(out: Path, bundle: Bundle, format_name: str, images: ParityImag
     Args:
         out: A folder that `refuse_out` accepts.
         bundle: The exported bundle.
-        format_name: One of `FORMATS`.
+        format_name: One of `FORMATS`, or `LAYERS`.
         images: The images that both have answered, with the bundle's answers.
         conversion: The bundle in the other format.
 

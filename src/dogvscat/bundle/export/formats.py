@@ -70,6 +70,14 @@ FORMATS = {
 }
 
 
+LAYERS = "layers"
+"""The name of what `dogvscat visualize` writes, which is a folder like those of the formats."""
+_PAGE_OF_LAYERS = Format(
+    "what each layer computes, as a web page",
+    "Open `index.html` in a browser; no web server is needed. Photos stay on the visitor's machine.",
+)
+
+
 @dataclass(frozen=True)
 class Precision:
     """How exactly the numbers of an export are stored and computed with."""
@@ -138,6 +146,11 @@ def get_format(name: str) -> Format:
     similar = difflib.get_close_matches(name.lower(), FORMATS, n=1)
     hint = f"Did you mean '{similar[0]}'?" if similar else None
     raise UsageError(f"there is no format {name!r}, expected one of {', '.join(FORMATS)}", hint=hint)
+
+
+def described_format(name: str) -> Format:
+    """One of `FORMATS`, or the page that `dogvscat visualize` writes."""
+    return _PAGE_OF_LAYERS if name == LAYERS else FORMATS[name]
 
 
 def get_precision(name: str, format_name: str) -> Precision:

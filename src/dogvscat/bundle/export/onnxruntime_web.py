@@ -1,4 +1,4 @@
-"""ONNX Runtime Web, fetched with npm when it is needed: one pinned version with its digest, and three of its files."""
+"""ONNX Runtime Web, fetched with npm when it is needed: one pinned version with its digest, and four of its files."""
 
 import base64
 import hashlib
@@ -18,6 +18,7 @@ SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRM
 ARCHIVE = f"onnxruntime-web-{VERSION}.tgz"
 
 _SCRIPT = "package/dist/ort.wasm.bundle.min.mjs"
+_CLASSIC_SCRIPT = "package/dist/ort.wasm.min.js"
 _WEB_ASSEMBLY = "package/dist/ort-wasm-simd-threaded.wasm"
 _LOADER = "package/dist/ort-wasm-simd-threaded.mjs"
 _NPM_TIMEOUT_SECONDS = 600
@@ -40,6 +41,19 @@ def runtime_files() -> dict[str, bytes]:
 def node_files() -> dict[str, bytes]:
     """The script that Node needs in addition, to load the WebAssembly; raises as `runtime_files`."""
     return {"ort/ort-wasm-simd-threaded.mjs": _archive_members(_load_archive())[_LOADER]}
+
+
+def local_files() -> dict[str, bytes]:
+    """The files for a page that is opened without a web server, by name; raises as `runtime_files`.
+
+    Browsers load no modules there, so the script is a classic one. It leaves the loader and the WebAssembly to the page.
+    """
+    members = _archive_members(_load_archive())
+    return {
+        "ort.js": members[_CLASSIC_SCRIPT],
+        "loader.mjs": members[_LOADER],
+        "ort-wasm-simd-threaded.wasm": members[_WEB_ASSEMBLY],
+    }
 
 
 def archive_path() -> Path:
@@ -132,7 +146,7 @@ def _error_line(messages: str) -> str:
 def _archive_members(archive: bytes) -> dict[str, bytes]:
     members = {}
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-        for name in (_SCRIPT, _WEB_ASSEMBLY, _LOADER):
+        for name in (_SCRIPT, _CLASSIC_SCRIPT, _WEB_ASSEMBLY, _LOADER):
             file = tar.extractfile(name)
             if file is None:  # a folder or a link
                 raise FetchError(f"{ARCHIVE} has no file {name}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from dogvscat._version import __version__
 from dogvscat.bundle.card import Card
-from dogvscat.bundle.export.formats import FORMATS, PRECISIONS, Conversion
+from dogvscat.bundle.export.formats import PRECISIONS, Conversion, described_format
 from dogvscat.bundle.export.parity import Parity
 from dogvscat.bundle.folder import PREPROCESSING_FILE, Bundle
 from dogvscat.text import markdown
@@ -27,7 +27,7 @@ def description_files(
 
     Args:
         bundle: The exported bundle.
-        format_name: One of `FORMATS`.
+        format_name: One of `FORMATS`, or `LAYERS`.
         conversion: The bundle in that format.
         parity: How much it differs from the bundle.
         files: Content of all other files of the export, whose digests are listed.
@@ -40,28 +40,23 @@ def description_files(
     return {README_FILE: readme, PREPROCESSING_FILE: (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()}
 
 
-def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, parity: Parity) -> dict[str, Any]:
-    card = bundle.card
+def describe_model(card: Card, has_neither: bool) -> dict[str, Any]:
+    """What programs and pages must know of a network, as JSON values: input, outputs, classes and decision.
+
+    Args:
+        card: Of its bundle.
+        has_neither: Whether it has a second output.
+    """
     size, (_, positive) = card.image_size, card.class_names
     outputs = {
         "logit": f"calibrated log-odds of {positive}: its sigmoid is the probability",
         "neither": "log-odds that the photo shows neither class; its sigmoid is compared with neither_limit",
     }
-    if conversion.logits.neither is None:  # trained without photos that show neither
+    if not has_neither:  # trained without photos that show neither
         del outputs["neither"]
     accuracy = card.metrics.get("validation", {}).get("accuracy")
     return {
-        "made_by": MADE_BY,
         "dogvscat": __version__,
-        "format": format_name,
-        "precision": conversion.precision,
-        "model": conversion.model_file,
-        "bundle": {
-            "name": bundle.name,
-            "digest": bundle.digest,
-            "recipe": card.config.recipe,
-            "created": card.origin.created,
-        },
         "drawn_sample": card.origin.drawn_sample,
         "warnings": card.warnings,
         "validation_accuracy": accuracy,
@@ -88,6 +83,23 @@ def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, par
             "bias_inside": card.bias,
         },
         "golden": [picture.model_dump() for picture in card.golden],
+    }
+
+
+def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, parity: Parity) -> dict[str, Any]:
+    card = bundle.card
+    return {
+        "made_by": MADE_BY,
+        "format": format_name,
+        "precision": conversion.precision,
+        "model": conversion.model_file,
+        "bundle": {
+            "name": bundle.name,
+            "digest": bundle.digest,
+            "recipe": card.config.recipe,
+            "created": card.origin.created,
+        },
+        **describe_model(card, conversion.logits.neither is not None),
         "parity": {**parity.to_dict(), "read_by": conversion.read_by},
     }
 
@@ -117,14 +129,14 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
     neither, precision = conversion.logits.neither is not None, PRECISIONS[conversion.precision]
     # Below, a list of lines times a bool is kept or left out. Names come from the user's folders, so they are escaped.
     lines = [
-        f"# {first} or {second}: {FORMATS[format_name].title}",
+        f"# {first} or {second}: {described_format(format_name).title}",
         "",
         (
             f"Exported by dogvscat {__version__} from a bundle of the recipe {markdown(card.config.recipe)}. "
             "`preprocessing.json` has the same description for programs."
         ),
         "",
-        FORMATS[format_name].reading,
+        described_format(format_name).reading,
         "",
         *[
             line

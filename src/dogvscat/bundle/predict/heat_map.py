@@ -9,9 +9,9 @@ _GRID = 7
 """Number of patches per side in occlusion. They overlap: the image has one more row and column of cells, and a patch
 covers two by two cells."""
 
-_COLORS = np.array([[60, 10, 110], [150, 25, 110], [225, 60, 50], [252, 140, 10], [255, 240, 90]], dtype=np.float64)
+HEAT_COLORS = np.array([[60, 10, 110], [150, 25, 110], [225, 60, 50], [252, 140, 10], [255, 240, 90]], dtype=np.float64)
 """RGB from the least evidence to the most, dark to light, so that colour-blind people can read them as well."""
-_OPACITY = 0.75
+HEAT_OPACITY = 0.75
 """Opacity of the strongest colour over the photo."""
 
 
@@ -62,6 +62,11 @@ def heat_maps_of_evidence(y_pred: np.ndarray, evidence: np.ndarray, size: int) -
     return np.stack([_normalized(image_evidence, size) for image_evidence in for_class])
 
 
+def occlusion_edges(size: int) -> np.ndarray:
+    """Where the cells of an image with this side start and end, in pixels: int (9,). A patch covers two by two."""
+    return np.linspace(0, size, _GRID + 2).round().astype(int)
+
+
 def explained_class(predictor: Predictor, prediction: Prediction) -> str:
     """The class that a heat map shows evidence for: the predicted one or, if unsure, the more probable one."""
     names = predictor.card.class_names
@@ -110,9 +115,9 @@ def heat_map_layer(heat: np.ndarray) -> np.ndarray:
 def _color_and_opacity(heat: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Colour, float64 (height, width, 3) in 0..255, and opacity, float64 (height, width, 1) in 0..1."""
     strength = np.clip(_resize(heat, height, width), 0.0, 1.0)  # (height, width)
-    position = strength * (len(_COLORS) - 1)  # on the scale of colours; between two of them, their mixture
-    color = np.stack([np.interp(position, range(len(_COLORS)), channel) for channel in _COLORS.T], axis=-1)
-    return color, _OPACITY * strength[..., None] ** 0.7  # the exponent makes half the evidence easy to see
+    position = strength * (len(HEAT_COLORS) - 1)  # on the scale of colours; between two of them, their mixture
+    color = np.stack([np.interp(position, range(len(HEAT_COLORS)), channel) for channel in HEAT_COLORS.T], axis=-1)
+    return color, HEAT_OPACITY * strength[..., None] ** 0.7  # the exponent makes half the evidence easy to see
 
 
 def _occlusion_map(predictor: Predictor, image: np.ndarray) -> np.ndarray:
@@ -120,7 +125,7 @@ def _occlusion_map(predictor: Predictor, image: np.ndarray) -> np.ndarray:
 
     Source: Zeiler and Fergus, Visualizing and understanding convolutional networks, 2014.
     """
-    edges = np.linspace(0, len(image), _GRID + 2).round().astype(int)  # of the cells, in pixels
+    edges = occlusion_edges(len(image))
     hidden = np.repeat(image[None], _GRID * _GRID + 1, axis=0)  # the last copy stays unchanged
     for number in range(_GRID * _GRID):
         row, column = divmod(number, _GRID)

@@ -2,9 +2,9 @@
 
 import { Classifier } from "./classifier.js";
 import { PhotoError, readPhoto } from "./decode.js";
-import { describeAnswer, describeModel, formatPercent, pageTitle, printable } from "./words.js";
+import { byId, listenForPhotos, newElement, nextPaint, showAnswer } from "./elements.js";
+import { describeModel, pageTitle, printable } from "./words.js";
 
-const byId = (id) => document.getElementById(id);
 const THUMBNAIL_SIDE = 480; // pixels at most; whole photos are not kept in memory
 
 let lastInQueue = Promise.resolve(); // each photo waits for the one before it
@@ -18,7 +18,7 @@ classifierLoaded.then(
     document.title = byId("title").textContent = pageTitle(about);
     byId("warning").hidden = !about.warnings.length;
     byId("warning").textContent = about.warnings.join(" ");
-    byId("about-text").replaceChildren(...describeModel(about).map(newParagraph));
+    byId("about-text").replaceChildren(...describeModel(about).map((text) => newElement("p", text)));
   },
   (error) => {
     byId("status").textContent = `The network could not be loaded: ${error.message}`;
@@ -86,22 +86,6 @@ function showThumbnail(card, bitmap) {
   bitmap.close();
 }
 
-function showAnswer(card, answer, about) {
-  const [negative, positive] = about.class_names;
-  const { verdict, reason } = describeAnswer(answer, about);
-  card.dataset.label = answer.label;
-  card.dataset.probability = answer.probabilities[positive];
-  card.querySelector(".verdict").textContent = verdict;
-  if (answer.label === negative) card.querySelector(".verdict").classList.add("negative");
-  if (answer.label === positive) card.querySelector(".verdict").classList.add("positive");
-  card.querySelector(".bar-negative").style.width = `${100 * answer.probabilities[negative]}%`;
-  card.querySelector("span.negative").textContent = `${negative} ${formatPercent(answer.probabilities[negative])}`;
-  card.querySelector("span.positive").textContent = `${positive} ${formatPercent(answer.probabilities[positive])}`;
-  card.querySelector(".probabilities").hidden = false;
-  card.querySelector(".reason").textContent = reason;
-  card.querySelector(".reason").hidden = !reason;
-}
-
 function showError(card, sentence) {
   card.classList.add("failed");
   card.querySelector(".verdict").textContent = "No answer";
@@ -115,36 +99,4 @@ function showProgress(latestAnswer = "") {
   byId("progress").textContent = `${numAnswered} of ${numAdded} answered. ${latestAnswer}`;
 }
 
-function newParagraph(text) {
-  const element = document.createElement("p");
-  element.textContent = text;
-  return element;
-}
-
-// The network blocks the page's thread for a moment, so wait until the browser has painted what was changed before.
-// A page in the background is not painted; there is nothing to wait for.
-function nextPaint() {
-  return new Promise((resolve) => {
-    if (document.hidden) setTimeout(resolve);
-    else requestAnimationFrame(() => setTimeout(resolve));
-  });
-}
-
-byId("choose").addEventListener("click", () => byId("files").click());
-byId("files").addEventListener("change", (event) => {
-  addPhotos(event.target.files);
-  event.target.value = ""; // else choosing the same photo again would be no change
-});
-document.addEventListener("paste", (event) => addPhotos(event.clipboardData?.files ?? []));
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  document.body.classList.add("dragging");
-});
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) document.body.classList.remove("dragging");
-});
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  document.body.classList.remove("dragging");
-  addPhotos(event.dataTransfer?.files ?? []);
-});
+listenForPhotos(addPhotos);

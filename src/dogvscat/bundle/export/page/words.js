@@ -54,7 +54,7 @@ export function describeModel(about) {
   ];
 }
 
-function capitalize(text) {
+export function capitalize(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 

@@ -1,0 +1,114 @@
+// The path of one number through the network: from the pixel that counts most for it, to the answer.
+
+import { LOGIT, PIXELS } from "./computation.js";
+import { partsOf, strongestPart, windowPositions } from "./numbers.js";
+
+// Returns { numbers, reachesAnswer }: numbers from a pixel over the given number to the answer, each an input of the
+// next. Before the given number, each is the strongest part of the next; after it, the next is where the number counts
+// most. It may count nowhere: then the path ends early.
+export function pathThrough(computation, number) {
+  const numbers = [number];
+  while (numbers[0].operation !== PIXELS) numbers.unshift(strongestPart(partsOf(computation, numbers[0])).number);
+  while (numbers.at(-1).operation !== LOGIT) {
+    const next = strongestUse(computation, numbers.at(-1));
+    if (!next) return { numbers, reachesAnswer: false };
+    numbers.push(next);
+  }
+  return { numbers, reachesAnswer: true };
+}
+
+// The number of the following operations in which a number counts most; null if it is 0 or is used by none.
+function strongestUse(computation, number) {
+  if (computation.value(number) === 0) return null;
+  let strongest = null;
+  for (const [name, operation] of Object.entries(computation.network.operations)) {
+    if (!operation.inputs.includes(number.operation)) continue;
+    for (const use of usesIn(computation, name, operation, number)) {
+      if (!strongest || Math.abs(use.product) > Math.abs(strongest.product)) strongest = use;
+    }
+  }
+  return strongest?.number ?? null;
+}
+
+// Where an operation uses a number, [{ number, product }]: with a product as in partsOf; of many, only the strongest.
+function usesIn(computation, name, operation, number) {
+  const value = computation.value(number);
+  const use = (position, product) => ({ number: { ...number, ...position, operation: name }, product });
+  if (operation.is_identity) return [use({}, value)];
+  const { kind, settings } = operation;
+  if (kind === "conv") return [useInConvolution(computation, name, operation, number)];
+  if (kind === "dense") return [useInDense(computation, name, number)];
+  if (kind === "flatten") {
+    const { columns, channels } = computation.shape(number.operation);
+    const channel = (number.row * columns + number.column) * channels + number.channel;
+    return [use({ channel, row: 0, column: 0 }, value)];
+  }
+  if (kind === "mean") {
+    const { rows, columns } = computation.shape(number.operation);
+    return [use({ row: 0, column: 0 }, value / (rows * columns))];
+  }
+  if (kind === "max_pool" || kind === "average_pool") {
+    const positions = usingPositions(computation, name, settings.size, settings, number);
+    const isMax = kind === "max_pool";
+    return positions
+      .map((position) => use(position, isMax ? value : value / settings.size ** 2))
+      .filter((candidate) => !isMax || computation.value(candidate.number) === value);
+  }
+  if (kind === "multiply" && number.operation === operation.inputs[1]) {
+    return [strongestInMap(computation, name, number.channel)];
+  }
+  // All others compute each position on its own. Brightness has one channel for the three.
+  const channel = Math.min(number.channel, computation.shape(name).channels - 1);
+  return [use({ channel }, value)];
+}
+
+// The positions of an operation whose windows contain the position of a number.
+function usingPositions(computation, name, size, { stride, pads }, number) {
+  const { rows, columns } = computation.shape(name);
+  const shape = computation.shape(number.operation);
+  const candidates = (position, count) => {
+    const last = Math.min(count - 1, Math.floor((position + pads[0]) / stride));
+    const first = Math.max(0, Math.ceil((position + pads[0] - size + 1) / stride));
+    return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => first + i);
+  };
+  return candidates(number.row, rows).flatMap((row) =>
+    candidates(number.column, columns).flatMap((column) =>
+      windowPositions(shape, size, { stride, pads }, row, column)
+        .filter((position) => position.row === number.row && position.column === number.column)
+        .map(({ inRow, inColumn }) => ({ row, column, inRow, inColumn })),
+    ),
+  );
+}
+
+function useInConvolution(computation, name, { settings }, number) {
+  const { data, dims } = computation.weights[`${name}.weight`]; // (channels out, channels in, rows, columns)
+  let strongest = null;
+  for (const { row, column, inRow, inColumn } of usingPositions(computation, name, settings.kernel, settings, number)) {
+    for (let channel = 0; channel < dims[0]; channel++) {
+      const index = ((channel * dims[1] + number.channel) * dims[2] + inRow) * dims[3] + inColumn;
+      const product = data[index] * computation.value(number);
+      if (!strongest || Math.abs(product) > Math.abs(strongest.product)) {
+        strongest = { number: { operation: name, channel, row, column }, product };
+      }
+    }
+  }
+  return strongest ?? { number: null, product: 0 }; // a stride can be larger than the window
+}
+
+function useInDense(computation, name, number) {
+  const { data, dims } = computation.weights[`${name}.weight`]; // (features in, units)
+  const units = name === LOGIT ? 1 : dims[1]; // the second logit is not the answer
+  const products = Array.from(
+    { length: units },
+    (_, unit) => data[number.channel * dims[1] + unit] * computation.value(number),
+  );
+  const channel = products.reduce((best, product, i) => (Math.abs(product) > Math.abs(products[best]) ? i : best), 0);
+  return { number: { operation: name, channel, row: 0, column: 0 }, product: products[channel] };
+}
+
+function strongestInMap(computation, operation, channel) {
+  const map = computation.map(operation, channel);
+  const index = map.reduce((best, value, i) => (Math.abs(value) > Math.abs(map[best]) ? i : best), 0);
+  const { columns } = computation.shape(operation);
+  return { number: { operation, channel, row: Math.floor(index / columns), column: index % columns }, product: map[index] };
+}
