@@ -183,6 +183,7 @@ def model_document(inference: Inference, name: str, version: str) -> dict[str, A
         **card.model_dump(mode="json", include=card_keys),
         "at_chance": card.decision().at_chance,
         "warnings": card.warnings,
+        "golden": [picture.file for picture in card.golden],
         "limits": {
             "body_bytes": limits.body_bytes,
             "pictures": limits.photos,

@@ -44,7 +44,7 @@ def create_app(predictor: Predictor, admission: Admission, metrics: Metrics, log
     )
     app.include_router(api_routes(inference, model_document(inference, name, version)))
     app.include_router(protocol_routes(inference, name, version))
-    app.include_router(page_routes())
+    app.include_router(page_routes(predictor.bundle))
 
     @app.get("/metrics", summary="Metrics in Prometheus' text format")
     async def prometheus() -> Response:

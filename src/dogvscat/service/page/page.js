@@ -2,6 +2,7 @@
 // File names come from strangers: they are only ever set as text, never as HTML.
 
 import { describeModel } from "./about.js";
+import { offerGolden } from "./golden.js";
 import { formatProbability, heatMapLegend, printable, unsureReason, verdictText } from "./words.js";
 
 const PREDICT = "api/v1/predict";
@@ -258,6 +259,7 @@ fetch("api/v1/model")
   .then((document) => {
     model = document;
     describeModel(model, byId("about-content"));
+    offerGolden(model.golden, byId("golden"), addPhotos);
     if (model.warnings.length) warn("");
   })
   .catch(() => {
