@@ -239,6 +239,16 @@ def test_without_the_server_each_picture_says_so(page: Page, serve, untouched_bu
     assert page.errors()  # the browser's own words about the connection; nothing else is left for the fixture
 
 
+def test_a_visitor_without_a_photo_tries_a_golden_picture(page: Page, best) -> None:
+    page.open(best.url)
+    buttons, golden = page.find(".golden button"), Predictor.load().card.golden
+    assert len(buttons) == len(golden)
+    buttons[3].click()
+    (card,) = page.cards(1)
+    assert card.get_attribute("data-label") == golden[3].label
+    assert page.text(".name") == "4.png"
+
+
 def test_a_busy_server_is_asked_again(page: Page, serve, drawn: list[bytes], tmp_path: Path) -> None:
     server = serve("--queue", 1)
     page.open(server.url)
