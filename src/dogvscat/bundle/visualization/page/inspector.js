@@ -30,13 +30,21 @@ export class Inspector {
   open(computation, answer, operation, channel) {
     this.#computation = computation;
     this.#answer = answer;
-    const [strongest] = strongestPlaces(computation, operation, channel);
-    this.#show(strongest);
+    this.#number = null; // the same map of another photo has other places
+    this.#show(strongestPlaces(computation, operation, channel)[0]);
     if (!byId("inspector").open) byId("inspector").showModal();
     byId("inspector").scrollTop = 0;
   }
 
+  // Goes to a number of another map, from a button that is gone then; so the title gets the focus.
+  #jump(number) {
+    this.#show(number);
+    byId("inspector-title").focus();
+    byId("inspector").scrollTop = 0;
+  }
+
   #show(number) {
+    const previous = this.#number;
     this.#number = number;
     const computation = this.#computation;
     const isMap = hasPositions(computation, number.operation);
@@ -45,12 +53,15 @@ export class Inspector {
     this.#drawMap();
     this.#drawPhoto();
     this.#describe();
-    if (isMap) this.#showPlaces();
-    this.#showFilter();
+    // The buttons of the places keep the focus as long as the map is the same.
+    if (previous?.operation !== number.operation || previous?.channel !== number.channel) {
+      if (isMap) this.#showPlaces();
+      this.#showFilter();
+    }
     this.#showParts();
     showPath(
       ...[byId("path"), computation, pathThrough(computation, number), number, this.#answer, this.about],
-      (next) => this.#show(next),
+      (next) => this.#jump(next),
     );
   }
 
@@ -145,7 +156,7 @@ export class Inspector {
       if (number.operation === "pixels") item.append(name);
       else {
         const button = newElement("button", name, { type: "button", class: "link" });
-        button.addEventListener("click", () => this.#show(number));
+        button.addEventListener("click", () => this.#jump(number));
         item.append(button);
       }
       const isWeighted = rule === "sum" && weight !== 1;

@@ -4,6 +4,7 @@ import { drawNumbers, largestOf } from "./colors.js";
 import { newElement, nextPaint } from "./elements.js";
 import { describeOperation, formatNumber, hasPositions, nameMap } from "./meanings.js";
 
+const NUM_AT_ONCE = 3; // layers between two paints of the page
 const NUM_FIRST = 32; // maps of a layer that are drawn at first: the strongest
 
 export class LayerList {
@@ -28,8 +29,8 @@ export class LayerList {
       const old = this.#container.children[number];
       if (old) old.replaceWith(section);
       else this.#container.append(section);
-      if (number === 0) performance.mark("first maps");
-      if (number % 4 === 3) await nextPaint();
+      if (number % NUM_AT_ONCE === NUM_AT_ONCE - 1) await nextPaint();
+      if (number === NUM_AT_ONCE - 1) performance.mark("first maps");
       if (this.#computation !== computation) return;
     }
   }
