@@ -11,7 +11,9 @@ from dogvscat.cli.predict import report_warnings
 
 
 def command(
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder. An earlier page in this folder is replaced.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="A new folder. An earlier page in this folder is replaced.")
+    ],
     model: Annotated[
         Path | None,
         typer.Argument(

@@ -42,6 +42,4 @@ def _field_of(operation: Operation, inputs: Sequence[ReceptiveField]) -> Recepti
     start = min(field.start for field in inputs)
     end = max(field.start + field.side for field in inputs)
     window, (before, _) = settings.get("kernel", settings.get("size", 1)), settings.get("pads", (0, 0))
-    return ReceptiveField(
-        start - before * step, step * settings.get("stride", 1), end - start + (window - 1) * step
-    )
+    return ReceptiveField(start - before * step, step * settings.get("stride", 1), end - start + (window - 1) * step)

@@ -20,7 +20,11 @@ def describe_network(bundle: Bundle) -> dict[str, Any]:
     card = bundle.card
     network = card.config.network
     operations = network.operations(card.image_size)
-    values, weights, fields = find_values(bundle, operations), find_weights(bundle, operations), receptive_fields(operations)
+    values, weights, fields = (
+        find_values(bundle, operations),
+        find_weights(bundle, operations),
+        receptive_fields(operations),
+    )
     rows = layer_rows(network.stages, operations)
     return {
         "image_size": card.image_size,

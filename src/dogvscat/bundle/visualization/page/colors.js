@@ -1,5 +1,7 @@
 // From numbers to colors on a canvas.
 
+const ENLARGED = 480; // about this many pixels wide
+const FRAME = 4; // thickness, in pixels of an enlarged picture
 const NEGATIVE = [70, 150, 255]; // of the most negative number; the largest is white, and 0 is black
 
 // Draws one map, or the weights of one filter for one of its inputs.
@@ -40,16 +42,23 @@ export function drawPhoto(canvas, pixels, size, square) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-// Draws a frame around a part of a picture; thick enough to be seen on a canvas of any size.
-export function drawFrame(canvas, { top, left, width: columns, height: rows }) {
+// Copies a small picture to a canvas, enlarged without smoothing, with a frame around a part of it.
+// source: a canvas; box: { top, left, width, height } in its pixels.
+export function drawEnlarged(canvas, source, box) {
+  const factor = Math.max(1, Math.floor(ENLARGED / source.width));
+  canvas.width = source.width * factor;
+  canvas.height = source.height * factor;
   const context = canvas.getContext("2d");
-  const thickness = Math.max(1, canvas.width / 90);
-  context.lineWidth = thickness;
-  // Dark inside and bright outside, so that it is seen on every photo. At the border of the canvas both move inwards.
-  for (const [color, inset] of [["#ffd400", 0.5], ["#000", 1.5]]) {
-    const edge = inset * thickness;
+  context.imageSmoothingEnabled = false;
+  context.drawImage(source, 0, 0, canvas.width, canvas.height);
+  // Bright with dark edges, so that it is seen on every picture; around the part, but inside of the canvas.
+  const [left, top] = [box.left, box.top].map((edge) => Math.max(FRAME, edge * factor - FRAME / 2));
+  const right = Math.min(canvas.width - FRAME, (box.left + box.width) * factor + FRAME / 2);
+  const bottom = Math.min(canvas.height - FRAME, (box.top + box.height) * factor + FRAME / 2);
+  for (const [color, thickness] of [["#000", FRAME + 3], ["#ffd400", FRAME]]) {
     context.strokeStyle = color;
-    context.strokeRect(left + edge, top + edge, Math.max(1, columns - 2 * edge), Math.max(1, rows - 2 * edge));
+    context.lineWidth = thickness;
+    context.strokeRect(left, top, right - left, bottom - top);
   }
 }
 

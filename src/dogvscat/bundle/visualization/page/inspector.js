@@ -1,6 +1,6 @@
 // The window of one map: the map large, what a position of it sees of the photo, its filter, and the path of a number.
 
-import { drawColorFilter, drawFrame, drawNumbers, drawPhoto, largestOf } from "./colors.js";
+import { drawColorFilter, drawEnlarged, drawNumbers, drawPhoto, largestOf } from "./colors.js";
 import { byId, newElement } from "./elements.js";
 import { formatNumber, hasPositions, nameMap, nameNumber } from "./meanings.js";
 import { partsOf } from "./numbers.js";
@@ -68,26 +68,18 @@ export class Inspector {
   #drawMap() {
     const { operation, channel, row, column } = this.#number;
     const map = this.#computation.map(operation, channel);
-    const { rows, columns } = this.#computation.shape(operation);
-    // Enlarged, so that the frame around a position is thinner than the position.
-    const small = document.createElement("canvas");
-    drawNumbers(small, map, columns, largestOf(map));
-    const canvas = byId("map-canvas");
-    const factor = Math.max(1, Math.floor(360 / columns));
-    canvas.width = columns * factor;
-    canvas.height = rows * factor;
-    const context = canvas.getContext("2d");
-    context.imageSmoothingEnabled = false;
-    context.drawImage(small, 0, 0, canvas.width, canvas.height);
-    drawFrame(canvas, { top: row * factor, left: column * factor, width: factor, height: factor });
+    const { columns } = this.#computation.shape(operation);
+    const picture = document.createElement("canvas");
+    drawNumbers(picture, map, columns, largestOf(map));
+    drawEnlarged(byId("map-canvas"), picture, { top: row, left: column, width: 1, height: 1 });
   }
 
   #drawPhoto() {
     const { pixels, network } = this.#computation;
-    const canvas = byId("field-canvas");
-    drawPhoto(canvas, pixels, network.image_size, null);
+    const picture = document.createElement("canvas");
+    drawPhoto(picture, pixels, network.image_size, null);
     const field = this.#computation.receptiveField(this.#number);
-    drawFrame(canvas, clip(field, network.image_size));
+    drawEnlarged(byId("field-canvas"), picture, clip(field, network.image_size));
   }
 
   #describe() {

@@ -3,31 +3,48 @@
 import { LOGIT, PIXELS } from "./computation.js";
 import { partsOf, strongestPart, windowPositions } from "./numbers.js";
 
+const MOST_USES = 8; // of a number in one convolution that are tried: the strongest
+const MOST_TRIALS = 400;
+
 // Returns { numbers, reachesAnswer }: numbers from a pixel over the given number to the answer, each an input of the
-// next. Before the given number, each is the strongest part of the next; after it, the next is where the number counts
-// most. It may count nowhere: then the path ends early.
+// next. Before the given number, each is the strongest part of the next. After it, the next is where the number counts
+// most without getting lost: what becomes 0, or is not the largest of its square, leads nowhere. If all ways get lost,
+// the path ends early.
 export function pathThrough(computation, number) {
   const numbers = [number];
   while (numbers[0].operation !== PIXELS) numbers.unshift(strongestPart(partsOf(computation, numbers[0])).number);
-  while (numbers.at(-1).operation !== LOGIT) {
-    const next = strongestUse(computation, numbers.at(-1));
-    if (!next) return { numbers, reachesAnswer: false };
-    numbers.push(next);
-  }
-  return { numbers, reachesAnswer: true };
+  const rest = pathToAnswer(computation, number, { trials: MOST_TRIALS });
+  return { numbers: [...numbers, ...(rest ?? lostPath(computation, number)).slice(1)], reachesAnswer: rest !== null };
 }
 
-// The number of the following operations in which a number counts most; null if it is 0 or is used by none.
-function strongestUse(computation, number) {
-  if (computation.value(number) === 0) return null;
-  let strongest = null;
-  for (const [name, operation] of Object.entries(computation.network.operations)) {
-    if (!operation.inputs.includes(number.operation)) continue;
-    for (const use of usesIn(computation, name, operation, number)) {
-      if (!strongest || Math.abs(use.product) > Math.abs(strongest.product)) strongest = use;
-    }
+// The path from a number to the answer, tried in the order of what counts most; null if there is none.
+function pathToAnswer(computation, number, budget) {
+  if (number.operation === LOGIT) return [number];
+  budget.trials -= 1;
+  if (budget.trials < 0) return null;
+  for (const use of usesOf(computation, number)) {
+    const rest = pathToAnswer(computation, use.number, budget);
+    if (rest) return [number, ...rest];
   }
-  return strongest?.number ?? null;
+  return null;
+}
+
+function lostPath(computation, number) {
+  const [use] = usesOf(computation, number);
+  return use ? [number, ...lostPath(computation, use.number)] : [number];
+}
+
+// Where a number is used, [{ number, product }], the strongest first; nothing if it is 0.
+function usesOf(computation, number) {
+  if (computation.value(number) === 0) return [];
+  const uses = Object.entries(computation.network.operations)
+    .filter(([, operation]) => operation.inputs.includes(number.operation))
+    .flatMap(([name, operation]) => usesIn(computation, name, operation, number));
+  return uses.sort(byStrength);
+}
+
+function byStrength(a, b) {
+  return Math.abs(b.product) - Math.abs(a.product);
 }
 
 // Where an operation uses a number, [{ number, product }]: with a product as in partsOf; of many, only the strongest.
@@ -36,7 +53,7 @@ function usesIn(computation, name, operation, number) {
   const use = (position, product) => ({ number: { ...number, ...position, operation: name }, product });
   if (operation.is_identity) return [use({}, value)];
   const { kind, settings } = operation;
-  if (kind === "conv") return [useInConvolution(computation, name, operation, number)];
+  if (kind === "conv") return usesInConvolution(computation, name, operation, number);
   if (kind === "dense") return [useInDense(computation, name, number)];
   if (kind === "flatten") {
     const { columns, channels } = computation.shape(number.operation);
@@ -80,19 +97,17 @@ function usingPositions(computation, name, size, { stride, pads }, number) {
   );
 }
 
-function useInConvolution(computation, name, { settings }, number) {
+function usesInConvolution(computation, name, { settings }, number) {
   const { data, dims } = computation.weights[`${name}.weight`]; // (channels out, channels in, rows, columns)
-  let strongest = null;
+  const value = computation.value(number);
+  const uses = [];
   for (const { row, column, inRow, inColumn } of usingPositions(computation, name, settings.kernel, settings, number)) {
     for (let channel = 0; channel < dims[0]; channel++) {
       const index = ((channel * dims[1] + number.channel) * dims[2] + inRow) * dims[3] + inColumn;
-      const product = data[index] * computation.value(number);
-      if (!strongest || Math.abs(product) > Math.abs(strongest.product)) {
-        strongest = { number: { operation: name, channel, row, column }, product };
-      }
+      uses.push({ number: { operation: name, channel, row, column }, product: data[index] * value });
     }
   }
-  return strongest ?? { number: null, product: 0 }; // a stride can be larger than the window
+  return uses.sort(byStrength).slice(0, MOST_USES);
 }
 
 function useInDense(computation, name, number) {

@@ -23,7 +23,7 @@ export function showPath(list, computation, { numbers, reachesAnswer }, chosen, 
 }
 
 const END_OF_PATH =
-  "The path ends here: this number is 0, or another one in its square is larger, so nothing after it depends on it.";
+  "The path ends here: whatever uses this number becomes 0, or another number in its square is larger. So the answer does not depend on it.";
 
 // How a number is computed, with the number before it on the path.
 export function describeStep(computation, number, previous) {
@@ -63,7 +63,7 @@ function describeDecision(computation, answer, about) {
 }
 
 function newButton(text, onClick) {
-  const button = newElement("button", capitalize(text), { type: "button", class: "link" });
+  const button = newElement("button", text, { type: "button", class: "link" });
   button.addEventListener("click", onClick);
   return button;
 }
