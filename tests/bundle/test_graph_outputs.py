@@ -1,4 +1,4 @@
-"""A graph with more outputs answers as before, and what it computes depends on the pixels that receptive fields name."""
+"""A graph with more outputs answers as before, and its numbers depend on the pixels that receptive fields name."""
 
 from pathlib import Path
 

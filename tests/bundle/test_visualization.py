@@ -3,7 +3,7 @@
 import base64
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +104,12 @@ def driver(chromium: Callable[..., Driver]) -> Driver:
 
 
 @pytest.fixture
-def opened(driver: Driver, make: Callable[[str], tuple[Bundle, Path]]) -> Iterator[tuple[Driver, Bundle, Path]]:
+def opened(driver: Driver, make: Callable[[str], tuple[Bundle, Path]]) -> tuple[Driver, Bundle, Path]:
     """The page of the network that is most like the bundled one, with an answer."""
     bundle, page = make("as best")
     _open(driver, page)
     _choose(driver, page / "golden/4.png")
-    yield driver, bundle, page
+    return driver, bundle, page
 
 
 def golden_pixels(bundle: Bundle) -> np.ndarray:

@@ -46,7 +46,7 @@ def node_files() -> dict[str, bytes]:
 def local_files() -> dict[str, bytes]:
     """The files for a page that is opened without a web server, by name; raises as `runtime_files`.
 
-    Browsers load no modules there, so the script is a classic one. It leaves the loader and the WebAssembly to the page.
+    Browsers load no modules there, so the script is a classic one. The page gives it the loader and the WebAssembly.
     """
     members = _archive_members(_load_archive())
     return {
