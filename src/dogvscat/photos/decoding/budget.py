@@ -1,8 +1,8 @@
 """What a photo may cost: limits that are checked before its pixels are decoded, the same for every command.
 
-With them, a file takes at most 2 seconds of CPU time and 300 MB of memory. The times in this file are of a slow server
-core, an AMD EPYC, with Pillow 13. Only the first frame of an animation is decoded, so the number of frames has no limit
-of its own.
+With them, a file takes at most 2 seconds of CPU time and 300 MB of memory. The times in this file were measured on a
+slow server core (AMD EPYC) with Pillow 13. Only the first frame of an animation is decoded, so the number of frames has
+no limit of its own.
 """
 
 from collections.abc import Iterable

@@ -64,7 +64,7 @@ def converter(image: Image.Image, samples: GreySamples, path: str) -> Callable[[
     """A function that turns rows of a deep grey image into mode L, or into LA if a sample stands for transparency.
 
     Args:
-        image: Of mode I, I;16, I;16B or F, whole: the range of its values is that of all rows.
+        image: The whole image, of mode I, I;16, I;16B or F: black and white are chosen by the values of all rows.
         samples: What its file declares.
         path: The name of the photo in errors.
 

@@ -26,7 +26,7 @@ class Segment(NamedTuple):
     marker: int
     """Its second byte; 0 for the end of the data."""
     position: int
-    """Of its marker."""
+    """Where its marker starts, in bytes."""
     length: int
     """Without the marker, in bytes."""
     num_junk_bytes: int
@@ -129,7 +129,8 @@ def read_frame(data: bytes) -> JpegFrame | None:
 
 
 def count_scans(data: bytes, limit: int) -> int:
-    """The number of scans; counting may stop at a number above the limit. Also above it: too many other segments."""
+    """The number of scans. Counting stops above the limit; so it does after too many other segments, and the result is
+    then above the limit as well."""
     num_scans = num_markers = 0
     position = 2
     while num_scans <= limit and (match := _MARKER_IN_SCANS.search(data, position)):

@@ -76,7 +76,7 @@ def open_picture(data: bytes, path: str) -> Picture:
         path: The name of the photo in errors.
 
     Raises:
-        ImageError: with code `unsupported_format`, `unreadable` or `too_large`. Pillow's own errors also pass through.
+        ImageError: with code `unsupported_format` or `too_large`. Pillow's own errors also pass through.
     """
     budget.check_structure(data, path)
     picture = _open_by_format(data, path)

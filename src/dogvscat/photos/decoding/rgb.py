@@ -103,7 +103,7 @@ def _rgba(image: Image.Image) -> Image.Image:
 
 
 def _has_unused_alpha(bands: Iterable[Image.Image]) -> bool:
-    """Whether an alpha channel is 0 everywhere, as some programs write one that they never fill.
+    """Whether an alpha channel is 0 everywhere: some programs write an alpha channel and never fill it.
 
     It counts as used if the colors behind it are all the same.
     """

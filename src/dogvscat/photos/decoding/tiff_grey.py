@@ -37,7 +37,7 @@ def declared_samples(page: Directory) -> GreySamples:
 def is_misread(page: Directory, image: Image.Image) -> bool:
     """Whether Pillow opens a grey page but misreads its samples.
 
-    It swaps the bytes of those that libtiff has swapped already, and takes signed bytes for unsigned ones.
+    Pillow swaps the bytes of samples that libtiff has swapped already, and takes signed bytes for unsigned ones.
     """
     is_compressed = page.number(tags.COMPRESSION, _UNCOMPRESSED) != _UNCOMPRESSED
     is_swapped_twice = page.order == ">" and image.mode in ("I", "F") and is_compressed
@@ -93,7 +93,7 @@ def read_grey(page: Directory, path: str) -> np.ndarray | None:
     if not (width * height and 8 <= samples.bits <= 64 and _is_plain(page, samples)):
         return None
     budget.check_num_pixels(width, height, budget.MAX_PIXELS, path)
-    # The samples as bytes three times (Pillow, NumPy, differences added up), and twice as float32.
+    # In memory at once: the samples as bytes three times (Pillow, NumPy, sums of the differences), as float32 twice.
     budget.check_memory(width * height * (3 * samples.bits // 8 + 8), path)
     with Image.open(BytesIO(_as_bytes_picture(page, samples.bits)), formats=["TIFF"]) as image:
         rows: np.ndarray = np.asarray(image)  # uint8 (height, bytes of a row)

@@ -66,7 +66,8 @@ class Directory:
         return tag in self._entries
 
     def most_values(self, letters: Container[str]) -> int:
-        """The largest number of values of a tag of one of these types, struct's letters, that lies inside the data."""
+        """The largest number of values that a tag has, among tags of these types (struct's letters) that lie inside the
+        data."""
         lengths = (
             entry.length
             for entry in self._entries.values()
