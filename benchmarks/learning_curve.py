@@ -76,8 +76,8 @@ def main() -> None:
 def draw(manifest: Manifest, num_photos: int, seed: int) -> list[Correction]:
     """A table of corrections that leaves out all training photos but `num_photos`.
 
-    Leaving photos out, instead of choosing a smaller training share, keeps the validation photos those of the standard
-    split, whatever the seed.
+    With a smaller training share, the validation photos would change. Leaving photos out keeps the validation photos of
+    the standard split, whatever the seed.
     """
     training = manifest.of_split("train")
     if num_photos >= len(training):

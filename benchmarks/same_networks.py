@@ -59,7 +59,7 @@ def step_losses(config: Any, image_size: int) -> np.ndarray:
     """Losses of the first steps, float64 (STEPS,); dropout included."""
     import keras
 
-    keras.utils.set_random_seed(config.training.seed)  # of dropout
+    keras.utils.set_random_seed(config.training.seed)  # for dropout
     training = config.training
     network = _module("learning.model.networks", "learning.networks").build_network(
         config.network, image_size, l2=1e-4, seed=training.seed

@@ -224,7 +224,7 @@ def _write(
     model: Path | None,
     report: Reporter,
 ) -> None:
-    # Figures and suspects are of the first split, that of the headline.
+    # Figures and suspects show the first split, which the headline is about.
     card, first = predictor.card, next(iter(results.values()))
     bundle = predictor.bundle
     atomic.write_json(

@@ -171,7 +171,7 @@ def _read_constant(data: memoryview) -> tuple[str, Constant]:
 
 
 def _count_numbers(parts: Mapping[int, list[Value]], kind: int) -> float:
-    """How many numbers a constant has: as bytes, or else as packed or single ones."""
+    """How many numbers a constant has. They are stored as bytes, packed or one by one."""
     if 9 in parts:
         return sum(len(_message(value)) for value in parts[9]) / _NUM_BYTES[kind]
     if kind == _INT64:

@@ -177,8 +177,8 @@ def network_picture(config: Config) -> bytes:
 
 
 def kernels_in_graph(operations: Sequence[Operation]) -> set[str]:
-    """Names of the weights that the ONNX graph of a network has as they are, or with a normalization folded into them:
-    all kernels but that of the logit, which is calibrated there."""
+    """Names of the weights that the ONNX graph of a network holds, some of them with a normalization folded in: all
+    kernels except the kernel of the logit, which the graph holds only calibrated."""
     kernels = [operation for operation in operations if operation.kind in ("conv", "dense") and operation.name != LOGIT]
     return {f"{operation.name}.weight" for operation in kernels}
 

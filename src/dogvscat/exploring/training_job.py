@@ -114,7 +114,8 @@ def _train_cell(
 
 
 def cell_precision(run: Run, config: Config, compute: ComputeSettings) -> str:
-    """The arithmetic of a cell: as set; if that is `auto`, the one it was started with, else that of `compute`."""
+    """The arithmetic of a cell: as set. For `auto`, the arithmetic that the cell was started with, or the one in
+    `compute` if it was not started."""
     if config.training.precision != "auto":
         return config.training.precision
     return earlier_precision([run.folder]) or compute.precision

@@ -237,7 +237,7 @@ def _enter_numbered_folder(recipe: str, stack: ExitStack) -> Path:
         lock = ExitStack()
         try:
             lock.enter_context(exclusive(folder))
-        except UsageError:  # of another training that starts now
+        except UsageError:  # another training is starting in this folder
             continue
         if _is_free(folder):
             stack.push(lock)

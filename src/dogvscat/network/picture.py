@@ -27,7 +27,7 @@ _COLORS = {
     "dropout": "#e3e7ea",
     "logit": "#d55e00",
 }
-"""By kind of layer; most are those of Okabe and Ito (2008), which stay apart under every common color blindness."""
+"""Colors by kind of layer; most are from Okabe and Ito (2008), which stay apart under every common color blindness."""
 _LEGEND = (
     ("conv", "convolution: looks for patterns"),
     ("residual", "residual block: two convolutions that add to their input"),

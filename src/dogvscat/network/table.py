@@ -26,7 +26,7 @@ class LayerRow:
     receptive_field: int
     """Side of the square of the image on which one position of the output depends, in pixels."""
     share: float
-    """Of the time of a prediction if that was measured, else of the multiplications; 0 to 1."""
+    """Share of the time of a prediction if that was measured, otherwise of the multiplications; 0 to 1."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

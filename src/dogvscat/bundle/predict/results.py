@@ -77,7 +77,7 @@ class ResultsFile:
         self._format: RowFormat = rows(class_names, model)
         self._inserted_path = path.with_name(f"{self._rows_file.name}.inserted")
         self._inserted: BinaryIO | None = None  # open while there are rows to insert
-        self._insert_before: list[int] = []  # for each of these, the number of rows of the file before it
+        self._insert_before: list[int] = []  # for each inserted row, the number of rows of the file before it
         self._end = 0  # of the last whole row, in bytes
         self._stamps: deque[FileStamp] = deque()  # of the photos that were handed out and have no row yet
         with wrap_write_errors(path):

@@ -29,7 +29,8 @@ class Difference:
     only_second: int
     """Photos that the second arm classifies correctly more often than the first."""
     variance: float
-    """Variance of the difference on one photo, which is -1, 0 or 1 for one run each, else a mean over seeds."""
+    """Variance of the difference on one photo. With one run per arm, this difference is -1, 0 or 1; with several seeds
+    it is a difference of means."""
     p_value: float
     """Probability that `only_first` and `only_second` differ at least this much if both arms are equally good: the
     exact McNemar test for one run each, the sign test over photos for several seeds. `compare_runs` corrects it for the

@@ -153,7 +153,7 @@ class _StudyInProgress:
             write_table(table, read_study(self.study.planned, self.folder))  # others may have finished meanwhile
             raise
         cell = self.running.pop(job.folder)
-        title = f"{cell_title(cell)}: " if self.executor.distributed else ""  # else it is the one just reported
+        title = f"{cell_title(cell)}: " if self.executor.distributed else ""  # otherwise the cell was named just before
         self.report(f"  {title}{_result_in_words(result)}")
         self.study = self._read_waited_for()
         write_table(table, self.study)

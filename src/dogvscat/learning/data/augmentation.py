@@ -162,7 +162,7 @@ def _affine_maps(
     across, down = mirror * scale[0], scale[1]
     a, b = across * np.cos(angle), -across * np.sin(angle)
     d, e = down * np.sin(angle), down * np.cos(angle)
-    centre = size / 2  # the centre of the output reads from that of the input, plus the shift
+    centre = size / 2  # the centre of the output comes from the centre of the input plus the shift
     c = centre + shift[0] - (a + b) * centre
     f = centre + shift[1] - (d + e) * centre
     return np.stack([a, b, c, d, e, f], axis=1)

@@ -117,7 +117,7 @@ def _write_int8(network: keras.Model, path: Path, *, layers: Set[str], pixels: n
 
 
 def _layers_of(tensor: str) -> set[str]:
-    """The layers in the name of a tensor, which joins those of the operations that were fused into one.
+    """The layers in the name of a tensor, which joins the names of all operations that were fused into one.
 
     For instance `network_1/stem-conv1_1/convolution;network_1/stem-conv1_1/add` has the layer `stem-conv1`.
     """

@@ -78,7 +78,7 @@ def fold_config(config: Config) -> Config:
     """The settings for folds: the last epoch's weights are kept, and photos that show neither class take no part.
 
     Raises:
-        UsageError: if the learning rate follows the validation loss, which here is that of the held-out fold.
+        UsageError: if the learning rate follows the validation loss, which here is the loss of the held-out fold.
     """
     # The labels of a fold are under suspicion, so they must influence nothing in its own network: neither the epoch
     # whose weights are kept, nor the learning rate.

@@ -1,14 +1,14 @@
-"""Knows TensorFlow: its fused batch normalisation where TensorFlow is the backend, that of Keras on any other.
+"""Knows TensorFlow: batch normalisation with TensorFlow's fused kernels. Other backends compute as Keras does.
 
-Keras composes the layer of six passes over the activations. TensorFlow has one kernel forward and one backward, with
-which a training step of the residual network on two cores takes up to a third less time (docs/experiments.md).
+In Keras the layer passes over the activations six times. TensorFlow has one kernel forward and one backward, with which
+a training step of the residual network on two cores takes up to a third less time (docs/experiments.md).
 """
 
 from dogvscat.learning.engine import keras
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation over the last axis (Ioffe and Szegedy 2015): that of Keras, but faster."""
+    """Batch normalisation over the last axis (Ioffe and Szegedy 2015): the same as in Keras, but faster."""
 
     def call(
         self, inputs: keras.KerasTensor, training: bool | None = None, mask: keras.KerasTensor | None = None

@@ -60,7 +60,8 @@ def orthogonalize(matrix: keras.KerasTensor, precision: str) -> keras.KerasTenso
     """
     is_wide = matrix.shape[0] <= matrix.shape[1]
     wide = matrix if is_wide else ops.transpose(matrix)
-    x = ops.cast(wide / (ops.norm(wide) + 1e-12), precision)  # no singular value is above 1 now, else it would diverge
+    # The division leaves no singular value above 1: much larger ones would grow without limit.
+    x = ops.cast(wide / (ops.norm(wide) + 1e-12), precision)
     a, b, c = _COEFFICIENTS
     # With x = U S V^T, a x + (b x x^T + c (x x^T)^2) x = U (a S + b S^3 + c S^5) V^T: these matrix products apply the
     # polynomial to the singular values and keep the singular vectors, without computing either.

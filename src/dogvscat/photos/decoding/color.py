@@ -49,7 +49,7 @@ def lab_to_srgb(image: Image.Image) -> Image.Image:
     return image if converted is None else converted
 
 
-@lru_cache(maxsize=8)  # of at most 4 MB each
+@lru_cache(maxsize=8)  # profiles have at most 4 MB each
 def _transform(profile: bytes, mode: str) -> Any:
     """Little CMS's transform to sRGB; None if the profile is sRGB or cannot be used. Threads may share it."""
     from PIL import ImageCms  # most photos have no profile
