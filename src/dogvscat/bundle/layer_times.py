@@ -16,7 +16,7 @@ from dogvscat.network.operations import Operation
 _RUNS = 20
 _WARM_UP = 3
 _ENOUGH = 0.7
-"""Share of the time whose operations must be known; a graph of another program has other names."""
+"""Operations with at least this share of the time must be known by name: graphs of other programs have other names."""
 
 
 def measure_operations(bundle: Bundle, operations: Sequence[Operation]) -> dict[str, float] | None:

@@ -13,7 +13,7 @@ Padding: TypeAlias = Literal["same", "valid"]
 loses a border of half a kernel."""
 
 Function: TypeAlias = Literal["relu", "leaky relu", "elu", "silu"]
-"""max(x, 0); x or x / 10 below zero; x or exp(x) - 1 below zero; x * sigmoid(x)."""
+"""In this order: max(x, 0); x, but x / 10 below zero; x, but exp(x) - 1 below zero; x * sigmoid(x)."""
 
 MOST_FILTERS = 1024
 MOST_UNITS = 4096

@@ -135,7 +135,7 @@ def _fetch_with_npm() -> bytes:
 
 
 def _error_line(messages: str) -> str:
-    """The most telling line of npm's messages: the first without its prefix that is not an error code."""
+    """The most telling line of npm's messages: the first line that is not an error code, without npm's prefix."""
     lines = [line.removeprefix("npm error").removeprefix("npm ERR!").strip() for line in messages.splitlines()]
     return next(
         (line for line in lines if line and not line.startswith(("code ", "errno ", "syscall "))),

@@ -190,13 +190,13 @@ class ResultsFile:
             raise self._refusal(f"starts with {received[:60]!r}, expected {header[:60]!r}")
 
     def _stamped(self, paths: Iterable[str]) -> Iterator[str]:
-        """The same paths. Stamped before it is read, so that a photo that changes later is predicted again."""
+        """The same paths. A photo is stamped before it is read, so that it is predicted again if it changes later."""
         for path in paths:
             self._stamps.append(file_stamp(path))
             yield path
 
     def _rows(self, file: BinaryIO) -> Iterator[Row]:
-        """The rows from the position in a file on."""
+        """The rows of a file after its current position."""
         for record in self._records(file):
             row = self._format.read(record)
             if row is None:

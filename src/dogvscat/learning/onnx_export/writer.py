@@ -25,7 +25,7 @@ _SIMPLE: dict[str, tuple[str, dict[str, str]]] = {
     "elu": ("Elu", {}),
     "sigmoid": ("Sigmoid", {}),
 }
-"""The ONNX operator of each operation that is one, and the setting behind each of its attributes."""
+"""The operations that are one ONNX operator each: that operator, and the setting for each of its attributes."""
 _POOLS = {"max_pool": "MaxPool", "average_pool": "AveragePool"}  # whose means do not count padding, unless told to
 
 
@@ -34,8 +34,8 @@ def write_onnx(
 ) -> bytes:
     """The ONNX graph of a network, calibrated.
 
-    A node has the name of its operation, and a constant that of its weight. Two kinds of operations leave no node:
-    dropout, and normalizations that can be folded into the kernel before them.
+    A node has the name of its operation, and a constant has the name of its weight. Two kinds of operations leave no
+    node: dropout, and normalizations that can be folded into the kernel before them.
 
     Args:
         operations: The network.
@@ -69,7 +69,7 @@ def write_onnx(
 
 
 def _calibrated_logit(weights: Weights, decision: Decision) -> Weights:
-    """The weights of the logit, divided by the temperature, plus the bias: (features, 1 or 2) and (1 or 2,)."""
+    """Weight and bias of the logit's layer with the calibration inside: (features, 1 or 2) and (1 or 2,)."""
     weight, bias = (weights[f"{LOGIT}.{name}"].astype(np.float64) for name in ("weight", "bias"))
     weight[:, 0] /= decision.temperature
     bias[0] = bias[0] / decision.temperature + decision.bias

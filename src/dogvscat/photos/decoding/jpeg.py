@@ -129,8 +129,7 @@ def read_frame(data: bytes) -> JpegFrame | None:
 
 
 def count_scans(data: bytes, limit: int) -> int:
-    """The number of scans. Counting stops above the limit; so it does after too many other segments, and the result is
-    then above the limit as well."""
+    """The number of scans; some number above the limit if there are more, or if there are too many other segments."""
     num_scans = num_markers = 0
     position = 2
     while num_scans <= limit and (match := _MARKER_IN_SCANS.search(data, position)):

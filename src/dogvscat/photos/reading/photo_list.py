@@ -104,8 +104,8 @@ def _match(source: PhotoSource, photo_list: PhotoList) -> tuple[set[str], list[s
 
 
 def _matching(path: str, photo_paths: Sequence[str]) -> list[str]:
-    """The photo with exactly this path. If there is none: all photos whose path ends with this path, and all photos
-    with whose path this path ends, where only whole names count."""
+    """The photo with exactly this path. If there is none: all photos whose path ends with this path, or is the end of
+    this path. Only whole names count: `1.jpg` is not the end of `11.jpg`."""
     if path in photo_paths:
         return [path]
     return [
