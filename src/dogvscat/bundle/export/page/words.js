@@ -43,8 +43,8 @@ export function describeModel(about) {
     accuracySentences.push(`Its accuracy on ${photos} is ${formatPercent(accuracy.value)} (${interval}).`);
   }
   return [
-    `Your photo is resized to ${size} x ${size} pixels. A small neural network computes the probability that it ` +
-      `shows ${positive}. The network was trained from scratch to distinguish ${negative} and ${positive} in photos.`,
+    `Your photo is resized to ${size} x ${size} pixels. A small neural network computes the probability that the ` +
+      `photo shows ${positive}. It was trained from scratch to distinguish ${negative} and ${positive} in photos.`,
     "Your browser loaded the network together with this page and runs it. No photo and no answer is sent anywhere; " +
       "once the page is loaded you can go offline.",
     ...accuracySentences,
