@@ -44,7 +44,7 @@ export function describeModel(about) {
   }
   return [
     `Your photo is resized to ${size} x ${size} pixels. A small neural network computes the probability that the ` +
-      `photo shows ${positive}. It was trained from scratch to distinguish ${negative} and ${positive} in photos.`,
+      `photo shows ${positive}. The network was trained from scratch to distinguish ${negative} and ${positive}.`,
     "Your browser loaded the network together with this page and runs it. No photo and no answer is sent anywhere; " +
       "once the page is loaded you can go offline.",
     ...accuracySentences,
