@@ -20,9 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dogvscat.bundle.card import CARD_FILE
 from dogvscat.bundle.checksums import CHECKSUMS_FILE
-from dogvscat.bundle.folder import DEFAULT_BUNDLE, load_bundle
+from dogvscat.bundle.folder import CARD_FILE, DEFAULT_BUNDLE, load_bundle
 from dogvscat.errors import ModelError
 
 _FLIPS = 400

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from dogvscat.cli.main import FIRST_SCREEN, app
+from dogvscat.cli.app import FIRST_SCREEN, app
 
 PAGE = Path(__file__).parent / "cli.md"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from dogvscat.cli.main import FIRST_SCREEN, app
+from dogvscat.cli.app import FIRST_SCREEN, app
 from dogvscat.errors import DogvscatError
 
 ROOT = Path(__file__).parent.parent

@@ -1,7 +1,6 @@
 """Caches and downloads. They are kept in `DOGVSCAT_HOME`, by default in the user's cache folder."""
 
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +84,8 @@ def clear(name: str) -> int:
         KeyError, UsageError: as `folder` does.
         WriteError: if it cannot be deleted.
     """
+    import shutil  # here: it imports every kind of compression, and every start of the program imports this file
+
     path = folder(name)
     try:
         freed = _num_bytes(path)

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def test_answers_are_what_one_works_out_by_hand(predictor: Predictor) -> None:
 )
 def test_labels_and_reasons_follow_the_band(untouched_bundle: Path, low: float, high: float, labels: list[str]) -> None:
     predictor = Predictor.load(untouched_bundle)
-    predictor.card = predictor.card.model_copy(update={"unsure_low": low, "unsure_high": high})
+    predictor.rules = replace(predictor.rules, unsure_low=low, unsure_high=high)
     answers = predictor.predict([plain_png(colour) for colour in COLOURS])
     assert [answer.label for answer in answers if isinstance(answer, Prediction)] == labels
     reasons = [answer.reason for answer in answers if isinstance(answer, Prediction)]

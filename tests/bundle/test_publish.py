@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat.bundle.card import GOLDEN_FOLDER
-from dogvscat.bundle.folder import DEFAULT_BUNDLE, load_bundle, load_card
+from dogvscat.bundle.folder import DEFAULT_BUNDLE, GOLDEN_FOLDER, load_bundle, load_card
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.bundle.publish import unpack_weights
 from dogvscat.errors import ModelError, WriteError

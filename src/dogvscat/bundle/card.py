@@ -1,26 +1,21 @@
-"""`card.json`: the description of a bundle, in a fixed set of fields; nothing in it is ever executed."""
+"""`card.json`: the description of a bundle, in a fixed set of fields; nothing in it is ever executed.
+
+Here it is checked and read as a whole. For answers, the part in answer_rules.py is enough.
+"""
 
 import json
 from collections.abc import Mapping
 from math import inf, isfinite
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dogvscat.bundle.answer_rules import AnswerRules
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
-from dogvscat.judging.decision import THRESHOLD, WIDEST_BAND, Decision, is_at_chance
+from dogvscat.judging.decision import THRESHOLD, WIDEST_BAND, Decision
 from dogvscat.labels import FAILED, LEAVE_OUT, NEITHER, UNSURE, ClassNames
 
-CARD_FILE = "card.json"
-MODEL_FILE = "model.onnx"
-WEIGHTS_FILE = "weights.npz"
-GOLDEN_FOLDER = "golden"
-
-SYNTHETIC_WARNING = "This network learned from drawings, not photographs: its answers about photographs mean nothing."
-
-MOST_CARD_BYTES = 4 * 1024 * 1024  # a card has some ten thousand bytes
 _TOO_LARGE = 1e6
 """Above every temperature and bias that a calibration gives."""
 _FIGURE = {"value", "low", "high", "n", "method"}
@@ -84,7 +79,7 @@ class Card(CardSection):
     unsure_low: float = Field(ge=WIDEST_BAND[0], le=THRESHOLD)
     unsure_high: float = Field(ge=THRESHOLD, le=WIDEST_BAND[1])
     """The answer is `unsure` strictly between the two."""
-    neither_limit: float = Field(1.0, gt=0.0, le=1.0)
+    neither_limit: float = Field(gt=0.0, le=1.0)
     """The answer is also `unsure` where the probability of showing neither class is above this."""
     config: Config
     """Every setting of the training, including the shape of the network."""
@@ -128,43 +123,36 @@ class Card(CardSection):
                 f"{picture.label} (reason: {picture.reason})"
             )
 
-    def answer(self, probability: float, neither: float | None) -> tuple[str, str | None]:
-        """The label of one image, and the reason if it is `unsure`, else None.
-
-        Args:
-            probability: Of the positive class.
-            neither: Probability that the image shows neither class, or None where the network has no such output.
-        """
-        neither_prob = None if neither is None else np.array([neither])
-        (reason,) = self.decision().reasons_for(np.array([probability]), neither_prob)
-        return (UNSURE, str(reason)) if reason else (self.class_names[int(probability >= self.threshold)], None)
-
-    def decision(self) -> Decision:
-        """How the graph's logits become answers. It has no calibration, because these logits are calibrated already."""
-        return Decision(
+    @property
+    def rules(self) -> AnswerRules:
+        """What this card says about answers."""
+        return AnswerRules(
+            class_names=self.class_names,
+            image_size=self.image_size,
             unsure_low=self.unsure_low,
             unsure_high=self.unsure_high,
             neither_limit=self.neither_limit,
-            at_chance=self.at_chance_warning is not None,
+            drawn_sample=self.origin.drawn_sample,
+            validation=self.metrics.get("validation", {}),
         )
+
+    def answer(self, probability: float, neither: float | None) -> tuple[str, str | None]:
+        """As `AnswerRules.answer`."""
+        return self.rules.answer(probability, neither)
+
+    def decision(self) -> Decision:
+        """As `AnswerRules.decision`."""
+        return self.rules.decision()
 
     @property
     def warnings(self) -> list[str]:
-        """What all users of the network must know, a sentence or two each; usually there are none."""
-        return [*filter(None, [self.at_chance_warning]), *[SYNTHETIC_WARNING] * self.origin.drawn_sample]
+        """As `AnswerRules.warnings`."""
+        return self.rules.warnings
 
     @property
     def at_chance_warning(self) -> str | None:
-        """The warning if the network is no better than guessing on the photos it was validated on, else None."""
-        figures = self.metrics.get("validation", {})
-        accuracy, majority = figures.get("accuracy", {}), figures.get("majority_baseline", {})
-        if not is_at_chance(accuracy.get("low"), majority.get("value")):
-            return None
-        return (
-            f"This network is no better than guessing: its accuracy on {accuracy['n']:,} validation photos is "
-            f"{accuracy['value']:.1%} (95%: {accuracy['low']:.1%} to {accuracy['high']:.1%}), and always naming the "
-            f"majority class is correct for {majority['value']:.1%}. So every answer is `{UNSURE}`."
-        )
+        """As `AnswerRules.at_chance_warning`."""
+        return self.rules.at_chance_warning
 
 
 def parse_card(data: bytes, origin: str) -> Card:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from dogvscat import atomic, stderr
-from dogvscat.bundle.card import CARD_FILE, Card
-from dogvscat.bundle.folder import Bundle
+from dogvscat.bundle.card import Card
+from dogvscat.bundle.folder import CARD_FILE, Bundle
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.bundle.seen_photos import SplitFinder, split_finder
 from dogvscat.errors import DataError, ImageError, UsageError

@@ -1,20 +1,30 @@
 """Bundles on disk: found by run folder, bundle folder or name, and verified file by file before use."""
 
 import hashlib
+import json
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dogvscat.bundle.card import CARD_FILE, MODEL_FILE, MOST_CARD_BYTES, Card, parse_card
+from dogvscat.bundle.answer_rules import AnswerRules
 from dogvscat.bundle.checksums import CHECKSUMS_FILE, MOST_CHECKSUM_BYTES, Checksums, parse_checksums
-from dogvscat.bundle.graph_memory import check_graph
 from dogvscat.bundle.signature import require_signature
 from dogvscat.errors import ModelError
 from dogvscat.text import shell_word
+
+if TYPE_CHECKING:
+    from dogvscat.bundle.card import Card
+
+CARD_FILE = "card.json"
+MODEL_FILE = "model.onnx"
+WEIGHTS_FILE = "weights.npz"
+GOLDEN_FOLDER = "golden"
 
 BUNDLED_MODELS = Path(__file__).parent.parent / "models"
 """The bundles that come with the package; their folder names can be used as MODEL."""
@@ -27,6 +37,7 @@ RUN_BUNDLE = "bundle"
 PREPROCESSING_FILE = "preprocessing.json"
 """The file that an export has instead of a card."""
 
+_MOST_CARD_BYTES = 4 * 1024 * 1024  # a card has some ten thousand bytes
 _MOST_BYTES = 512 * 1024 * 1024  # of one file; the networks here have some ten million
 _DIGITS = 12  # of the digest, in names
 _COPY_AGAIN = "Copy the whole bundle again, or train the network again."
@@ -34,14 +45,31 @@ _COPY_AGAIN = "Copy the whole bundle again, or train the network again."
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle."""
+    """A bundle whose files are those that it was made with."""
 
     folder: Path
-    card: Card
     checksums: Checksums
     """sha256 of every file."""
+    card_data: bytes
+    """`card.json`."""
     model: bytes
-    """The verified ONNX graph."""
+    """The ONNX graph."""
+
+    @cached_property
+    def card(self) -> "Card":
+        """The whole card, checked.
+
+        Raises:
+            ModelError: if the card says something impossible.
+        """
+        from dogvscat.bundle.card import parse_card  # here: it imports pydantic, and answers need only the rules
+
+        return parse_card(self.card_data, str(self.folder / CARD_FILE))
+
+    @cached_property
+    def rules(self) -> AnswerRules:
+        """What the card says about answers. Not checked: only for bundles that passed `check_bundle`, now or before."""
+        return AnswerRules.read(json.loads(self.card_data))
 
     @property
     def digest(self) -> str:
@@ -120,35 +148,65 @@ def load_bundle(model: Path | None = None, public_key: Path | None = None) -> Bu
 
     Raises:
         UsageError: if the key cannot be used.
-        ModelError: if there is no bundle; a file is missing or is not the one that the bundle was made with; the card
-            says something impossible; or the graph could need much more memory than the network in the card.
+        ModelError: as from `read_bundle` and `check_bundle`.
+    """
+    bundle = read_bundle(model, public_key)
+    check_bundle(bundle)
+    return bundle
+
+
+def read_bundle(model: Path | None = None, public_key: Path | None = None) -> Bundle:
+    """Find a bundle and check the sha256 of every file. Nothing is parsed: call `check_bundle` before it is used.
+
+    Args:
+        model: As for `find_bundle`.
+        public_key: As for `load_bundle`.
+
+    Raises:
+        UsageError: if the key cannot be used.
+        ModelError: if there is no bundle, or a file is missing or is not the one that the bundle was made with.
     """
     folder = find_bundle(model)
     checksums = load_checksums(folder)
     if public_key is not None:
         require_signature(folder, checksums, public_key)
-    card_data = _read_verified(folder, CARD_FILE, checksums, MOST_CARD_BYTES)  # first: it is small, and read in full
+    card = _read_verified(folder, CARD_FILE, checksums, _MOST_CARD_BYTES)
     others = [name for name in checksums.by_name if name not in (CARD_FILE, MODEL_FILE)]
     with ThreadPoolExecutor(2) as pool:  # the graph is large
         graph = pool.submit(_read_verified, folder, MODEL_FILE, checksums)
         verified = [pool.submit(_verify, folder, name, checksums) for name in others]
-        card = parse_card(card_data, str(folder / CARD_FILE))
     for future in verified:
         future.result()
+    return Bundle(folder, checksums, card, graph.result())
+
+
+def check_bundle(bundle: Bundle) -> None:
+    """Check the card of a bundle, and that its graph fits the card.
+
+    Raises:
+        ModelError: if the card says something impossible, or the graph could need much more memory than the network in
+            the card.
+    """
+    from dogvscat.bundle.graph_memory import check_graph  # here: it needs the whole card
+
+    card = bundle.card
+    if bundle.rules != card.rules:  # pydantic also takes numbers in quotes
+        raise ModelError(f"{bundle.folder / CARD_FILE} is not a valid card: it has numbers as text")
     for picture in card.golden:
-        _expected(folder, picture.file, checksums)
-    check_graph(graph.result(), card, str(folder))
-    return Bundle(folder, card, checksums, graph.result())
+        _expected(bundle.folder, picture.file, bundle.checksums)
+    check_graph(bundle.model, card, str(bundle.folder))
 
 
-def load_card(model: Path | None = None) -> Card:
+def load_card(model: Path | None = None) -> "Card":
     """The verified card of a bundle; its other files are not looked at.
 
     Raises:
         ModelError: as from `load_bundle`.
     """
+    from dogvscat.bundle.card import parse_card
+
     folder = find_bundle(model)
-    data = _read_verified(folder, CARD_FILE, load_checksums(folder), MOST_CARD_BYTES)
+    data = _read_verified(folder, CARD_FILE, load_checksums(folder), _MOST_CARD_BYTES)
     return parse_card(data, str(folder / CARD_FILE))
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from dogvscat import atomic
-from dogvscat.bundle.card import CARD_FILE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE, Card, GoldenPicture, Provenance
+from dogvscat.bundle.card import Card, GoldenPicture, Provenance
 from dogvscat.bundle.checksums import CHECKSUMS_FILE, compute_checksums
-from dogvscat.bundle.folder import DEFAULT_BUNDLE
+from dogvscat.bundle.folder import CARD_FILE, DEFAULT_BUNDLE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE
 from dogvscat.bundle.graph import open_graph, run_graph
 from dogvscat.bundle.graph_memory import check_graph
 from dogvscat.config import Config

@@ -9,8 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from dogvscat.bundle.card import WEIGHTS_FILE
-from dogvscat.bundle.folder import Bundle
+from dogvscat.bundle.folder import WEIGHTS_FILE, Bundle
 from dogvscat.bundle.publish import kernels_in_graph, unpack_weights
 from dogvscat.errors import ModelError
 from dogvscat.network.folding import unfold_kernels

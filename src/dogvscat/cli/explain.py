@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dogvscat.cli.answers import report_warnings, show_prediction, summarize
 from dogvscat.cli.options import AsJsonLines, Model, PhotoFiles, PublicKey, Threads
 from dogvscat.cli.output import flush, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
-from dogvscat.cli.predict import report_warnings, show_prediction, summarize
 from dogvscat.errors import ImageError
 from dogvscat.labels import FAILED
 
@@ -64,7 +64,7 @@ def command(
 
     atomic.refuse_unwritable(out)
     predictor = Predictor.load(model, threads or 0, public_key)
-    report_warnings(predictor.card)
+    report_warnings(predictor.rules)
     heat_maps = _heat_maps(predictor, method)
     write_layers = _layer_writer(predictor) if layers else None
     arguments, file_names, labels = PhotoArguments(photos), _FileNames(out), Counter[str]()

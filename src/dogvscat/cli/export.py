@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dogvscat.cli.answers import report_warnings
 from dogvscat.cli.options import AsJson, PublicKey
 from dogvscat.cli.output import report, show, show_json
-from dogvscat.cli.predict import report_warnings
 
 if TYPE_CHECKING:
     from dogvscat.bundle.export.formats import Conversion
@@ -71,7 +71,7 @@ def command(
     with exclusive(out, lock_outside=True):
         refuse_out(out)
         bundle = load_bundle(model, public_key)
-        report_warnings(bundle.card)
+        report_warnings(bundle.rules)
         if photos is None:
             report("Without --photos, answers are compared on pictures drawn by code, not on photographs.")
         images = parity_images(bundle, photos)

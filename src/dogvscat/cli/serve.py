@@ -34,7 +34,7 @@ def command(
     """
     need_serve_extra()
     from dogvscat.bundle.folder import load_card
-    from dogvscat.cli.predict import report_warnings
+    from dogvscat.cli.answers import report_warnings
     from dogvscat.cpus import available_cpus
     from dogvscat.service.limits import MEGABYTE, Limits
     from dogvscat.service.server import ServiceSettings, bind, run, url_of
@@ -48,7 +48,7 @@ def command(
         show(url)  # on stdout: a script that started the service waits for this line
         flush()
         report(f"{name} answers at {url} (Ctrl-C stops it)")
-        report_warnings(load_card(model))
+        report_warnings(load_card(model).rules)
         if not host.startswith(("127.", "localhost", "::1")):
             report("Other machines can reach this address, and no authentication is required.")
 

@@ -131,7 +131,7 @@ def _show_result(run_dir: Path, as_json: bool) -> None:
     import json
 
     from dogvscat.bundle.folder import load_card
-    from dogvscat.cli.predict import report_warnings
+    from dogvscat.cli.answers import report_warnings
 
     metrics = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
     if as_json:
@@ -139,4 +139,4 @@ def _show_result(run_dir: Path, as_json: bool) -> None:
     else:
         show_metrics(metrics)
         report(_NEXT_STEP.format(run_dir=run_dir, model=shell_word(run_dir)))
-    report_warnings(load_card(run_dir))  # last, where they are seen
+    report_warnings(load_card(run_dir).rules)  # last, where they are seen

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from dogvscat.cli.answers import report_warnings
 from dogvscat.cli.options import PublicKey
 from dogvscat.cli.output import report, show
-from dogvscat.cli.predict import report_warnings
 
 
 def command(
@@ -41,7 +41,7 @@ def command(
     with exclusive(out, lock_outside=True):
         refuse_out(out)
         bundle = load_bundle(model, public_key)
-        report_warnings(bundle.card)
+        report_warnings(bundle.rules)
         images = parity_images(bundle, None)
         if not archive_path().is_file():
             report("Downloading ONNX Runtime Web (30 MB) through npm. This happens only once.")

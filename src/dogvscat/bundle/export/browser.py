@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dogvscat.bundle.card import MODEL_FILE
 from dogvscat.bundle.export import onnxruntime_web
 from dogvscat.bundle.export.formats import Conversion
-from dogvscat.bundle.folder import Bundle
+from dogvscat.bundle.folder import MODEL_FILE, Bundle
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Logits
 from dogvscat.stderr import track

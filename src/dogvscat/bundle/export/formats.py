@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dogvscat.bundle.card import MODEL_FILE
-from dogvscat.bundle.folder import Bundle
+from dogvscat.bundle.folder import MODEL_FILE, Bundle
 from dogvscat.bundle.graph import open_graph
 from dogvscat.bundle.predict.predictor import BATCH_SIZE
 from dogvscat.cpus import available_cpus

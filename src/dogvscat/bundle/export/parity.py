@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dogvscat.bundle.card import GOLDEN_FOLDER
 from dogvscat.bundle.export.formats import PRECISIONS
-from dogvscat.bundle.folder import Bundle
+from dogvscat.bundle.folder import GOLDEN_FOLDER, Bundle
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import DataError, ImageError, ModelError
 from dogvscat.judging.decision import Logits, sigmoid

@@ -5,23 +5,25 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 from PIL import Image
 
-from dogvscat import atomic, caches
-from dogvscat.bundle.card import Card, GoldenPicture
-from dogvscat.bundle.folder import Bundle, load_bundle
+from dogvscat.bundle.answer_rules import AnswerRules
+from dogvscat.bundle.folder import Bundle, check_bundle, read_bundle
 from dogvscat.bundle.graph import Session, open_graph, run_class_activation, run_graph
+from dogvscat.bundle.predict.verified import is_verified, remember_verified
 from dogvscat.cpus import available_cpus
-from dogvscat.errors import ImageError, ModelError, UsageError, WriteError
+from dogvscat.errors import ImageError, ModelError
 from dogvscat.judging.decision import Logits, sigmoid
 from dogvscat.labels import NEITHER, UNSURE
 from dogvscat.photos.decoding.decoder import decode, decode_array, decode_image, decode_photo
+
+if TYPE_CHECKING:
+    from dogvscat.bundle.card import Card, GoldenPicture
 
 BATCH_SIZE = 4
 """Images per run of the graph: larger batches are no faster, and take more memory."""
@@ -103,7 +105,7 @@ class Predictor:
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
         self.threads = threads or available_cpus()
         self.bundle = bundle
-        self.card: Card = bundle.card
+        self.rules = bundle.rules
         self._sessions: dict[tuple[int, int], Session] = {}
         self._session(self.threads)  # a graph that cannot be run is refused here
 
@@ -115,9 +117,15 @@ class Predictor:
             self._sessions[key] = open_graph(self.bundle.model, str(self.bundle.folder), threads)
         return self._sessions[key]
 
+    @property
+    def card(self) -> "Card":
+        """The whole card of the bundle."""
+        return self.bundle.card
+
     @classmethod
     def load(cls, model: Path | str | None = None, threads: int = 0, public_key: Path | str | None = None) -> Self:
-        """Load and verify a bundle. On first use, its golden pictures must get the answers in its card.
+        """Load a bundle and check the sha256 of every file. Before its first use, its card and graph are checked too,
+        and its golden pictures must get the answers in the card.
 
         Args:
             model: A run folder or a bundle folder, or None for the bundled model.
@@ -129,15 +137,13 @@ class Predictor:
             UsageError: if the key cannot be used.
         """
         folder, key = (None if path is None else Path(path) for path in (model, public_key))
-        predictor = cls(load_bundle(folder, key), threads)
-        # A file named after the digest of the bundle remembers that the golden pictures came out correctly here.
-        verified = _verified_file(predictor.bundle)
-        if verified is not None and os.path.exists(verified):  # noqa: PTH110 - unlike Path.exists, never raises
-            return predictor
+        bundle = read_bundle(folder, key)
+        if is_verified(bundle):
+            return cls(bundle, threads)
+        check_bundle(bundle)
+        predictor = cls(bundle, threads)
         predictor.check_golden()
-        if verified is not None:
-            with suppress(WriteError):  # the check is then repeated next time
-                atomic.write_text(verified, f"{predictor.bundle.folder}\n")
+        remember_verified(bundle)
         return predictor
 
     def check_golden(self) -> None:
@@ -149,11 +155,11 @@ class Predictor:
         for golden in self.card.golden:
             file = self.bundle.folder / golden.file
             try:
-                pixels = decode(self.bundle.read(golden.file), str(file), self.card.image_size)
+                pixels = decode(self.bundle.read(golden.file), str(file), self.rules.image_size)
             except ImageError as error:
                 raise ModelError(f"the golden picture {error.message}") from None
             (received,) = self.predict_pixels(pixels[None], [golden.file])
-            if not _agrees(received, golden, self.card):
+            if not _agrees(received, golden, self.rules):
                 raise ModelError(
                     f"{file} should have the answer {_answer_in_words(golden)}, this installation computes "
                     f"{_answer_in_words(received)}",
@@ -173,7 +179,7 @@ class Predictor:
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Calibrated probability of the positive class, float64 (num_images,); `pixels` as for `logits`."""
-        return self.card.decision().probabilities(self.logits(pixels).positive)
+        return self.rules.decision().probabilities(self.logits(pixels).positive)
 
     def class_activation(self, pixels: np.ndarray) -> np.ndarray | None:
         """The class activation map: the log-odds each position adds for the positive class. Their mean is the logit.
@@ -244,7 +250,7 @@ class Predictor:
     def _predict_pixels(self, session: Session, pixels: np.ndarray, names: Sequence[str]) -> list[Prediction]:
         if not len(pixels):
             return []
-        decision, (negative, positive) = self.card.decision(), self.card.class_names
+        decision, (negative, positive) = self.rules.decision(), self.rules.class_names
         logits = run_graph(session, pixels)
         y_prob = decision.probabilities(logits.positive)
         y_pred, reasons = decision.predict(y_prob), decision.unsure_reasons(y_prob, logits.neither).tolist()
@@ -253,7 +259,7 @@ class Predictor:
         return [
             Prediction(
                 name,
-                UNSURE if reason else self.card.class_names[label],
+                UNSURE if reason else self.rules.class_names[label],
                 {negative: 1.0 - probability, positive: probability},
                 neither,
                 reason or None,
@@ -282,12 +288,12 @@ class Predictor:
         number, photo = numbered_photo
         name = str(photo) if isinstance(photo, str | os.PathLike) else f"picture {number}"
         try:
-            return name, _decode_any(photo, name, self.card.image_size)
+            return name, _decode_any(photo, name, self.rules.image_size)
         except ImageError as error:
             return name, error
 
 
-def _agrees(received: Prediction, golden: GoldenPicture, card: Card) -> bool:
+def _agrees(received: Prediction, golden: "GoldenPicture", rules: AnswerRules) -> bool:
     """Whether an answer is the recorded one. A label may differ where the recorded numbers lie so close to a limit that
     rounding decides."""
     numbers, recorded = (
@@ -299,21 +305,13 @@ def _agrees(received: Prediction, golden: GoldenPicture, card: Card) -> bool:
     if any(abs(numbers[name] - recorded[name]) > GOLDEN_TOLERANCE for name in recorded):
         return False
     # From the computed numbers by the rules of the card; `golden` follows the same rules, or the card is refused.
-    answer = card.answer(received.probabilities[card.positive_class], received.neither)
+    answer = rules.answer(received.probabilities[rules.class_names[1]], received.neither)
     return (received.label, received.reason) == answer
 
 
-def _answer_in_words(answer: Prediction | GoldenPicture) -> str:
+def _answer_in_words(answer: "Prediction | GoldenPicture") -> str:
     numbers = {**answer.probabilities, **({} if answer.neither is None else {NEITHER: answer.neither})}
     return f"{answer.label} ({', '.join(f'{name} {number:.4f}' for name, number in numbers.items())})"
-
-
-def _verified_file(bundle: Bundle) -> Path | None:
-    """The file that says that a bundle was checked here; None for a user without a home folder."""
-    try:
-        return caches.folder("verified") / bundle.digest
-    except UsageError:
-        return None
 
 
 def _decode_any(photo: PhotoInput, name: str, image_size: int) -> np.ndarray:

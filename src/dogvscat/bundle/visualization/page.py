@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from dogvscat.bundle.card import MODEL_FILE
 from dogvscat.bundle.export import onnxruntime_web
 from dogvscat.bundle.export.browser import PAGE, logits_in_node
 from dogvscat.bundle.export.formats import Conversion
 from dogvscat.bundle.export.readme import describe_model
-from dogvscat.bundle.folder import Bundle
+from dogvscat.bundle.folder import MODEL_FILE, Bundle
 from dogvscat.bundle.publish import NETWORK_PICTURE_FILE, network_picture
 from dogvscat.bundle.visualization.description import describe_network, new_outputs
 from dogvscat.bundle.visualization.graph_outputs import with_outputs

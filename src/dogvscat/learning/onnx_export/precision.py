@@ -11,10 +11,9 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-from dogvscat.bundle.card import MODEL_FILE
 from dogvscat.bundle.export.formats import Conversion, describe_cost, run_in_batches, time_ratio
 from dogvscat.bundle.export.quantization import calibration_pixels, integer_convolutions
-from dogvscat.bundle.folder import Bundle
+from dogvscat.bundle.folder import MODEL_FILE, Bundle
 from dogvscat.bundle.graph import ACTIVATION, open_graph
 from dogvscat.labels import NEITHER
 from dogvscat.network.operations import LOGIT, PIXELS

@@ -5,6 +5,7 @@ library that reads the file. Refused here, with the kind of file in the error: c
 of the libraries can read.
 """
 
+import struct
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -161,10 +162,11 @@ def _open_jpeg(data: bytes, path: str) -> Picture:
     frame = read_frame(data)
     budget.check_scans(data, frame, path)
     try:
-        image = _open(data, path)
-    except Image.DecompressionBombError:
-        # Pillow's own limit is below the limit of a JPEG that is decoded at a reduced size.
-        image = JpegImagePlugin.JpegImageFile(BytesIO(data))
+        # Not `Image.open`: it first imports the readers of five formats, and its limit on pixels is below that of a JPEG
+        # which is decoded at a reduced size.
+        image = JpegImagePlugin.jpeg_factory(BytesIO(data))
+    except (SyntaxError, IndexError, TypeError, struct.error):  # those that `Image.open` takes for another format
+        raise refusal(data, path) from None
     picture = picture_in_memory(image)
     picture.frame = frame
     return picture

@@ -5,7 +5,6 @@ Source: EXIF 2.32, tag 0x0112; XMP Specification Part 2, section 3.1, the proper
 """
 
 import re
-from xml.etree import ElementTree
 
 from PIL import Image
 
@@ -54,6 +53,8 @@ def xmp_orientation(xmp: bytes) -> int | None:
 
 
 def _parsed_xmp(xmp: bytes) -> str | None:
+    from xml.etree import ElementTree  # here: most photos have no XMP
+
     name = f"{{{_TIFF_NAMESPACE}}}Orientation"
     try:
         if b"<!DOCTYPE" in xmp.replace(b"\0", b""):  # XMP has none; entities could expand without end

@@ -1,0 +1,53 @@
+"""Remembers which bundles passed all checks here, so that each bundle is checked only before its first use.
+
+A file named after the digest of the bundle, which depends on every byte of it, has the versions of everything that the
+checks depend on. With other versions, the bundle is checked again.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import PIL
+
+from dogvscat import caches
+from dogvscat._version import __version__
+from dogvscat.bundle.folder import Bundle
+from dogvscat.errors import UsageError, WriteError
+
+_CHECKS = 1
+"""Raised whenever a check of cards, graphs or golden pictures becomes stricter."""
+_VERSIONS = (
+    f"dogvscat {__version__}, checks {_CHECKS}, numpy {np.__version__}, onnxruntime {onnxruntime.__version__}, "
+    f"pillow {PIL.__version__}"
+)
+
+
+def is_verified(bundle: Bundle) -> bool:
+    """Whether a bundle passed all checks here, with the installed versions."""
+    file = _file(bundle)
+    if file is None:
+        return False
+    try:
+        with open(file, encoding="utf-8") as remembered:  # noqa: PTH123 - a path that cannot be a path is an OSError
+            return remembered.readline() == f"{_VERSIONS}\n"
+    except (OSError, ValueError):
+        return False
+
+
+def remember_verified(bundle: Bundle) -> None:
+    """Remember that a bundle passed all checks; without a place to write, it is checked again next time."""
+    from dogvscat import atomic  # here: most starts write nothing
+
+    if (file := _file(bundle)) is not None:
+        with suppress(WriteError):
+            atomic.write_text(file, f"{_VERSIONS}\n{bundle.folder}\n")
+
+
+def _file(bundle: Bundle) -> Path | None:
+    """None for a user without a home folder."""
+    try:
+        return caches.folder("verified") / bundle.digest
+    except UsageError:
+        return None
