@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dogvscat.bundle.folder import load_card
+from dogvscat.bundle.folder import load_bundle, load_card
 from dogvscat.bundle.publish import model_card
 from dogvscat.errors import ModelError
 from tests.helpers import ChangeCard, EditCard, seal
@@ -18,6 +18,21 @@ def test_a_card_tells_classes_and_decision(bundle: Path) -> None:
     assert card.class_names == ("cat", "dog")
     assert card.positive_class == "dog"
     assert card.image_size == card.config.data.image_size == 32
+
+
+@pytest.mark.parametrize("name", ["best", "linear"])
+def test_the_quick_reader_of_a_card_and_the_checking_one_agree(bundle: Path, name: str) -> None:
+    loaded = load_bundle(bundle if name == "linear" else None)
+    assert loaded.rules == loaded.card.rules
+    assert loaded.rules.warnings == loaded.card.warnings
+
+
+@pytest.mark.parametrize("key", ["unsure_low", "unsure_high", "neither_limit", "image_size"])
+def test_numbers_as_text_are_refused(bundle: Path, change_card: ChangeCard, key: str) -> None:
+    """Pydantic takes them, and the quick reader would not."""
+    change_card(lambda card: card.update({key: str(card[key])}))
+    with pytest.raises(ModelError, match=r"card\.json is not a valid card: it has numbers as text"):
+        load_bundle(bundle)
 
 
 BOTH = ("accuracy", "majority_baseline")

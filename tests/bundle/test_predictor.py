@@ -197,6 +197,17 @@ def test_golden_pictures_of_one_bundle_are_answered_once(bundle: Path) -> None:
     assert len(checked) == 1
 
 
+@pytest.mark.parametrize("content", [b"", b"dogvscat 0.0.1, numpy 1.0.0\n/tmp/bundle\n", b"\xff"])
+def test_with_other_versions_a_bundle_is_checked_again(bundle: Path, content: bytes) -> None:
+    Predictor.load(bundle)
+    (marker,) = caches.folder("verified").iterdir()
+    remembered = marker.read_bytes()
+    assert f"numpy {np.__version__}".encode() in remembered
+    marker.write_bytes(content)
+    Predictor.load(bundle)
+    assert marker.read_bytes() == remembered
+
+
 def test_a_wrong_golden_answer_is_refused_and_the_picture_named(bundle: Path, change_card: ChangeCard) -> None:
     recorded = load_card(bundle).golden[2]
     change_card(lambda card: shift_golden(card, 2, 0.01))

@@ -162,8 +162,8 @@ def _open_jpeg(data: bytes, path: str) -> Picture:
     frame = read_frame(data)
     budget.check_scans(data, frame, path)
     try:
-        # Not `Image.open`: it first imports the readers of five formats, and its limit on pixels is below that of a JPEG
-        # which is decoded at a reduced size.
+        # Not `Image.open`: it imports the readers of five formats first, and its limit on pixels is below that of a
+        # JPEG which is decoded at a reduced size.
         image = JpegImagePlugin.jpeg_factory(BytesIO(data))
     except (SyntaxError, IndexError, TypeError, struct.error):  # those that `Image.open` takes for another format
         raise refusal(data, path) from None
