@@ -1,18 +1,15 @@
-"""How soon is one photo answered, how many photos per second, and with how much memory? Compared with Keras.
+"""How many photos per second, and with how much memory? Compared with Keras. cold_answer.py measures single answers.
 
     python benchmarks/predict.py PHOTOS --out FILE.md [--model RUN] [--rounds 7] [--files 2000] [--memory-files 100000]
 
-Four tables. *Cold*: the time from the start of a process to its answer about one photo, for three programs with the
-same network, in turns: `dogvscat predict`; a bare script of NumPy, Pillow and ONNX Runtime that does the same without
-any check; and the Keras way (`load_model`, `load_img`, `predict`). *One*: the network only, on a batch of one.
-*Folder*: photos of 500 x 375 pixels, made from PHOTOS. The goal is 90% of what decoding only (D files per second) and
-the network only (N) allow together, 1 / (1 / D + 1 / N), and 5 times the speed of the Keras loop. *Memory*: resident
-memory of `predict` after a tenth of very many photos, and near the end.
+Three tables. *One*: the network only, on a batch of one. *Folder*: photos of 500 x 375 pixels, made from PHOTOS. The
+goal is 90% of what decoding only (D files per second) and the network only (N) allow together, 1 / (1 / D + 1 / N), and
+5 times the speed of the Keras loop (`load_model`, `load_img`, `predict`). *Memory*: resident memory of `predict` after
+a tenth of very many photos, and near the end.
 """
 
 import argparse
 import io
-import os
 import statistics
 import subprocess
 import sys
@@ -30,20 +27,6 @@ from dogvscat.bundle.folder import find_bundle
 from dogvscat.bundle.graph import open_graph, run_graph
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.photos.decoding.decoder import decode_photo
-
-BARE = """\
-import sys
-import numpy as np
-import onnxruntime
-from PIL import Image
-session = onnxruntime.InferenceSession(sys.argv[1])
-size = int(sys.argv[3])
-with Image.open(sys.argv[2]) as image:
-    image.draft("RGB", (size, size))
-    pixels = np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
-(logit,) = session.run(["logit"], {"pixels": pixels[None]})
-print(1 / (1 + np.exp(-logit[0, 0])))
-"""
 
 KERAS = """\
 import os, sys, time
@@ -63,9 +46,6 @@ for photo in sys.argv[3:]:
 print((len(sys.argv) - 4) / (time.perf_counter() - started), file=sys.stderr)
 """
 
-_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-"""Without that variable Python caches bytecode, as it does for installed programs."""
-
 
 def main() -> None:
     """Measure and write the tables."""
@@ -79,7 +59,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         measurements = Measurements(Path(folder), arguments.model, list(_camera_like(arguments.photos, Path(folder))))
-        lines = [*measurements.cold(arguments.rounds), "", *measurements.one_at_a_time(), ""]
+        lines = [*measurements.one_at_a_time(), ""]
         lines += measurements.folder_of_photos(arguments.files, arguments.rounds)
         lines += ["", *measurements.memory(arguments.memory_files)] if arguments.memory_files else []
     text = "\n".join(lines) + "\n"
@@ -93,37 +73,12 @@ class Measurements:
     def __init__(self, scratch: Path, model: Path | None, photos: list[Path]) -> None:
         self.scratch, self.photos = scratch, photos
         self.predictor = Predictor.load(model)  # checks the golden pictures, once, before anything is measured
-        self.size = self.predictor.card.image_size
+        self.size = self.predictor.rules.image_size
         bundle = find_bundle(model)
         self.keras_model = scratch / "model.keras"
-        self.bare, self.keras = scratch / "bare.py", scratch / "keras_way.py"
-        atomic.write_text(self.bare, BARE)
+        self.keras = scratch / "keras_way.py"
         atomic.write_text(self.keras, KERAS)
         _save_keras(bundle, self.keras_model)
-        photo = str(photos[0])
-        python, size = sys.executable, str(self.size)
-        # Each prints one answer; they differ in what is loaded and checked before.
-        self.commands = {
-            "dogvscat predict": [str(Path(python).with_name("dogvscat")), "predict", "--model", str(bundle), photo],
-            "bare script": [python, str(self.bare), str(bundle / "model.onnx"), photo, size],
-            "the Keras way": [python, str(self.keras), str(self.keras_model), size, photo],
-        }
-
-    def cold(self, rounds: int) -> Iterator[str]:
-        """From the start of a process to its answer, the programs in turns."""
-        seconds: dict[str, list[float]] = {name: [] for name in self.commands}
-        memory: dict[str, float] = {}
-        for turn in range(rounds + 1):
-            for name, command in self.commands.items():
-                elapsed, memory[name] = _run(command)
-                seconds[name] += [elapsed] if turn else []  # the first turn fills the file cache and is not measured
-        ours = statistics.median(seconds["dogvscat predict"])
-        yield f"| cold, one photo, median of {rounds} | seconds | minimum | `dogvscat` takes | resident memory, MB |"
-        yield "|---|---|---|---|---|"
-        for name, values in seconds.items():
-            median = statistics.median(values)
-            relation = "" if name == "dogvscat predict" else f"{ours / median:.2f} times as long"
-            yield f"| {name} | {median:.3f} | {min(values):.3f} | {relation} | {memory[name]:.0f} |"
 
     def one_at_a_time(self, rounds: int = 200) -> Iterator[str]:
         """Milliseconds of the network only, on one decoded image, with all threads."""
@@ -224,23 +179,6 @@ def _save_keras(bundle: Path, file: Path) -> None:
         "rebuild_network(load_bundle(Path(sys.argv[1]))).save(sys.argv[2])"
     )
     subprocess.run([sys.executable, "-c", program, str(bundle), str(file)], check=True, capture_output=True)
-
-
-def _run(command: list[str]) -> tuple[float, float]:
-    """Seconds from the start to the end of a process, and its peak memory in MB."""
-    started = time.perf_counter()
-    with (
-        tempfile.TemporaryFile() as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=_ENVIRONMENT) as process,
-    ):
-        answer = process.stdout.read() if process.stdout else b""
-        _, status, usage = os.wait4(process.pid, 0)  # of this child only, unlike resource.getrusage
-        elapsed = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        errors.seek(0)
-        if process.returncode or not answer:
-            raise RuntimeError(f"{' '.join(command)} failed: {errors.read().decode()}")
-    return elapsed, usage.ru_maxrss / 1024  # Linux counts it in kB
 
 
 def _resident_megabytes(pid: int) -> float:
