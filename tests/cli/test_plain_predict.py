@@ -93,8 +93,8 @@ OURS = {
     "dogvscat.bundle.predict": "predictor verified",
     "dogvscat.judging": "decision",
     "dogvscat.photos": "",
-    "dogvscat.photos.decoding": "color color_profiles decoder grey jpeg opening orientation png tiff_grey tiff_tags "
-    "unreadable",
+    "dogvscat.photos.decoding": "budget color color_profiles decoder grey jpeg opening orientation png rgb "
+    "tiff_grey tiff_tags unreadable",
 }
 """Every file of this package that an answer loads."""
 
