@@ -69,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bare = Path(folder, "bare.py")
         bare.write_text(BARE, encoding="utf-8")
-        dogvscat = [python, "-m", "dogvscat"]
+        dogvscat = [str(Path(python).with_name("dogvscat"))]
         predict = [*dogvscat, "predict", "--model", str(bundle), photo]
         programs = {
             "`dogvscat predict`": predict,
