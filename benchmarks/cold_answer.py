@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -117,7 +117,7 @@ def _limited(command: list[str], count: int, rounds: int) -> Iterator[str]:
         yield f"| {name} | {statistics.median(seconds):.3f} | {_quartiles(seconds, 3)} | {_ratio(usages, bound, 0)} |"
 
 
-def _in_turns(measures: dict[str, Callable[[], Usage]], rounds: int) -> dict[str, list[Usage]]:
+def _in_turns(measures: Mapping[str, Callable[[], Usage]], rounds: int) -> dict[str, list[Usage]]:
     """The usages of each program. In turns, so that a machine whose speed drifts affects all of them."""
     runs: dict[str, list[Usage]] = {name: [] for name in measures}
     for turn in range(rounds + 1):
