@@ -28,7 +28,8 @@ def command(
 
     The page opens without a web server or installation. Drop a photo on it: it shows the maps of every layer, the
     filter behind each map, the part of the photo that a position depends on, a heat map, and the path of a single
-    number from a pixel to the answer. It needs npm and Node once, to fetch and check ONNX Runtime Web.
+    number from a pixel to the answer. This command needs npm, to fetch ONNX Runtime Web once, and Node, to check the
+    answers of the page.
     """
     from dogvscat.bundle.export.folder import refuse_out, write_export
     from dogvscat.bundle.export.formats import LAYERS

@@ -44,7 +44,7 @@ def describe_model(card: Card, has_neither: bool) -> dict[str, Any]:
     """What programs and pages must know of a network, as JSON values: input, outputs, classes and decision.
 
     Args:
-        card: Of its bundle.
+        card: The card of its bundle.
         has_neither: Whether it has a second output.
     """
     size, (_, positive) = card.image_size, card.class_names

@@ -33,7 +33,8 @@ def find_values(bundle: Bundle, operations: Sequence[Operation]) -> dict[str, st
     outputs_by_weight = {name: node.outputs[0] for node in graph.nodes for name in node.inputs[1:]}
     values: dict[str, str] = {}
     for operation in operations:
-        # The logit has other names where it is averaged over flips or has a second output; its weights have one.
+        # The value of the logit has another name if it is averaged over flips or has a second output, but its weights
+        # always have the same name.
         candidates = (outputs_by_weight.get(f"{operation.name}.weight"), operation.name, f"{operation.name}.positions")
         value = next((name for name in candidates if name in outputs), None)
         if value is None and operation.kind in ("dropout", "norm"):
@@ -63,7 +64,8 @@ def with_outputs(model: bytes, names: Iterable[str]) -> bytes:
     """
     value_type = _field(_TYPE_TENSOR, _FLOAT_ELEMENTS)
     outputs = (_field(_VALUE_NAME, name.encode()) + _field(_VALUE_TYPE, value_type) for name in names)
-    # If a message of Protocol Buffers is there twice, its lists are joined: so the outputs can be appended.
+    # If a field with a message is in a file twice, Protocol Buffers joins the lists inside. So a second graph that has
+    # only outputs adds them to the first.
     return model + _field(_MODEL_GRAPH, b"".join(_field(_GRAPH_OUTPUT, output) for output in outputs))
 
 

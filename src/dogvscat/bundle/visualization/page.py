@@ -26,7 +26,7 @@ _SCRIPTS = (
     *(_OWN_PAGE / name for name in ("load.js", "colors.js", "computation.js", "numbers.js", "path.js", "heat.js")),
     *(_OWN_PAGE / name for name in ("meanings.js", "layers.js", "inspector.js", "steps.js", "page.js")),
 )
-"""In the order in which they are loaded: a file uses only those before it."""
+"""The scripts in the order in which they are loaded: each uses only those before it."""
 _DATA_SCRIPT = "scripts/data.js"
 
 
@@ -34,13 +34,14 @@ def make_page(bundle: Bundle, pixels: np.ndarray) -> Conversion:
     """The page of a network that shows what each layer makes of a photo, computed by ONNX Runtime Web in the browser.
 
     Args:
-        bundle: Whose network is shown. Its own graph is used, with more outputs.
-        pixels: uint8 (num_images, image_size, image_size, 3), to compare its answers with those of the bundle.
+        bundle: The page shows its network and runs its graph, with more outputs.
+        pixels: Pictures to answer, uint8 (num_images, image_size, image_size, 3).
 
     Raises:
         UsageError: if npm or Node is not installed.
         FetchError: if npm cannot fetch ONNX Runtime Web.
         ModelError: if the graph does not have the names of the network, or ONNX Runtime Web cannot run it.
+        WriteError: if the archive of ONNX Runtime Web cannot be cached.
     """
     node = onnxruntime_web.find_program("node")
     network = describe_network(bundle)

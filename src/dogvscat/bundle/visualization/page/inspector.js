@@ -20,7 +20,8 @@ export class Inspector {
     this.about = about;
     const close = () => byId("inspector").close();
     byId("close").addEventListener("click", close);
-    // A click beside the window closes it; its content covers the element, so such a click meets the element itself.
+    // A click outside of the window closes it. The content covers the whole window, so only such a click has the dialog
+    // element itself as its target.
     byId("inspector").addEventListener("click", (event) => event.target === byId("inspector") && close());
     byId("map-canvas").addEventListener("click", (event) => this.#choosePosition(event));
     for (const id of ["row", "column"]) byId(id).addEventListener("input", () => this.#readPosition());
@@ -36,7 +37,7 @@ export class Inspector {
     byId("inspector").scrollTop = 0;
   }
 
-  // Goes to a number of another map, from a button that is gone then; so the title gets the focus.
+  // Goes to a number of another map. The button that was pressed is gone then, so the title gets the focus.
   #jump(number) {
     this.#show(number);
     byId("inspector-title").focus();

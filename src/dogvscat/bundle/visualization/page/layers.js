@@ -56,7 +56,7 @@ export class LayerList {
 
   #facts({ output_shape: shape, receptive_field: field, num_weights: count }) {
     const size = shape.length === 3 ? `${shape[2]} maps of ${shape[1]} x ${shape[0]}` : `${shape[0]} numbers`;
-    const sees = field < this.network.image_size ? `each number sees ${field} x ${field} pixels` : "sees the whole photo";
+    const sees = field < this.network.image_size ? `each number sees ${field} x ${field} pixels` : "each number sees the whole photo";
     const weights = count ? `, ${count.toLocaleString("en")} weights` : "";
     return `${size}, ${shape.length === 3 ? sees : "from the whole photo"}${weights}`;
   }

@@ -9,7 +9,7 @@ const MEANINGS = {
   add: "Two inputs are added, position by position.",
   multiply: "Each map is multiplied by its weight, one number between 0 and 1.",
   conv: "A convolution. Each filter looks for one pattern, at every position: its weights times the numbers below them, added up.",
-  norm: "A normalization: each map is multiplied by a number, and another one is added.",
+  norm: "A normalization: each map is multiplied by a number, and another number is added.",
   relu: "What is below zero becomes zero: a pattern is there or it is not.",
   leaky_relu: "What is below zero becomes ten times smaller.",
   elu: "What is below zero becomes exp(x) - 1, which is never below -1.",

@@ -8,8 +8,8 @@ const MOST_TRIALS = 400;
 
 // Returns { numbers, reachesAnswer }: numbers from a pixel over the given number to the answer, each an input of the
 // next. Before the given number, each is the strongest part of the next. After it, the next is where the number counts
-// most without getting lost: what becomes 0, or is not the largest of its square, leads nowhere. If all ways get lost,
-// the path ends early.
+// most, among the ways on which it is not lost: a number that becomes 0, or is not the largest of its square, leads
+// nowhere. If it is lost on all ways that are tried, the path ends early.
 export function pathThrough(computation, number) {
   const numbers = [number];
   while (numbers[0].operation !== PIXELS) numbers.unshift(strongestPart(partsOf(computation, numbers[0])).number);
@@ -17,7 +17,7 @@ export function pathThrough(computation, number) {
   return { numbers: [...numbers, ...(rest ?? lostPath(computation, number)).slice(1)], reachesAnswer: rest !== null };
 }
 
-// The path from a number to the answer, tried in the order of what counts most; null if there is none.
+// The path from a number to the answer; null if none is found. The uses for which the number counts most are tried first.
 function pathToAnswer(computation, number, budget) {
   if (number.operation === LOGIT) return [number];
   budget.trials -= 1;

@@ -23,7 +23,7 @@ export function showPath(list, computation, { numbers, reachesAnswer }, chosen, 
 }
 
 const END_OF_PATH =
-  "The path ends here: whatever uses this number becomes 0, or another number in its square is larger. So the answer does not depend on it.";
+  "The path ends here: on every way that was tried, the number becomes 0 or is not the largest of its square. So the answer hardly depends on it.";
 
 // How a number is computed, with the number before it on the path.
 export function describeStep(computation, number, previous) {
