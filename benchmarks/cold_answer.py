@@ -3,11 +3,12 @@
     python benchmarks/cold_answer.py PHOTO --out FILE.md [--model RUN] [--rounds 21] [--processors 1 2]
 
 First table: `dogvscat predict`; a bare script of NumPy, Pillow and ONNX Runtime that does the same with the same
-network and checks nothing; `dogvscat --help`; and Python alone. Wall and processor time, in turns, and peak memory. The
-goals are 1.2 times the bare script, 120 MB, and 0.12 s for `--help`.
+network and checks nothing; `dogvscat --help`; and Python alone. It has wall-clock time and CPU time, measured in turns,
+and peak memory. The goals are 1.2 times the bare script, 120 MB, and 0.12 s for `--help`.
 
-Second table: `dogvscat predict` under a quota of a cgroup, as in a container, and bound to so many processors, as on a
-machine of that size, in turns. The goal is a ratio of 1.3. It needs Linux and the right to make cgroups.
+Second table: `dogvscat predict` with a cgroup's quota of some processors, as in a container, and bound to that many
+processors, as on a machine of that size, in turns. The goal is a ratio of 1.3. It needs Linux and the right to make
+cgroups.
 """
 
 import argparse
@@ -158,13 +159,13 @@ def _run(command: list[str], prepare: Callable[[], None] | None = None) -> Usage
         errors.seek(0)
         if process.returncode:
             raise RuntimeError(f"{' '.join(command)} failed: {errors.read().decode()}")
-    # In kB on Linux, and never less than this process has: a child starts in the memory of its parent.
+    # ru_maxrss is in kB on Linux, and never less than the memory of this process, in which the child starts.
     return Usage(elapsed, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 @contextmanager
 def _quota(count: int) -> Iterator[Callable[[], None]]:
-    """A cgroup that may use so many processors; yields a function that moves the calling process into it."""
+    """A cgroup that may use this many processors; yields a function that moves the calling process into it."""
     is_version_2 = (_CGROUPS / "cgroup.controllers").exists()
     folder = (_CGROUPS if is_version_2 else _CGROUPS / "cpu") / "dogvscat-cold-answer"
     folder.mkdir()

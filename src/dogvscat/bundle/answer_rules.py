@@ -18,7 +18,7 @@ SYNTHETIC_WARNING = "This network learned from drawings, not photographs: its an
 
 @dataclass(frozen=True)
 class AnswerRules:
-    """How the logits of a bundle's graph become answers. The fields are those of `Card`, which explains them."""
+    """How the logits of a bundle's graph become answers. `Card` and `Provenance` explain the fields."""
 
     class_names: ClassNames
     image_size: int

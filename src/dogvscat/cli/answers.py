@@ -1,4 +1,4 @@
-"""Answers about photos, as text, JSON lines or a file. Imports neither Keras nor Typer, so they come at once."""
+"""Answers about photos, as text, JSON lines or a file. Imports neither Keras nor Typer, so that answers come soon."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Reads the usual command lines of `predict` without Typer, whose import takes longer than an answer.
 
-Read here are only `predict`, photos, `--json` and `--model MODEL`. All other command lines, and all wrong ones, are
+Only `predict` with photos, `--json` and `--model MODEL` is read here. All other command lines, and all wrong ones, are
 left to Typer, which reads them from the start. So options, help and error messages have one place, predict.py.
 """
 

@@ -1,7 +1,7 @@
 """Remembers which bundles passed all checks here, so that each bundle is checked only before its first use.
 
-A file named after the digest of the bundle, which depends on every byte of it, has the versions of everything that the
-checks depend on. With other versions, the bundle is checked again.
+For each bundle there is a file. Its name is the digest of the bundle, which depends on every byte of the bundle. Its
+first line has the versions of everything that the checks depend on: with other versions, the bundle is checked again.
 """
 
 from contextlib import suppress
@@ -17,7 +17,7 @@ from dogvscat.bundle.folder import Bundle
 from dogvscat.errors import UsageError, WriteError
 
 _CHECKS = 1
-"""Raised whenever a check of cards, graphs or golden pictures becomes stricter."""
+"""Increase this number whenever a check of cards, graphs or golden pictures becomes stricter."""
 _VERSIONS = (
     f"dogvscat {__version__}, checks {_CHECKS}, numpy {np.__version__}, onnxruntime {onnxruntime.__version__}, "
     f"pillow {PIL.__version__}"
@@ -30,7 +30,7 @@ def is_verified(bundle: Bundle) -> bool:
     if file is None:
         return False
     try:
-        with open(file, encoding="utf-8") as remembered:  # noqa: PTH123 - a path that cannot be a path is an OSError
+        with file.open(encoding="utf-8") as remembered:
             return remembered.readline() == f"{_VERSIONS}\n"
     except (OSError, ValueError):
         return False

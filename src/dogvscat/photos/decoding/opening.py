@@ -165,7 +165,7 @@ def _open_jpeg(data: bytes, path: str) -> Picture:
         # Not `Image.open`: it imports the readers of five formats first, and its limit on pixels is below that of a
         # JPEG which is decoded at a reduced size.
         image = JpegImagePlugin.jpeg_factory(BytesIO(data))
-    except (SyntaxError, IndexError, TypeError, struct.error):  # those that `Image.open` takes for another format
+    except (SyntaxError, IndexError, TypeError, struct.error):  # after these, `Image.open` tries another format
         raise refusal(data, path) from None
     picture = picture_in_memory(image)
     picture.frame = frame
