@@ -9,6 +9,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+MOST_THREADS = 256
+"""The most that `--threads` takes."""
+
 
 def available_cpus(root: Path = Path("/")) -> int:
     """The number of CPUs in this process's affinity mask, but no more than the quota of its cgroup, rounded up.

@@ -21,6 +21,9 @@ PLAIN = {
     "predict --model best photo.jpg": 1,
     "predict a.jpg --model runs/fast-1 b.jpg --json": 2,
     "predict predict": 1,
+    "predict --threads 1 photo.jpg": 1,
+    "predict --threads 256 --model best photo.jpg --json": 1,
+    "predict --threads 08 photo.jpg": 1,
 }
 """Command lines and their number of photos."""
 
@@ -39,7 +42,13 @@ NOT_PLAIN = [
     "predict -- photo.jpg",
     "predict -- --json",
     "predict --out rows.csv photo.jpg",
-    "predict --threads 2 photo.jpg",
+    "predict --threads 0 photo.jpg",
+    "predict --threads 257 photo.jpg",
+    "predict --threads +2 photo.jpg",
+    "predict --threads \u0663 photo.jpg",
+    "predict --threads many photo.jpg",
+    f"predict --threads {'9' * 5000} photo.jpg",
+    "predict --threads 2 --threads 2 photo.jpg",
     "predict --require-signature key.pem photo.jpg",
     "predict --model=best photo.jpg",
     "predict photo.jpg --model",

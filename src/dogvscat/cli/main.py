@@ -58,7 +58,7 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     if plain is not None:
         from dogvscat.cli.answers import answer_photos
 
-        return answer_photos(plain.photos, model=plain.model, as_json=plain.as_json)
+        return answer_photos(plain.photos, model=plain.model, threads=plain.threads, as_json=plain.as_json)
     from dogvscat.cli.app import run_app  # here: importing Typer takes as long as half an answer
 
     return run_app(arguments)

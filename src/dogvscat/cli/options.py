@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dogvscat.cpus import MOST_THREADS
 from dogvscat.errors import UsageError
 
 DEFAULT_RECIPE = "fast"  # of every command; repeated in exploring/plan_files.py, which would take long to import here
@@ -108,7 +109,7 @@ Threads = Annotated[
         metavar="N",
         help="CPU threads to use.",
         min=1,
-        max=256,
+        max=MOST_THREADS,
         show_default="one per CPU that this process may use",
     ),
 ]
