@@ -3,7 +3,7 @@
 # Guess: as on TensorFlow and JAX, the layer's masks follow from `layer.seed_generator.state`. Setting the state again
 # repeats a mask, so a checkpoint that holds all of `model.variables` resumes with the same bits.
 # Seen: with Dropout(0.5) equal states give different masks, and the state does not advance; with Dropout(0.5, seed=0)
-# equal states give equal masks. Without a seed the mask comes from torch's global generator, which is no variable.
+# equal states give equal masks. Without a seed the mask comes from torch's global generator, which is not a variable.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
