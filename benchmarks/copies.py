@@ -160,7 +160,7 @@ def augmented(most_degrees: float) -> Change:
     def change(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         if rng.random() < 0.5:
             image = ImageOps.mirror(image)
-        image = image.rotate(rng.uniform(-most_degrees, most_degrees), Image.Resampling.BILINEAR, fillcolor="grey")
+        image = image.rotate(rng.uniform(-most_degrees, most_degrees), Image.Resampling.BILINEAR, fillcolor="gray")
         image = cropped_unequally(0, 0.1)(image, rng)
         image = ImageEnhance.Brightness(image).enhance(rng.uniform(0.8, 1.2))
         image = ImageEnhance.Color(image).enhance(rng.uniform(0.5, 1.5))

@@ -70,7 +70,7 @@ def probability_drops(predictor: Predictor, pixels: np.ndarray, heat: np.ndarray
 
 
 def _hide(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The image with its mean colour where the mask is true."""
+    """The image with its mean color where the mask is true."""
     hidden = image.copy()
     hidden[mask] = image.reshape(-1, 3).mean(axis=0).round()
     return hidden

@@ -1,4 +1,4 @@
-"""How accurate is a network on photos that are darker, grey, blurred, turned, smaller... than its training photos?
+"""How accurate is a network on photos that are darker, gray, blurred, turned, smaller... than its training photos?
 
     python benchmarks/robustness.py PHOTOS --model RUN --pictures 1000
 
@@ -92,7 +92,7 @@ def _reduced(photo: Image.Image) -> Image.Image:
 
 
 def _noisy(photo: Image.Image) -> Image.Image:
-    # Standard deviation 18 of 255, independent for each pixel and colour.
+    # Standard deviation 18 of 255, independent for each pixel and color.
     noise = np.random.default_rng(1).normal(0, 18, (photo.height, photo.width, 3))
     return Image.fromarray(np.clip(np.asarray(photo) + noise, 0, 255).astype(np.uint8))
 
@@ -118,21 +118,21 @@ def _barred(photo: Image.Image) -> Image.Image:
 
 
 def _far(photo: Image.Image) -> Image.Image:
-    """Half as large, on a blurred background of its own colours."""
-    far = photo.resize((2, 2)).resize(photo.size)  # a smooth gradient between four mean colours
+    """Half as large, on a blurred background of its own colors."""
+    far = photo.resize((2, 2)).resize(photo.size)  # a smooth gradient between four mean colors
     far.paste(photo.resize((photo.width // 2, photo.height // 2)), (photo.width // 4, photo.height // 4))
     return far
 
 
 CHANGES: dict[str, Change] = {
     "none": lambda photo: photo,
-    "grey": lambda photo: photo.convert("L").convert("RGB"),
+    "gray": lambda photo: photo.convert("L").convert("RGB"),
     "JPEG quality 20": _compressed,
     "reduced to 80 px": _reduced,
     "brightness 45%": lambda photo: ImageEnhance.Brightness(photo).enhance(0.45),
     "brightness 160%": lambda photo: ImageEnhance.Brightness(photo).enhance(1.6),
     "contrast 50%": lambda photo: ImageEnhance.Contrast(photo).enhance(0.5),
-    "colour 180%": lambda photo: ImageEnhance.Color(photo).enhance(1.8),
+    "color 180%": lambda photo: ImageEnhance.Color(photo).enhance(1.8),
     "warm light": _warm,
     "noise": _noisy,
     "middle 70%": _middle,

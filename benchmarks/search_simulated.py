@@ -3,9 +3,9 @@
     python benchmarks/search.py PHOTOS --out FOLDER
     python benchmarks/search_simulated.py FOLDER --budget 240 --searches 100
 
-Real searches are too few to tell search methods apart. Extremely randomised trees learn from the completed trials below
+Real searches are too few to tell search methods apart. Extremely randomized trees learn from the completed trials below
 FOLDER which accuracy each epoch has for which settings. Their out-of-bag errors become the luck of a simulated trial:
-it gets all the errors of one real trial of about the same accuracy. Surrogates of this kind often rank optimisers as
+it gets all the errors of one real trial of about the same accuracy. Surrogates of this kind often rank optimizers as
 real trainings do (Eggensperger et al., Efficient benchmarking of hyperparameter optimizers via surrogates, 2015), but
 not always: confirm the best method with `search.py` and fresh seeds.
 """

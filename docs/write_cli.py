@@ -23,7 +23,7 @@ This page is written by `make docs` from the commands; `dogvscat COMMAND --help`
 ```
 
 **Output.** Results go to stdout, everything else (messages, progress bars, errors) to stderr. With `--json`, stdout has
-only JSON. No command changes your photos. Colours appear only on a terminal, and never if `NO_COLOR` is set.
+only JSON. No command changes your photos. Colors appear only on a terminal, and never if `NO_COLOR` is set.
 
 **Exit codes.** 0: success. 2: wrong usage or an impossible setting. 3: photos that are missing or cannot be used.
 4: a run folder or bundle that cannot be used. 1: any other error, such as a full disk. 130: stopped by Ctrl-C.

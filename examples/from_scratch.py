@@ -62,7 +62,7 @@ def read_photos(folder: Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 # The network. A convolution slides 3 x 3 weights over the image and answers at each position how well they fit. Deeper
-# maps are smaller, because pooling keeps the largest of four neighbours, and there are more of them: 48, 96, 192.
+# maps are smaller, because pooling keeps the largest of four neighbors, and there are more of them: 48, 96, 192.
 
 
 def build_network(image_size: int, dropout: float = DROPOUT) -> keras.Model:

@@ -26,6 +26,6 @@ for seed, repeats in ((None, False), (0, True)):
     first, second = mask(layer), mask(layer)
     state = keras.ops.convert_to_numpy(layer.seed_generator.state).tolist()
     print(f"seed={seed}: equal masks {np.array_equal(first, second)}, state after a call {state}")
-    assert np.array_equal(first, second) == repeats, "Keras' behaviour has changed"
-    assert (state != [1, 2]) == repeats, "Keras' behaviour has changed"
+    assert np.array_equal(first, second) == repeats, "Keras' behavior has changed"
+    assert (state != [1, 2]) == repeats, "Keras' behavior has changed"
 PYTHON

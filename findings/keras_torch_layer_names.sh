@@ -20,7 +20,7 @@ try:
     layer(inputs)
 except KeyError as error:
     print("a layer with weights is refused:", error.args[0])
-    assert error.args[0] == 'parameter name can\'t contain "."', "the behaviour has changed"
+    assert error.args[0] == 'parameter name can\'t contain "."', "the behavior has changed"
 else:
-    raise AssertionError("the behaviour has changed")
+    raise AssertionError("the behavior has changed")
 PYTHON

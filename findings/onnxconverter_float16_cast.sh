@@ -60,6 +60,6 @@ for name, (casts, checked, result) in outcomes.items():
     print(f"{name}: Cast to {' and '.join(casts)}; checker: {checked}; ONNX Runtime: {result}")
 refused = outcomes.pop("onnxconverter-common")
 assert all(checked == "valid" and result == answers for _, checked, result in outcomes.values())
-assert refused[0] == ["FLOAT"] and "refused" in refused[1] and "refused" in refused[2], "the behaviour has changed"
-assert outcomes["onnxconverter-common, Cast blocked"][0] == ["FLOAT", "FLOAT16"], "the behaviour has changed"
+assert refused[0] == ["FLOAT"] and "refused" in refused[1] and "refused" in refused[2], "the behavior has changed"
+assert outcomes["onnxconverter-common, Cast blocked"][0] == ["FLOAT", "FLOAT16"], "the behavior has changed"
 PYTHON

@@ -49,5 +49,5 @@ for method in (CalibrationMethod.MinMax, CalibrationMethod.Percentile, Calibrati
             outcome = str(error)
         print(f"RESULT {method.name}, batches of {sizes}: {outcome}")
         expected = "inhomogeneous" if method.name != "MinMax" and sizes[-1] == 2 else "works"
-        assert expected in outcome, "the behaviour has changed"
+        assert expected in outcome, "the behavior has changed"
 PYTHON

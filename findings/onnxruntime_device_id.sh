@@ -35,5 +35,5 @@ for setting in "" 0 1 true; do
     case "$setting" in
         1 | true) test "$number" -eq 0 ;;
         *) test "$number" -gt 0 ;;
-    esac || { echo "the behaviour has changed"; exit 1; }
+    esac || { echo "the behavior has changed"; exit 1; }
 done

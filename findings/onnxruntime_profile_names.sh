@@ -66,7 +66,7 @@ extended = names(onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED)
 for title, listed in (("default", default), ("ORT_ENABLE_EXTENDED", extended)):
     print(f"{title}: {', '.join(f'{name} ({kind})' for name, kind in listed)}")
 convolutions = [name for name, kind in default if "Conv" in kind]
-assert convolutions == ["value_b_nchwc", "value_c_nchwc", "answer_nchwc"], "the behaviour has changed"
-assert not any(kind in ("Add", "Relu") for _, kind in default), "the behaviour has changed"
-assert [name for name, kind in extended if "Conv" in kind] == ["conv1", "conv2", "conv3"], "the behaviour has changed"
+assert convolutions == ["value_b_nchwc", "value_c_nchwc", "answer_nchwc"], "the behavior has changed"
+assert not any(kind in ("Add", "Relu") for _, kind in default), "the behavior has changed"
+assert [name for name, kind in extended if "Conv" in kind] == ["conv1", "conv2", "conv3"], "the behavior has changed"
 PYTHON

@@ -28,5 +28,5 @@ for name, given in (("object", exif), ("bytes", exif.tobytes())):
             sizes[name, suffix] = image.size
             print(f"exif as {name}, {suffix}: size {image.size}, irot in the file: {b'irot' in path.read_bytes()}")
 assert sizes["object", "jpg"] == sizes["bytes", "jpg"] == (64, 48)
-assert sizes["object", "heic"] == (64, 48) and sizes["bytes", "heic"] == (48, 64), "the behaviour has changed"
+assert sizes["object", "heic"] == (64, 48) and sizes["bytes", "heic"] == (48, 64), "the behavior has changed"
 PYTHON

@@ -3,7 +3,7 @@
 # Guess: the planes are read as the same pixels are when they are stored pixel by pixel, or compressed.
 # Seen: stored pixel by pixel or compressed, red 200, green 100 and blue 50 are read as such. In uncompressed planes the
 # two bytes of each sample become two pixels, and the lower half of each plane is never read.
-# Also: grey of signed bytes (SampleFormat 2) is read as unsigned, so that black, -128, is read as 128.
+# Also: gray of signed bytes (SampleFormat 2) is read as unsigned, so that black, -128, is read as 128.
 # Valid input: written by tifffile, and read back by it.
 set -eu
 folder=$(mktemp -d)
@@ -38,9 +38,9 @@ uncompressed = read(planes, photometric="rgb", planarconfig="separate")
 for name, seen in (("by pixel", by_pixel), ("compressed", compressed), ("uncompressed", uncompressed)):
     print(f"{name}: first row {seen[0, :4].tolist()}, last row {seen[-1, :4].tolist()}")
 assert np.array_equal(by_pixel, levels) and np.array_equal(compressed, levels)
-assert not np.array_equal(uncompressed, levels), "Pillow's behaviour has changed"
+assert not np.array_equal(uncompressed, levels), "Pillow's behavior has changed"
 
 signed = read(np.full((4, 4), -128, np.int8), photometric="minisblack")
 print(f"signed bytes: -128 is read as {signed[0, 0]}")
-assert signed[0, 0] == 128, "Pillow's behaviour has changed"
+assert signed[0, 0] == 128, "Pillow's behavior has changed"
 PYTHON

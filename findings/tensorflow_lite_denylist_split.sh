@@ -54,5 +54,5 @@ for operations in (None, ["SPLIT"]):
         types[kind, bool(operations)] = {kind for _, kind in outputs(model, kind)}
         print(f"denylisted_ops={operations}: the outputs of {kind} are {outputs(model, kind)}")
 assert types["FULLY_CONNECTED", False] == types["FULLY_CONNECTED", True] == types["SPLIT", True] == {"float32"}
-assert types["SPLIT", False] == {"int8"}, "the behaviour has changed"
+assert types["SPLIT", False] == {"int8"}, "the behavior has changed"
 PYTHON

@@ -37,5 +37,5 @@ assert "keras/__init__.py" in sources, "the packages have changed"
 PYTHON
 $pip uninstall -q -y keras-nightly
 $pip show -q keras
-test ! -e "$(echo "$folder"/venv/lib/python3*/site-packages)/keras/__init__.py" || { echo "the behaviour has changed"; exit 1; }
+test ! -e "$(echo "$folder"/venv/lib/python3*/site-packages)/keras/__init__.py" || { echo "the behavior has changed"; exit 1; }
 echo "after 'pip uninstall keras-nightly', pip lists keras, and keras/__init__.py is gone"

@@ -2,7 +2,7 @@
 
     python requirements/sbom.py dist/dogvscat-0.1.0-py3-none-any.whl
 
-The packages are those of the locked files, with their hashes, and with their licences where they are installed. The
+The packages are those of the locked files, with their hashes, and with their licenses where they are installed. The
 form is CycloneDX 1.6 (cyclonedx.org/docs/1.6/json). Equal locks and wheels give equal bytes.
 """
 
@@ -63,8 +63,8 @@ def locked_packages() -> dict[tuple[str, str], dict[str, list[str]]]:
     return packages
 
 
-def licence(package: str) -> str | None:
-    """The licence that an installed package states: an SPDX expression, or its classifiers; None if it states none."""
+def stated_license(package: str) -> str | None:
+    """The license that an installed package states: an SPDX expression, or its classifiers; None if it states none."""
     try:
         metadata = distribution(package).metadata
     except PackageNotFoundError:
@@ -78,7 +78,7 @@ def licence(package: str) -> str | None:
 
 
 def _component(name: str, version: str, hashes_by_lock: dict[str, list[str]]) -> dict[str, Any]:
-    stated = licence(name)
+    stated = stated_license(name)
     hashes = sorted({value for values in hashes_by_lock.values() for value in values})
     return {
         "type": "library",

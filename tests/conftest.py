@@ -144,7 +144,7 @@ def skilled_run(tmp_path_factory: pytest.TempPathFactory, dogvscat: Dogvscat) ->
         result = dogvscat("train", folder / "photos", "--neither", folder / "neither", "--out", folder / "run", *flags)
         assert result.returncode == 0, result.stderr
         assert (
-            "photos that show neither class: 16 to learn from, 8 held out to measure how many are recognised"
+            "photos that show neither class: 16 to learn from, 8 held out to measure how many are recognized"
             in result.stderr
         )
         assert "n = 8" in result.stdout.splitlines()[-1]

@@ -18,7 +18,7 @@ from tests.helpers import encoded, png_chunk
 SIDE = 64
 """Size at which pictures are compared, in pixels."""
 LOSSLESS, LOSSY = 2.0, 3.0
-"""Largest mean difference of two pictures that show the same, in grey levels."""
+"""Largest mean difference of two pictures that show the same, in gray levels."""
 
 Order = Literal["<", ">"]
 """The order of the bytes of numbers, as in struct."""
@@ -39,8 +39,8 @@ def scene() -> Image.Image:
     return image
 
 
-def grey_scene() -> np.ndarray:
-    """The scene in grey: uint8 (96, 128)."""
+def gray_scene() -> np.ndarray:
+    """The scene in gray: uint8 (96, 128)."""
     return np.asarray(scene().convert("L"))
 
 
@@ -50,7 +50,7 @@ def seen(image: Image.Image) -> np.ndarray:
 
 
 def difference(data: bytes, expected: np.ndarray) -> float:
-    """The mean difference of a file from what should be seen, in grey levels."""
+    """The mean difference of a file from what should be seen, in gray levels."""
     return float(np.abs(decode(data, "file", SIDE).astype(int) - expected).mean())
 
 
@@ -109,8 +109,8 @@ def tiff(*pages: Fields, order: str = "<", big: bool = False, sub_pages: Sequenc
     return bytes(body)
 
 
-def grey_page(samples: np.ndarray, bits: int, order: Order = "<", **changes: tuple[str, Values]) -> Fields:
-    """The tags of a grey page; `samples` of the type that is stored, or of whole numbers of 12 bits."""
+def gray_page(samples: np.ndarray, bits: int, order: Order = "<", **changes: tuple[str, Values]) -> Fields:
+    """The tags of a gray page; `samples` of the type that is stored, or of whole numbers of 12 bits."""
     data = packed(samples, bits) if bits % 8 else samples.astype(samples.dtype.newbyteorder(order)).tobytes()
     kind = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
     height, width = samples.shape

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PERMISSIVE = ("MIT", "BSD", "APACHE", "ISC", "PSF", "PYTHON SOFTWARE FOUNDATION", "ZLIB", "MPL", "MOZILLA PUBLIC")
 STATES_NONE = {"namex"}
-"""Its metadata names no licence; its repository says Apache 2.0."""
+"""Its metadata names no license; its repository says Apache 2.0."""
 
 
 def build(folder: Path) -> Path:
@@ -61,7 +61,7 @@ def test_the_bill_of_materials_lists_what_the_locks_have(wheel: Path) -> None:
         assert any(entry["value"] in locked for entry in properties if "sha256" in entry["name"])
 
 
-def test_packages_that_a_wheel_brings_have_permissive_licences(wheel: Path) -> None:
+def test_packages_that_a_wheel_brings_have_permissive_licenses(wheel: Path) -> None:
     """None asks for the source of programs that use it. pillow-heif's wheels contain such libraries; pyproject.toml
     says so, and its extra is of its own."""
     subprocess.run([sys.executable, ROOT / "requirements" / "sbom.py", wheel], capture_output=True, check=True)

@@ -51,7 +51,7 @@ class DataConfig(Section):
     """Train on only this many of the training photos, with the classes in proportion; 0 for all. A larger subset
     contains every smaller one, and validation stays the same. So several sizes show what more photos would bring."""
     neither_test_share: float = Field(1 / 3, gt=0.0, lt=1.0)
-    """Share of the `--neither` photos that is held out, to measure how many of them the network recognises."""
+    """Share of the `--neither` photos that is held out, to measure how many of them the network recognizes."""
 
 
 class AugmentationConfig(Section):
@@ -77,13 +77,13 @@ class AugmentationConfig(Section):
     color_cast: float = Field(0.0, ge=0.0, le=1.0)
     """Largest change of brightness of each color channel separately, as a share of full white."""
     saturation: float = Field(0.0, ge=0.0, le=1.0)
-    """Largest relative change of saturation: at 1, from grey to twice as colorful."""
+    """Largest relative change of saturation: at 1, from gray to twice as colorful."""
     sharpness: float = Field(0.0, ge=0.0, le=2.0)
     """Largest change of sharpness: at 1, from smoothed over three pixels to sharpened by the same amount."""
     aspect: float = Field(0.0, ge=0.0, lt=1.0)
     """Largest relative stretch of width against height: 0.25 allows up to 5 : 4 in either direction."""
     cutout: float = Field(0.0, ge=0.0, le=0.75)
-    """Side of a grey square that hides a random part of the image, as a share of the image's side (DeVries and Taylor
+    """Side of a gray square that hides a random part of the image, as a share of the image's side (DeVries and Taylor
     2017)."""
     cutmix: float = Field(0.0, ge=0.0, le=1.0)
     """Share of the images over which a piece of another image, of any size, is pasted. Their labels are mixed by area
@@ -170,7 +170,7 @@ class NetworkConfig(Section):
 
 
 class TrainingConfig(Section):
-    """How the weights are optimised and when training stops."""
+    """How the weights are optimized and when training stops."""
 
     epochs: int = Field(60, ge=1, le=10_000)
     """Largest number of passes over the training photos."""
@@ -180,7 +180,7 @@ class TrainingConfig(Section):
     batch_size: int = Field(64, ge=1, le=8192)
     """Images per training step."""
     optimizer: Literal["adam", "sgd", "muon"] = "adam"
-    """`adam` (with `weight_decay` it is AdamW); `sgd`, with Nesterov momentum 0.9; or `muon`, which orthogonalises the
+    """`adam` (with `weight_decay` it is AdamW); `sgd`, with Nesterov momentum 0.9; or `muon`, which orthogonalizes the
     update of each convolution, so that the steps in all its directions are equally long. Other weights use `adam`."""
     learning_rate: float = Field(1e-3, gt=0.0, le=10.0)
     """Largest learning rate."""
@@ -207,7 +207,7 @@ class TrainingConfig(Section):
     """Epochs without a better validation loss before training stops; the best weights are then restored. 0: never stop
     early, and keep the weights of the last epoch."""
     recalibrated_pictures: int = Field(0, ge=0)
-    """Number of training photos on which the means and variances of batch normalisation are measured again at the end,
+    """Number of training photos on which the means and variances of batch normalization are measured again at the end,
     without augmentation. 0: keep the means and variances from training."""
     ema_momentum: float = Field(0.0, ge=0.0, lt=1.0)
     """Evaluate and export an exponential moving average of the weights: each step keeps this share of the average so

@@ -76,7 +76,7 @@ def test_photos_saved_again_at_another_size_are_known_too(quick_run: Path, drawn
 def test_a_bundle_alone_knows_no_photos(bundle: Path, drawn_photos: Path, tmp_path: Path) -> None:
     evaluation, said = judged(bundle, drawn_photos, tmp_path / "out")
     assert {name: result.n for name, result in evaluation.results.items()} == {"all": 48}
-    assert "cannot be recognised" in said
+    assert "cannot be recognized" in said
 
 
 def test_newer_results_take_the_place_of_older_ones(bundle: Path, drawn_photos: Path, tmp_path: Path) -> None:

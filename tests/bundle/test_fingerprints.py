@@ -1,4 +1,4 @@
-"""Photos that a network learned from are recognised by the fingerprints in its bundle; strangers are not."""
+"""Photos that a network learned from are recognized by the fingerprints in its bundle; strangers are not."""
 
 import shutil
 import zipfile
@@ -53,7 +53,7 @@ def test_near_fingerprints_match_and_the_nearest_counts() -> None:
 
 
 @pytest.mark.slow
-def test_a_bundle_that_was_copied_elsewhere_still_recognises_its_photos(
+def test_a_bundle_that_was_copied_elsewhere_still_recognizes_its_photos(
     quick_run: Path, drawn_photos: Path, tmp_path: Path
 ) -> None:
     """As in its run folder, also where the photos were saved again, scaled, and mixed with others."""
@@ -69,10 +69,10 @@ def test_a_bundle_that_was_copied_elsewhere_still_recognises_its_photos(
     assert counts == {name: result.n for name, result in in_run.results.items()}
     assert counts["all"] == 12
     assert f"The model was trained on {counts['train']} of these photos" in " ".join(messages)
-    assert "cannot be recognised" not in " ".join(messages)
+    assert "cannot be recognized" not in " ".join(messages)
 
 
-def test_the_bundled_model_recognises_the_photos_it_learned_from_and_no_others(test_data: Path, tmp_path: Path) -> None:
+def test_the_bundled_model_recognizes_the_photos_it_learned_from_and_no_others(test_data: Path, tmp_path: Path) -> None:
     """The originals of 200 photos of the archive, at their own sizes; and 100 photos from elsewhere."""
     evaluation = evaluate(None, open_photos(test_data / "photos"), tmp_path / "out", lambda message: None)
     counts = {name: result.n for name, result in evaluation.results.items()}
@@ -86,7 +86,7 @@ def test_the_bundled_model_recognises_the_photos_it_learned_from_and_no_others(t
 
 
 @pytest.mark.parametrize("version", Image.Transpose)
-def test_mirrored_and_turned_copies_are_recognised(version: Image.Transpose) -> None:
+def test_mirrored_and_turned_copies_are_recognized(version: Image.Transpose) -> None:
     drawings = [draw("dog", seed, 96) for seed in range(20)]
     learned, new = drawings[:10], drawings[10:]
     packed = {"train": pack_fingerprints(compute_fingerprints(map(np.asarray, learned)))}

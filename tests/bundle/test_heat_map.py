@@ -79,7 +79,7 @@ def telling_predictor(tmp_path: Path, linear_bundle: LinearBundle, quarters: byt
     return Predictor.load(linear_bundle(tmp_path / "telling", graph=quarters, unsure=(0.4, 0.6)))
 
 
-def colours(upper_left: str, upper_right: str, lower_left: str, lower_right: str) -> np.ndarray:
+def colors(upper_left: str, upper_right: str, lower_left: str, lower_right: str) -> np.ndarray:
     pixels = np.zeros((SIZE, SIZE, 3), dtype=np.uint8)
     places = (upper_left, upper_right, lower_left, lower_right)
     for number, name in enumerate(places):
@@ -98,7 +98,7 @@ def middles(heat: np.ndarray) -> list[float]:
 
 @pytest.mark.parametrize("by_occlusion", [False, True])
 def test_each_class_has_evidence_of_its_own(telling_predictor: Predictor, by_occlusion: bool) -> None:
-    dog, cat = colours("red", "red", "black", "blue"), colours("blue", "black", "red", "blue")
+    dog, cat = colors("red", "red", "black", "blue"), colors("blue", "black", "red", "blue")
     answers = telling_predictor.predict_pixels(np.stack([dog, cat]), ["dog", "cat"])
     assert [answer.label for answer in answers] == ["dog", "cat"]
     for_dog, for_cat = heat_maps(telling_predictor, np.stack([dog, cat]), by_occlusion=by_occlusion)
@@ -108,7 +108,7 @@ def test_each_class_has_evidence_of_its_own(telling_predictor: Predictor, by_occ
 
 
 def test_unsure_is_explained_by_the_nearer_class(telling_predictor: Predictor) -> None:
-    pixels = colours("red", "blue", "black", "black")
+    pixels = colors("red", "blue", "black", "black")
     pixels[0, 0] = (0, 0, 0)  # a little less red
     (answer,) = telling_predictor.predict_pixels(pixels[None], ["both"])
     assert answer.label == "unsure"
@@ -131,7 +131,7 @@ def test_another_network_has_other_reasons(
 
 
 def test_hiding_the_hottest_place_costs_most(telling_predictor: Predictor) -> None:
-    pixels = colours("black", "red", "black", "black")
+    pixels = colors("black", "red", "black", "black")
     (heat,) = heat_maps(telling_predictor, pixels[None])
     assert int(np.argmax(middles(heat))) == 1
     hidden = np.stack([pixels.copy() for _ in range(4)])
@@ -142,7 +142,7 @@ def test_hiding_the_hottest_place_costs_most(telling_predictor: Predictor) -> No
     assert int(np.argmin(telling_predictor.probabilities(hidden))) == 1
 
 
-def test_paint_is_grey_where_nothing_speaks_and_yellow_where_most_does() -> None:
+def test_paint_is_gray_where_nothing_speaks_and_yellow_where_most_does() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     heat = np.zeros((50, 70))
     heat[:, 40:] = 1.0
@@ -157,10 +157,10 @@ def test_paint_is_grey_where_nothing_speaks_and_yellow_where_most_does() -> None
 
 
 def test_brighter_means_hotter_to_every_eye() -> None:
-    grey = np.full((1, 101, 3), 128, dtype=np.uint8)
-    shown = overlay_heat_map(grey, np.linspace(0, 1, 101)[None]).astype(np.float64)
+    gray = np.full((1, 101, 3), 128, dtype=np.uint8)
+    shown = overlay_heat_map(gray, np.linspace(0, 1, 101)[None]).astype(np.float64)
     luma = (shown @ [0.299, 0.587, 0.114])[0]
-    assert np.all(np.diff(luma[30:]) > -1.0)  # below a third it darkens from grey first
+    assert np.all(np.diff(luma[30:]) > -1.0)  # below a third it darkens from gray first
     assert luma[100] > 180
 
 
@@ -170,7 +170,7 @@ def test_the_class_of_a_heat_map_is_the_more_probable_one(untouched_bundle: Path
     assert explained_class(predictor, Prediction("", "unsure", {"cat": 0.5, "dog": 0.5})) == "dog"
 
 
-def test_a_layer_over_the_grey_photo_is_what_is_painted() -> None:
+def test_a_layer_over_the_gray_photo_is_what_is_painted() -> None:
     rng = np.random.default_rng(0)
     photo, heat = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8), rng.random((24, 24))
     laid = Image.fromarray(photo).convert("L").convert("RGBA")

@@ -198,7 +198,7 @@ def test_pixels_are_pillows_to_the_last_bit(other_file: Driver, width: int, heig
 def test_a_large_jpeg_is_reduced_as_by_the_decoder(other_file: Driver, size: tuple[int, int]) -> None:
     data = encoded(draw("dog", 3, 500).resize(size), "JPEG", quality=92, subsampling=0)
     ours, theirs = _pixels(other_file, data, "dog.jpg", 160).astype(int), decode(data, "dog.jpg", 160).astype(int)
-    assert np.abs(ours - theirs).max() <= 2  # roundings on the way from a JPEG's colours
+    assert np.abs(ours - theirs).max() <= 2  # roundings on the way from a JPEG's colors
     assert np.abs(ours - theirs).mean() < 0.5
 
 

@@ -1,4 +1,4 @@
-"""Answers worked out by hand for pictures of one colour, and graphs that must not be run."""
+"""Answers worked out by hand for pictures of one color, and graphs that must not be run."""
 
 import hashlib
 import itertools
@@ -23,7 +23,7 @@ from dogvscat.photos.decoding.decoder import decode
 from tests.helpers import ChangeCard, LinearBundle, metrics_with, plain_png, seal, shift_golden
 
 # red, green, blue -> the logit of the linear network: 8 * (red - blue) / 255
-COLOURS = {(255, 0, 0): 8.0, (0, 0, 255): -8.0, (90, 7, 90): 0.0, (150, 0, 99): 1.6, (51, 255, 102): -1.6}
+COLORS = {(255, 0, 0): 8.0, (0, 0, 255): -8.0, (90, 7, 90): 0.0, (150, 0, 99): 1.6, (51, 255, 102): -1.6}
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def predictor(untouched_bundle: Path) -> Predictor:
 
 
 def test_answers_are_what_one_works_out_by_hand(predictor: Predictor) -> None:
-    answers = predictor.predict([plain_png(colour) for colour in COLOURS])
-    for answer, logit in zip(answers, COLOURS.values(), strict=True):
+    answers = predictor.predict([plain_png(color) for color in COLORS])
+    for answer, logit in zip(answers, COLORS.values(), strict=True):
         assert isinstance(answer, Prediction)
         assert answer.probabilities["dog"] == pytest.approx(1 / (1 + math.exp(-logit)), abs=1e-5)
         assert sum(answer.probabilities.values()) == pytest.approx(1.0, abs=1e-12)
@@ -55,7 +55,7 @@ def test_answers_are_what_one_works_out_by_hand(predictor: Predictor) -> None:
 def test_labels_and_reasons_follow_the_band(untouched_bundle: Path, low: float, high: float, labels: list[str]) -> None:
     predictor = Predictor.load(untouched_bundle)
     predictor.rules = replace(predictor.rules, unsure_low=low, unsure_high=high)
-    answers = predictor.predict([plain_png(colour) for colour in COLOURS])
+    answers = predictor.predict([plain_png(color) for color in COLORS])
     assert [answer.label for answer in answers if isinstance(answer, Prediction)] == labels
     reasons = [answer.reason for answer in answers if isinstance(answer, Prediction)]
     assert reasons == ["close" if label == "unsure" else None for label in labels]
@@ -142,10 +142,10 @@ def test_one_photo_instead_of_several_is_refused_not_taken_apart(predictor: Pred
 
 
 def test_decoded_pictures_are_answered_under_their_names(predictor: Predictor) -> None:
-    pixels = np.stack([decode(plain_png(colour), "", 32) for colour in COLOURS])
+    pixels = np.stack([decode(plain_png(color), "", 32) for color in COLORS])
     answers = predictor.predict_pixels(pixels, list("abcde"))
     assert [answer.path for answer in answers] == list("abcde")
-    expected = predictor.predict([plain_png(colour) for colour in COLOURS])
+    expected = predictor.predict([plain_png(color) for color in COLORS])
     assert [answer.probabilities for answer in answers] == [
         answer.probabilities for answer in expected if isinstance(answer, Prediction)
     ]

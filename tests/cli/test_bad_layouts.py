@@ -69,7 +69,7 @@ BAD_FOLDERS: dict[str, tuple[dict[str, bytes], str]] = {
     "an archive within": ({"train.zip": b"PK\x03\x04"}, "holds no photos"),
     "archives within": (
         {"cats.zip": b"PK\x03\x04", "dogs.zip": b"PK\x03\x04"},
-        "(cats.zip, dogs.zip) that hold labelled",
+        "(cats.zip, dogs.zip) that hold labeled",
     ),
     "cats inside dogs": ({**CATS, **DOGS, **below("dog/Katzen", CATS)}, "dog/Katzen (6 photos), inside the folder of"),
     "splits of one class": (

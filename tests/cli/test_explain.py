@@ -52,7 +52,7 @@ def test_the_picture_shows_photo_heat_and_answer(dogvscat: Dogvscat, untouched_b
     shown = np.asarray(Image.open(tmp_path / "why" / "half-explained.jpg")).astype(int)
     photo, heat = shown[16:216, 16:316], shown[16:216, 332:632]
     assert np.abs(photo - pixels).mean() < 4.0  # JPEG
-    assert np.ptp(heat[20:180, 5:60], axis=-1).max() < 60  # hardly any colour on the black side
+    assert np.ptp(heat[20:180, 5:60], axis=-1).max() < 60  # hardly any color on the black side
     assert (heat[150:190, 230:290, 0] > heat[150:190, 230:290, 2] + 60).all()
     assert (shown[220:] < 100).any()  # words and bars below
 

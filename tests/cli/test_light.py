@@ -264,7 +264,7 @@ def test_json_is_all_there_is_on_stdout(
 @pytest.mark.parametrize(
     "arguments", ["", "--help", "predict --help", "predict nothing.jpg", "predcit", "audit nothing"]
 )
-def test_no_colours_off_a_terminal(dogvscat: Dogvscat, untouched_bundle: Path, arguments: str) -> None:
+def test_no_colors_off_a_terminal(dogvscat: Dogvscat, untouched_bundle: Path, arguments: str) -> None:
     words = arguments.split()
     if "nothing.jpg" in words:
         words += ["--model", str(untouched_bundle)]

@@ -89,7 +89,7 @@ def test_a_network_at_chance_says_so_wherever_it_is_used(
     assert SYNTHETIC_NOTE in dogvscat("runs", quick_run.parent).stdout
 
 
-def test_recognising_neither_is_measured_on_held_out_photos(skilled_run: Path) -> None:
+def test_recognizing_neither_is_measured_on_held_out_photos(skilled_run: Path) -> None:
     metrics = json.loads((skilled_run / "metrics.json").read_text())["neither"]["figures"]
     card = json.loads((skilled_run / "bundle" / "card.json").read_text())
     assert metrics["unsure_rate"]["n"] == 8

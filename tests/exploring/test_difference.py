@@ -15,7 +15,7 @@ def correctness(both: int, only_first: int, only_second: int, none: int) -> tupl
 
 
 def test_exact_mcnemar_by_hand() -> None:
-    # of ten disagreements at most one favours the first: 2 * (1 + 10) / 2 ** 10
+    # of ten disagreements at most one favors the first: 2 * (1 + 10) / 2 ** 10
     difference = paired_difference(*correctness(80, 1, 9, 10))
     assert (difference.only_first, difference.only_second) == (1, 9)
     assert difference.p_value == pytest.approx(22 / 1024)

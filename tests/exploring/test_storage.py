@@ -103,7 +103,7 @@ def test_a_connection_that_is_reset_is_an_error_of_the_storage_and_no_other_is(t
         (tmp_path / "gone.jpg").read_bytes()
 
 
-def test_the_lock_of_a_killed_process_can_be_recognised_by_its_age(
+def test_the_lock_of_a_killed_process_can_be_recognized_by_its_age(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock is a link to the journal. If it leads there, Optuna removes it after half a minute."""

@@ -202,7 +202,7 @@ def test_larger_images_end_where_photos_have_no_more_pixels() -> None:
     history = curves(np.linspace(0.7, 0.3, 10), stopped_early=False)
     for recipe, side, expected in (("classic", 180, 96), ("fast", 180, 176), ("fast", 500, 192), ("best", 180, None)):
         setup = TrainingSetup(resolve_config(recipe), 2000, side)
-        advice = advise(["generalises"], setup, history)["generalises"]
+        advice = advise(["generalizes"], setup, history)["generalizes"]
         sizes = [int(size) for size in re.findall(r"data\.image_size=(\d+)", advice)]
         assert sizes == ([expected] if expected else [])
 
@@ -234,7 +234,7 @@ def test_all_photos_before_more_photos() -> None:
 
 
 def test_a_shorter_training_only_where_the_last_weights_are_kept() -> None:
-    memorising = [0.6, 0.4, 0.3, 0.32, 0.34, 0.36, 0.38, 0.4, 0.42, 0.44]
+    memorizing = [0.6, 0.4, 0.3, 0.32, 0.34, 0.36, 0.38, 0.4, 0.42, 0.44]
     advice = {}
     for name, settings in {
         "cycle": ["training.schedule=one_cycle", "training.early_stopping_patience=0", "training.epochs=10"],
@@ -242,8 +242,8 @@ def test_a_shorter_training_only_where_the_last_weights_are_kept() -> None:
         "stops": [],
     }.items():
         setup = TrainingSetup(resolve_config("classic", None, settings), 2000)
-        history = curves(memorising, stopped_early=name == "stops", kept_epoch=None if name == "stops" else 10)
-        advice[name] = advise(["memorised_late"], setup, history)["memorised_late"]
+        history = curves(memorizing, stopped_early=name == "stops", kept_epoch=None if name == "stops" else 10)
+        advice[name] = advise(["memorized_late"], setup, history)["memorized_late"]
     assert "--set training.epochs=3`" in advice["cycle"]
     assert "--set training.early_stopping_patience=8`" in advice["constant"]
     assert "an earlier end" not in advice["stops"]
@@ -268,4 +268,4 @@ def test_a_longer_training_continues_or_is_another_cycle() -> None:
 
 def test_a_longer_training_is_not_offered_where_it_cannot_help() -> None:
     assert longer_command("classic", "training.epochs=10000") == []
-    assert longer_command("classic", kinds=["memorised_late"]) == []
+    assert longer_command("classic", kinds=["memorized_late"]) == []

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dogvscat.judging.advice import TrainingSetup
-from dogvscat.judging.diagnosis import Finding, diagnose, suspected_mislabelled
+from dogvscat.judging.diagnosis import Finding, diagnose, suspected_mislabeled
 from dogvscat.judging.intervals import MetricValue, wilson
 from dogvscat.judging.predictions import History, Predictions
 from dogvscat.settings.resolve import resolve_config
@@ -61,7 +61,7 @@ GOOD_TRAIN, GOOD_VALIDATION = make_metrics(17_900, 20_000), make_metrics(2214, 2
 
 def test_a_good_run_is_called_good():
     findings = observe(history(CALM), GOOD_TRAIN, GOOD_VALIDATION)
-    assert kinds(findings) == ["generalises", "stopped_early"]
+    assert kinds(findings) == ["generalizes", "stopped_early"]
     assert "89.5% (89.1-89.9)" in findings[0].explanation
     assert "lowest in epoch 6 and did not improve in the 3 epochs after it" in findings[1].explanation
 
@@ -79,13 +79,13 @@ def test_under_fitting_is_measured_against_the_majority_class():
     # 85% sounds fine, unless nine in ten images are of one class
     unequal = observe(history(CALM), make_metrics(18_400, 20_000, 0.9), make_metrics(2300, 2500, 0.9))
     assert "under_fitting" in kinds(unequal)
-    assert "generalises" not in kinds(unequal)
+    assert "generalizes" not in kinds(unequal)
 
 
 def test_nothing_learned():
     findings = observe(history(CALM), make_metrics(10_100, 20_000), make_metrics(1260, 2500))
     assert kinds(findings)[0] == "learned_nothing"
-    assert "generalises" not in kinds(findings)
+    assert "generalizes" not in kinds(findings)
     assert "under_fitting" not in kinds(findings)
 
 
@@ -95,7 +95,7 @@ def test_over_fitting_is_named_also_where_accuracy_is_bad():
     weak = observe(history(CALM), make_metrics(15_500, 20_000), make_metrics(1600, 2500))
     assert kinds(weak)[:2] == ["over_fitting", "under_fitting"]
     for findings in (by_heart, weak):
-        assert "generalises" not in kinds(findings)
+        assert "generalizes" not in kinds(findings)
 
 
 def test_epochs_that_ran_out():
@@ -141,22 +141,22 @@ def test_noise_is_measured_in_the_second_half():
     assert any("Which epoch is best is then partly luck." in finding.explanation for finding in findings)
 
 
-def test_memorising_after_the_best_epoch():
+def test_memorizing_after_the_best_epoch():
     rising = [0.6, 0.4, 0.32, 0.34, 0.37, 0.4]
     findings = observe(history(rising), GOOD_TRAIN, GOOD_VALIDATION)
-    assert "memorised_late" in kinds(findings)
-    finding = next(finding for finding in findings if finding.kind == "memorised_late")
+    assert "memorized_late" in kinds(findings)
+    finding = next(finding for finding in findings if finding.kind == "memorized_late")
     assert "validation loss rose by 25%" in finding.explanation
     assert "were not kept" in finding.explanation
     assert finding.tone == "note"
 
 
-def test_memorising_matters_more_where_the_last_weights_are_kept():
+def test_memorizing_matters_more_where_the_last_weights_are_kept():
     rising = [0.6, 0.4, 0.32, 0.34, 0.37, 0.4]
     curves = replace(history(rising, stopped_early=False), best_epoch=6)
     findings = observe(curves, GOOD_TRAIN, GOOD_VALIDATION, recipe="fast")
-    finding = next(finding for finding in findings if finding.kind == "memorised_late")
-    assert finding.title == "After epoch 3 the network began to memorise"
+    finding = next(finding for finding in findings if finding.kind == "memorized_late")
+    assert finding.title == "After epoch 3 the network began to memorize"
     assert "The weights of the last epoch were kept." in finding.explanation
     assert finding.tone == "problem"
 
@@ -176,10 +176,10 @@ def test_suspects_are_confident_contradictions_worst_first():
     y_true = np.array([0, 0, 1, 1, 0])
     y_prob = np.array([0.95, 0.5, 0.001, 0.2, 0.1])
     predictions = Predictions("all", ("cat", "dog"), list("abcde"), y_true, y_prob, np.zeros(5, int), np.zeros(5, bool))
-    suspects = suspected_mislabelled(predictions)
+    suspects = suspected_mislabeled(predictions)
     assert [(s.path, s.label, s.predicted) for s in suspects] == [("c", "dog", "cat"), ("a", "cat", "dog")]
     assert [s.probability for s in suspects] == pytest.approx([0.999, 0.95])
-    assert [s.path for s in suspected_mislabelled(predictions, limit=1)] == ["c"]
+    assert [s.path for s in suspected_mislabeled(predictions, limit=1)] == ["c"]
 
 
 def test_history_refuses_a_best_epoch_it_does_not_have():

@@ -27,7 +27,7 @@ def answers(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_hand_table():
-    # labelled cat: 3 predicted as cat, 1 as dog; labelled dog: 2 predicted as cat, 4 as dog
+    # labeled cat: 3 predicted as cat, 1 as dog; labeled dog: 2 predicted as cat, 4 as dog
     y_true = np.array([0] * 4 + [1] * 6)
     y_pred = np.array([0, 0, 0, 1, 0, 0, 1, 1, 1, 1])
     figures = compute_metrics(y_true, np.where(y_pred == 1, 0.8, 0.2), y_pred, NAMES, resamples=50)

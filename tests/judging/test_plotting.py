@@ -38,8 +38,8 @@ def test_a_grid_shows_its_images_in_order(tmp_path):
     image_grid(tmp_path / "grid.png", images, ["one\ntwo"] * 5, columns=2)
     with Image.open(tmp_path / "grid.png") as image:
         pixels = np.asarray(image.convert("RGB"))
-    centres = [np.argwhere(np.all(pixels == color, axis=2)).mean(axis=0) for color in colors]
-    rows, columns = zip(*centres, strict=True)
+    centers = [np.argwhere(np.all(pixels == color, axis=2)).mean(axis=0) for color in colors]
+    rows, columns = zip(*centers, strict=True)
     assert rows[0] == pytest.approx(rows[1])
     assert rows[1] < rows[2] < rows[4]
     assert columns[0] == pytest.approx(columns[2])

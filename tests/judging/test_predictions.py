@@ -49,7 +49,7 @@ def test_mistakes_come_most_confident_first():
 
 
 def test_a_split_without_photos_is_an_error_that_says_so():
-    with pytest.raises(DataError, match="no labelled photo in the split 'validation'"):
+    with pytest.raises(DataError, match="no labeled photo in the split 'validation'"):
         Predictions.from_logits("validation", CLASSES, [], np.zeros(0, int), Logits(np.zeros(0)), Decision())
 
 

@@ -10,7 +10,7 @@ from dogvscat.config import Config
 from dogvscat.errors import WriteError
 from dogvscat.judging.advice import TrainingSetup
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.diagnosis import diagnose, suspected_mislabelled
+from dogvscat.judging.diagnosis import diagnose, suspected_mislabeled
 from dogvscat.judging.figures import write_figures
 from dogvscat.judging.metrics import SplitResult, evaluate_split
 from dogvscat.judging.predictions import History, Predictions
@@ -49,7 +49,7 @@ def full_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
         figures=write_figures(folder, validation, Decision(), load_images, curves),
         history=curves,
         findings=diagnose(TrainingSetup(Config(), 80), curves, train.metrics, validation.metrics),
-        suspects=suspected_mislabelled(validation.predictions),
+        suspects=suspected_mislabeled(validation.predictions),
         facts=[("Recipe", "classic")],
         settings=[("network.dropout", "0.5")],
         environment=[("Commit", "<none>")],

@@ -6,7 +6,7 @@ from PIL import Image
 
 from dogvscat.config import AugmentationConfig
 from dogvscat.learning.data.augmentation import augment, cutmix
-from dogvscat.learning.data.dataset import LabelledImages
+from dogvscat.learning.data.dataset import LabeledImages
 from dogvscat.learning.data.random import stateless_uniform
 
 NOTHING = {"flip": False, "shift": 0, "rotation": 0, "zoom": 0, "brightness": 0, "contrast": 0, "cutout": 0}
@@ -26,14 +26,14 @@ def images() -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(i).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for i in coarse])
 
 
-def labelled_images(*sizes: np.ndarray) -> LabelledImages:
+def labeled_images(*sizes: np.ndarray) -> LabeledImages:
     """The same images at one or several sizes."""
     numbers = np.arange(len(sizes[0]))
-    return LabelledImages({len(images[0]): images for images in sizes}, numbers, numbers % 2)
+    return LabeledImages({len(images[0]): images for images in sizes}, numbers, numbers % 2)
 
 
 def changed(images: np.ndarray, config: AugmentationConfig) -> np.ndarray:
-    return augment(labelled_images(images), SAMPLES, SIZE, config, KEY)
+    return augment(labeled_images(images), SAMPLES, SIZE, config, KEY)
 
 
 def test_nothing_switched_on_changes_nothing(images: np.ndarray) -> None:
@@ -58,7 +58,7 @@ def test_rotation_agrees_with_pillow(images: np.ndarray) -> None:
         assert np.abs(new[middle, middle].astype(int) - rotated[middle, middle]).max() <= 2
 
 
-def test_zoom_enlarges_or_shrinks_about_the_centre(images: np.ndarray) -> None:
+def test_zoom_enlarges_or_shrinks_about_the_center(images: np.ndarray) -> None:
     result = changed(images, only(zoom=0.5))
     scales = 1 + (2 * stateless_uniform(SEED, EPOCH, SAMPLES, 9)[:, 4] - 1) * 0.5
     for new, old, scale in zip(result, images, scales, strict=True):
@@ -81,27 +81,27 @@ def test_shift_moves_and_reflects_at_the_border(images: np.ndarray) -> None:
 
 
 def test_brightness_and_contrast_by_hand() -> None:
-    grey = np.full((16, SIZE, SIZE, 3), 100, np.uint8)
+    gray = np.full((16, SIZE, SIZE, 3), 100, np.uint8)
     uniform = 2 * stateless_uniform(SEED, EPOCH, SAMPLES, 9) - 1
-    brighter = changed(grey, only(brightness=0.2))[:, 0, 0, 0]
+    brighter = changed(gray, only(brightness=0.2))[:, 0, 0, 0]
     np.testing.assert_array_equal(brighter, np.rint(100 + 255 * 0.2 * uniform[:, 5]))
-    flatter = changed(grey, only(contrast=0.5))[:, 0, 0, 0]
+    flatter = changed(gray, only(contrast=0.5))[:, 0, 0, 0]
     np.testing.assert_array_equal(flatter, np.rint(128 - 28 * (1 + 0.5 * uniform[:, 6])))
 
 
 def test_a_color_cast_moves_each_color_by_itself() -> None:
-    grey = np.full((16, SIZE, SIZE, 3), 100, np.uint8)
+    gray = np.full((16, SIZE, SIZE, 3), 100, np.uint8)
     cast = 2 * stateless_uniform(SEED, EPOCH, SAMPLES, 13)[:, 9:12] - 1
-    np.testing.assert_array_equal(changed(grey, only(color_cast=0.1))[:, 0, 0], np.rint(100 + 25.5 * cast))
+    np.testing.assert_array_equal(changed(gray, only(color_cast=0.1))[:, 0, 0], np.rint(100 + 25.5 * cast))
 
 
-def test_aspect_stretches_about_the_centre_at_equal_area(images: np.ndarray) -> None:
+def test_aspect_stretches_about_the_center_at_equal_area(images: np.ndarray) -> None:
     result = changed(images, only(aspect=0.5))
     stretches = 1.5 ** ((2 * stateless_uniform(SEED, EPOCH, SAMPLES, 13)[:, 12] - 1) / 2)  # columns by it, rows against
     padded = np.pad(images, ((0, 0), (SIZE, SIZE), (SIZE, SIZE), (0, 0)), mode="reflect")
     for new, old, stretch in zip(result, padded, stretches, strict=True):
-        across, down, centre = SIZE / 2 * stretch, SIZE / 2 / stretch, 1.5 * SIZE
-        box = (centre - across, centre - down, centre + across, centre + down)
+        across, down, center = SIZE / 2 * stretch, SIZE / 2 / stretch, 1.5 * SIZE
+        box = (center - across, center - down, center + across, center + down)
         stretched = np.asarray(Image.fromarray(old).transform((SIZE, SIZE), Image.Transform.EXTENT, box, 2))
         assert np.abs(new.astype(int) - stretched).max() <= 3
 
@@ -117,9 +117,9 @@ def test_cutout_hides_one_square_inside(images: np.ndarray) -> None:
 def test_an_image_changes_equally_in_any_batch_and_differently_in_each_epoch(images: np.ndarray) -> None:
     config = AugmentationConfig(cutout=0.2)
     whole = changed(images, config)
-    single = augment(labelled_images(images), SAMPLES[5:6], SIZE, config, KEY)
+    single = augment(labeled_images(images), SAMPLES[5:6], SIZE, config, KEY)
     np.testing.assert_array_equal(whole[5], single[0])
-    assert not np.array_equal(whole, augment(labelled_images(images), SAMPLES, SIZE, config, (SEED, EPOCH + 1)))
+    assert not np.array_equal(whole, augment(labeled_images(images), SAMPLES, SIZE, config, (SEED, EPOCH + 1)))
 
 
 def test_the_input_images_are_not_changed(images: np.ndarray) -> None:
@@ -142,7 +142,7 @@ def test_a_crop_is_what_pillow_cuts_out_and_enlarges(images: np.ndarray) -> None
 
 def test_crops_are_taken_from_the_smallest_size_that_has_a_pixel_for_each_of_theirs(images: np.ndarray) -> None:
     larger = [np.full((16, size, size, 3), size, np.uint8) for size in (48, 64)]
-    pictures = labelled_images(np.full_like(images, SIZE), *larger)
+    pictures = labeled_images(np.full_like(images, SIZE), *larger)
     result = augment(pictures, SAMPLES, SIZE, only(smallest_crop=0.2), KEY)
     sides = SIZE * np.sqrt(0.2 + 0.8 * stateless_uniform(SEED, EPOCH, SAMPLES, 16)[:, 13])  # of the window, at SIZE
     expected = np.where(SIZE / sides < 1.5 * SIZE / (SIZE - 0.5), 48, 64)
@@ -153,20 +153,20 @@ def test_crops_are_taken_from_the_smallest_size_that_has_a_pixel_for_each_of_the
 def test_a_crop_from_a_larger_size_shows_the_same_place(images: np.ndarray) -> None:
     config = only(flip=True, smallest_crop=0.2, rotation=20.0)
     twice = np.stack([np.asarray(Image.fromarray(i).resize((64, 64), Image.Resampling.BICUBIC)) for i in images])
-    small = augment(labelled_images(images), SAMPLES, SIZE, config, KEY)
-    sharp = augment(labelled_images(images, twice), SAMPLES, SIZE, config, KEY)
+    small = augment(labeled_images(images), SAMPLES, SIZE, config, KEY)
+    sharp = augment(labeled_images(images, twice), SAMPLES, SIZE, config, KEY)
     assert np.abs(small.astype(int) - sharp).mean() < 2.0
 
 
 def test_whole_pictures_are_not_taken_from_a_larger_size(images: np.ndarray) -> None:
-    pictures = labelled_images(images, np.zeros((16, 64, 64, 3), np.uint8))
+    pictures = labeled_images(images, np.zeros((16, 64, 64, 3), np.uint8))
     turned = augment(pictures, SAMPLES, SIZE, only(flip=True, rotation=30.0, shift=0.1), KEY)
     assert turned.mean(axis=(1, 2, 3)).min() > 30
 
 
 def test_cutmix_mixes_labels_by_the_area_of_what_is_pasted(images: np.ndarray) -> None:
     plain = np.stack([np.full((SIZE, SIZE, 3), number, np.uint8) for number in SAMPLES])
-    y_true = SAMPLES % 2  # every image's neighbour is of the other class
+    y_true = SAMPLES % 2  # every image's neighbor is of the other class
     mixed, labels = cutmix(plain, y_true, SAMPLES, only(cutmix=1.0), KEY)
     for index, (picture, label) in enumerate(zip(mixed, labels, strict=True)):
         pasted = np.mean(picture == (index + 1) % 16)

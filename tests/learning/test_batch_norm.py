@@ -1,4 +1,4 @@
-"""The fused batch normalisation against Keras' own: outputs, gradients, moving statistics."""
+"""The fused batch normalization against Keras' own: outputs, gradients, moving statistics."""
 
 import keras
 import numpy as np

@@ -6,7 +6,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from dogvscat.config import Config
 from dogvscat.learning.data.batches import BatchLoader, balanced_class_weights
-from dogvscat.learning.data.dataset import LabelledImages
+from dogvscat.learning.data.dataset import LabeledImages
 from dogvscat.settings.resolve import build_config, with_settings
 
 CONFIG: Config = build_config(
@@ -24,7 +24,7 @@ def loader() -> BatchLoader:
     images = np.zeros((30, 32, 32, 3), np.uint8)
     images[:, 0, 0, 0] = np.arange(30)
     indices = np.arange(29, 6, -1)
-    pictures = LabelledImages({32: images}, indices, (indices % 2).astype(np.int64))
+    pictures = LabeledImages({32: images}, indices, (indices % 2).astype(np.int64))
     return BatchLoader(pictures, CONFIG)
 
 
@@ -55,7 +55,7 @@ def test_labels_and_weights_belong_to_the_images(loader: BatchLoader) -> None:
 
 
 def test_an_error_while_preparing_reaches_the_loop(loader: BatchLoader) -> None:
-    broken = LabelledImages(loader.images.cached_images, loader.images.indices + 1000, loader.images.y_true)
+    broken = LabeledImages(loader.images.cached_images, loader.images.indices + 1000, loader.images.y_true)
     with pytest.raises(IndexError):
         list(BatchLoader(broken, CONFIG).batches(0))
 
@@ -72,7 +72,7 @@ def joined(loader: BatchLoader) -> BatchLoader:
     """The same with 7 images that show neither class, white but for the first pixel; two of them join every batch."""
     white = np.full((7, 32, 32, 3), 255, np.uint8)
     white[:, 0, 0, 0] = 100 + np.arange(7)
-    neither = LabelledImages({32: white}, np.arange(7), np.zeros(7, np.int64))
+    neither = LabeledImages({32: white}, np.arange(7), np.zeros(7, np.int64))
     config = with_settings(CONFIG, ["training.neither_share=0.4", "network.neither_output=true"])
     return BatchLoader(loader.images, config, (0.5, 2.0), neither)
 

@@ -11,7 +11,7 @@ import pytest
 from dogvscat.config import Config
 from dogvscat.errors import Interrupted, ModelError
 from dogvscat.learning.data.batches import BatchLoader
-from dogvscat.learning.data.dataset import LabelledImages
+from dogvscat.learning.data.dataset import LabeledImages
 from dogvscat.learning.loop.checkpoint import load_checkpoint, read_variables, write_variables
 from dogvscat.learning.loop.inference import log_loss, predict_logits
 from dogvscat.learning.loop.progress import StopRequest, TrainingDisplay
@@ -48,9 +48,9 @@ def make_training(folder: Path, network: Mapping[str, object] | None = None, **t
     size = 32 if network is None else None
     model = build_network(config.network, size, l2=settings.l2, seed=settings.seed, precision=settings.precision)
     compile_network(model, settings)
-    pictures = LabelledImages(images, np.arange(40), y_true[:40])
+    pictures = LabeledImages(images, np.arange(40), y_true[:40])
     loader = BatchLoader(pictures, config)
-    validation = LabelledImages(images, np.arange(40, 60), y_true[40:])
+    validation = LabeledImages(images, np.arange(40, 60), y_true[40:])
     return Training(model, config, loader, validation, folder / "checkpoint" / "state.npz", folder / "history.csv")
 
 

@@ -34,7 +34,7 @@ PLAIN: dict[str, Any] = {"layers": plain_layers(4, 8)}
 RESIDUAL: dict[str, Any] = {"layers": residual_layers(4, 8, 16), "initializer": "he"}
 NETWORKS = {
     "plain": PLAIN,
-    "plain, normalised": {**PLAIN, "changes": "norm after each conv"},
+    "plain, normalized": {**PLAIN, "changes": "norm after each conv"},
     "plain, one of everything": {"layers": plain_layers(1, 1, units=1)},
     "residual": RESIDUAL,
     "as best": {**RESIDUAL, "flip_averaging": True, "changes": "soft colors first", "neither_output": True},
@@ -44,7 +44,7 @@ Publish = Callable[..., Bundle]
 
 @pytest.fixture
 def publish(tmp_path: Path, no_provenance: Provenance) -> Publish:
-    """Publishes a network whose weights are random throughout, statistics of batch normalisation included."""
+    """Publishes a network whose weights are random throughout, statistics of batch normalization included."""
 
     def publish_network(network: dict[str, Any], on_card: dict[str, Any] | None = None) -> Bundle:
         config = build_config({"data": {"image_size": SIZE}, "network": network})

@@ -43,7 +43,7 @@ def test_grad_cam_is_the_class_activation_map_where_there_is_one(publish_network
     assert heat.min() >= 0.0
 
 
-def test_randomised_weights_give_other_heat_maps(publish_network: PublishNetwork) -> None:
+def test_randomized_weights_give_other_heat_maps(publish_network: PublishNetwork) -> None:
     """Adebayo et al. 2018: a map that stays the same has nothing to do with what was learned."""
     first = GradCam(publish_network(PLAIN_NETWORK, build_network(PLAIN_NETWORK, 32, seed=1))).evidence(NOISE)
     again = GradCam(publish_network(PLAIN_NETWORK, build_network(PLAIN_NETWORK, 32, seed=1))).evidence(NOISE)

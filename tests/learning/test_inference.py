@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dogvscat.config import NetworkConfig, TrainingConfig
-from dogvscat.learning.data.dataset import LabelledImages
+from dogvscat.learning.data.dataset import LabeledImages
 from dogvscat.learning.loop.checkpoint import read_variables
 from dogvscat.learning.loop.inference import averaged_weights, final_network, recalibrate
 from dogvscat.learning.model.networks import average_over_flips, build_network, layer_of
@@ -23,8 +23,8 @@ def pixels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
 
 
-def all_of(pixels: np.ndarray) -> LabelledImages:
-    return LabelledImages({32: pixels}, np.arange(len(pixels)), np.arange(len(pixels)) % 2)
+def all_of(pixels: np.ndarray) -> LabeledImages:
+    return LabeledImages({32: pixels}, np.arange(len(pixels)), np.arange(len(pixels)) % 2)
 
 
 def stirred(network: keras.Model) -> keras.Model:

@@ -11,7 +11,7 @@ from dogvscat.learning.label_audit.out_of_fold import OutOfFoldPredictions
 from dogvscat.learning.train import resume, train
 from dogvscat.photos.manifest import ManifestRow, make_manifest
 from dogvscat.photos.reading.sources import open_photos
-from dogvscat.photos.relabel import read_relabelling
+from dogvscat.photos.relabel import read_relabeling
 from dogvscat.settings.resolve import build_config
 from tests.helpers import plain_layers
 
@@ -120,7 +120,7 @@ def test_flipped_labels_of_drawings_are_found_and_corrected(drawn_photos: Path, 
     run = train(photos, config, tmp_path / "run", messages.append, table)
     learned = run.load_manifest()  # which checks the digest
     assert learned.digest == manifest.digest == run.load_environment()["data_digest"]
-    assert run.load_environment()["relabel_digest"] == read_relabelling(table, source.class_names).digest
+    assert run.load_environment()["relabel_digest"] == read_relabeling(table, source.class_names).digest
     assert learned.of_split("validation") == manifest.of_split("validation")
     before, after = ({row.path: row for row in of.of_split("train")} for of in (manifest, learned))
     digests = {row.sha256 for row in rows[:12]}
@@ -129,7 +129,7 @@ def test_flipped_labels_of_drawings_are_found_and_corrected(drawn_photos: Path, 
     assert corrected == {path: label for path, label in flipped.items() if path in before}
     assert corrected
     num_left_out = len(before) - len(after)
-    assert messages[0] == f"{table}: {len(corrected)} training photos relabelled, {num_left_out} left out"
+    assert messages[0] == f"{table}: {len(corrected)} training photos relabeled, {num_left_out} left out"
 
     predictions = (run.folder / "predictions.csv").read_bytes()
     resume(run.folder, [], messages.append)

@@ -30,7 +30,7 @@ from dogvscat.learning.run import Run
 from dogvscat.photos.manifest import Manifest, ManifestRow, make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.reading.sources import open_photos
-from dogvscat.photos.relabel import read_relabelling
+from dogvscat.photos.relabel import read_relabeling
 from dogvscat.settings.resolve import build_config, with_settings
 from dogvscat.settings.toml import to_toml
 from tests.helpers import Dogvscat, draw_easy, read_table, residual_layers, signal_at
@@ -266,7 +266,7 @@ def test_evidence_keeps_an_edited_table(skilled_folds: Path, photos: Path, confi
     evidence = audit_labels(source, config, FOLDS, skilled_folds.parent, silent)
     assert {correction.path for correction in evidence.corrections} == {"dog/a cat.jpg", "cat/a dog.jpg"}
     table = skilled_folds.parent / "relabel.csv"
-    suggestions = read_relabelling(table, source.class_names).suggestions
+    suggestions = read_relabeling(table, source.class_names).suggestions
     assert suggestions == {correction.sha256: correction.suggestion for correction in evidence.corrections}
     table.write_text("mine")
     messages: list[str] = []
@@ -333,7 +333,7 @@ def misfiled(skilled_run: Path, tmp_path: Path) -> Path:
     return tmp_path / "new"
 
 
-def relabelled(table: Path) -> dict[str, str]:
+def relabeled(table: Path) -> dict[str, str]:
     """The photos for which the table proposes the other class; others may be hard, and are proposed to be left out."""
     rows = read_table(table)
     return {row["path"]: row["suggestion"] for row in rows if row["suggestion"] != "leave_out"}
@@ -344,7 +344,7 @@ def test_a_trained_model_checks_labels_without_training(
 ) -> None:
     result = dogvscat("audit", misfiled, "--labels", "--model", skilled_run, "--out", tmp_path / "out")
     assert result.returncode == 0, result.stderr
-    assert relabelled(tmp_path / "out" / "relabel.csv") == {"dog/a cat.png": "cat", "cat/a dog.png": "dog"}
+    assert relabeled(tmp_path / "out" / "relabel.csv") == {"dog/a cat.png": "cat", "cat/a dog.png": "dog"}
     assert not (tmp_path / "out" / "folds").exists()
     assert "agree with 96.7%" in result.stdout
     # What it learned from cannot be checked with it: its own training photos are left to others.
@@ -356,7 +356,7 @@ def test_a_trained_model_checks_labels_without_training(
         row["split"] == "train" and row["label"] == "cat" for row in read_table(skilled_run / "manifest.csv")
     )
     assert f"{num_known} photos that the model learned from cannot be checked with it." in result.stderr
-    assert relabelled(tmp_path / "again" / "relabel.csv") == {"dog/a cat.png": "cat", "cat/a dog.png": "dog"}
+    assert relabeled(tmp_path / "again" / "relabel.csv") == {"dog/a cat.png": "cat", "cat/a dog.png": "dog"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from dogvscat.bundle.folder import load_bundle
 from dogvscat.errors import DataError, ModelError, UsageError
-from dogvscat.exploring.run_list import find_runs, summarise
+from dogvscat.exploring.run_list import find_runs, summarize
 from dogvscat.judging.predictions import read_predictions
 from dogvscat.learning.loop.checkpoint import load_checkpoint
 from dogvscat.learning.run import Run, new_folder, refuse_existing
@@ -85,11 +85,11 @@ def test_nobody_else_trains_in_the_folder(dogvscat: Dogvscat, tmp_path: Path, qu
 
 
 READERS: dict[str, tuple[Callable[[Run], object], ...]] = {
-    "config.toml": (Run.load_config, summarise),
-    "environment.json": (Run.load_environment, Run.load_manifest, summarise),
+    "config.toml": (Run.load_config, summarize),
+    "environment.json": (Run.load_environment, Run.load_manifest, summarize),
     "manifest.csv": (Run.load_manifest,),
-    "history.csv": (Run.load_history, summarise),
-    "metrics.json": (Run.load_metrics, summarise),
+    "history.csv": (Run.load_history, summarize),
+    "metrics.json": (Run.load_metrics, summarize),
     "predictions.csv": (lambda run: read_predictions(run.predictions_file),),
     "checkpoint/state.npz": (lambda run: load_checkpoint(run.checkpoint_file),),
 }
@@ -111,7 +111,7 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path: Path, quick_run: Path
         shutil.copyfile(quick_run / damage.file, file)
     assert len(every) > 1000
     assert num_refused > 1000
-    summarise(Run(run))  # all damages are undone
+    summarize(Run(run))  # all damages are undone
 
 
 def _is_refused(reader: Callable[[Run], object], run: Path, damage: str) -> bool:

@@ -22,7 +22,7 @@ def noise() -> np.ndarray:
 
 
 def exact(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """Bilinear interpolation in float64, mirrored about the outermost pixels' centres."""
+    """Bilinear interpolation in float64, mirrored about the outermost pixels' centers."""
     rows, columns = np.mgrid[:SIZE, :SIZE] + 0.5
     a, b, c, d, e, f = affine
     positions = np.stack([d * columns + e * rows + f, a * columns + b * rows + c]) - 0.5

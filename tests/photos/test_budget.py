@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoding import budget, grey, rgb
+from dogvscat.photos.decoding import budget, gray, rgb
 from dogvscat.photos.decoding.decoder import decode
 from dogvscat.photos.decoding.orientation import xmp_orientation
 from tests.helpers import encoded, png_chunk
@@ -79,7 +79,7 @@ LIMITS: dict[str, tuple[str, int | None, Callable[[], bytes], str]] = {
         "declares 50 x 40 pixels of 4 bytes, 8,000 in all; at most 7,999",
     ),
     "depth": ("MAX_SAMPLE_BYTES", 11_999, _png_of_16_bits, "of 6 bytes, 12,000 in all; at most 11,999"),
-    "deep grey": (
+    "deep gray": (
         "MAX_SAMPLE_BYTES",
         3999,
         lambda: encoded(Image.fromarray(NOISE[..., 0].astype(np.uint16) * 257)),
@@ -234,15 +234,15 @@ BANDED = {
     "RGB": encoded(PICTURE),
     "JPEG at half its size": encoded(PICTURE.resize((119, 101)), "JPEG"),
     "CMYK": encoded(PICTURE.convert("CMYK"), "TIFF"),
-    "grey": encoded(PICTURE.convert("L")),
+    "gray": encoded(PICTURE.convert("L")),
     "alpha": encoded(Image.fromarray(NOISE, "RGBA")),
     "unused alpha": encoded(Image.fromarray(UNUSED_ALPHA, "RGBA")),
     "alpha in the last row": encoded(Image.fromarray(ALPHA_IN_THE_LAST_ROW, "RGBA")),
-    "grey and alpha": encoded(Image.fromarray(np.ascontiguousarray(NOISE[..., :2]), "LA")),
+    "gray and alpha": encoded(Image.fromarray(np.ascontiguousarray(NOISE[..., :2]), "LA")),
     "palette": encoded(PICTURE.quantize(16)),
     "transparent palette": encoded(PICTURE.quantize(16), transparency=3),
-    "deep grey": encoded(DEEP),
-    "transparent deep grey": encoded(DEEP, transparency=int(np.asarray(DEEP)[3, 3])),
+    "deep gray": encoded(DEEP),
+    "transparent deep gray": encoded(DEEP, transparency=int(np.asarray(DEEP)[3, 3])),
     "floating point": encoded(Image.fromarray(NOISE[..., 0].astype(np.float32)), "TIFF"),
     "LAB": encoded(Image.fromarray(np.ascontiguousarray(NOISE[..., :3]), "LAB"), "TIFF"),
 }
@@ -253,7 +253,7 @@ BANDED = {
 def test_bands_of_rows_give_the_pixels_of_the_whole(data: bytes, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = decode(data, "photo", size)
     monkeypatch.setattr(rgb, "_BAND_PIXELS", 150)  # 3 rows
-    monkeypatch.setattr(grey, "_BAND_PIXELS", 150)
+    monkeypatch.setattr(gray, "_BAND_PIXELS", 150)
     np.testing.assert_array_equal(decode(data, "photo", size), whole)
 
 

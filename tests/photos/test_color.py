@@ -20,7 +20,7 @@ from tests.photo_files import (
     P3_SAMPLES,
     bytes_of,
     difference,
-    grey_scene,
+    gray_scene,
     jpeg_with,
     png,
     scene,
@@ -116,17 +116,17 @@ def test_srgb_under_any_name_is_not_touched(chunks: list[bytes]) -> None:
     np.testing.assert_array_equal(decode(png(np.asarray(SCENE), *chunks), "x", 64), decode(plain, "x", 64))
 
 
-def test_grey_has_profiles_too() -> None:
-    grey = Image.fromarray(bytes_of(to_light(grey_scene() / 255.0)))
-    expected = seen(Image.fromarray(grey_scene()))
-    assert difference(encoded(grey, icc_profile=png_profile(1.0, None)), expected) <= LOSSY  # one for RGB
-    assert difference(png(np.asarray(grey), gama(1.0)), expected) <= LOSSY
+def test_gray_has_profiles_too() -> None:
+    gray = Image.fromarray(bytes_of(to_light(gray_scene() / 255.0)))
+    expected = seen(Image.fromarray(gray_scene()))
+    assert difference(encoded(gray, icc_profile=png_profile(1.0, None)), expected) <= LOSSY  # one for RGB
+    assert difference(png(np.asarray(gray), gama(1.0)), expected) <= LOSSY
 
 
 def test_a_profile_for_another_kind_of_image_is_ignored() -> None:
-    grey_profile = bytearray(SRGB_PROFILE)
-    grey_profile[16:20] = b"CMYK"
-    assert to_srgb(SCENE, bytes(grey_profile)) is SCENE
+    gray_profile = bytearray(SRGB_PROFILE)
+    gray_profile[16:20] = b"CMYK"
+    assert to_srgb(SCENE, bytes(gray_profile)) is SCENE
     assert to_srgb(SCENE.convert("CMYK"), P3_PROFILE).mode == "CMYK"
 
 

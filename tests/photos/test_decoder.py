@@ -105,7 +105,7 @@ def _only_color(image: Image.Image, kind: str, **options: object) -> list[int]:
     return pixels[0, 0].tolist()
 
 
-def _grey(value: float, dtype: type) -> Image.Image:
+def _gray(value: float, dtype: type) -> Image.Image:
     return Image.fromarray(np.full((8, 8), value, dtype))
 
 
@@ -120,17 +120,17 @@ def _grey(value: float, dtype: type) -> Image.Image:
         (Image.new("RGBA", (8, 8), (255, 0, 0, 102)), "PNG", [255, 153, 153]),  # 0.4 red on white
         (Image.new("RGBA", (8, 8), (0, 0, 200, 255)), "TIFF", [0, 0, 200]),
         (Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "TIFF", [255, 0, 0]),
-        (_grey(32768, np.uint16), "PNG", [128] * 3),
-        (_grey(32768, np.uint16), "TIFF", [128] * 3),
-        (_grey(1000, np.uint16), "PNG", [4] * 3),  # 1000 / 257: dark stays dark
-        (_grey(65535, np.uint16), "PNG", [255] * 3),
-        (_grey(25700, np.int32), "TIFF", [100] * 3),
-        (_grey(-5, np.int32), "TIFF", [0] * 3),
-        (_grey(0.4, np.float32), "TIFF", [102] * 3),
-        (_grey(100.0, np.float32), "TIFF", [100] * 3),
-        (_grey(1e9, np.float32), "TIFF", [255] * 3),
-        (_grey(np.inf, np.float32), "TIFF", [0] * 3),
-        (_grey(np.nan, np.float32), "TIFF", [0] * 3),
+        (_gray(32768, np.uint16), "PNG", [128] * 3),
+        (_gray(32768, np.uint16), "TIFF", [128] * 3),
+        (_gray(1000, np.uint16), "PNG", [4] * 3),  # 1000 / 257: dark stays dark
+        (_gray(65535, np.uint16), "PNG", [255] * 3),
+        (_gray(25700, np.int32), "TIFF", [100] * 3),
+        (_gray(-5, np.int32), "TIFF", [0] * 3),
+        (_gray(0.4, np.float32), "TIFF", [102] * 3),
+        (_gray(100.0, np.float32), "TIFF", [100] * 3),
+        (_gray(1e9, np.float32), "TIFF", [255] * 3),
+        (_gray(np.inf, np.float32), "TIFF", [0] * 3),
+        (_gray(np.nan, np.float32), "TIFF", [0] * 3),
     ],
     ids=lambda value: getattr(value, "mode", None),
 )

@@ -18,7 +18,7 @@ SIZE = 64
 
 
 def scene(width: int = 301, height: int = 187) -> Image.Image:
-    """Smooth colours, so that JPEG keeps them."""
+    """Smooth colors, so that JPEG keeps them."""
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     channels = [np.sin(5 * x + 2 * y), np.cos(3 * x * y), x - y]
     return Image.fromarray(np.stack([127 + 120 * channel for channel in channels], axis=-1).astype(np.uint8))
@@ -37,7 +37,7 @@ FILES = {
     "palette": encoded(scene().quantize(32), "PNG"),
     "CMYK": encoded(scene().convert("CMYK"), "JPEG"),
     "transparent": encoded(scene().convert("RGBA"), "WEBP", lossless=True),
-    "grey of 16 bits": encoded(Image.fromarray(np.asarray(scene().convert("L"), np.uint16) * 257), "PNG"),
+    "gray of 16 bits": encoded(Image.fromarray(np.asarray(scene().convert("L"), np.uint16) * 257), "PNG"),
     "animation": encoded(scene().quantize(32), "GIF", save_all=True, append_images=[scene().rotate(180).quantize(32)]),
 }
 
@@ -76,7 +76,7 @@ def test_arrays_are_pixels() -> None:
         np.zeros((1, 4, 4, 3), np.uint8),
         np.zeros((0, 4, 3), np.uint8),
     ],
-    ids=["float", "grey", "four channels", "a batch", "empty"],
+    ids=["float", "gray", "four channels", "a batch", "empty"],
 )
 def test_other_arrays_are_refused(array: np.ndarray) -> None:
     with pytest.raises(ImageError, match=r"x: is an array of .*, expected uint8 \(height, width, 3\)") as caught:

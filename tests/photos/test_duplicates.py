@@ -91,7 +91,7 @@ def test_real_copies_lie_far_below_the_threshold(archive_audit: Audit) -> None:
 def test_distances_agree_with_counting_bits() -> None:
     rng = random.Random(0)
     hashes = [rng.getrandbits(256) for _ in range(40)]
-    for index in range(0, 40, 2):  # each second one differs from its neighbour in `index` bits or so
+    for index in range(0, 40, 2):  # each second one differs from its neighbor in `index` bits or so
         hashes[index + 1] = hashes[index]
         for bit in rng.sample(range(256), index + 14):
             hashes[index + 1] ^= 1 << bit

@@ -35,7 +35,7 @@ def _with_camera(image: Image.Image) -> bytes:
 WAYS: dict[str, Save] = {
     "the size in pixels": lambda image: _jpeg(image.resize((64, 64))),
     "the shape": lambda image: _jpeg(image.resize((125, 80))),
-    "the color mode": lambda image: _jpeg(image.convert("L").convert("RGB")),  # grey, though the file is a color one
+    "the color mode": lambda image: _jpeg(image.convert("L").convert("RGB")),  # gray, though the file is a color one
     "the file format": lambda image: encoded(image, "PNG"),
     "the JPEG quality": lambda image: encoded(image, "JPEG", quality=75),
     "the maker of the camera": _with_camera,

@@ -10,7 +10,7 @@ from PIL import Image
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoding.decoder import decode, decode_image, decode_with_facts
 from tests.helpers import encoded
-from tests.photo_files import LOSSY, P3_PROFILE, P3_SAMPLES, difference, grey_scene, scene, seen
+from tests.photo_files import LOSSY, P3_PROFILE, P3_SAMPLES, difference, gray_scene, scene, seen
 
 EXPECTED = seen(scene())
 P3 = Image.fromarray(P3_SAMPLES)
@@ -33,7 +33,7 @@ def test_heic_looks_like_the_scene() -> None:
     code_points = {"color_primaries": 12, "transfer_characteristics": 13, "save_nclx_profile": True}
     assert difference(heic(P3, **code_points), EXPECTED) <= LOSSY
     assert difference(heic(scene().convert("L")), seen(scene().convert("L"))) <= LOSSY
-    deep = Image.fromarray(grey_scene().astype(np.uint16) * 257)
+    deep = Image.fromarray(gray_scene().astype(np.uint16) * 257)
     assert difference(heic(deep), seen(scene().convert("L"))) <= LOSSY
 
 

@@ -55,7 +55,7 @@ def test_flat_names_as_kaggle_has_them(prefix: str) -> None:
 
 
 @pytest.mark.parametrize("test", ["test1/7.jpg", "test/7.jpg", "test/test/7.jpg", "test/unknown/7.jpg"])
-def test_unlabelled_test_photos_are_skipped(test: str) -> None:
+def test_unlabeled_test_photos_are_skipped(test: str) -> None:
     assert [path for path, _, _ in _layout("train/cat.0.jpg", "train/dog.0.jpg", test)[1]] == [
         "train/cat.0.jpg",
         "train/dog.0.jpg",
@@ -178,7 +178,7 @@ def _notes(files: list[str]) -> str:
         ("tabby/train", "siam/validation/old", "test/x/y"),
     ],
 )
-def test_splits_inside_class_folders_are_honoured(train: str, validation: str, test: str) -> None:
+def test_splits_inside_class_folders_are_honored(train: str, validation: str, test: str) -> None:
     splits = {train: "train", validation: "validation", test: "test"}
     files = _photos(*(f"{name}/{inner}" for name in ("cats", "dogs") for inner in splits))
     class_names, photos, _ = recognize_layout(files, [], "pets")

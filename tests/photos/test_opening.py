@@ -257,7 +257,7 @@ def test_an_opened_image_gives_the_pixels_of_its_file(data: bytes) -> None:
         np.testing.assert_array_equal(decode_image(image, "image", 64), decode(data, "file", 64))
 
 
-def test_palettes_of_two_bits_may_have_a_transparent_grey() -> None:
+def test_palettes_of_two_bits_may_have_a_transparent_gray() -> None:
     rows = (np.indices((8, 2))[0] % 4 * 0b01010101).astype(np.uint8)  # rows of 0, 85, 170 and 255
     header = struct.pack(">IIBBBBB", 8, 8, 2, 0, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))

@@ -12,8 +12,8 @@ from tests.photo_files import (
     LOSSY,
     difference,
     exif,
-    grey_page,
-    grey_scene,
+    gray_page,
+    gray_scene,
     jpeg_with,
     rgb_page,
     scene,
@@ -41,7 +41,7 @@ BEYOND_THE_END = (0x010F, 2, 20, struct.pack(">I", 60_000))
         [(0x0132, 2, 4, b"abc"), ORIENTATION_6],  # out of order
     ],
 )
-def test_broken_neighbours_do_not_hide_the_tag(entries: list[tuple[int, int, int, bytes]]) -> None:
+def test_broken_neighbors_do_not_hide_the_tag(entries: list[tuple[int, int, int, bytes]]) -> None:
     data = exif(*entries)
     assert difference(jpeg_with(segment(0xE1, b"Exif\0\0" + data), STORED), UPRIGHT) <= LOSSY
     assert difference(encoded(STORED, exif=b"Exif\0\0" + data), UPRIGHT) <= LOSSLESS
@@ -120,8 +120,8 @@ def test_tiff_is_turned_once(order: str) -> None:
 
 
 def test_tiff_of_our_own_reader_is_turned() -> None:
-    grey = grey_scene()[:, ::-1].T.astype("u2") * 257  # turned by a quarter
-    stored = grey_page(65535 - grey[::1], 16, ">", tag_262=("H", [0]), tag_274=("H", [8]))
-    expected = seen(Image.fromarray(grey_scene()))
-    turned = grey_page(65535 - grey, 16, ">", tag_262=("H", [0]), tag_274=("H", [6]))
+    gray = gray_scene()[:, ::-1].T.astype("u2") * 257  # turned by a quarter
+    stored = gray_page(65535 - gray[::1], 16, ">", tag_262=("H", [0]), tag_274=("H", [8]))
+    expected = seen(Image.fromarray(gray_scene()))
+    turned = gray_page(65535 - gray, 16, ">", tag_262=("H", [0]), tag_274=("H", [6]))
     assert min(difference(tiff(page, order=">"), expected) for page in (stored, turned)) <= LOSSLESS

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dogvscat.photos.copies.perceptual_hash import (
-    GREY_SIDE,
+    GRAY_SIDE,
     NEAR_DUPLICATE_BITS,
     NearHash,
     near_hashes,
@@ -19,14 +19,14 @@ from dogvscat.photos.copies.perceptual_hash import (
 from dogvscat.photos.decoding.decoder import decode_photo
 
 VERSIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "": lambda grey: grey,
+    "": lambda gray: gray,
     "mirrored": np.fliplr,
-    "turned by 180 degrees": lambda grey: np.rot90(grey, 2),
+    "turned by 180 degrees": lambda gray: np.rot90(gray, 2),
     "turned by 90 degrees": np.rot90,
     "mirrored and turned": np.transpose,
-    "inverted": lambda grey: 255 - grey,
-    "mirrored and inverted": lambda grey: 255 - np.flipud(grey),
-    "turned by 90 degrees and inverted": lambda grey: 255 - np.rot90(grey, 3),
+    "inverted": lambda gray: 255 - gray,
+    "mirrored and inverted": lambda gray: 255 - np.flipud(gray),
+    "turned by 90 degrees and inverted": lambda gray: 255 - np.rot90(gray, 3),
 }
 
 
@@ -39,24 +39,24 @@ def _bits(digits: str) -> np.ndarray:
     return bits
 
 
-def _bits_by_hand(grey: np.ndarray) -> np.ndarray:
+def _bits_by_hand(gray: np.ndarray) -> np.ndarray:
     """Which of the lowest 16 x 16 cosine frequencies are positive, the mean left out."""
     angles = np.pi * (np.arange(64)[None] + 0.5) * np.arange(64)[:, None] / 64
-    bits = (np.cos(angles) @ grey @ np.cos(angles).T)[:16, :16] > 0
+    bits = (np.cos(angles) @ gray @ np.cos(angles).T)[:16, :16] > 0
     bits[0, 0] = False
     return bits
 
 
 def test_the_hash_agrees_with_its_definition(drawn_photos: Path) -> None:
     for path in sorted(drawn_photos.rglob("*.jpg"))[:20]:
-        grey = np.asarray(Image.fromarray(decode_photo(path, GREY_SIDE)).convert("L"), dtype=float)
-        np.testing.assert_array_equal(_bits(perceptual_hash(grey)), _bits_by_hand(grey))
+        gray = np.asarray(Image.fromarray(decode_photo(path, GRAY_SIDE)).convert("L"), dtype=float)
+        np.testing.assert_array_equal(_bits(perceptual_hash(gray)), _bits_by_hand(gray))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_picture_is_known_in_every_version(version: str) -> None:
     rng = np.random.default_rng(0)
-    pictures = rng.uniform(0, 255, (20, GREY_SIDE, GREY_SIDE))
+    pictures = rng.uniform(0, 255, (20, GRAY_SIDE, GRAY_SIDE))
     copies = [perceptual_hash(VERSIONS[version](picture)) for picture in pictures]
     near = list(near_hashes([perceptual_hash(picture) for picture in pictures], copies))
     # The bit of the mean is 0 in every hash, so inverting leaves it as the only one that is not flipped.

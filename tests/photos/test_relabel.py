@@ -11,7 +11,7 @@ import pytest
 from dogvscat.errors import DataError
 from dogvscat.labels import LEAVE_OUT
 from dogvscat.photos.manifest import Manifest, ManifestRow, load_manifest, save_manifest
-from dogvscat.photos.relabel import Correction, read_relabelling, relabel, write_corrections
+from dogvscat.photos.relabel import Correction, read_relabeling, relabel, write_corrections
 
 NAMES = ("cat", "dog")
 HEADER = "path,sha256,filed_as,suggestion,probability_of_suggestion\n"
@@ -50,17 +50,17 @@ def test_a_written_table_can_be_read(tmp_path: Path) -> None:
     ]
     write_corrections(path, corrections)
     assert path.read_bytes().startswith(HEADER.encode())
-    read = read_relabelling(path, NAMES)
+    read = read_relabeling(path, NAMES)
     assert read.suggestions == {sha(1): "dog", sha(2): "leave_out"}
     write_corrections(path, corrections[:1])
-    assert read_relabelling(path, NAMES).digest != read.digest
+    assert read_relabeling(path, NAMES).digest != read.digest
 
 
 def test_a_table_saved_by_a_spreadsheet_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "relabel.csv"
     text = f"{HEADER}a.jpg,{sha(1).upper()},cat, dog ,0.9\n\na copy.jpg,{sha(1)},cat,dog,\n".replace("\n", "\r\n")
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    assert read_relabelling(path, NAMES).suggestions == {sha(1): "dog"}
+    assert read_relabeling(path, NAMES).suggestions == {sha(1): "dog"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
@@ -79,7 +79,7 @@ def test_a_table_saved_by_a_spreadsheet_of_another_country(
     csv.writer(buffer, delimiter=delimiter).writerows(rows)
     path = tmp_path / "relabel.csv"
     path.write_bytes((start.format(delimiter) + buffer.getvalue()).encode(encoding))
-    assert read_relabelling(path, NAMES).suggestions == {sha(1): "dog", sha(2): "leave_out"}
+    assert read_relabeling(path, NAMES).suggestions == {sha(1): "dog", sha(2): "leave_out"}
 
 
 @pytest.mark.parametrize(
@@ -101,21 +101,21 @@ def test_a_table_saved_by_a_spreadsheet_of_another_country(
 def test_an_error_names_the_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "relabel.csv").write_text(text)
     with pytest.raises(DataError, match=message) as caught:
-        read_relabelling(tmp_path / "relabel.csv", NAMES)
+        read_relabeling(tmp_path / "relabel.csv", NAMES)
     assert "audit PHOTOS --labels" in str(caught.value.hint)
 
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"relabel\.csv cannot be read: No such file"):
-        read_relabelling(tmp_path / "relabel.csv", NAMES)
+        read_relabeling(tmp_path / "relabel.csv", NAMES)
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
-        read_relabelling(tmp_path, NAMES)
+        read_relabeling(tmp_path, NAMES)
 
 
 def test_only_training_photos_change(tmp_path: Path, manifest: Manifest) -> None:
     everything = [(number, "dog") for number in (1, 4, 5, 6)] + [(3, LEAVE_OUT), (11, "dog"), (12, "cat"), (99, "cat")]
-    done = relabel(manifest, read_relabelling(table(tmp_path, everything), NAMES))
-    assert (done.num_relabelled, done.num_left_out, done.num_held_out, done.num_unknown) == (2, 1, 2, 1)
+    done = relabel(manifest, read_relabeling(table(tmp_path, everything), NAMES))
+    assert (done.num_relabeled, done.num_left_out, done.num_held_out, done.num_unknown) == (2, 1, 2, 1)
     expected = {
         1: {"label": "dog", "issues": "relabelled"},
         3: {"split": "", "issues": "tiny;left_out_by_relabel"},
@@ -127,7 +127,7 @@ def test_only_training_photos_change(tmp_path: Path, manifest: Manifest) -> None
 
 def test_corrections_do_not_change_the_digest(tmp_path: Path, manifest: Manifest) -> None:
     corrections = table(tmp_path, [(1, "dog"), (11, "cat"), (12, LEAVE_OUT)])
-    done = relabel(manifest, read_relabelling(corrections, NAMES)).manifest
+    done = relabel(manifest, read_relabeling(corrections, NAMES)).manifest
     assert done.digest == manifest.digest
     save_manifest(tmp_path / "manifest.csv", done)
     loaded = load_manifest(tmp_path / "manifest.csv")
@@ -140,6 +140,6 @@ def test_corrections_do_not_change_the_digest(tmp_path: Path, manifest: Manifest
 
 @pytest.mark.parametrize("suggestion", ["dog", LEAVE_OUT])
 def test_a_class_without_training_photos_is_refused(tmp_path: Path, manifest: Manifest, suggestion: str) -> None:
-    relabelling = read_relabelling(table(tmp_path, [(number, suggestion) for number in (1, 2, 3)]), NAMES)
+    relabeling = read_relabeling(table(tmp_path, [(number, suggestion) for number in (1, 2, 3)]), NAMES)
     with pytest.raises(DataError, match="the train split needs photos of both classes"):
-        relabel(manifest, relabelling)
+        relabel(manifest, relabeling)

@@ -24,8 +24,8 @@ def scene(seed: int) -> Image.Image:
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(SIDE), np.fft.fftfreq(SIDE)))
     spectrum = rng.normal(size=(2, SIDE, SIDE)) / np.maximum(frequency, 1 / SIDE) ** 1.3  # as in photographs
     clouds = np.fft.ifft2(spectrum[0] + 1j * spectrum[1]).real
-    grey = np.clip(128 + 40 * clouds / clouds.std(), 0, 255).astype(np.uint8)
-    image = Image.merge("RGB", [Image.fromarray(grey)] * 3)
+    gray = np.clip(128 + 40 * clouds / clouds.std(), 0, 255).astype(np.uint8)
+    image = Image.merge("RGB", [Image.fromarray(gray)] * 3)
     drawing = ImageDraw.Draw(image)
     for _ in range(8):
         x, y = rng.integers(0, SIDE, 2).tolist()
@@ -55,7 +55,7 @@ def _noisy(image: Image.Image) -> Image.Image:
 
 
 def _augmented(image: Image.Image) -> Image.Image:
-    turned = ImageOps.mirror(image).rotate(7, Image.Resampling.BILINEAR, fillcolor="grey")
+    turned = ImageOps.mirror(image).rotate(7, Image.Resampling.BILINEAR, fillcolor="gray")
     return ImageEnhance.Brightness(turned.crop((9, 3, SIDE - 4, SIDE - 7))).enhance(0.85)
 
 
@@ -132,7 +132,7 @@ def test_random_labels_cannot_be_learned_from_copies(tmp_path: Path, test_data: 
     originals_of = {split: {row.path[2:5] for row in manifest.of_split(split)} for split in ("train", "validation")}
     assert len(originals_of["train"] & originals_of["validation"]) <= 0.01 * len(manifest.rows)
 
-    # A nearest neighbour in all eight orientations, which knows every copy of a training photo.
+    # A nearest neighbor in all eight orientations, which knows every copy of a training photo.
     thumbnails = {photo.path: np.frombuffer(photo.thumbnail, np.uint8).reshape(32, 32) for photo in scan(source)}
     train, validation = manifest.of_split("train"), manifest.of_split("validation")
     references = np.stack([thumbnails[row.path] for row in train]).astype(np.float32)

@@ -124,7 +124,7 @@ def test_check_splits_names_the_split() -> None:
     assert "data.validation_share" in str(caught.value.hint)
 
 
-def test_declared_splits_are_honoured() -> None:
+def test_declared_splits_are_honored() -> None:
     declared = ["train", "train", "validation", "validation", "test", "test"]
     assert complete_declared_splits(declared, [0, 1] * 3, _singles(6), DataConfig(split_seed=5)) == declared
 

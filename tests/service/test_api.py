@@ -183,8 +183,8 @@ def test_names_come_back_as_they_were_sent(linear, name: str) -> None:
 def test_wrong_queries_paths_and_methods(linear) -> None:
     wrong = linear.client.post("/api/v1/predict?explain=perhaps", content=b"x")
     assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid")
-    misspelt = linear.client.post("/api/v1/predict?expain=true", content=b"x")
-    assert (misspelt.status_code, "query.expain" in misspelt.json()["detail"]) == (422, True)
+    misspelled = linear.client.post("/api/v1/predict?expain=true", content=b"x")
+    assert (misspelled.status_code, "query.expain" in misspelled.json()["detail"]) == (422, True)
     assert linear.client.get("/nothing/<b>").json()["status"] == 404
     response = linear.client.get("/api/v1/predict")
     assert (response.status_code, response.headers["allow"]) == (405, "POST")

@@ -23,12 +23,12 @@ def samples() -> Iterator[tuple[str, bytes]]:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     photo, exif = Image.fromarray(pixels), Image.Exif()
     exif[0x0112] = 6
-    pictures = {"grey": photo.convert("L"), "cmyk": photo.convert("CMYK"), "rgba": photo.convert("RGBA")}
+    pictures = {"gray": photo.convert("L"), "cmyk": photo.convert("CMYK"), "rgba": photo.convert("RGBA")}
     kinds: list[tuple[str, Image.Image, dict[str, Any]]]
     kinds = [("JPEG", photo, {"exif": exif}), ("JPEG", pictures["cmyk"], {}), ("JPEG", photo, {"progressive": True})]
     kinds += [("PNG", picture, {}) for picture in (photo, pictures["rgba"], photo.quantize(16), photo.convert("1"))]
     kinds += [(kind, photo, {}) for kind in ("WEBP", "GIF", "BMP", "TIFF")]
-    kinds += [("JPEG", pictures["grey"].resize((1, 900)), {}), ("PNG", photo.resize((1, 1)), {})]
+    kinds += [("JPEG", pictures["gray"].resize((1, 900)), {}), ("PNG", photo.resize((1, 1)), {})]
     for number, (kind, picture, options) in enumerate(kinds):
         yield f"{number}-{kind}", encoded(picture, kind, **options)
 
@@ -42,7 +42,7 @@ def damaged() -> Iterator[bytes]:
         for share in (0.001, 0.02, 0.2):
             broken = np.frombuffer(data, np.uint8).copy()
             damaged_bytes = rng.random(len(broken)) < share
-            damaged_bytes[: min(16, len(broken) // 8)] = False  # so that its format is still recognised
+            damaged_bytes[: min(16, len(broken) // 8)] = False  # so that its format is still recognized
             broken[damaged_bytes] = rng.integers(0, 256, damaged_bytes.sum(), dtype=np.uint8)
             yield broken.tobytes()
     yield b"\0" * 1000

@@ -133,7 +133,7 @@ def test_the_panel_has_the_model_cards_figures(page: Page, best) -> None:
     assert f"{100 * accuracy['value']:.1f}%" in text
     assert f"{100 * accuracy['low']:.1f}% to {100 * accuracy['high']:.1f}%" in text
     assert model["known_failures"][0] in text
-    assert "20,000 labelled photos" in text
+    assert "20,000 labeled photos" in text
 
 
 def test_pasting_choosing_and_photographing(page: Page, linear, tmp_path: Path) -> None:

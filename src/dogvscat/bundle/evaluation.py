@@ -1,4 +1,4 @@
-"""Evaluate a finished model on any labelled photos. Without the extra `train` the report has no figures."""
+"""Evaluate a finished model on any labeled photos. Without the extra `train` the report has no figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.bundle.seen_photos import SplitFinder, split_finder
 from dogvscat.errors import DataError, ImageError, UsageError
 from dogvscat.judging.decision import Logits
-from dogvscat.judging.diagnosis import suspected_mislabelled
+from dogvscat.judging.diagnosis import suspected_mislabeled
 from dogvscat.judging.metrics import SplitResult, evaluate_split
 from dogvscat.judging.predictions import Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
@@ -50,7 +50,7 @@ def evaluate(
     threads: int = 0,
     public_key: Path | None = None,
 ) -> Evaluation:
-    """Evaluate a model on labelled photos and, given a folder, write metrics, predictions, figures and a report.
+    """Evaluate a model on labeled photos and, given a folder, write metrics, predictions, figures and a report.
 
     Photos that are in the model's run, as the same file or as a near copy, are evaluated separately, under the split
     they had there, so that photos it learned from never count as new ones. Photos that the run left out, for
@@ -244,7 +244,7 @@ def _write(
         splits=list(results.values()),
         decision=card.decision(),
         figures=figures,
-        suspects=suspected_mislabelled(first.predictions),
+        suspects=suspected_mislabeled(first.predictions),
         facts=_facts(predictor.bundle),
         note=note,
     )

@@ -1,5 +1,5 @@
 """Fingerprints of the photos that a network learned from. They ship with the bundle, so that an evaluation can
-recognise these photos, wherever the bundle was copied to.
+recognize these photos, wherever the bundle was copied to.
 
 A fingerprint has 64 bits. The photo cannot be reconstructed from it, but anyone who has a photo can check whether the
 network learned from it.
@@ -34,7 +34,7 @@ _BLOCK = 256  # bounds the memory: 256 x 20,000 words of 8 bytes are 41 MB
 def compute_fingerprints(images: Iterable[np.ndarray]) -> np.ndarray:
     """The fingerprint of each image, which hardly changes when its photo is saved again, scaled or brightened.
 
-    Each bit says whether one of the lowest 8 x 8 frequencies of the grey image is above their median (pHash). Source:
+    Each bit says whether one of the lowest 8 x 8 frequencies of the gray image is above their median (pHash). Source:
     Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010.
 
     Args:
@@ -50,8 +50,8 @@ def _versions(images: Iterable[np.ndarray]) -> np.ndarray:
     """The fingerprint of each image, and those of the image mirrored and turned: uint64 (num_images, 8)."""
     bits = []
     for pixels in images:
-        grey = Image.fromarray(pixels).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
-        frequencies = _COSINES @ np.asarray(grey, dtype=np.float64) @ _COSINES.T  # (_WAVES, _WAVES)
+        gray = Image.fromarray(pixels).convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX)
+        frequencies = _COSINES @ np.asarray(gray, dtype=np.float64) @ _COSINES.T  # (_WAVES, _WAVES)
         # Mirroring an image changes the signs of its odd frequencies, and turning it also swaps rows with columns.
         versions = np.stack([axes * signs for axes in (frequencies, frequencies.T) for signs in _MIRRORED])
         versions = versions.round(6).reshape(len(versions), -1)  # equal for a blank image on every processor

@@ -70,7 +70,7 @@ def publish_bundle(
         origin: The data and the code it was trained with.
         metrics: Split -> figure -> value with interval.
         known_failures: Written by a person who looked at its mistakes.
-        fingerprints: Files that recognise the photos it learned from, by name, or None.
+        fingerprints: Files that recognize the photos it learned from, by name, or None.
 
     Raises:
         ModelError: if the graph cannot be run, or this installation is not complete.

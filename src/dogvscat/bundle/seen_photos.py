@@ -1,4 +1,4 @@
-"""Recognises the photos that a model was trained or validated on: by its run, or by its fingerprints."""
+"""Recognizes the photos that a model was trained or validated on: by its run, or by its fingerprints."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ SplitFinder = Callable[[DecodedPhotos], Sequence[str]]
 
 
 def split_finder(bundle: Bundle, source: PhotoSource, report: Reporter) -> SplitFinder:
-    """How photos that the model learned from are recognised: by its run, or by the fingerprints in its bundle."""
+    """How photos that the model learned from are recognized: by its run, or by the fingerprints in its bundle."""
     if manifest_file := _run_manifest(bundle.folder):
         split_of_path = _splits_in_run(manifest_file, source)
         return lambda decoded: [split_of_path.get(photo.path, "all") for photo, _ in decoded]
@@ -31,7 +31,7 @@ def split_finder(bundle: Bundle, source: PhotoSource, report: Reporter) -> Split
         return lambda decoded: _splits_by_fingerprint(decoded, packed)
     report(
         "This bundle is not inside its run folder and has no fingerprints, so photos it learned from cannot be "
-        "recognised. Such photos make the model look better than it is."
+        "recognized. Such photos make the model look better than it is."
     )
     return lambda decoded: ["all"] * len(decoded)
 
@@ -45,7 +45,7 @@ def _run_manifest(bundle: Path) -> Path | None:
 def _splits_in_run(manifest_file: Path, source: PhotoSource) -> dict[str, str]:
     """Path -> split of the photos that are in a run; the split is empty if the run left the photo out.
 
-    A photo is recognised by its bytes, or else by its perceptual hash: saved again at another size, it is still one
+    A photo is recognized by its bytes, or else by its perceptual hash: saved again at another size, it is still one
     that the network learned from.
     """
     rows = load_manifest(manifest_file).rows

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, ClassFolders, LabelledPhotos, Settings, parse_class_folders
+from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, ClassFolders, LabeledPhotos, Settings, parse_class_folders
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import DataError, UsageError
 from dogvscat.text import pluralize, shell_word
@@ -23,7 +23,7 @@ _GIVEAWAY = "giveaway"
 
 
 def command(
-    photos: LabelledPhotos,
+    photos: LabeledPhotos,
     class_names: ClassFolders = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write issues.csv and audit.html here.")] = None,
     fail_on: Annotated[

@@ -1,11 +1,11 @@
-"""`dogvscat evaluate`: measure a finished model on labelled photos."""
+"""`dogvscat evaluate`: measure a finished model on labeled photos."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dogvscat.cli.options import AsJson, ClassFolders, LabelledPhotos, PublicKey, Threads, parse_class_folders
+from dogvscat.cli.options import AsJson, ClassFolders, LabeledPhotos, PublicKey, Threads, parse_class_folders
 from dogvscat.cli.output import report, show_json, show_metrics
 
 
@@ -17,7 +17,7 @@ def command(
             help="A run folder, a bundle (a folder with card.json and model.onnx), or `best`, the bundled model.",
         ),
     ],
-    photos: LabelledPhotos,
+    photos: LabeledPhotos,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -33,7 +33,7 @@ def command(
     public_key: PublicKey = None,
     as_json: AsJson = False,
 ) -> int:
-    """Evaluate a model on labelled photos. Photos that it was trained on are recognised and reported separately."""
+    """Evaluate a model on labeled photos. Photos that it was trained on are recognized and reported separately."""
     from dogvscat.bundle.evaluation import evaluate
     from dogvscat.errors import DataError
     from dogvscat.photos.reading.photo_list import only_listed, read_photo_list

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Config, LabelledPhotos, Recipe, Settings
+from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Config, LabeledPhotos, Recipe, Settings
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.text import shell_word
 
 
 def command(
-    photos: LabelledPhotos,
+    photos: LabeledPhotos,
     recipe: Recipe = DEFAULT_RECIPE,
     config: Config = None,
     settings: Settings = None,

@@ -15,9 +15,9 @@ DEFAULT_RECIPE = "fast"  # of every command; repeated in exploring/plan_files.py
 
 _ONE_FOLDER_PER_CLASS = "A folder or zip file with one folder of photos per class."
 
-LabelledPhotos = Annotated[Path, typer.Argument(metavar="PHOTOS", help=_ONE_FOLDER_PER_CLASS)]
+LabeledPhotos = Annotated[Path, typer.Argument(metavar="PHOTOS", help=_ONE_FOLDER_PER_CLASS)]
 
-OptionalLabelledPhotos = Annotated[
+OptionalLabeledPhotos = Annotated[
     Path | None, typer.Argument(metavar="PHOTOS", help=f"{_ONE_FOLDER_PER_CLASS} Not needed with --show.")
 ]
 

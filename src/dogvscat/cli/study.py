@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dogvscat.cli.builtin import parse_duration, require_photos_and_out, show_file
-from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Cluster, OptionalLabelledPhotos, Settings
+from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Cluster, OptionalLabeledPhotos, Settings
 from dogvscat.cli.output import report, show, show_json
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    photos: OptionalLabelledPhotos = None,
+    photos: OptionalLabeledPhotos = None,
     out: Annotated[
         Path | None,
         typer.Option(

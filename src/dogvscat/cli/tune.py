@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.builtin import parse_duration, require_photos_and_out, show_file
-from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Cluster, OptionalLabelledPhotos, Settings
+from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Cluster, OptionalLabeledPhotos, Settings
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import UsageError
 from dogvscat.text import shell_word
 
 
 def command(
-    photos: OptionalLabelledPhotos = None,
+    photos: OptionalLabeledPhotos = None,
     out: Annotated[
         Path | None,
         typer.Option(

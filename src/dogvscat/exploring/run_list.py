@@ -87,13 +87,13 @@ def find_runs(folder: Path) -> tuple[list[RunSummary], list[DamagedRun]]:
         if len(_OF_A_RUN.intersection(files)) > 1 and not run.is_unstarted():
             folders.clear()  # there are no runs inside a run
             try:
-                runs.append(summarise(run))
+                runs.append(summarize(run))
             except DogvscatError as error:
                 damaged.append(DamagedRun(path, error))
     return runs, damaged
 
 
-def summarise(run: Run) -> RunSummary:
+def summarize(run: Run) -> RunSummary:
     """A run as a row of the table.
 
     Raises:

@@ -59,11 +59,11 @@ def advise(kinds: Sequence[str], setup: TrainingSetup, history: History) -> dict
     changes = _suggest_changes(kinds, setup)
     longer, shorter = _longer(setup, history), _shorter(setup, history)
     # A longer training of a network that learns by heart would only let it learn more by heart.
-    if longer and not {"over_fitting", "memorised_late"} & set(kinds):
+    if longer and not {"over_fitting", "memorized_late"} & set(kinds):
         for kind in {"learned_nothing", "under_fitting"} & set(kinds):
             changes[kind].insert(0, f"more {'patience' if history.stopped_early else 'epochs'} (`{longer}`)")
-    if shorter and "memorised_late" in kinds:
-        changes["memorised_late"].insert(0, f"an earlier end of training (`{shorter}`)")
+    if shorter and "memorized_late" in kinds:
+        changes["memorized_late"].insert(0, f"an earlier end of training (`{shorter}`)")
     for kind in {"learned_nothing", "over_fitting", "few_images", "small_set"} & set(kinds):
         changes[kind].append("more photos")
     advice = {kind: _sentence("", changes[kind]) for kind in kinds}
@@ -72,8 +72,8 @@ def advise(kinds: Sequence[str], setup: TrainingSetup, history: History) -> dict
         advice["learned_nothing"] = _sentence(check, changes["learned_nothing"])
     if "epoch_limit" in kinds and longer:
         advice["epoch_limit"] = f"Continue this run: `dogvscat train --resume`, with `{longer}`."
-    if "memorised_late" in kinds:
-        advice["memorised_late"] = " ".join(["More epochs will not help here.", advice["memorised_late"]]).strip()
+    if "memorized_late" in kinds:
+        advice["memorized_late"] = " ".join(["More epochs will not help here.", advice["memorized_late"]]).strip()
     return advice
 
 
@@ -97,7 +97,7 @@ def next_commands(
         (f"dogvscat evaluate {folder} PHOTOS --out FOLDER", "evaluate the network on photos that it has not seen"),
         (f"{again} --set SECTION.KEY=VALUE", "train again with these settings and a change from above"),
     ]
-    if not longer or "memorised_late" in kinds:
+    if not longer or "memorized_late" in kinds:
         return commands
     if setup.config.training.schedule == "one_cycle":  # its learning rate has come down to zero
         return [*commands, (f"{again} {longer}", "train another network for longer, in one cycle")]
@@ -267,18 +267,18 @@ REMEDIES: dict[str, tuple[str, ...]] = {
     ),
     "noisy_validation": ("smaller steps", "larger batches", "averaged weights", "more validation images"),
     "few_images": ("more validation images",),
-    "memorised_late": ("stronger augmentation", "more dropout"),
+    "memorized_late": ("stronger augmentation", "more dropout"),
     "small_set": ("all of the training photos",),
-    "generalises": ("a larger network", "larger images"),
+    "generalizes": ("a larger network", "larger images"),
 }
 """What helps against each kind of finding, the best first."""
 
 OPPOSED: dict[str, tuple[str, ...]] = {
     # A network can over-fit and under-fit at once: weak on training photos, and weaker on others. Then a smaller
-    # network does not help, and neither does a larger or less regularised one.
+    # network does not help, and neither does a larger or less regularized one.
     "over_fitting": ("less dropout", "weaker augmentation", "a smaller penalty on weights", "a larger network"),
     "under_fitting": ("a smaller network",),
-    "memorised_late": ("less dropout", "weaker augmentation"),
+    "memorized_late": ("less dropout", "weaker augmentation"),
 }
 """For each kind of finding, the remedies that are then not named for any finding."""
 

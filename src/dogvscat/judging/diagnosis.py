@@ -107,9 +107,9 @@ def _observe(
     # A network that learned nothing is weak on its training images as well, unless it learned them by heart.
     under_fitting = None if learned_nothing else _under_fitting(train)
     fit_findings = [learned_nothing, _over_fitting(train, validation), under_fitting]
-    good = None if any(fit_findings) else _generalises(train, validation)
+    good = None if any(fit_findings) else _generalizes(train, validation)
     problems = [_epoch_limit(training, history), _noisy(training, history), _few_images(validation)]
-    notes = [_small_set(setup), _stopped_early(history), _memorised_late(training, history)]
+    notes = [_small_set(setup), _stopped_early(history), _memorized_late(training, history)]
     return [finding for finding in (good, *fit_findings, *problems, *notes) if finding]
 
 
@@ -126,7 +126,7 @@ def giveaway_finding(giveaway: Giveaway) -> Finding:
     )
 
 
-def suspected_mislabelled(predictions: Predictions, limit: int = 30) -> list[Suspect]:
+def suspected_mislabeled(predictions: Predictions, limit: int = 30) -> list[Suspect]:
     """Photos whose stored label the network contradicts most confidently, the most suspicious first.
 
     Meant for photos the network did not learn from; it would have learned their wrong labels as well.
@@ -189,7 +189,7 @@ def _under_fitting(train: Mapping[str, MetricValue]) -> Finding | None:
         "problem",
         "Under-fitting: weak even on images it has seen",
         f"Accuracy on the training images themselves is only {as_percent(train['accuracy'])}. The network is too "
-        "small, is regularised too strongly, or was not trained for long enough.",
+        "small, is regularized too strongly, or was not trained for long enough.",
     )
 
 
@@ -254,18 +254,18 @@ def _stopped_early(history: History) -> Finding | None:
     )
 
 
-def _memorised_late(training: TrainingConfig, history: History) -> Finding | None:
+def _memorized_late(training: TrainingConfig, history: History) -> Finding | None:
     loss, val_loss = history.columns["loss"], history.columns["val_loss"]
     best = int(np.argmin(val_loss))
-    # Memorising: after the best epoch, validation loss rises although training loss still falls.
+    # Memorizing: after the best epoch, validation loss rises although training loss still falls.
     if val_loss[-1] <= RISE_AFTER_BEST * val_loss[best] or loss[-1] >= loss[best]:
         return None
     restored = training.early_stopping_patience > 0
     outcome = "The weights of those epochs were not kept." if restored else "The weights of the last epoch were kept."
     return Finding(
-        "memorised_late",
+        "memorized_late",
         "note" if restored else "problem",
-        f"After epoch {int(history.rows[best]['epoch'] or 0)} the network began to memorise",
+        f"After epoch {int(history.rows[best]['epoch'] or 0)} the network began to memorize",
         f"From then on training loss still fell while validation loss rose by "
         f"{100 * (val_loss[-1] / val_loss[best] - 1):.0f}%, the mark of over-fitting. {outcome}",
     )
@@ -276,10 +276,10 @@ def _small_set(setup: TrainingSetup) -> Finding | None:
     return Finding("small_set", "note", "A small training set", expected) if expected else None
 
 
-def _generalises(train: Mapping[str, MetricValue], validation: Mapping[str, MetricValue]) -> Finding:
+def _generalizes(train: Mapping[str, MetricValue], validation: Mapping[str, MetricValue]) -> Finding:
     gap = _nan_if_none(train["accuracy"].value) - _nan_if_none(validation["accuracy"].value)
     return Finding(
-        "generalises",
+        "generalizes",
         "good",
         "What the network learned holds for new images",
         f"Under equal conditions, accuracy on training images is {as_percent(train['accuracy'])} and on validation "

@@ -205,7 +205,7 @@ def probability_histogram(path: Path, predictions: Predictions, decision: Decisi
             axes.yaxis.set_major_formatter(_thousands())
             axes.set_ylabel("Images (log scale)")
             num_wrong = f"{wrong.sum():,} of {of_class.sum():,} answers wrong"
-            title = f"Images labelled {label_text(predictions.class_names[label], 24)}"
+            title = f"Images labeled {label_text(predictions.class_names[label], 24)}"
             add_title(axes, title, f"{_split_prefix(predictions)}{num_wrong}")
         figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         rows[1].set(xlabel=f"Probability of {positive}", xlim=(0, 1))

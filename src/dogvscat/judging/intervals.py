@@ -22,7 +22,7 @@ class MetricValue:
         value: The number, or None where it is undefined (the AUC of a single class, for example).
         low: Lower end of the 95% interval, or None.
         high: Upper end of the 95% interval, or None.
-        n: Images the value rests on: for precision those predicted as the class, for recall those labelled so.
+        n: Images the value rests on: for precision those predicted as the class, for recall those labeled so.
         method: How the interval was computed: `wilson`, `bootstrap` or `none`.
     """
 
@@ -103,7 +103,7 @@ def percentile_interval(value: float | None, resampled: np.ndarray, n: int) -> M
 
 
 def centered_interval(value: float, resampled: np.ndarray, n: int) -> MetricValue:
-    """Like `percentile_interval`, for a metric of at least 0, but moved so that the interval is centred on the value.
+    """Like `percentile_interval`, for a metric of at least 0, but moved so that the interval is centered on the value.
 
     Noise can only raise a sum of absolute gaps, so that every resample of a well calibrated network has a larger
     calibration error than the images themselves, and the plain interval would exclude the very value it is for.

@@ -68,7 +68,7 @@ def compute_metrics(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, MetricValue]:
-    """The metrics of predictions for labelled images.
+    """The metrics of predictions for labeled images.
 
     Args:
         y_true: int64 (n,) of 0 and 1, n >= 1.

@@ -1,4 +1,4 @@
-"""Plotting: one calm, colour-blind-safe look for every figure, the way a figure is written, and the grid of images."""
+"""Plotting: one calm, color-blind-safe look for every figure, the way a figure is written, and the grid of images."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,10 +24,10 @@ GRID = "#e3e7ea"
 TRAIN = "#8a949e"
 VALIDATION = "#0072b2"
 WRONG = "#d55e00"
-"""Together with blue, the pair of Okabe and Ito (2008) that stays apart under every common colour blindness."""
+"""Together with blue, the pair of Okabe and Ito (2008) that stays apart under every common color blindness."""
 
 SERIES_COLORS = (TRAIN, VALIDATION, WRONG, "#009e73", "#cc79a7", "#e69f00")
-"""Colours of the things compared in one plot, the baseline first; also from Okabe and Ito."""
+"""Colors of the things compared in one plot, the baseline first; also from Okabe and Ito."""
 
 _FONT = "DejaVu Sans"  # ships with matplotlib, so that figures are equal on every machine
 _STYLE: dict[Any, Any] = {
@@ -93,7 +93,7 @@ def new_figure(path: Path, width: float, height: float, note: str | None = None)
 
 
 def add_title(axes: Axes, title: str, subtitle: str) -> None:
-    """A bold title and, under it, a grey line that says what was counted."""
+    """A bold title and, under it, a gray line that says what was counted."""
     axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=24)
     line = axes.annotate(subtitle, (0, 1), (0, 7), "axes fraction", "offset points", color=MUTED, fontsize=10)
     line.set_in_layout(False)  # the title keeps the room; a long line must not push the axes aside
@@ -108,7 +108,7 @@ def show_message(figure: Figure, title: str, message: str) -> None:
 
 
 def percent_ticks() -> FuncFormatter:
-    """Tick labels of a share as percent, with as many decimals as needed to tell neighbouring ticks apart."""
+    """Tick labels of a share as percent, with as many decimals as needed to tell neighboring ticks apart."""
     return FuncFormatter(lambda share, _: f"{round(100 * share, 2):g}%")
 
 

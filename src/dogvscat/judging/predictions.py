@@ -107,7 +107,7 @@ class Predictions:
             raise ValueError(f"expected four arrays of shape {(len(self.paths),)}, received {shapes}")
         if not len(self.paths):
             raise DataError(
-                f"there is no labelled photo in the split {self.split!r}, expected at least one to evaluate on",
+                f"there is no labeled photo in the split {self.split!r}, expected at least one to evaluate on",
                 hint="Check the folder, or see `dogvscat audit` for what was left out.",
             )
         for name, labels in (("y_true", self.y_true), ("y_pred", self.y_pred)):

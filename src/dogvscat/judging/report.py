@@ -139,7 +139,7 @@ def _definitions(class_names: ClassNames, decision: Decision) -> dict[str, tuple
             "ROC AUC",
             f"Chance that a {positive} image gets a higher p({positive}) than a {negative} image; guessing: 0.5.",
         ),
-        "log_loss": ("Log loss", "Penalises confident mistakes. 0 is perfect; always answering 50% gives 0.693."),
+        "log_loss": ("Log loss", "Penalizes confident mistakes. 0 is perfect; always answering 50% gives 0.693."),
         "brier_score": ("Brier score", "Mean squared error of the probability. 0 is perfect; always 50% gives 0.25."),
         "expected_calibration_error": (
             "Calibration error",
@@ -156,7 +156,7 @@ def _definitions(class_names: ClassNames, decision: Decision) -> dict[str, tuple
     for name, text in zip(class_names, (negative, positive), strict=True):
         definitions[f"precision_{name}"] = (
             f"Precision, {text}",
-            f"Of the images predicted as {text}, the share labelled {text}.",
+            f"Of the images predicted as {text}, the share labeled {text}.",
         )
         definitions[f"recall_{name}"] = (f"Recall, {text}", f"Of the {text} images, the share predicted as {text}.")
         definitions[f"f1_{name}"] = (f"F1, {text}", "The harmonic mean of precision and recall.")

@@ -55,7 +55,7 @@ def describe_environment(
     giveaways = {}
     if dataset.manifest.giveaways:
         giveaways = {"giveaways": [asdict(giveaway) for giveaway in dataset.manifest.giveaways]}
-    relabelled = {} if paths.relabel_digest is None else {"relabel_digest": paths.relabel_digest}
+    relabeled = {} if paths.relabel_digest is None else {"relabel_digest": paths.relabel_digest}
     neither = {}
     if dataset.neither is not None and paths.neither is not None:
         neither = {"neither": _path_in_json(paths.neither), "neither_digest": dataset.neither.manifest.digest}
@@ -77,7 +77,7 @@ def describe_environment(
         "commit": code,
         **excluded,
         **giveaways,
-        **relabelled,
+        **relabeled,
         **neither,
     }
 

@@ -19,7 +19,7 @@ from dogvscat.photos.manifest import Manifest, describe, make_manifest, make_nei
 from dogvscat.photos.pixels import PixelCache, cached_pixels_by_size, mapped_pixels
 from dogvscat.photos.reading.photo_list import read_photo_list, without_listed
 from dogvscat.photos.reading.sources import PhotoSource, open_neither, open_photos
-from dogvscat.photos.relabel import Relabelling, read_relabelling, relabel
+from dogvscat.photos.relabel import Relabeling, read_relabeling, relabel
 from dogvscat.photos.splits import TRAIN
 from dogvscat.settings.resolve import with_settings
 from dogvscat.stderr import Reporter
@@ -52,10 +52,10 @@ def read_dataset(
     if not os.path.exists(caches.folder("pixels")):  # noqa: PTH110 - never raises, as Path.exists may
         atomic.refuse_unwritable(caches.folder("pixels"))
     source = _open(paths.photos, paths.exclude)
-    relabelling = read_relabelling(relabel_file, source.class_names) if relabel_file else None
+    relabeling = read_relabeling(relabel_file, source.class_names) if relabel_file else None
     manifest = make_manifest(source, config.data)
-    if relabelling:
-        manifest = _relabelled(manifest, relabelling, report)
+    if relabeling:
+        manifest = _relabeled(manifest, relabeling, report)
     for sentence in describe(manifest, source, config.training.class_weights == "balanced"):
         report(sentence)
     if not manifest.is_synthetic and (expected := describe_small_set(len(manifest.of_split(TRAIN)))):
@@ -63,7 +63,7 @@ def read_dataset(
     neither_dataset = _read_neither(paths.neither, config, manifest, report) if paths.neither else None
     pixels = cached_pixels_by_size(source, manifest, config.image_sizes)
     dataset = Dataset(manifest, pixels, neither_dataset)
-    return dataset, replace(paths, relabel_digest=relabelling.digest if relabelling else None)
+    return dataset, replace(paths, relabel_digest=relabeling.digest if relabeling else None)
 
 
 def reread_dataset(run: Run, config: Config, environment: dict[str, Any]) -> Dataset:
@@ -109,7 +109,7 @@ def _read_neither(neither: Path, config: Config, classes: Manifest, report: Repo
     num_train, num_test = (len(manifest.of_split(split)) for split in ("train", "test"))
     report(
         f"photos that show neither class: {num_train:,} to learn from, "
-        f"{num_test:,} held out to measure how many are recognised"
+        f"{num_test:,} held out to measure how many are recognized"
     )
     return Dataset(manifest, cached_pixels_by_size(source, manifest, config.image_sizes))
 
@@ -128,11 +128,9 @@ def _pixels_again(
     return cached_pixels_by_size(source, manifest_now, config.image_sizes)
 
 
-def _relabelled(manifest: Manifest, relabelling: Relabelling, report: Reporter) -> Manifest:
-    result = relabel(manifest, relabelling)
-    report(
-        f"{relabelling.file}: {result.num_relabelled:,} training photos relabelled, {result.num_left_out:,} left out"
-    )
+def _relabeled(manifest: Manifest, relabeling: Relabeling, report: Reporter) -> Manifest:
+    result = relabel(manifest, relabeling)
+    report(f"{relabeling.file}: {result.num_relabeled:,} training photos relabeled, {result.num_left_out:,} left out")
     if result.num_held_out:
         report(f"{result.num_held_out:,} photos in the table are validation or test photos: they keep their labels")
     if result.num_unknown:

@@ -48,7 +48,7 @@ def train(
         relabel_file: A table of corrections as `audit --labels` writes it, or None. It changes only the training split,
             after the split was drawn: validation and test photos stay the same, with their labels as filed.
         neither: A folder or zip of photos that show neither class, or None. With them the network learns a second
-            output: whether a photo shows neither. Some of them are held out to measure how many the network recognises.
+            output: whether a photo shows neither. Some of them are held out to measure how many the network recognizes.
         exclude: A text file with one path per line: these photos are left out, or None.
 
     Raises:

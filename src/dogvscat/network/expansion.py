@@ -61,7 +61,7 @@ class _Graph:
     operations: dict[str, Operation] = field(default_factory=dict)
     layer: NamedLayer | None = None
     _jumps: dict[str, int] = field(default_factory=lambda: {PIXELS: 1})
-    """Distance between two neighbouring positions of an operation's output, in pixels."""
+    """Distance between two neighboring positions of an operation's output, in pixels."""
     _num_kernels: int = 0
     _num_weights: int = 0
 

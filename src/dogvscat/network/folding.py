@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolution or matrix before it, and taken out again.
+"""Batch normalization folded into the convolution or matrix before it, and taken out again.
 
 When predicting, a normalization multiplies each channel by a factor and adds an offset. A convolution whose kernel and
 bias are scaled does the same, so one operation is enough. Not every normalization can be folded exactly:

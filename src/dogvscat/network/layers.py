@@ -86,7 +86,7 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Normalization(_WithoutSettings):
-    """Batch normalisation over the last axis, with a learned factor and offset (Ioffe and Szegedy 2015)."""
+    """Batch normalization over the last axis, with a learned factor and offset (Ioffe and Szegedy 2015)."""
 
     kind: ClassVar[str] = "norm"
     label: ClassVar[str] = "norm"
@@ -145,7 +145,7 @@ class BlurPool(_WithoutSettings):
 
 @dataclass(frozen=True)
 class Residual:
-    """A residual block: x + two convolutions of x, each normalised, with as many filters as x has channels (He et al.
+    """A residual block: x + two convolutions of x, each normalized, with as many filters as x has channels (He et al.
     2016). The factor of the second normalization is zero at first, so that the block starts as the identity (Goyal et
     al. 2017)."""
 

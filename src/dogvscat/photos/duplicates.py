@@ -1,6 +1,6 @@
 """Which photos show the same picture: copies form a group, and a split must not divide a group.
 
-Otherwise a network would be tested on what it was trained on. Copies are recognised in three ways: equal files; similar
+Otherwise a network would be tested on what it was trained on. Copies are recognized in three ways: equal files; similar
 perceptual hashes, which also match mirrored, turned and inverted pictures; and, for pictures that were cropped, shifted
 or framed, landmarks that agree in both pictures.
 """
@@ -16,7 +16,7 @@ from dogvscat.photos.copies.same_scene import aligned_pairs
 from dogvscat.photos.scan import ScannedPhoto
 
 LOW_INFORMATION_CONTRAST = 5.0
-"""Below this standard deviation of grey values, in 0..127.5, a photo is blank, and its hash is not compared."""
+"""Below this standard deviation of gray values, in 0..127.5, a photo is blank, and its hash is not compared."""
 
 
 class Pair(NamedTuple):

@@ -82,8 +82,8 @@ _FACTS = (
     ),
     _Fact(
         "the color mode",
-        lambda photo: "grey" if photo.is_grey else photo.mode,
-        "Use color photos of both classes, or grey ones of both, saved by the same program.",
+        lambda photo: "gray" if photo.is_grey else photo.mode,
+        "Use color photos of both classes, or gray ones of both, saved by the same program.",
     ),
     _Fact("the file format", lambda photo: photo.format, _SAVE_ALIKE),
     _Fact("the number of bytes per pixel", lambda photo: photo.num_bytes / (photo.width * photo.height), _SAVE_ALIKE),

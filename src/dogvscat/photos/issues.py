@@ -84,11 +84,11 @@ def _exact_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) ->
 
 
 def _near_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str], pairs: Iterable[Pair]) -> Iterable[Issue]:
-    neighbours: dict[int, list[Pair]] = defaultdict(list)  # of each photo
+    neighbors: dict[int, list[Pair]] = defaultdict(list)  # of each photo
     for pair in pairs:
-        neighbours[pair.first].append(pair)
-        neighbours[pair.second].append(pair)
-    for index, candidates in neighbours.items():
+        neighbors[pair.first].append(pair)
+        neighbors[pair.second].append(pair)
+    for index, candidates in neighbors.items():
         # The closest; a pair that only landmarks connect comes last.
         pair = min(candidates, key=lambda pair: (NUM_BITS if pair.bits is None else pair.bits, sum(pair[:2])))
         copy = scanned[pair.second if pair.first == index else pair.first].path
@@ -126,7 +126,7 @@ def _unusual_content(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> 
         size = f"{photo.width} x {photo.height} pixels"
         longer, shorter = max(photo.width, photo.height), min(photo.width, photo.height)
         if photo.contrast < LOW_INFORMATION_CONTRAST:
-            detail = f"standard deviation of the grey values: {photo.contrast:.1f} (at most 127.5)"
+            detail = f"standard deviation of the gray values: {photo.contrast:.1f} (at most 127.5)"
             yield Issue(photo.path, "low_information", group, detail)
         if shorter < TINY_SIDE:
             yield Issue(photo.path, "tiny", group, size)

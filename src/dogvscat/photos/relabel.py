@@ -44,7 +44,7 @@ _HEADER = [field.name for field in fields(Correction)]
 
 
 @dataclass(frozen=True)
-class Relabelling:
+class Relabeling:
     """A table of corrections that was read and checked."""
 
     file: Path
@@ -55,11 +55,11 @@ class Relabelling:
 
 
 @dataclass(frozen=True)
-class Relabelled:
+class Relabeled:
     """A manifest with its corrections applied, and how many corrections had which outcome."""
 
     manifest: Manifest
-    num_relabelled: int
+    num_relabeled: int
     """Training photos that now have the other label."""
     num_left_out: int
     """Training photos that are now in no split."""
@@ -78,7 +78,7 @@ def write_corrections(path: Path, corrections: Iterable[Correction]) -> None:
     atomic.write_csv(path, _HEADER, map(astuple, corrections))
 
 
-def read_relabelling(path: Path, class_names: ClassNames) -> Relabelling:
+def read_relabeling(path: Path, class_names: ClassNames) -> Relabeling:
     """Read the table, edited or not.
 
     Args:
@@ -104,10 +104,10 @@ def read_relabelling(path: Path, class_names: ClassNames) -> Relabelling:
             above = f"a line above suggests {suggestions[sha256]} for the same file"
             message = f"the suggestion for {row[0]} is {suggestion}, but {above}"
             raise _malformed(path, line, message)
-    return Relabelling(path, hashlib.sha256(data).hexdigest(), suggestions)
+    return Relabeling(path, hashlib.sha256(data).hexdigest(), suggestions)
 
 
-def relabel(manifest: Manifest, relabelling: Relabelling) -> Relabelled:
+def relabel(manifest: Manifest, relabeling: Relabeling) -> Relabeled:
     """Apply corrections to the training split only; no photo moves to another split, but some are left out.
 
     Validation and test photos keep the labels as filed, so that trainings with and without corrections are evaluated on
@@ -118,13 +118,13 @@ def relabel(manifest: Manifest, relabelling: Relabelling) -> Relabelled:
     """
     rows, outcomes = [], Counter[str]()
     for row in manifest.rows:
-        corrected, outcome = _corrected(row, relabelling.suggestions.get(row.sha256))
+        corrected, outcome = _corrected(row, relabeling.suggestions.get(row.sha256))
         rows.append(corrected)
         outcomes[outcome] += 1
     corrected_manifest = replace(manifest, rows=tuple(rows))
     check_splits(corrected_manifest.labels(rows).tolist(), [row.split for row in rows])
-    unknown = relabelling.suggestions.keys() - {row.sha256 for row in rows}
-    return Relabelled(
+    unknown = relabeling.suggestions.keys() - {row.sha256 for row in rows}
+    return Relabeled(
         corrected_manifest, outcomes[RELABELLED], outcomes[LEFT_OUT_BY_RELABEL], outcomes[_HELD_OUT], len(unknown)
     )
 

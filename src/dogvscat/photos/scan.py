@@ -21,7 +21,7 @@ from dogvscat import atomic, caches, stderr
 from dogvscat.cpus import available_cpus
 from dogvscat.errors import ImageError, WriteError
 from dogvscat.locks import one_at_a_time
-from dogvscat.photos.copies.perceptual_hash import GREY_SIDE, perceptual_hash
+from dogvscat.photos.copies.perceptual_hash import GRAY_SIDE, perceptual_hash
 from dogvscat.photos.copies.thumbnail import box_without_frame, make_thumbnail
 from dogvscat.photos.decoding.decoder import DECODER_VERSION, DecodedPhoto, decode_with_facts
 from dogvscat.photos.file_facts import read_file_facts
@@ -31,7 +31,7 @@ from dogvscat.text import unescape_cell
 
 SCAN_VERSION = 4
 """Increase this number when the same photo gives another result; caches of older versions are then ignored."""
-_GREY_RANGE = 1.0  # between the channels, of 255: a grey photo that was compressed as a color one has less
+_GRAY_RANGE = 1.0  # between the channels, of 255: a gray photo that was compressed as a color one has less
 _TEMPORARY_ERRORS = ("permission", "not_found")  # they can be fixed without changing the file's fingerprint
 
 
@@ -53,7 +53,7 @@ class ScannedPhoto:
     mode: str
     """Pillow's name of the pixel type."""
     contrast: float
-    """Standard deviation of the grey values, in 0..127.5; near 0 for a blank photo."""
+    """Standard deviation of the gray values, in 0..127.5; near 0 for a blank photo."""
     error_code: str
     """Empty if the photo can be decoded, else the code of the ImageError."""
     error: str
@@ -120,7 +120,7 @@ def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
     error_code = error = ""
     try:
         data = source.read(photo.path)
-        decoded = decode_with_facts(data, photo.path, GREY_SIDE)
+        decoded = decode_with_facts(data, photo.path, GRAY_SIDE)
         facts = vars(read_file_facts(data)) | _picture_facts(decoded)
     except ImageError as problem:
         error_code, error = problem.code, problem.reason_and_hint
@@ -137,21 +137,21 @@ def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
 
 
 def _picture_facts(decoded: DecodedPhoto) -> dict[str, Any]:
-    grey_image = Image.fromarray(decoded.pixels).convert("L")
-    grey = np.asarray(grey_image)  # uint8 (GREY_SIDE, GREY_SIDE)
+    gray_image = Image.fromarray(decoded.pixels).convert("L")
+    gray = np.asarray(gray_image)  # uint8 (GRAY_SIDE, GRAY_SIDE)
     # Channel by channel, which takes a tenth of the time of a sum or a maximum over the short last axis.
     red, green, blue = (decoded.pixels[:, :, channel] for channel in range(3))
     channel_sum = (red.astype(np.uint16) + green + blue).ravel().astype(np.float64)
     channel_range = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return {
         # Of the whole picture: a plain border may seem to end elsewhere in a copy that was saved again.
-        "perceptual_hash": perceptual_hash(grey.astype(np.float64)),
-        "thumbnail": make_thumbnail(grey_image, box_without_frame(grey)),
+        "perceptual_hash": perceptual_hash(gray.astype(np.float64)),
+        "thumbnail": make_thumbnail(gray_image, box_without_frame(gray)),
         "width": decoded.width,
         "height": decoded.height,
         "mode": decoded.mode,
         "contrast": round(_standard_deviation(channel_sum) / 3, 3),
-        "is_grey": bool(channel_range.mean() < _GREY_RANGE),
+        "is_grey": bool(channel_range.mean() < _GRAY_RANGE),
     }
 
 

@@ -44,13 +44,13 @@ class PictureAnswer(BaseModel):
     heat_map: str | None = Field(
         None,
         description="With `explain=true`: a PNG as a data URL, to be stretched to the size of the photo and laid over "
-        "it. It is coloured where the evidence for the prediction lies.",
+        "it. It is colored where the evidence for the prediction lies.",
     )
     error: PictureError | None = None
 
 
 class PredictQuery(BaseModel):
-    """The query parameters of `/predict`. Others are refused, so that a misspelt name does not go unnoticed."""
+    """The query parameters of `/predict`. Others are refused, so that a misspelled name does not go unnoticed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -130,13 +130,13 @@ def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
         openapi_extra=_BODY,
     )
     async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
-        """Send one photo as the body, or several as files of a form. The format is recognised by the content; the media
+        """Send one photo as the body, or several as files of a form. The format is recognized by the content; the media
         type and the file name do not matter. In a form with several photos, a bad photo has its error in place of its
         prediction; a bad photo that is the whole body gets an error response."""
         inference.admission.check()  # before the body is read, so that refusing costs almost nothing
         boundary = form_boundary(request)
         body = await read_body(request, limits.body_bytes)
-        if boundary is None:  # whatever the Content-Type: the decoder recognises photos by their content
+        if boundary is None:  # whatever the Content-Type: the decoder recognizes photos by their content
             uploads = [Upload(query.name, body)]
         else:
             uploads = await inference.in_thread(form_photos, body, boundary, limits.photos)

@@ -1,6 +1,6 @@
 """The two descriptions in the folder of an export: `preprocessing.json` for programs and `README.md` for people.
 
-Normalisation and calibration are inside every exported model. The steps that are left to the caller, from a photo to
+Normalization and calibration are inside every exported model. The steps that are left to the caller, from a photo to
 pixels and from logits to a prediction, are described here, in one place for both files.
 """
 
@@ -114,7 +114,7 @@ def _steps(size: int) -> list[str]:
             "square of old pixels, with the factor as its side. Pillow's `draft` does this."
         ),
         "Rotate it according to its EXIF orientation.",
-        "Put transparent images on white. Convert to RGB with 8 bits per channel; divide 16-bit grey by 257.",
+        "Put transparent images on white. Convert to RGB with 8 bits per channel; divide 16-bit gray by 257.",
         (
             f"Resize it to {size} x {size} pixels, whatever its aspect ratio, with an antialiased bilinear filter: one "
             "that is widened when shrinking, like Pillow's `resize(..., BILINEAR)`. The default filters of OpenCV, of "

@@ -44,7 +44,7 @@ def draw_explanation(photo: np.ndarray, heat: np.ndarray, prediction: Prediction
     for name, probability in rows:
         _draw_bar(draw, top, total_width, name, probability)
         top += _ROW
-    legend = f"yellow: strongest evidence for {class_name}; grey: none"
+    legend = f"yellow: strongest evidence for {class_name}; gray: none"
     if not heat.any():
         legend = f"no evidence for {class_name} anywhere"
     draw.text((_MARGIN, top + 2), legend, _MUTED, _font(13))

@@ -10,9 +10,9 @@ _GRID = 7
 covers two by two cells."""
 
 HEAT_COLORS = np.array([[60, 10, 110], [150, 25, 110], [225, 60, 50], [252, 140, 10], [255, 240, 90]], dtype=np.float64)
-"""RGB from the least evidence to the most, dark to light, so that colour-blind people can read them as well."""
+"""RGB from the least evidence to the most, dark to light, so that color-blind people can read them as well."""
 HEAT_OPACITY = 0.75
-"""Opacity of the strongest colour over the photo."""
+"""Opacity of the strongest color over the photo."""
 
 
 def heat_maps(predictor: Predictor, pixels: np.ndarray, *, by_occlusion: bool = False) -> np.ndarray:
@@ -82,7 +82,7 @@ def _normalized(evidence: np.ndarray, size: int) -> np.ndarray:
 
 
 def overlay_heat_map(photo: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """A photo with a heat map over it. The photo turns grey, so that every colour means evidence.
+    """A photo with a heat map over it. The photo turns gray, so that every color means evidence.
 
     Args:
         photo: uint8 (height, width, 3), RGB, of any size.
@@ -93,13 +93,13 @@ def overlay_heat_map(photo: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """
     height, width = photo.shape[:2]
     color, opacity = _color_and_opacity(heat, height, width)
-    grey = np.asarray(Image.fromarray(photo).convert("L"), dtype=np.float32)[..., None]  # (height, width, 1)
-    blended = grey * (1.0 - opacity) + color * opacity  # (height, width, 3)
+    gray = np.asarray(Image.fromarray(photo).convert("L"), dtype=np.float32)[..., None]  # (height, width, 1)
+    blended = gray * (1.0 - opacity) + color * opacity  # (height, width, 3)
     return np.asarray(np.rint(blended), dtype=np.uint8)
 
 
 def heat_map_layer(heat: np.ndarray) -> np.ndarray:
-    """A heat map as a transparent image. Stretched over the grey photo, it looks like `overlay_heat_map`.
+    """A heat map as a transparent image. Stretched over the gray photo, it looks like `overlay_heat_map`.
 
     Args:
         heat: float64 (height, width) in 0..1.
@@ -113,15 +113,15 @@ def heat_map_layer(heat: np.ndarray) -> np.ndarray:
 
 
 def _color_and_opacity(heat: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Colour, float64 (height, width, 3) in 0..255, and opacity, float64 (height, width, 1) in 0..1."""
+    """Color, float64 (height, width, 3) in 0..255, and opacity, float64 (height, width, 1) in 0..1."""
     strength = np.clip(_resize(heat, height, width), 0.0, 1.0)  # (height, width)
-    position = strength * (len(HEAT_COLORS) - 1)  # on the scale of colours; between two of them, their mixture
+    position = strength * (len(HEAT_COLORS) - 1)  # on the scale of colors; between two of them, their mixture
     color = np.stack([np.interp(position, range(len(HEAT_COLORS)), channel) for channel in HEAT_COLORS.T], axis=-1)
     return color, HEAT_OPACITY * strength[..., None] ** 0.7  # the exponent makes half the evidence easy to see
 
 
 def _occlusion_map(predictor: Predictor, image: np.ndarray) -> np.ndarray:
-    """How far the logit of the positive class falls when a patch of mean colour hides each position: (_GRID, _GRID).
+    """How far the logit of the positive class falls when a patch of mean color hides each position: (_GRID, _GRID).
 
     Source: Zeiler and Fergus, Visualizing and understanding convolutional networks, 2014.
     """

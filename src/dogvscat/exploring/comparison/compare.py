@@ -180,7 +180,7 @@ def _refuse_incomparable(first: EvaluatedRun, second: EvaluatedRun, split: str) 
         message = f"{folders} learned from different photos: data digests {digests[0][:16]} and {digests[1][:16]}"
         raise DataError(message, hint="Only runs on the same photos can be compared photo by photo.")
     # Then, were they split in the same way? A corrected label (`train --relabel`) only changes the training split.
-    first_photos, second_photos = (_labelled_photos(run) for run in (first, second))
+    first_photos, second_photos = (_labeled_photos(run) for run in (first, second))
     if first_photos != second_photos:
         seeds = [run.config.data.split_seed for run in (first, second)]
         only_first, only_second = len(first_photos - second_photos), len(second_photos - first_photos)
@@ -191,7 +191,7 @@ def _refuse_incomparable(first: EvaluatedRun, second: EvaluatedRun, split: str) 
         )
 
 
-def _labelled_photos(run: EvaluatedRun) -> set[tuple[tuple[str, int], int]]:
+def _labeled_photos(run: EvaluatedRun) -> set[tuple[tuple[str, int], int]]:
     return set(zip(run.photo_ids, run.predictions.y_true.tolist(), strict=True))
 
 

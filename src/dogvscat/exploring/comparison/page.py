@@ -149,5 +149,5 @@ def _elapsed_seconds(run: EvaluatedRun) -> np.ndarray:
 
 
 def _arm_colors(count: int) -> list[str]:
-    """A color per arm; grey once the series is used up."""
+    """A color per arm; gray once the series is used up."""
     return [SERIES_COLORS[index] if index < len(SERIES_COLORS) else MUTED for index in range(count)]

@@ -1,4 +1,4 @@
-"""Random changes to training images: flip, shift, rotation, zoom, crop, colours, sharpness, cutout and cutmix.
+"""Random changes to training images: flip, shift, rotation, zoom, crop, colors, sharpness, cutout and cutmix.
 
 Each image of each epoch gets its own numbers, drawn from (seed, epoch, sample). The result therefore depends neither on
 the batch that the image is in nor on what was drawn before. Flip, shift, rotation, zoom and crop are combined into one
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from dogvscat.config import AugmentationConfig
-from dogvscat.learning.data.dataset import LabelledImages
+from dogvscat.learning.data.dataset import LabeledImages
 from dogvscat.learning.data.random import stateless_uniform
 from dogvscat.learning.data.warp import saturate, sharpen, warp
 
-_MID_GREY = 128
+_MID_GRAY = 128
 
 # Columns of a sample's uniform numbers: 0 flip, 1-2 shift, 3 rotation, 4 zoom, 5 brightness, 6 contrast, 7-8 cutout,
-# 9-11 colour cast, 12 aspect, 13 crop's area, 14-15 its position, 16 sharpness, 17 saturation; the next 4 are cutmix's.
+# 9-11 color cast, 12 aspect, 13 crop's area, 14-15 its position, 16 sharpness, 17 saturation; the next 4 are cutmix's.
 _NUM_VALUES = 18
 
 RandomKey = tuple[int, int]
@@ -31,7 +31,7 @@ class _Draws:
     maps: np.ndarray
     """float64 (num_images, 6): output to input coordinates, in pixels, as `warp` takes them."""
     tables: np.ndarray
-    """uint8 (num_images, 3, 256): brightness, contrast and colour cast."""
+    """uint8 (num_images, 3, 256): brightness, contrast and color cast."""
     saturation: np.ndarray
     """float64 (num_images,): as `saturate` takes it."""
     sharpness: np.ndarray
@@ -41,7 +41,7 @@ class _Draws:
 
 
 def augment(
-    images: LabelledImages, samples: np.ndarray, image_size: int, config: AugmentationConfig, key: RandomKey
+    images: LabeledImages, samples: np.ndarray, image_size: int, config: AugmentationConfig, key: RandomKey
 ) -> np.ndarray:
     """Changed copies of some training images.
 
@@ -73,7 +73,7 @@ def augment(
         result = sharpen(result, draws.sharpness)
     if side := round(config.cutout * image_size):
         for image, (row, column) in zip(result, draws.corners, strict=True):
-            image[row : row + side, column : column + side] = _MID_GREY
+            image[row : row + side, column : column + side] = _MID_GRAY
     return result
 
 
@@ -158,23 +158,23 @@ def _affine_maps(
     scale: tuple[np.ndarray, np.ndarray],
     shift: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    """Maps from output to input coordinates, in pixels, about the centre: float64 (num_images, 6)."""
+    """Maps from output to input coordinates, in pixels, about the center: float64 (num_images, 6)."""
     across, down = mirror * scale[0], scale[1]
     a, b = across * np.cos(angle), -across * np.sin(angle)
     d, e = down * np.sin(angle), down * np.cos(angle)
-    centre = size / 2  # the centre of the output comes from the centre of the input plus the shift
-    c = centre + shift[0] - (a + b) * centre
-    f = centre + shift[1] - (d + e) * centre
+    center = size / 2  # the center of the output comes from the center of the input plus the shift
+    c = center + shift[0] - (a + b) * center
+    f = center + shift[1] - (d + e) * center
     return np.stack([a, b, c, d, e, f], axis=1)
 
 
 def _tables(brightness: np.ndarray, contrast: np.ndarray) -> np.ndarray:
-    """What each of the 256 values becomes, for each image and colour: uint8 (num_images, 3, 256).
+    """What each of the 256 values becomes, for each image and color: uint8 (num_images, 3, 256).
 
     Args:
         brightness: float64 (num_images, 3), added, as a share of full white.
-        contrast: float64 (num_images,), factor on the distance from mid-grey.
+        contrast: float64 (num_images,), factor on the distance from mid-gray.
     """
-    values = np.arange(256, dtype=np.float64) - _MID_GREY
-    changed = values * contrast[:, None, None] + _MID_GREY + 255.0 * brightness[:, :, None]
+    values = np.arange(256, dtype=np.float64) - _MID_GRAY
+    changed = values * contrast[:, None, None] + _MID_GRAY + 255.0 * brightness[:, :, None]
     return np.asarray(np.clip(np.rint(changed), 0, 255).astype(np.uint8))

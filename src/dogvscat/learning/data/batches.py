@@ -12,7 +12,7 @@ import numpy as np
 from dogvscat.config import Config
 from dogvscat.judging.plotting import image_grid
 from dogvscat.learning.data.augmentation import augment, cutmix
-from dogvscat.learning.data.dataset import LabelledImages
+from dogvscat.learning.data.dataset import LabeledImages
 from dogvscat.learning.data.random import stateless_permutation
 
 _BATCHES_AHEAD = 4
@@ -35,11 +35,11 @@ class Batch(NamedTuple):
 class BatchLoader:
     """All batches of a training. Each is a function of (epoch, step) only, so that a resumed run gets the same ones."""
 
-    images: LabelledImages
+    images: LabeledImages
     config: Config
     class_weights: tuple[float, float] = (1.0, 1.0)
     """Of the negative and the positive class."""
-    neither: LabelledImages | None = None
+    neither: LabeledImages | None = None
     """Images that show neither class; some of them join every batch."""
 
     @property
@@ -74,7 +74,7 @@ class BatchLoader:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _with_neither(self, batch: Batch, neither: LabelledImages, epoch: int, step: int) -> Batch:
+    def _with_neither(self, batch: Batch, neither: LabeledImages, epoch: int, step: int) -> Batch:
         """The batch, followed by some images that show neither class."""
         settings = self.config.training
         count = min(len(neither), max(1, round(settings.neither_share * settings.batch_size)))

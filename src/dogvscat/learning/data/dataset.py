@@ -16,7 +16,7 @@ def synthetic_note(manifest: Manifest) -> str | None:
 
 
 @dataclass(frozen=True)
-class LabelledImages:
+class LabeledImages:
     """Some images of the pixel caches, with their labels."""
 
     cached_images: Mapping[int, np.ndarray]
@@ -45,7 +45,7 @@ class Dataset:
     neither: "Dataset | None" = None
     """Photos that show neither class, split into `train` and `test`."""
 
-    images: dict[str, LabelledImages] = field(init=False)
+    images: dict[str, LabeledImages] = field(init=False)
     """By split, of those that have photos: `train`, `validation` and `test`."""
     note: str | None = field(init=False)
     """To be shown with every result, if any."""
@@ -56,8 +56,8 @@ class Dataset:
         object.__setattr__(self, "note", synthetic_note(self.manifest))
         object.__setattr__(self, "images", {split: self._images_of(split) for split in splits})
 
-    def _images_of(self, split: str) -> LabelledImages:
+    def _images_of(self, split: str) -> LabeledImages:
         rows = self.manifest.of_split(split)
         cached_images = {image_size: cache.images for image_size, cache in self.pixels.items()}
         any_cache = next(iter(self.pixels.values()))  # all caches hold the same photos in the same order
-        return LabelledImages(cached_images, any_cache.indices(rows), self.manifest.labels(rows))
+        return LabeledImages(cached_images, any_cache.indices(rows), self.manifest.labels(rows))

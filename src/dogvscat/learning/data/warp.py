@@ -1,4 +1,4 @@
-"""Resampling of small images by affine maps, and changes of their colours and sharpness, compiled.
+"""Resampling of small images by affine maps, and changes of their colors and sharpness, compiled.
 
 On two cores, the time to prepare a batch is taken from the network. Numba turns the loops below into machine code
 that needs a tenth of the time that Pillow takes for the same images (docs/experiments.md). The loops compute in
@@ -15,8 +15,8 @@ _FRACTION_BITS = 16  # coordinates are in 65536ths of a pixel
 _WEIGHT_BITS = 6  # interpolation weights are in 64ths along each axis
 _ONE = np.uint64(1 << 2 * _WEIGHT_BITS)  # the sum of a pixel's four weights
 
-# The three colours of a pixel are packed into one 64-bit word, so that one multiplication weights all of them. A colour
-# has 8 bits and a weighted sum 8 + 12 = 20; the colours start 21 bits apart, so none runs over into the next.
+# The three colors of a pixel are packed into one 64-bit word, so that one multiplication weights all of them. A color
+# has 8 bits and a weighted sum 8 + 12 = 20; the colors start 21 bits apart, so none runs over into the next.
 _RED, _GREEN, _BLUE = np.uint64(0), np.uint64(21), np.uint64(42)
 _HALF = (_ONE >> np.uint64(1)) * np.uint64(1 | 1 << 21 | 1 << 42)  # rounds all three sums
 
@@ -51,17 +51,17 @@ def warp(images: np.ndarray, maps: np.ndarray, tables: np.ndarray, size: int) ->
     Args:
         images: uint8 (num_images, side, side, 3).
         maps: float64 (num_images, 6): a, b, c, d, e, f of x_in = a x + b y + c, y_in = d x + e y + f, from output to
-            input coordinates in pixels, where the centre of the first pixel lies at 0.5. Outside of an image lies its
+            input coordinates in pixels, where the center of the first pixel lies at 0.5. Outside of an image lies its
             own reflection.
-        tables: uint8 (num_images, 3, 256), what each of the 256 values of each colour becomes afterwards.
+        tables: uint8 (num_images, 3, 256), what each of the 256 values of each color becomes afterwards.
         size: Side of the result, in pixels.
 
     Returns:
         uint8 (num_images, size, size, 3). Positions are rounded down to 64ths of a pixel.
     """
     a, b, c, d, e, f = maps.T
-    # Where the first output pixel reads. The centre of the first input pixel now lies at 0, so that the whole part of a
-    # coordinate is the index of a pixel, and its fraction the weight of the neighbour.
+    # Where the first output pixel reads. The center of the first input pixel now lies at 0, so that the whole part of a
+    # coordinate is the index of a pixel, and its fraction the weight of the neighbor.
     first_x, first_y = c + 0.5 * (a + b) - 0.5, f + 0.5 * (d + e) - 0.5
     fixed = np.rint(np.stack([a, b, first_x, d, e, first_y], axis=1) * (1 << _FRACTION_BITS)).astype(np.int64)
     result = np.empty((len(images), size, size, 3), np.uint8)
@@ -86,11 +86,11 @@ def sharpen(images: np.ndarray, amounts: np.ndarray) -> np.ndarray:
 
 
 def saturate(images: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Move each pixel away from the grey of its brightness, or towards it.
+    """Move each pixel away from the gray of its brightness, or towards it.
 
     Args:
         images: uint8 (num_images, size, size, 3).
-        factors: float64 (num_images,): 1 changes nothing, 0 gives grey, 2 doubles the distance from grey.
+        factors: float64 (num_images,): 1 changes nothing, 0 gives gray, 2 doubles the distance from gray.
 
     Returns:
         uint8, shaped like `images`. Brightness is luma by ITU-R BT.601.

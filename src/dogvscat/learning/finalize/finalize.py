@@ -17,13 +17,13 @@ from dogvscat.config import Config
 from dogvscat.judging.advice import TrainingSetup, next_commands
 from dogvscat.judging.calibration import cross_fit, fit_decision
 from dogvscat.judging.decision import Decision
-from dogvscat.judging.diagnosis import diagnose, giveaway_finding, suspected_mislabelled
+from dogvscat.judging.diagnosis import diagnose, giveaway_finding, suspected_mislabeled
 from dogvscat.judging.figures import write_figures
 from dogvscat.judging.intervals import MetricValue
 from dogvscat.judging.metrics import SplitResult, compute_neither_metrics, evaluate_split, guesses
 from dogvscat.judging.predictions import History, Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
-from dogvscat.learning.data.dataset import Dataset, LabelledImages
+from dogvscat.learning.data.dataset import Dataset, LabeledImages
 from dogvscat.learning.engine import keras
 from dogvscat.learning.environment import hardware
 from dogvscat.learning.loop.inference import predict_logits
@@ -157,7 +157,7 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
         history,
         dataset.note,
     )
-    suspects = suspected_mislabelled(validation.predictions)
+    suspects = suspected_mislabeled(validation.predictions)
     findings = diagnose(setup, history, train.metrics, validation.metrics)
     kinds = [finding.kind for finding in findings]
     network = training.config.network
@@ -185,7 +185,7 @@ def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation:
     write_report(run.report_file, report)
 
 
-def _fingerprints(images: LabelledImages, config: Config) -> bytes:
+def _fingerprints(images: LabeledImages, config: Config) -> bytes:
     samples = (np.array([sample]) for sample in range(len(images)))  # one image at a time: all would fill the memory
     pixels = (images.pixels(sample, config.data.image_size)[0] for sample in samples)
     return pack_fingerprints(compute_fingerprints(pixels))

@@ -82,7 +82,7 @@ def _draw_filters(network: keras.Model, file: Path) -> None:
     if first is None:
         return
     kernels = np.asarray(first.kernel).transpose(3, 0, 1, 2)  # (filters, height, width, 3)
-    # Each filter is scaled by its own largest weight; a weight of zero is mid-grey, so that signs can be seen.
+    # Each filter is scaled by its own largest weight; a weight of zero is mid-gray, so that signs can be seen.
     largest = np.abs(kernels).max(axis=(1, 2, 3), keepdims=True)
     tiles = np.rint(127.5 + 127.5 * kernels / np.where(largest > 0, largest, 1.0)).astype(np.uint8)
     size = f"{kernels.shape[1]} x {kernels.shape[2]}"
@@ -96,13 +96,13 @@ def _draw_maps(layer: LayerMaps, file: Path) -> None:
     filters = np.sort(strongest)
     maps = layer.maps[..., filters].transpose(2, 0, 1)  # (n, height, width)
     largest = maps.max(axis=(1, 2), keepdims=True)
-    grey = np.rint(255 * maps.clip(0) / np.where(largest > 0, largest, 1.0)).astype(np.uint8)
+    gray = np.rint(255 * maps.clip(0) / np.where(largest > 0, largest, 1.0)).astype(np.uint8)
     captions = [f"filter {n + 1}" for n in filters]
     selection = f"the {len(maps)} strongest of " if len(maps) < num_filters else ""
     title = f"{layer.name}: {selection}{num_filters} maps of {width} x {height} positions."
     field = f"{layer.receptive_field} x {layer.receptive_field} pixels"
     title += f" White is the strongest response; one position sees {field} of the image."
-    image_grid(file, _enlarge(np.repeat(grey[..., None], 3, axis=-1)), captions, _COLUMNS, title)
+    image_grid(file, _enlarge(np.repeat(gray[..., None], 3, axis=-1)), captions, _COLUMNS, title)
 
 
 def _enlarge(tiles: np.ndarray) -> np.ndarray:

@@ -104,7 +104,7 @@ def _write_int8(network: keras.Model, path: Path, *, layers: Set[str], pixels: n
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = calibration_batches
-        # The converter itself quantises every layer; only its debugger can leave some of them as they are.
+        # The converter itself quantizes every layer; only its debugger can leave some of them as they are.
         debugger = tf.lite.experimental.QuantizationDebugger(converter=converter)
         tensors = _open(debugger.calibrated_model).get_tensor_details()
         exact = [tensor["name"] for tensor in tensors if not _layers_of(tensor["name"]) & layers]

@@ -7,7 +7,7 @@ import numpy as np
 
 from dogvscat.config import Config
 from dogvscat.judging.decision import Logits
-from dogvscat.learning.data.dataset import LabelledImages
+from dogvscat.learning.data.dataset import LabeledImages
 from dogvscat.learning.engine import keras, without_gradients
 from dogvscat.learning.loop.checkpoint import Weights, read_variables, write_variables
 from dogvscat.learning.model.networks import average_over_flips, build_network
@@ -16,7 +16,7 @@ _RECALIBRATION_BATCH = 250
 _INFERENCE_BATCH = 256
 
 
-def final_network(trained: keras.Model, config: Config, train: LabelledImages) -> keras.Model:
+def final_network(trained: keras.Model, config: Config, train: LabeledImages) -> keras.Model:
     """A network with the trained weights that answers as the bundle will.
 
     Args:
@@ -43,7 +43,7 @@ class Validation(NamedTuple):
 
 
 def validate(
-    model: keras.Model, validation: LabelledImages, train: LabelledImages, num_recalibrated: int, image_size: int
+    model: keras.Model, validation: LabeledImages, train: LabeledImages, num_recalibrated: int, image_size: int
 ) -> Validation:
     """Evaluate a compiled network on the validation images; it is left as it was.
 
@@ -65,7 +65,7 @@ def validate(
     return Validation(weights, log_loss(validation.y_true, logits), accuracy)
 
 
-def predict_logits(model: keras.Model, images: LabelledImages, image_size: int) -> Logits:
+def predict_logits(model: keras.Model, images: LabeledImages, image_size: int) -> Logits:
     """The network's answers in inference mode, without augmentation: float64 (num_images,) per output."""
     columns = np.empty((len(images), model.output_shape[-1]))  # (num_images, 1 or 2)
     for start in range(0, len(images), _INFERENCE_BATCH):
@@ -93,7 +93,7 @@ def averaged_weights(model: keras.Model) -> Weights:
     return averaged
 
 
-def recalibrate(network: keras.Model, train: LabelledImages, num_images: int, image_size: int) -> None:
+def recalibrate(network: keras.Model, train: LabeledImages, num_images: int, image_size: int) -> None:
     """Replace the moving means and variances of batch normalization by those of some unchanged training images.
 
     The network learned from images of other sizes and changed by augmentation, perhaps with other weights than its

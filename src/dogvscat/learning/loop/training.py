@@ -14,7 +14,7 @@ from dogvscat import atomic
 from dogvscat.config import Config
 from dogvscat.errors import DivergedError, Interrupted, ModelError
 from dogvscat.learning.data.batches import Batch, BatchLoader, balanced_class_weights
-from dogvscat.learning.data.dataset import Dataset, LabelledImages
+from dogvscat.learning.data.dataset import Dataset, LabeledImages
 from dogvscat.learning.data.random import stateless_words
 from dogvscat.learning.engine import EVALUATION_COST, ComputeSettings, keras
 from dogvscat.learning.history import HISTORY_COLUMNS
@@ -47,7 +47,7 @@ class Training:
     model: keras.Model
     config: Config
     loader: BatchLoader
-    validation: LabelledImages
+    validation: LabeledImages
     checkpoint_file: Path
     history_file: Path
     num_following: int = 0

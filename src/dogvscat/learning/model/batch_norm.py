@@ -1,4 +1,4 @@
-"""Knows TensorFlow: batch normalisation with TensorFlow's fused kernels. Other backends compute as Keras does.
+"""Knows TensorFlow: batch normalization with TensorFlow's fused kernels. Other backends compute as Keras does.
 
 In Keras the layer passes over the activations six times. TensorFlow has one kernel forward and one backward, with which
 a training step of the residual network on two cores takes up to a third less time (docs/experiments.md).
@@ -8,12 +8,12 @@ from dogvscat.learning.engine import keras
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation over the last axis (Ioffe and Szegedy 2015): the same as in Keras, but faster."""
+    """Batch normalization over the last axis (Ioffe and Szegedy 2015): the same as in Keras, but faster."""
 
     def call(
         self, inputs: keras.KerasTensor, training: bool | None = None, mask: keras.KerasTensor | None = None
     ) -> keras.KerasTensor:
-        """Normalise (n, height, width, channels) by the batch's statistics in training, else by the moving ones."""
+        """Normalize (n, height, width, channels) by the batch's statistics in training, else by the moving ones."""
         has_kernel = keras.backend.backend() == "tensorflow" and len(inputs.shape) == 4
         if not training or not self.trainable or not has_kernel:
             return super().call(inputs, training=training, mask=mask)

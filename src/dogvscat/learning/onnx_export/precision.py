@@ -86,7 +86,7 @@ def _with_float16(data: bytes) -> bytes:
 
 
 def _with_int8(data: bytes, convolutions: list[str], pixels: np.ndarray) -> bytes:
-    """The same graph with these convolutions in 8 bits, by static quantisation."""
+    """The same graph with these convolutions in 8 bits, by static quantization."""
     with tempfile.TemporaryDirectory() as folder, quiet_stderr():
         file = Path(folder, MODEL_FILE)
         quantize_static(

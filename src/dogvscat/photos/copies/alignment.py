@@ -88,20 +88,20 @@ class Agreement:
     """Share of the first picture that lies on the second."""
 
 
-def textures(grey: np.ndarray, band: Band, zoom: float = 1.0) -> np.ndarray:
+def textures(gray: np.ndarray, band: Band, zoom: float = 1.0) -> np.ndarray:
     """The textures of pictures: the difference of two blurred copies, scaled to the same contrast in all pictures.
 
     Args:
-        grey: uint8 (num_pictures, side, side).
+        gray: uint8 (num_pictures, side, side).
         band: The scales.
         zoom: By which factor things are larger in these pictures than in those they are compared with.
 
     Returns:
         int8 (num_pictures, side, side).
     """
-    result = np.empty(grey.shape, dtype=np.int8)
-    for start in range(0, len(grey), _CHUNK):
-        rows = by_rows(grey[start : start + _CHUNK])
+    result = np.empty(gray.shape, dtype=np.int8)
+    for start in range(0, len(gray), _CHUNK):
+        rows = by_rows(gray[start : start + _CHUNK])
         detail = blurred(rows, band[0] * zoom) - blurred(rows, band[1] * zoom)
         detail *= _TEXTURE_STEPS / (detail.std(axis=(0, 2), keepdims=True) + 1e-3)
         result[start : start + _CHUNK] = np.clip(np.rint(detail), -127, 127).transpose(1, 0, 2)
@@ -181,7 +181,7 @@ def part_agreement(thumbnails: np.ndarray, moves: Moves, band: Band) -> Agreemen
     weight. A tenth of the parts may differ, such as a date printed on one copy, or corners that a turned copy lacks.
 
     Args:
-        thumbnails: uint8 (num_pictures, THUMBNAIL_SIDE, THUMBNAIL_SIDE), grey.
+        thumbnails: uint8 (num_pictures, THUMBNAIL_SIDE, THUMBNAIL_SIDE), gray.
         moves: The pairs.
         band: The scales of texture, in pixels of the picture with the wider view. The other one, which shows things
             larger, is blurred more by the same factor, so that both lack the same details.
@@ -291,7 +291,7 @@ def _interpolated(
     """
     last = THUMBNAIL_SIDE - 1
     inside = (y >= 0) & (y <= last) & (x >= 0) & (x <= last)
-    y, x = np.clip(y, 0, last - 0.001), np.clip(x, 0, last - 0.001)  # room for the neighbours below and at the right
+    y, x = np.clip(y, 0, last - 0.001), np.clip(x, 0, last - 0.001)  # room for the neighbors below and at the right
     row, column = y.astype(np.intp), x.astype(np.intp)
     down, right = (y - row).astype(np.float32), (x - column).astype(np.float32)
     pixel = (picture.astype(np.intp) * THUMBNAIL_SIDE**2)[:, None] + row * THUMBNAIL_SIDE + column

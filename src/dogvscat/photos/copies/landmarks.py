@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 THUMBNAIL_SIDE = 32
-"""Side of the grey pictures that landmarks are searched in, in pixels."""
+"""Side of the gray pictures that landmarks are searched in, in pixels."""
 
 # Sizes are standard deviations of Gaussians, in pixels of the thumbnail: the rungs of a ladder, each 1.149 times the
 # one before. A crop by 15% on each side enlarges by 1.43. The sizes of spots span that factor and more. The steps are
@@ -27,7 +27,7 @@ _TO_SURROUNDINGS, _TO_SHARP, _TO_SOFT = 3, -4, 5
 _PER_SIZE = 8
 """At most this many landmarks of each size, those that stand out most."""
 _LEAST_CONTRAST = 0.5
-"""In grey values of 255; a spot that stands out less may be noise."""
+"""In gray values of 255; a spot that stands out less may be noise."""
 
 _PATCH_SIDE, _PATCH_STEP = 6, 1.3  # samples along the described square, and their distance in sizes of the spot
 _OVERHANG = 1.0  # pixels by which the described square may reach beyond the picture
@@ -77,7 +77,7 @@ def find_landmarks(thumbnails: np.ndarray, chunk_map: Callable[..., Iterable[Lan
     """The landmarks of many pictures.
 
     Args:
-        thumbnails: uint8 (num_pictures, THUMBNAIL_SIDE, THUMBNAIL_SIDE), grey; at least one.
+        thumbnails: uint8 (num_pictures, THUMBNAIL_SIDE, THUMBNAIL_SIDE), gray; at least one.
         chunk_map: The `map` of an executor, to process several chunks at the same time.
     """
     starts = range(0, len(thumbnails), _CHUNK)
@@ -168,7 +168,7 @@ def _of_size(ladder: Mapping[int, np.ndarray], rung: int, first_picture: int) ->
 
 
 def _find_spots(contrast: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The pixels that differ from their surroundings more than all eight neighbours do.
+    """The pixels that differ from their surroundings more than all eight neighbors do.
 
     Args:
         contrast: How much brighter a pixel is than its surroundings, float32 (side, num_pictures, side).
@@ -241,7 +241,7 @@ def _sample(rows: np.ndarray, picture: np.ndarray, y: np.ndarray, x: np.ndarray,
 def _interpolated(rows: np.ndarray, picture: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """The values of pictures, float32 (side, num_pictures, side), between pixels; beyond the edge the last one."""
     side, num_pictures = rows.shape[:2]
-    y, x = np.clip(y, 0, side - 1.001), np.clip(x, 0, side - 1.001)  # leaves room for the neighbours
+    y, x = np.clip(y, 0, side - 1.001), np.clip(x, 0, side - 1.001)  # leaves room for the neighbors
     row, column = y.astype(np.int32), x.astype(np.int32)
     down, right = (y - row).astype(np.float32), (x - column).astype(np.float32)
     row_step = num_pictures * side  # from a pixel to the one below

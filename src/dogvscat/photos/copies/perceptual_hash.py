@@ -1,6 +1,6 @@
 """The perceptual hash: 256 bits that hardly change when a photo is saved again, scaled, mirrored, turned or inverted.
 
-Each bit is the sign of one of the lowest 16 x 16 frequencies of the grey picture. Mirroring a picture only flips the
+Each bit is the sign of one of the lowest 16 x 16 frequencies of the gray picture. Mirroring a picture only flips the
 signs of its odd frequencies, turning it swaps rows with columns as well, and inverting it flips every sign. So the
 hash of one version gives the hashes of all sixteen versions, without hashing their pictures.
 """
@@ -15,8 +15,8 @@ from dogvscat.cpus import available_cpus
 
 HASH_SIDE = 16
 """The hash has HASH_SIDE x HASH_SIDE bits. With the usual 64 bits, different photos lie less far apart."""
-GREY_SIDE = 4 * HASH_SIDE
-"""Side of the grey picture that a hash is computed from, in pixels."""
+GRAY_SIDE = 4 * HASH_SIDE
+"""Side of the gray picture that a hash is computed from, in pixels."""
 NUM_BITS = HASH_SIDE * HASH_SIDE
 NEAR_DUPLICATE_BITS = 48
 """Two hashes that differ in at most this many bits belong to the same picture. The hashes of unrelated photos differ
@@ -53,7 +53,7 @@ class NearHash(NamedTuple):
 _NO_HASH = NearHash(-1, -1, NUM_BITS, "")
 
 
-def perceptual_hash(grey: np.ndarray) -> str:
+def perceptual_hash(gray: np.ndarray) -> str:
     """The hash of a picture, as 64 hexadecimal digits.
 
     Source: Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010. In that hash a bit says
@@ -61,9 +61,9 @@ def perceptual_hash(grey: np.ndarray) -> str:
     after mirroring.
 
     Args:
-        grey: Any numbers (GREY_SIDE, GREY_SIDE), brightness.
+        gray: Any numbers (GRAY_SIDE, GRAY_SIDE), brightness.
     """
-    frequencies = _COSINES @ grey @ _COSINES.T  # (HASH_SIDE, HASH_SIDE)
+    frequencies = _COSINES @ gray @ _COSINES.T  # (HASH_SIDE, HASH_SIDE)
     frequencies[0, 0] = 0.0  # the mean brightness: always positive, it says nothing
     return np.packbits((frequencies > 0).ravel()[_BY_PARITY]).tobytes().hex()
 
@@ -163,8 +163,8 @@ def _with_axes_swapped(words: np.ndarray) -> np.ndarray:
 
 
 def _cosines() -> np.ndarray:
-    """The lowest cosine waves over the side of the picture, float64 (HASH_SIDE, GREY_SIDE), one per row."""
-    positions = (np.arange(GREY_SIDE) + 0.5) / GREY_SIDE
+    """The lowest cosine waves over the side of the picture, float64 (HASH_SIDE, GRAY_SIDE), one per row."""
+    positions = (np.arange(GRAY_SIDE) + 0.5) / GRAY_SIDE
     return np.cos(np.pi * np.arange(HASH_SIDE)[:, None] * positions)
 
 

@@ -39,7 +39,7 @@ _BROAD_STEPS = ((8, 0.0), (8, 0.75), (12, 0.82), (12, 0.85), (12, 0.85))
 before the step. Both rise with the precision of the move."""
 _FINE_STEPS = 3
 _ROUGH_SIDE = 8  # points compared along each side of a picture
-_NEIGHBOURS = 256
+_NEIGHBORS = 256
 """A landmark is compared with at most this many others with the same key. More exist only if hundreds of photos look
 alike; these still end up in one group, because groups chain together."""
 _VOTES_AT_ONCE = 4000  # of 64 points each: an array of them fits into a processor's cache
@@ -69,7 +69,7 @@ def aligned_pairs(thumbnails: np.ndarray, same_group: Callable[[int, int], bool]
     """Pairs of pictures that show the same scene, at least one for each picture that has such a partner.
 
     Args:
-        thumbnails: uint8 (num_pictures, THUMBNAIL_SIDE, THUMBNAIL_SIDE), grey.
+        thumbnails: uint8 (num_pictures, THUMBNAIL_SIDE, THUMBNAIL_SIDE), gray.
         same_group: Whether two pictures are already known to show the same scene; such pairs are not compared.
     """
     broad = textures(thumbnails, BROAD)
@@ -116,7 +116,7 @@ def _similar_in_ranges(
     landmarks: Landmarks, order: np.ndarray, queries: np.ndarray, starts: np.ndarray, ends: np.ndarray
 ) -> Iterator[Votes]:
     """Each queried landmark with those at `starts` to `ends` in `order` whose description is similar."""
-    counts = np.minimum(ends - starts, _NEIGHBOURS)
+    counts = np.minimum(ends - starts, _NEIGHBORS)
     totals = np.cumsum(counts)
     codes, pictures = landmarks.code[order], landmarks.picture[order]
     position = 0

@@ -1,4 +1,4 @@
-"""Cuts off frames, and makes the tiny grey picture in which landmarks are searched."""
+"""Cuts off frames, and makes the tiny gray picture in which landmarks are searched."""
 
 import numpy as np
 from PIL import Image
@@ -6,7 +6,7 @@ from PIL import Image
 from dogvscat.photos.copies.landmarks import THUMBNAIL_SIDE
 
 _PLAIN_RANGE = 12
-"""The most by which the grey values of a frame differ. Compression causes less; skies and walls nearly always vary
+"""The most by which the gray values of a frame differ. Compression causes less; skies and walls nearly always vary
 more."""
 _MAX_FRAME = 0.32
 """A frame is at most this share of the side wide. A wider plain border counts as part of the picture."""
@@ -16,33 +16,33 @@ Box = tuple[int, int, int, int]
 """Left, top, right and bottom end of a part of a picture, in pixels."""
 
 
-def box_without_frame(grey: np.ndarray) -> Box:
+def box_without_frame(gray: np.ndarray) -> Box:
     """The part of a picture that remains when a frame is cut off.
 
     Bars at some sides, as a shifted or letterboxed picture has them, are cut off as well. Otherwise any two framed
     pictures would look similar, and a picture would look different from its own framed copy.
 
     Args:
-        grey: uint8 (height, width).
+        gray: uint8 (height, width).
     """
-    height, width = grey.shape
-    left, right = _frame_lines(grey.T), _frame_lines(grey.T[::-1])
-    top, bottom = _frame_lines(grey), _frame_lines(grey[::-1])
+    height, width = gray.shape
+    left, right = _frame_lines(gray.T), _frame_lines(gray.T[::-1])
+    top, bottom = _frame_lines(gray), _frame_lines(gray[::-1])
     return left, top, width - right, height - bottom
 
 
-def make_thumbnail(grey: Image.Image, box: Box) -> bytes:
+def make_thumbnail(gray: Image.Image, box: Box) -> bytes:
     """The pixels of the thumbnail of a part of a picture.
 
     Args:
-        grey: Of mode "L".
+        gray: Of mode "L".
         box: The part.
 
     Returns:
         THUMBNAIL_SIDE x THUMBNAIL_SIDE bytes, row by row.
     """
     size = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    return grey.resize(size, Image.Resampling.BOX, box).tobytes()
+    return gray.resize(size, Image.Resampling.BOX, box).tobytes()
 
 
 def _frame_lines(lines: np.ndarray) -> int:

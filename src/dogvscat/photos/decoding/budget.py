@@ -37,7 +37,7 @@ MAX_EXIF_SEGMENTS = 100
 MAX_JUNK_BYTES = 1_000_000
 """Bytes between segments, which Pillow passes over one by one."""
 MAX_SCANS = 100
-"""Scans of a JPEG that is decoded in several passes. Usual ones have 10, optimised ones up to 30."""
+"""Scans of a JPEG that is decoded in several passes. Usual ones have 10, optimized ones up to 30."""
 MAX_SCAN_COEFFICIENTS = 1_000_000_000
 """Largest product of scans and coefficients. Even an empty scan visits every coefficient: 0.5 to 0.7 ns each."""
 MAX_COEFFICIENT_BYTES = 200_000_000

@@ -14,7 +14,7 @@ from PIL import Image
 _MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 """Pillow's mode by the color space that an ICC profile names."""
 _SAME_LEVELS = 3
-"""A profile that moves no test color by more than this many grey levels is sRGB: its variants round differently."""
+"""A profile that moves no test color by more than this many gray levels is sRGB: its variants round differently."""
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -28,7 +28,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         The same object if nothing needs to change, else an image of mode RGB.
     """
     mode = _MODES.get(profile[16:20]) if profile else None
-    # A grey image may have a profile for RGB; no other mismatch has a meaning.
+    # A gray image may have a profile for RGB; no other mismatch has a meaning.
     if profile is None or mode is None or (mode != image.mode and (mode, image.mode) != ("RGB", "L")):
         return image
     transform = _transform(profile, mode)
@@ -68,8 +68,8 @@ def _transform(profile: bytes, mode: str) -> Any:
 
 
 def _test_colors() -> Image.Image:
-    """Every grey level, and a grid of 9 levels per channel."""
+    """Every gray level, and a grid of 9 levels per channel."""
     levels = np.linspace(0, 255, 9).round()
     grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
-    greys = np.repeat(np.arange(256)[:, None], 3, axis=1)
-    return Image.fromarray(np.concatenate([greys, grid]).astype(np.uint8)[None])
+    grays = np.repeat(np.arange(256)[:, None], 3, axis=1)
+    return Image.fromarray(np.concatenate([grays, grid]).astype(np.uint8)[None])

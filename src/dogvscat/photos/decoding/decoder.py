@@ -156,7 +156,7 @@ def decode_image(image: Image.Image, path: str, image_size: int) -> np.ndarray:
     """Like `decode`, for an image that is open in Pillow.
 
     If Pillow has opened the image but not read its pixels yet, the result is the same as for its file. A JPEG whose
-    pixels were read at full size may differ by a few grey levels, because a file is decoded at a reduced size.
+    pixels were read at full size may differ by a few gray levels, because a file is decoded at a reduced size.
     """
     with _as_image_errors(path):
         with _LOADING:  # two threads may hold the same image

@@ -76,7 +76,7 @@ class JpegFrame(NamedTuple):
 
     @property
     def is_usual(self) -> bool:
-        """Whether every JPEG library reads this kind: 8 bits, Huffman codes, grey, RGB or CMYK."""
+        """Whether every JPEG library reads this kind: 8 bits, Huffman codes, gray, RGB or CMYK."""
         return self.marker in (0xC0, 0xC1, 0xC2) and self.bits == 8 and self.num_components in (1, 3, 4)
 
     def describe(self) -> str:

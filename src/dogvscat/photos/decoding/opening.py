@@ -15,14 +15,14 @@ from dogvscat.errors import ImageError
 from dogvscat.photos.decoding import budget, png
 from dogvscat.photos.decoding import tiff_tags as tags
 from dogvscat.photos.decoding.color_profiles import h273_profile
-from dogvscat.photos.decoding.grey import GreySamples, samples_of
+from dogvscat.photos.decoding.gray import GraySamples, samples_of
 from dogvscat.photos.decoding.jpeg import JpegFrame, is_jpeg, read_frame
 from dogvscat.photos.decoding.orientation import xmp_orientation
-from dogvscat.photos.decoding.tiff_grey import (
+from dogvscat.photos.decoding.tiff_gray import (
     declared_samples,
     has_misread_planes,
     is_misread,
-    read_grey,
+    read_gray,
     read_planes,
 )
 from dogvscat.photos.decoding.unreadable import (
@@ -50,8 +50,8 @@ class Picture:
     """An open image, and what its file declares that Pillow does not say."""
 
     image: Image.Image
-    grey: GreySamples
-    """How to read its samples, if it is grey of more than 8 bits."""
+    gray: GraySamples
+    """How to read its samples, if it is gray of more than 8 bits."""
     profile: bytes | None
     """Its ICC profile, or one made from color information that the file has in another form."""
     orientation: int | None = None
@@ -185,7 +185,7 @@ def _open_png(data: bytes, path: str) -> Picture:
         image.info["transparency"] = facts.transparent
     picture = picture_in_memory(image)
     if facts.significant_bits:
-        picture.grey = GreySamples(transparent=picture.grey.transparent, significant_bits=facts.significant_bits)
+        picture.gray = GraySamples(transparent=picture.gray.transparent, significant_bits=facts.significant_bits)
     if picture.profile is None or facts.has_code_points:
         picture.profile = facts.profile
     if area is not None:
@@ -224,9 +224,9 @@ def _open_tiff(data: bytes, path: str) -> Picture:
     try:
         image = Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
-        return _open_grey_tiff(data, page, path)
+        return _open_gray_tiff(data, page, path)
     if is_misread(page, image):
-        return _open_grey_tiff(data, page, path)
+        return _open_gray_tiff(data, page, path)
     if page.number(tags.COMPRESSION) in UNREAD_COMPRESSIONS:
         raise refusal(data, path)
     if image.tile and image.tile[0].codec_name == "libtiff":  # which decompresses a whole strip or tile at once
@@ -239,13 +239,13 @@ def _open_tiff(data: bytes, path: str) -> Picture:
     return Picture(image, declared_samples(page), _icc_profile(image), orientation)
 
 
-def _open_grey_tiff(data: bytes, page: tags.Directory, path: str) -> Picture:
+def _open_gray_tiff(data: bytes, page: tags.Directory, path: str) -> Picture:
     samples = declared_samples(page)
-    grey = read_grey(page, path)
-    if grey is None:
+    gray = read_gray(page, path)
+    if gray is None:
         raise refusal(data, path)
     orientation = page.number(tags.ORIENTATION) or xmp_orientation(page.content(tags.XMP)) or 1
-    return Picture(Image.fromarray(grey), samples, None, orientation)
+    return Picture(Image.fromarray(gray), samples, None, orientation)
 
 
 def _open_planes(data: bytes, page: tags.Directory, image: Image.Image, path: str) -> Picture:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dogvscat.photos.decoding.color_profiles import h273_profile, png_profile
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _PALETTE = 0, 3
+_GRAY, _PALETTE = 0, 3
 _UNSPECIFIED = 2  # a code point of H.273
 
 
@@ -24,7 +24,7 @@ class PngFacts(NamedTuple):
     """Facts from the chunks before the pixels."""
 
     significant_bits: int | None
-    """sBIT of grey, in bits."""
+    """sBIT of gray, in bits."""
     transparent: int | tuple[int, ...] | None
     """The color that stands for transparency, as Pillow's decoded pixels have it; None if there is none."""
     profile: bytes | None
@@ -47,7 +47,7 @@ def read_facts(data: bytes) -> PngFacts:
     chunks = {chunk.name: chunk.content for chunk in _chunks(data)}
     depth, color_type = chunks.get(b"IHDR", bytes(13))[8:10].ljust(2, b"\0")
     sbit = chunks.get(b"sBIT", b"")
-    significant = sbit[0] if color_type == _GREY and depth == 16 and sbit and 0 < sbit[0] < 16 else None
+    significant = sbit[0] if color_type == _GRAY and depth == 16 and sbit and 0 < sbit[0] < 16 else None
     transparent = _transparent(chunks.get(b"tRNS", b""), depth, color_type)
     return PngFacts(significant, transparent, _profile(chunks), _code_points(chunks) is not None)
 
@@ -123,7 +123,7 @@ def _encoded(chunk: _Chunk) -> bytes:
 
 
 def _transparent(trns: bytes, depth: int, color_type: int) -> int | tuple[int, ...] | None:
-    """The color in tRNS, converted like the pixels: Pillow widens grey of 1 to 4 bits and narrows RGB of 16 bits."""
+    """The color in tRNS, converted like the pixels: Pillow widens gray of 1 to 4 bits and narrows RGB of 16 bits."""
     if color_type == _PALETTE or len(trns) not in (2, 6) or depth not in (1, 2, 4, 8, 16):
         return None
     values = [int(value) for value in struct.unpack(f">{len(trns) // 2}H", trns)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from dogvscat.photos.decoding import grey
+from dogvscat.photos.decoding import gray
 from dogvscat.photos.decoding.color import lab_to_srgb, to_srgb
 from dogvscat.photos.decoding.opening import Picture
 
@@ -61,13 +61,13 @@ def _converter(picture: Picture, path: str) -> ToRgb:
     image, profile = picture.image, picture.profile
     if image.mode == "LAB":
         return lab_to_srgb
-    if not grey.is_deep_grey(image):
+    if not gray.is_deep_gray(image):
         # Also a palette or an RGB file that marks one color as transparent. A plain convert("RGB") would drop the alpha
         # channel and uncover whatever color the file stores under the transparent pixels.
         is_transparent = image.has_transparency_data and not _has_unused_alpha(_bands(image))
         return lambda band: _to_srgb(band, profile, is_transparent)
-    to_8_bits = grey.converter(image, picture.grey, path)
-    is_transparent = picture.grey.transparent is not None and not _has_unused_alpha(map(to_8_bits, _bands(image)))
+    to_8_bits = gray.converter(image, picture.gray, path)
+    is_transparent = picture.gray.transparent is not None and not _has_unused_alpha(map(to_8_bits, _bands(image)))
     return lambda band: _to_srgb(to_8_bits(band), profile, is_transparent)
 
 
@@ -93,8 +93,8 @@ def _over_white(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 def _colors(image: Image.Image, profile: bytes | None) -> Image.Image:
     """The colors of an image with transparent parts, as if they were not transparent; RGB in sRGB."""
-    is_grey = image.mode in ("1", "L", "LA", "La")
-    colors = _rgba(image).getchannel("R") if is_grey else _rgba(image).convert("RGB")
+    is_gray = image.mode in ("1", "L", "LA", "La")
+    colors = _rgba(image).getchannel("R") if is_gray else _rgba(image).convert("RGB")
     return to_srgb(colors, profile).convert("RGB")
 
 

@@ -1,6 +1,6 @@
 """A forgiving reader of TIFF directories: the tags of TIFF files, camera raw files and EXIF data.
 
-Only the tags that are asked for are decoded, so a broken neighbour does no harm. Source: TIFF 6.0, section 2, and the
+Only the tags that are asked for are decoded, so a broken neighbor does no harm. Source: TIFF 6.0, section 2, and the
 BigTIFF design of libtiff, which has 64-bit offsets.
 """
 

@@ -1,6 +1,6 @@
 """The shapes of drawn cats and dogs: heads from the front and the side, and four poses.
 
-Coordinates are in head radii around the head's centre, y downwards, facing right. Cats get pointed ears, a short
+Coordinates are in head radii around the head's center, y downwards, facing right. Cats get pointed ears, a short
 muzzle, whiskers, slit pupils and a long thin tail; dogs hanging ears, a long muzzle with a big nose, round pupils and
 a thicker tail. Everything else (fur, colors, pose, position) is common to both.
 """

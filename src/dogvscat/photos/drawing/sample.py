@@ -108,7 +108,7 @@ def golden_pictures(image_size: int) -> list[Image.Image]:
 def _draw_sample(count: int, seed: int, image_size: int) -> Iterator[tuple[str, bytes]]:
     for number in range(count):
         kind = KINDS[number % 2]
-        # Hashing seed and number keeps the images of neighbouring seeds unrelated, unlike seed + number.
+        # Hashing seed and number keeps the images of neighboring seeds unrelated, unlike seed + number.
         image_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
         rng = np.random.default_rng(image_seed)
         width = int(image_size * rng.uniform(0.85, 1.3))

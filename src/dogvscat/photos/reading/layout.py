@@ -1,6 +1,6 @@
 """How photos are laid out in a folder or an archive, and therefore which class each belongs to.
 
-Pure functions over relative paths, used for folders and zips alike. They recognise two class folders; flat names such
+Pure functions over relative paths, used for folders and zips alike. They recognize two class folders; flat names such
 as `cat.0.jpg`; folders for splits, such as `train` and `test`, around one of the first two or inside class folders; and
 several such collections side by side. Folders that hold just one other folder, such as `PetImages/`, may lie above, in
 any number. Classes are matched by name, never by the order in which a file system lists the folders.
@@ -28,7 +28,7 @@ from dogvscat.photos.reading.nested_folders import (
 
 @dataclass(frozen=True, order=True)
 class Photo:
-    """One photo of a labelled collection."""
+    """One photo of a labeled collection."""
 
     path: str
     """Relative, with forward slashes; bytes that are not UTF-8 are represented as by `os.fsdecode`."""
@@ -72,7 +72,7 @@ def recognize_layout(
         class_folders: The class that each of these folder names stands for; the names of others are read as usual.
 
     Returns:
-        The class names, the photos and notes. Files that are not among them are not photos, or are unlabelled.
+        The class names, the photos and notes. Files that are not among them are not photos, or are unlabeled.
 
     Raises:
         LayoutError: if there are not exactly two classes with photos in each, or it is not clear which folders are the
@@ -104,7 +104,7 @@ def recognize_layout(
     return Layout(class_names, photos, tuple(notes))
 
 
-def unlabelled_layout(files: Iterable[str], folders: Iterable[str], location: str) -> Layout:
+def unlabeled_layout(files: Iterable[str], folders: Iterable[str], location: str) -> Layout:
     """Like `recognize_layout`, for photos without classes: all photos, in any folders.
 
     Raises:
@@ -145,10 +145,10 @@ class _LayoutReader:
             return None
         by_split: PhotosBySplit = {}
         listing = []
-        # Training folders first: their classes decide whether a test folder is labelled.
+        # Training folders first: their classes decide whether a test folder is labeled.
         for name in sorted(splits, key=lambda name: (splits[name] != TRAIN, name)):
             split, inner = splits[name], _skip_single_folders(folder.filled[name])
-            if TRAIN in by_split and split != TRAIN and _is_unlabelled(inner, by_split[TRAIN]):
+            if TRAIN in by_split and split != TRAIN and _is_unlabeled(inner, by_split[TRAIN]):
                 continue
             classes = self._without_splits(inner, split)
             listing.append(f"{split}: {', '.join(sorted(classes))}")
@@ -159,7 +159,7 @@ class _LayoutReader:
             raise LayoutError(message, hint=EXPECTED_LAYOUT)
         if not all(self._is_set_aside(inner, by_split) for name, inner in folder.filled.items() if name not in splits):
             raise layout_messages.unclear_classes(folder, self._full_path(folder))
-        # A single training folder, even next to unlabelled test photos, declares nothing: its photos are to be split.
+        # A single training folder, even next to unlabeled test photos, declares nothing: its photos are to be split.
         return by_split if len(by_split) > 1 else {None: by_split.popitem()[1]}
 
     def _is_set_aside(self, folder: Folder, by_split: PhotosBySplit) -> bool:
@@ -291,7 +291,7 @@ def _is_divided(folder: Folder) -> bool:
     return len(inner.filled) > 1 or len(inner.starts) > 1
 
 
-def _is_unlabelled(folder: Folder, classes: PhotosByClass) -> bool:
+def _is_unlabeled(folder: Folder, classes: PhotosByClass) -> bool:
     """Whether a test folder has no labels, as Kaggle's, whose answers are secret."""
     names = {name for inner in folder.filled.values() for name in (inner.known_class, inner.name.text)}
     return len(folder.filled) < 2 and not folder.starts and not names & classes.keys()

@@ -36,7 +36,7 @@ def no_photos(files: Sequence[str], archives: Sequence[str], location: str) -> L
     elif archives:
         listing = ", ".join(archives[:5]) + ", ..." * (len(archives) > 5)
         hint = (
-            f"Unpack those of the archives inside ({listing}) that hold labelled photos, and give the unpacked folder."
+            f"Unpack those of the archives inside ({listing}) that hold labeled photos, and give the unpacked folder."
         )
     else:
         hint = EXPECTED_LAYOUT

@@ -19,7 +19,7 @@ _SPLITS_HINT = (
 
 
 def split_by_inner_folders(class_folders: Mapping[str, Sequence[Folder]], location: str) -> PhotosBySplit:
-    """The photos of class folders that have folders inside. Names of splits are honoured, and other names are not used.
+    """The photos of class folders that have folders inside. Names of splits are honored, and other names are not used.
 
     Args:
         class_folders: The folders of each class.

@@ -15,7 +15,7 @@ from dogvscat.labels import ClassNames
 from dogvscat.photos.decoding.decoder import read_photo
 from dogvscat.photos.reading.archives import SafeZip
 from dogvscat.photos.reading.folders import is_passed_over
-from dogvscat.photos.reading.layout import Layout, Photo, recognize_layout, unlabelled_layout
+from dogvscat.photos.reading.layout import Layout, Photo, recognize_layout, unlabeled_layout
 from dogvscat.photos.reading.layout_messages import EXPECTED_LAYOUT
 
 LayoutReader = Callable[[Iterable[str], Iterable[str], str], Layout]
@@ -29,7 +29,7 @@ SYNTHETIC_NOTE = "pictures drawn by code, not photographs"
 
 @dataclass(frozen=True)
 class PhotoSource:
-    """Labelled photos in a folder or a zip. Threads and processes may read through the same object."""
+    """Labeled photos in a folder or a zip. Threads and processes may read through the same object."""
 
     location: Path
     """The folder or archive."""
@@ -37,7 +37,7 @@ class PhotoSource:
     photos: list[Photo]
     """Sorted by path."""
     skipped: int
-    """Number of files that are not among the photos: not photos, hidden, or unlabelled."""
+    """Number of files that are not among the photos: not photos, hidden, or unlabeled."""
     is_synthetic: bool
     """Whether the images were drawn by code (see `dogvscat sample`)."""
     archive: SafeZip | None
@@ -60,7 +60,7 @@ class PhotoSource:
 
 
 def open_photos(path: Path, class_folders: Mapping[str, str] | None = None) -> PhotoSource:
-    """The labelled photos of a folder or a zip; the file's content decides which it is, not its name.
+    """The labeled photos of a folder or a zip; the file's content decides which it is, not its name.
 
     Args:
         path: The folder or zip.
@@ -80,7 +80,7 @@ def open_neither(path: Path) -> PhotoSource:
         LayoutError: if there is nothing at `path`, or no photo.
         ArchiveError: if it is a zip that is damaged or hostile.
     """
-    return _open(path, unlabelled_layout, "Expected photos that show neither class, in any folders.")
+    return _open(path, unlabeled_layout, "Expected photos that show neither class, in any folders.")
 
 
 def open_any(path: Path) -> PhotoSource:
@@ -90,7 +90,7 @@ def open_any(path: Path) -> PhotoSource:
         LayoutError: if there is nothing at `path`, or no photo.
         ArchiveError: if it is a zip that is damaged or hostile.
     """
-    return _open(path, unlabelled_layout, "Expected photos, in any folders.")
+    return _open(path, unlabeled_layout, "Expected photos, in any folders.")
 
 
 def _open(path: Path, read_layout: LayoutReader, expected: str) -> PhotoSource:

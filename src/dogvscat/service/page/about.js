@@ -18,7 +18,7 @@ export function describeModel(model, container) {
   container.append(
     newSection("How it works", [
       `Every photo is resized to ${size} × ${size} pixels. A convolutional network, trained from scratch on ` +
-        `${formatCount(model.origin.num_train)} labelled photos, computes the probability that the photo shows ` +
+        `${formatCount(model.origin.num_train)} labeled photos, computes the probability that the photo shows ` +
         `${withArticle(positive)}.`,
       decisionRule(model),
       "The heat map shows where in the photo the evidence for the answer lies.",

@@ -16,7 +16,7 @@ export function drawNumbers(canvas, numbers, columns, largest) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-// Draws a filter that sees red, green and blue: grey is 0.
+// Draws a filter that sees red, green and blue: gray is 0.
 // weights: three arrays, row by row.
 export function drawColorFilter(canvas, weights, columns) {
   const image = newImage(canvas, columns, weights[0].length / columns);

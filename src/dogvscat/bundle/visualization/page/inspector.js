@@ -130,7 +130,7 @@ export class Inspector {
     const input = operations[name].inputs[0];
     const seesColors = dims[1] === 3 && ["scaling", "add"].includes(operations[input].kind);
     byId("filter-text").textContent = seesColors
-      ? `${name}: ${dims[2]} x ${dims[3]} weights for each of red, green and blue; grey is 0.`
+      ? `${name}: ${dims[2]} x ${dims[3]} weights for each of red, green and blue; gray is 0.`
       : `${name}: ${dims[2]} x ${dims[3]} weights for each of the ${dims[1]} maps of ${input}` +
         `${dims[1] > MOST_SLICES ? `, the strongest ${MOST_SLICES}` : ""}. White: above 0, blue: below 0.`;
     byId("slices").replaceChildren(...(seesColors ? [newColorSlice(slices, dims[3])] : newSlices(slices, dims[3])));

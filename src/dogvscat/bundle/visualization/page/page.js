@@ -90,7 +90,7 @@ async function toggleHeatMap() {
   drawHeat(byId("heat"), heat, NETWORK.image_size, NETWORK.heat_map);
   byId("heat").hidden = false;
   byId("heat-text").hidden = false;
-  byId("heat-text").textContent = `Yellow: the strongest evidence for ${className}; grey: none (${method}).`;
+  byId("heat-text").textContent = `Yellow: the strongest evidence for ${className}; gray: none (${method}).`;
   button.setAttribute("aria-pressed", "true");
 }
 

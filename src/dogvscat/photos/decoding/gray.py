@@ -1,4 +1,4 @@
-"""Converts grey of more than 8 bits to 8 bits, by what the file declares: never inverted, never black without reason.
+"""Converts gray of more than 8 bits to 8 bits, by what the file declares: never inverted, never black without reason.
 
 Pillow's own conversion would clip everything above 255. Large photos are converted in bands of rows, because their
 floating-point values need several times the memory of their pixels.
@@ -27,7 +27,7 @@ _OVERSHOOT = 0.05
 
 
 @dataclass(frozen=True)
-class GreySamples:
+class GraySamples:
     """What a file declares about its samples."""
 
     bits: int = 16
@@ -43,25 +43,25 @@ class GreySamples:
     """TIFF's SMaxSampleValue."""
 
 
-def samples_of(image: Image.Image) -> GreySamples:
-    """What is known of a deep grey image in memory from its mode."""
+def samples_of(image: Image.Image) -> GraySamples:
+    """What is known of a deep gray image in memory from its mode."""
     transparent = image.info.get("transparency")
     transparent = transparent if isinstance(transparent, int) else None
     match image.mode:
         case "F":
-            return GreySamples(32, FLOAT)
+            return GraySamples(32, FLOAT)
         case "I":
-            return GreySamples(32, SIGNED, transparent=transparent)
-    return GreySamples(16, UNSIGNED, transparent=transparent)
+            return GraySamples(32, SIGNED, transparent=transparent)
+    return GraySamples(16, UNSIGNED, transparent=transparent)
 
 
-def is_deep_grey(image: Image.Image) -> bool:
+def is_deep_gray(image: Image.Image) -> bool:
     """Whether the image has one channel of more than 8 bits."""
     return image.mode.startswith("I") or image.mode == "F"
 
 
-def converter(image: Image.Image, samples: GreySamples, path: str) -> Callable[[Image.Image], Image.Image]:
-    """A function that turns rows of a deep grey image into mode L, or into LA if a sample stands for transparency.
+def converter(image: Image.Image, samples: GraySamples, path: str) -> Callable[[Image.Image], Image.Image]:
+    """A function that turns rows of a deep gray image into mode L, or into LA if a sample stands for transparency.
 
     Args:
         image: The whole image, of mode I, I;16, I;16B or F: black and white are chosen by the values of all rows.
@@ -77,26 +77,26 @@ def converter(image: Image.Image, samples: GreySamples, path: str) -> Callable[[
     # width is taken as declared: values that are too small for it are a mistake of the program that wrote the file.
     is_whole = samples.bits in (8, 16, 32, 64)
     if not is_whole and values.min() < values.max() < black + (white - black) / _BLACK:
-        message = f"would be black: its largest grey value is {values.max():,.0f}, and white is {white:,.0f}"
+        message = f"would be black: its largest gray value is {values.max():,.0f}, and white is {white:,.0f}"
         raise ImageError(path, "unsupported_format", message, hint="Save it again with 8 or 16 bits per channel.")
 
     def convert(rows: Image.Image) -> Image.Image:
         values = _values(rows, samples)  # (num_rows, width)
         if values.dtype.itemsize == 2:  # a table of all values is faster
             table = _levels(np.arange(65536), black, white, samples.white_is_zero)
-            grey = Image.fromarray(table[values])
+            gray = Image.fromarray(table[values])
         else:
-            grey = Image.fromarray(_levels(values, black, white, samples.white_is_zero))
+            gray = Image.fromarray(_levels(values, black, white, samples.white_is_zero))
         if samples.transparent is None:
-            return grey
+            return gray
         alpha = Image.fromarray(np.where(values == samples.transparent, 0, 255).astype(np.uint8))
-        return Image.merge("LA", (grey, alpha))
+        return Image.merge("LA", (gray, alpha))
 
     return convert
 
 
 def _levels(values: np.ndarray, black: float, white: float, white_is_zero: bool) -> np.ndarray:
-    """Values as grey levels: uint8, 0 for black and 255 for white."""
+    """Values as gray levels: uint8, 0 for black and 255 for white."""
     levels = values.astype(np.float64)
     levels -= black
     levels /= white - black
@@ -110,7 +110,7 @@ def _levels(values: np.ndarray, black: float, white: float, white_is_zero: bool)
     return levels.astype(np.uint8)
 
 
-def _values(rows: Image.Image, samples: GreySamples) -> np.ndarray:
+def _values(rows: Image.Image, samples: GraySamples) -> np.ndarray:
     """The samples of some rows, (num_rows, width)."""
     values = np.asarray(rows)
     if samples.kind == UNSIGNED and values.dtype == np.int32:
@@ -118,7 +118,7 @@ def _values(rows: Image.Image, samples: GreySamples) -> np.ndarray:
     return values
 
 
-def _sample(image: Image.Image, samples: GreySamples) -> np.ndarray:
+def _sample(image: Image.Image, samples: GraySamples) -> np.ndarray:
     """Finite values from all over the image, float64 (num_values,); of integers also the extremes of each band."""
     step = max(1, image.width * image.height // _SAMPLE_PIXELS)
     parts = []
@@ -132,7 +132,7 @@ def _sample(image: Image.Image, samples: GreySamples) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _range(values: np.ndarray, samples: GreySamples) -> tuple[float, float]:
+def _range(values: np.ndarray, samples: GraySamples) -> tuple[float, float]:
     """The values of black and white, or of white and black in a file in which white is 0."""
     if not values.size:
         return 0.0, 1.0
@@ -160,7 +160,7 @@ def _signed_range(smallest: float, largest: float, bits: int) -> tuple[float, fl
     return 0.0, half - 1
 
 
-def _float_range(values: np.ndarray, samples: GreySamples) -> tuple[float, float]:
+def _float_range(values: np.ndarray, samples: GraySamples) -> tuple[float, float]:
     low, high = (float(limit) for limit in np.percentile(values, (1, 99)))
     if low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
         return 0.0, 1.0

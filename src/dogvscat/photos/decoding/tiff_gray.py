@@ -1,4 +1,4 @@
-"""TIFF files that Pillow cannot open or misreads: grey of 9 to 64 bits or of signed bytes, and planes of 16 bits.
+"""TIFF files that Pillow cannot open or misreads: gray of 9 to 64 bits or of signed bytes, and planes of 16 bits.
 
 Pillow decompresses the bytes, as if they were an 8-bit picture with more columns; NumPy combines them into samples.
 Source: TIFF 6.0, sections 3, 8, 14 and 15.
@@ -11,7 +11,7 @@ from PIL import Image
 
 from dogvscat.photos.decoding import budget
 from dogvscat.photos.decoding import tiff_tags as tags
-from dogvscat.photos.decoding.grey import FLOAT, SIGNED, UNSIGNED, GreySamples
+from dogvscat.photos.decoding.gray import FLOAT, SIGNED, UNSIGNED, GraySamples
 from dogvscat.photos.decoding.tiff_tags import Directory
 
 _PLAIN, _HORIZONTAL = 1, 2  # kinds of predictor
@@ -22,10 +22,10 @@ _BYTE_COMPRESSIONS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
 _BAND_BITS = 32_000_000
 
 
-def declared_samples(page: Directory) -> GreySamples:
+def declared_samples(page: Directory) -> GraySamples:
     """What a page says about its samples."""
     smallest, largest = page.values(tags.SMALLEST, 1), page.values(tags.LARGEST, 1)
-    return GreySamples(
+    return GraySamples(
         page.number(tags.BITS_PER_SAMPLE, 1),
         page.number(tags.SAMPLE_FORMAT, UNSIGNED),
         page.number(tags.PHOTOMETRIC, 1) == 0,
@@ -35,7 +35,7 @@ def declared_samples(page: Directory) -> GreySamples:
 
 
 def is_misread(page: Directory, image: Image.Image) -> bool:
-    """Whether Pillow opens a grey page but misreads its samples.
+    """Whether Pillow opens a gray page but misreads its samples.
 
     Pillow swaps the bytes of samples that libtiff has swapped already, and takes signed bytes for unsigned ones.
     """
@@ -69,13 +69,13 @@ def read_planes(page: Directory, image: Image.Image) -> Image.Image | None:
         return None
     planes = []
     for plane in range(len(image.getbands())):
-        with Image.open(BytesIO(_as_bytes_picture(page, 16, plane, num_planes)), formats=["TIFF"]) as grey:
-            rows: np.ndarray = np.asarray(grey)  # uint8 (height, 2 * width)
+        with Image.open(BytesIO(_as_bytes_picture(page, 16, plane, num_planes)), formats=["TIFF"]) as gray:
+            rows: np.ndarray = np.asarray(gray)  # uint8 (height, 2 * width)
         planes.append(Image.fromarray(np.ascontiguousarray(rows[:, 0 if page.order == ">" else 1 :: 2])))
     return Image.merge(image.mode, planes)
 
 
-def read_grey(page: Directory, path: str) -> np.ndarray | None:
+def read_gray(page: Directory, path: str) -> np.ndarray | None:
     """The samples of a page with one channel of at least 8 bits.
 
     Args:
@@ -106,7 +106,7 @@ def read_grey(page: Directory, path: str) -> np.ndarray | None:
     return values.astype(np.float32)
 
 
-def _is_plain(page: Directory, samples: GreySamples) -> bool:
+def _is_plain(page: Directory, samples: GraySamples) -> bool:
     is_whole = samples.bits in _WHOLE_BITS
     may_be_differences = is_whole and samples.kind != FLOAT and not _is_tiled(page)
     return (
@@ -124,7 +124,7 @@ def _is_tiled(page: Directory) -> bool:
 
 
 def _as_bytes_picture(page: Directory, bits: int, plane: int = 0, num_planes: int = 1) -> bytes:
-    """The file with a new first page, which declares the data of one plane of `page` as grey of 8 bits."""
+    """The file with a new first page, which declares the data of one plane of `page` as gray of 8 bits."""
     height = page.number(tags.IMAGE_LENGTH)
     fields: dict[int, tuple[float, ...]] = {
         tags.IMAGE_WIDTH: (-(-page.number(tags.IMAGE_WIDTH) * bits // 8),),
@@ -147,7 +147,7 @@ def _as_bytes_picture(page: Directory, bits: int, plane: int = 0, num_planes: in
     return page.with_first_page(fields)
 
 
-def _unpack(rows: np.ndarray, width: int, samples: GreySamples, order: str) -> np.ndarray:
+def _unpack(rows: np.ndarray, width: int, samples: GraySamples, order: str) -> np.ndarray:
     """The samples if they have 9 to 63 bits other than 16 and 32: float32 (height, width)."""
     if samples.bits == 24 and order == "<":  # whole bytes follow the byte order of the file, packed bits do not
         rows = rows.reshape(len(rows), width, 3)[:, :, ::-1].reshape(len(rows), -1)

@@ -1,4 +1,4 @@
-"""Grey of more than 8 bits looks like the scene, however the file stores it: never a negative, never black."""
+"""Gray of more than 8 bits looks like the scene, however the file stores it: never a negative, never black."""
 
 import struct
 import zlib
@@ -11,11 +11,11 @@ from PIL import Image
 from dogvscat.errors import ImageError
 from dogvscat.photos.decoding.decoder import decode
 from tests.helpers import encoded, png_chunk
-from tests.photo_files import LOSSLESS, Order, bytes_of, difference, grey_page, grey_scene, png, seen, tiff, to_light
+from tests.photo_files import LOSSLESS, Order, bytes_of, difference, gray_page, gray_scene, png, seen, tiff, to_light
 
-GREY = grey_scene()
-EXPECTED = seen(Image.fromarray(GREY))
-SHARE = GREY / 255.0
+GRAY = gray_scene()
+EXPECTED = seen(Image.fromarray(GRAY))
+SHARE = GRAY / 255.0
 
 INTEGERS: dict[str, tuple[int, np.ndarray]] = {
     "16 bits": (16, np.round(SHARE * 65535).astype(np.uint16)),
@@ -55,14 +55,14 @@ def inverted(samples: np.ndarray, bits: int) -> np.ndarray:
 @pytest.mark.parametrize("name", INTEGERS)
 def test_integers_in_tiff(name: str, order: Order) -> None:
     bits, samples = INTEGERS[name]
-    assert difference(tiff(grey_page(samples, bits, order), order=order), EXPECTED) <= LOSSLESS
+    assert difference(tiff(gray_page(samples, bits, order), order=order), EXPECTED) <= LOSSLESS
 
 
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("name", ["16 bits", "12 bits", "32 bits", "signed around 0", "signed bytes around 0"])
 def test_white_may_be_zero(name: str, order: Order) -> None:
     bits, samples = INTEGERS[name]
-    page = grey_page(inverted(samples, bits), bits, order, tag_262=("H", [0]))
+    page = gray_page(inverted(samples, bits), bits, order, tag_262=("H", [0]))
     assert difference(tiff(page, order=order), EXPECTED) <= LOSSLESS
 
 
@@ -70,12 +70,12 @@ def test_white_may_be_zero(name: str, order: Order) -> None:
 @pytest.mark.parametrize("name", FLOATS)
 def test_floating_point_tiff(name: str, order: Order) -> None:
     samples = FLOATS[name]
-    page = grey_page(samples, samples.dtype.itemsize * 8, order)
+    page = gray_page(samples, samples.dtype.itemsize * 8, order)
     assert difference(tiff(page, order=order), EXPECTED) <= LOSSLESS
 
 
 def test_floating_point_with_white_as_zero() -> None:
-    page = grey_page((1 - SHARE).astype(np.float32), 32, tag_262=("H", [0]))
+    page = gray_page((1 - SHARE).astype(np.float32), 32, tag_262=("H", [0]))
     assert difference(tiff(page), EXPECTED) <= LOSSLESS
 
 
@@ -83,14 +83,14 @@ def test_floating_point_with_white_as_zero() -> None:
 def test_one_odd_value_does_not_darken_the_others(odd: float) -> None:
     samples = SHARE.astype(np.float32)
     samples[40, 60] = odd
-    assert difference(tiff(grey_page(samples, 32)), EXPECTED) <= LOSSLESS
+    assert difference(tiff(gray_page(samples, 32)), EXPECTED) <= LOSSLESS
 
 
 def test_a_range_of_its_own_is_declared() -> None:
     samples = (SHARE * 40 + 280).astype(np.float32)  # degrees of a thermal camera
-    page = grey_page(samples, 32, tag_340=("f", [280.0]), tag_341=("f", [320.0]))
+    page = gray_page(samples, 32, tag_340=("f", [280.0]), tag_341=("f", [320.0]))
     assert difference(tiff(page), EXPECTED) <= LOSSLESS
-    undeclared = decode(tiff(grey_page(samples, 32)), "thermal", 64)
+    undeclared = decode(tiff(gray_page(samples, 32)), "thermal", 64)
     assert np.ptp(undeclared.astype(int)) > 150
 
 
@@ -100,7 +100,7 @@ def test_a_range_of_its_own_is_declared() -> None:
 def test_compressed_samples(name: str, compression: int, order: Order) -> None:
     """Pillow 13 swaps the bytes of big-endian ones that have 32 bits or signs, and shows noise."""
     samples = FLOATS[name] if name in FLOATS else INTEGERS[name][1]
-    page = dict(grey_page(samples, samples.dtype.itemsize * 8, order, tag_259=("H", [compression])))
+    page = dict(gray_page(samples, samples.dtype.itemsize * 8, order, tag_259=("H", [compression])))
     content = page[273][1]
     assert isinstance(content, bytes)
     page[273] = ("B", COMPRESS[compression](content))
@@ -128,16 +128,16 @@ COMPRESS: dict[int, Callable[[bytes], bytes]] = {8: zlib.compress, 5: _lzw, 3277
 
 def test_tiles_strips_and_large_files() -> None:
     samples = INTEGERS["16 bits"][1]
-    assert difference(tiff(grey_page(samples, 16, ">"), order=">", big=True), EXPECTED) <= LOSSLESS
-    white_is_zero = grey_page(65535 - samples, 16, ">", tag_262=("H", [0]))
+    assert difference(tiff(gray_page(samples, 16, ">"), order=">", big=True), EXPECTED) <= LOSSLESS
+    white_is_zero = gray_page(65535 - samples, 16, ">", tag_262=("H", [0]))
     assert difference(tiff(white_is_zero, order=">", big=True), EXPECTED) <= LOSSLESS
 
 
 def test_a_file_that_would_be_black_is_refused() -> None:
     """A program that cut off the upper bits of 12: what is left is below 257 of 4095."""
     cut_off = (INTEGERS["12 bits"][1] % 257).astype(np.uint16)
-    with pytest.raises(ImageError, match=r"x: would be black: its largest grey value is 256, and white is 4,095"):
-        decode(tiff(grey_page(cut_off, 12)), "x", 64)
+    with pytest.raises(ImageError, match=r"x: would be black: its largest gray value is 256, and white is 4,095"):
+        decode(tiff(gray_page(cut_off, 12)), "x", 64)
 
 
 @pytest.mark.parametrize(("bits", "shift"), [(12, 0), (12, 4), (10, 0), (14, 2), (14, 0)])
@@ -156,7 +156,7 @@ def test_a_dark_photo_stays_dark() -> None:
 def test_dark_signed_samples_stay_dark(bits: int) -> None:
     """All of them are negative, and the brightest lies at 4/10 of white."""
     samples = np.round(SHARE * 0.4 * (2**bits - 1)) - 2 ** (bits - 1)
-    page = grey_page(samples.astype(np.int8 if bits == 8 else np.int16), bits)
+    page = gray_page(samples.astype(np.int8 if bits == 8 else np.int16), bits)
     assert difference(tiff(page), EXPECTED * 0.4) <= LOSSLESS
 
 
@@ -165,10 +165,10 @@ def test_linear_light_in_sixteen_bits() -> None:
     assert difference(png(samples, png_chunk(b"gAMA", struct.pack(">I", 100_000))), EXPECTED) <= LOSSLESS
 
 
-def test_a_transparent_grey_value_is_white() -> None:
+def test_a_transparent_gray_value_is_white() -> None:
     samples = INTEGERS["16 bits"][1].copy()
     samples[:20] = 12345
-    plain = GREY.copy()
+    plain = GRAY.copy()
     plain[:20] = 255
     data = png(samples, png_chunk(b"tRNS", struct.pack(">H", 12345)))
     assert difference(data, seen(Image.fromarray(plain))) <= LOSSLESS
@@ -188,12 +188,12 @@ def test_a_transparent_grey_value_is_white() -> None:
 )
 def test_other_samples_are_named(page: dict, words: str) -> None:
     with pytest.raises(ImageError, match=words) as caught:
-        decode(tiff({**grey_page(INTEGERS["16 bits"][1], 16), **page}), "x", 64)
+        decode(tiff({**gray_page(INTEGERS["16 bits"][1], 16), **page}), "x", 64)
     assert "Convert it" in str(caught.value.hint)
 
 
 def test_a_damaged_one_is_an_image_error() -> None:
-    data = tiff(grey_page(INTEGERS["12 bits"][1], 12, ">"), order=">")
+    data = tiff(gray_page(INTEGERS["12 bits"][1], 12, ">"), order=">")
     for end in (*range(8, 300, 7), len(data) // 2):
         with pytest.raises(ImageError):
             decode(data[:end], "x", 16)
