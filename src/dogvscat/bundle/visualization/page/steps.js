@@ -56,6 +56,10 @@ function describeDecision(computation, answer, about) {
     sentences.push(`The network also looks at the mirror image: ${ways}, on average ${formatNumber(logit)}.`);
   }
   sentences.push(`Probability of ${positive}: 1 / (1 + exp(${formatNumber(-logit)})) = ${formatPercent(sigmoid(logit))}.`);
+  if (answer.neither !== null) {
+    const limit = formatPercent(about.decision.neither_limit);
+    sentences.push(`Probability of showing neither: ${formatPercent(answer.neither)}; above ${limit} the answer is unsure.`);
+  }
   const { verdict, reason } = describeAnswer(answer, about);
   const threshold = formatPercent(about.decision.threshold);
   sentences.push(`Answer: ${verdict}. ${reason || `From ${threshold} on, the answer is ${positive}.`}`);
