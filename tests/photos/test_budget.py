@@ -153,6 +153,12 @@ LIMITS: dict[str, tuple[str, int | None, Callable[[], bytes], str]] = {
         lambda: encoded(PICTURE.quantize(16), "GIF", comment=b"x" * 255 * 5),
         "has more than 5 blocks before its first frame",
     ),
+    "picture and file": (
+        "MAX_PICTURE_BYTES",
+        7999 + len(_png()),
+        _png,
+        "needs [0-9,]+ bytes of memory, at most [0-9,]+ are used",
+    ),
     "partial frame": ("MAX_PARTIAL_PIXELS", 2999, _partial_gif, "declares 60 x 50 pixels, at most 2,999"),
     "run-length coding": ("MAX_RLE_BYTES", None, _rle_bmp, "is a BMP with run-length coding of 1,086 bytes"),
     "TIFF pages": (
@@ -170,9 +176,9 @@ LIMITS: dict[str, tuple[str, int | None, Callable[[], bytes], str]] = {
     ),
     "TIFF strip": (
         "MAX_PICTURE_BYTES",
-        13_999,
+        13_999 + len(_tiff(compression="tiff_lzw")),
         lambda: _tiff(compression="tiff_lzw"),
-        "needs 14,000 bytes of memory, at most 13,999",  # 4 bytes per pixel, and 3 in the only strip
+        "bytes of memory, at most",  # 4 per pixel, 3 in the only strip, and the file
     ),
 }
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from tests.helpers import HoldRequest, Serve, encoded
 class Server:
     """A running `dogvscat serve`. A thread reads its stderr, so that tests can wait for a line instead of sleeping."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, program: Sequence[str] = ("-m", "dogvscat", "serve")) -> None:
         # Later options win; a busy machine may take longer than people are made to wait.
-        command = [sys.executable, "-m", "dogvscat", "serve", "--port", "0", "--deadline", "60", *map(str, arguments)]
+        command = [sys.executable, *program, "--port", "0", "--deadline", "60", *map(str, arguments)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._lines: list[str] = []
         self._line_added = threading.Condition()
@@ -124,8 +124,8 @@ class HeldRequest:
 def _servers() -> Iterator[Serve]:
     running: list[Server] = []
 
-    def start(*arguments: object) -> Server:
-        running.append(Server(*arguments))
+    def start(*arguments: object, **options: Any) -> Server:
+        running.append(Server(*arguments, **options))
         return running[-1]
 
     try:

@@ -30,6 +30,7 @@ def answer_photos(
     out: Path | None = None,
     threads: int | None = None,
     cluster: str | None = None,
+    isolate: bool = False,
     public_key: Path | None = None,
     as_json: bool = False,
 ) -> int:
@@ -45,10 +46,14 @@ def answer_photos(
         raise UsageError(
             "--threads applies to this process, but --cluster predicts in other processes", hint="Leave one out."
         )
+    if isolate and cluster:
+        raise UsageError(
+            "--isolate decodes in processes on this machine, but --cluster predicts elsewhere", hint="Leave one out."
+        )
     predictor = Predictor.load(model, threads or 0, public_key)
     report_warnings(predictor.rules)
     arguments = PhotoArguments(photos, allow_urls=cluster is not None)
-    with _open_predict(predictor, cluster) as predict:
+    with _open_predict(predictor, cluster, isolate) as predict:
         if out is not None:
             labels = _write_predictions(predictor, predict, arguments, out)
         else:
@@ -63,8 +68,14 @@ def report_warnings(rules: AnswerRules) -> None:
 
 
 @contextmanager
-def _open_predict(predictor: Predictor, cluster: str | None) -> Iterator[Predict]:
+def _open_predict(predictor: Predictor, cluster: str | None, isolate: bool) -> Iterator[Predict]:
     """A function that predicts in this process or, if one is named, on a cluster."""
+    if isolate:
+        from dogvscat.photos.isolation.pool import DecoderPool
+
+        with DecoderPool(predictor.threads) as decoders:
+            yield lambda paths: predictor.stream(paths, decoders.decode)
+        return
     if cluster is None:
         yield predictor.stream  # decodes ahead while the network runs
         return

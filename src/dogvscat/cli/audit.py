@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, ClassFolders, LabeledPhotos, Settings, parse_class_folders
+from dogvscat.cli.options import (
+    DEFAULT_RECIPE,
+    AsJson,
+    ClassFolders,
+    Isolate,
+    LabeledPhotos,
+    Settings,
+    parse_class_folders,
+)
 from dogvscat.cli.output import report, show, show_json
 from dogvscat.errors import DataError, UsageError
 from dogvscat.text import pluralize, shell_word
@@ -64,6 +72,7 @@ def command(
         typer.Option(help="With --labels: number of networks.", min=2, max=50, show_default=str(_DEFAULT_FOLDS)),
     ] = None,
     settings: Settings = None,
+    isolate: Isolate = False,
     as_json: AsJson = False,
 ) -> int:
     """Find broken, duplicate, odd and blank photos, and facts about the files that reveal the class.
@@ -89,7 +98,16 @@ def command(
         if out is not None:
             refuse_unwritable(out)
             stack.enter_context(exclusive(out, lock_outside=True))
-        audit, evidence = audit_photos(source), None
+        if isolate:
+            from dogvscat.cpus import available_cpus
+            from dogvscat.photos.isolation.pool import DecoderPool
+
+            # Photos that cannot be decoded there are not decoded again.
+            with DecoderPool(available_cpus()) as decoders:
+                audit = audit_photos(source, decoders.decode_with_facts)
+        else:
+            audit = audit_photos(source)
+        evidence = None
         if labels and out is not None:
             from dogvscat.learning.label_audit.label_evidence import audit_labels, audit_labels_with_model
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from dogvscat.cli.answers import report_warnings, show_prediction, summarize
-from dogvscat.cli.options import AsJsonLines, Model, PhotoFiles, PublicKey, Threads
+from dogvscat.cli.options import AsJsonLines, Isolate, Model, PhotoFiles, PublicKey, Threads
 from dogvscat.cli.output import flush, show_json
 from dogvscat.cli.photo_arguments import PhotoArguments
 from dogvscat.errors import ImageError
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dogvscat.bundle.predict.predictor import Prediction, Predictor
+
+    class Decoder(Protocol):
+        """`photos.decoding.decoder`, or a `DecoderPool`."""
+
+        @property
+        def decode(self) -> Callable[[bytes, str, int], np.ndarray]: ...
+        @property
+        def decode_for_display(self) -> Callable[[bytes, str, int], np.ndarray]: ...
 
     HeatMaps = Callable[[np.ndarray], np.ndarray]
     """From uint8 (n, image_size, image_size, 3) to float64 (n, image_size, image_size) in 0..1."""
@@ -51,6 +60,7 @@ def command(
         typer.Option("--layers", help="Also draw the feature maps of every layer. Needs the extra `train`."),
     ] = False,
     threads: Threads = None,
+    isolate: Isolate = False,
     public_key: PublicKey = None,
     as_json: AsJsonLines = False,
 ) -> int:
@@ -60,45 +70,73 @@ def command(
     from collections import Counter
 
     from dogvscat import atomic, stderr
+    from dogvscat.bundle.predict.explanation import LONGEST_SIDE
     from dogvscat.bundle.predict.predictor import Predictor
+    from dogvscat.photos.decoding.decoder import read_photo
 
     atomic.refuse_unwritable(out)
     predictor = Predictor.load(model, threads or 0, public_key)
     report_warnings(predictor.rules)
     heat_maps = _heat_maps(predictor, method)
-    write_layers = _layer_writer(predictor) if layers else None
     arguments, file_names, labels = PhotoArguments(photos), _FileNames(out), Counter[str]()
     total = arguments.count() if stderr.on_terminal() else None
-    for path in stderr.track(arguments.paths(), "Explaining", total):
-        try:
-            file = file_names.new(path)
-            prediction = _explain(predictor, path, heat_maps, file)
-        except ImageError as error:
-            labels[FAILED] += 1
-            _show_error(error, as_json)
-            continue
-        labels[prediction.label] += 1
-        if write_layers:
-            write_layers(path, file.with_suffix(""))
-        if as_json:
-            show_json({**prediction.to_dict(), "model": predictor.bundle.name, "explained": str(file)})
-        else:
-            show_prediction(prediction, f" -> {file}")
+    with _open_decoder(isolate) as decoder:
+        write_layers = _layer_writer(predictor) if layers else None
+        for path in stderr.track(arguments.paths(), "Explaining", total):
+            try:
+                file = file_names.new(path)
+                data = read_photo(Path(path))
+                pixels = decoder.decode(data, path, predictor.rules.image_size)[None]
+                photo = decoder.decode_for_display(data, path, LONGEST_SIDE)
+            except ImageError as error:
+                labels[FAILED] += 1
+                _show_error(error, as_json)
+                continue
+            prediction = _explain(predictor, path, pixels, photo, heat_maps, file)
+            labels[prediction.label] += 1
+            if write_layers:
+                write_layers(pixels[0], file.with_suffix(""))
+            if as_json:
+                show_json({**prediction.to_dict(), "model": predictor.bundle.name, "explained": str(file)})
+            else:
+                show_prediction(prediction, f" -> {file}")
     flush()
     return summarize(arguments, labels)
 
 
-def _explain(predictor: Predictor, path: str, heat_maps: HeatMaps, file: Path) -> Prediction:
-    from dogvscat import atomic
-    from dogvscat.bundle.predict.explanation import LONGEST_SIDE, draw_explanation
-    from dogvscat.bundle.predict.heat_map import explained_class
-    from dogvscat.photos.decoding.decoder import decode, decode_for_display, read_photo
+@contextmanager
+def _open_decoder(isolate: bool) -> Iterator[Decoder]:
+    """Decodes in this process or in another one; the functions of the module `decoder` are those of a pool."""
+    from dogvscat.photos.decoding import decoder
 
-    data = read_photo(Path(path))
-    pixels = decode(data, path, predictor.card.image_size)[None]  # (1, image_size, image_size, 3)
+    if not isolate:
+        yield decoder
+        return
+    from dogvscat.photos.isolation.pool import DecoderPool
+
+    with DecoderPool(1) as pool:
+        yield pool
+
+
+def _explain(
+    predictor: Predictor, path: str, pixels: np.ndarray, photo: np.ndarray, heat_maps: HeatMaps, file: Path
+) -> Prediction:
+    """Write the heat map of a photo.
+
+    Args:
+        predictor: Answers the photo.
+        path: Of the photo.
+        pixels: uint8 (1, image_size, image_size, 3).
+        photo: The same for people to look at, uint8 (height, width, 3).
+        heat_maps: Computes the heat map.
+        file: Where it is written.
+    """
+    from dogvscat import atomic
+    from dogvscat.bundle.predict.explanation import draw_explanation
+    from dogvscat.bundle.predict.heat_map import explained_class
+
     (prediction,) = predictor.predict_pixels(pixels, [path])
     (heat,) = heat_maps(pixels)  # (image_size, image_size), stretched over the photo below
-    photo = decode_for_display(data, path, LONGEST_SIDE)
     atomic.write_bytes(file, draw_explanation(photo, heat, prediction, explained_class(predictor, prediction)))
     return prediction
 
@@ -113,15 +151,14 @@ def _heat_maps(predictor: Predictor, method: Method) -> HeatMaps:
     return lambda pixels: heat_maps(predictor, pixels, by_occlusion=method is Method.hiding)
 
 
-def _layer_writer(predictor: Predictor) -> Callable[[str, Path], None]:
+def _layer_writer(predictor: Predictor) -> Callable[[np.ndarray, Path], None]:
     from dogvscat.learning.interpret.layer_maps import load_bundled_network, write_layers
-    from dogvscat.photos.decoding.decoder import decode_photo
 
     card, network = predictor.card, load_bundled_network(predictor.bundle)
     operations = card.config.network.operations(card.image_size)
 
-    def write(path: str, folder: Path) -> None:
-        write_layers(network, operations, decode_photo(Path(path), card.image_size), folder)
+    def write(pixels: np.ndarray, folder: Path) -> None:
+        write_layers(network, operations, pixels, folder)
 
     return write
 

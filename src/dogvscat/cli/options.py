@@ -114,6 +114,15 @@ Threads = Annotated[
     ),
 ]
 
+Isolate = Annotated[
+    bool,
+    typer.Option(
+        "--isolate",
+        help="Decode photos in separate processes, with at most 2 seconds of CPU time and 300 MB of memory per photo. "
+        "For photos from strangers: one that needs more, or makes a library crash, is reported like a damaged one.",
+    ),
+]
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document instead of text.")]
 
 AsJsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per line instead of text.")]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.answers import answer_photos
-from dogvscat.cli.options import AsJsonLines, Cluster, Model, PhotoFiles, PublicKey, Threads
+from dogvscat.cli.options import AsJsonLines, Cluster, Isolate, Model, PhotoFiles, PublicKey, Threads
 
 
 def command(
@@ -21,6 +21,7 @@ def command(
     ] = None,
     threads: Threads = None,
     cluster: Cluster = None,
+    isolate: Isolate = False,
     public_key: PublicKey = None,
     as_json: AsJsonLines = False,
 ) -> int:
@@ -34,6 +35,7 @@ def command(
         out=out,
         threads=threads,
         cluster=cluster,
+        isolate=isolate,
         public_key=public_key,
         as_json=as_json,
     )

@@ -12,12 +12,12 @@ from dogvscat import atomic
 from dogvscat.errors import ImageError
 from dogvscat.labels import ClassNames
 from dogvscat.pages import data_uri, open_templates
-from dogvscat.photos.decoding.decoder import decode
+from dogvscat.photos.decoding.decoder import decode, decode_with_facts
 from dogvscat.photos.duplicates import group_names, near_duplicates
 from dogvscat.photos.giveaways import Giveaway, find_giveaways
 from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue, find_issues
 from dogvscat.photos.reading.sources import PhotoSource
-from dogvscat.photos.scan import ScannedPhoto, scan
+from dogvscat.photos.scan import DecodeWithFacts, ScannedPhoto, scan
 from dogvscat.text import printable
 
 KIND_MEANINGS = {
@@ -77,9 +77,9 @@ class Audit:
         return {name: counts[name] for name in self.class_names}
 
 
-def audit_photos(source: PhotoSource) -> Audit:
-    """Scan every photo and find all issues but those of `LABEL_KINDS`; no file is changed."""
-    scanned = scan(source)
+def audit_photos(source: PhotoSource, decode: DecodeWithFacts = decode_with_facts) -> Audit:
+    """Scan every photo and find all issues but those of `LABEL_KINDS`; no file is changed. Arguments as for `scan`."""
+    scanned = scan(source, decode)
     pairs = near_duplicates(scanned)
     groups = group_names(scanned, pairs)
     issues = find_issues(scanned, groups, pairs)

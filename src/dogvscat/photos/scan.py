@@ -7,12 +7,12 @@ import csv
 import hashlib
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -29,8 +29,10 @@ from dogvscat.photos.reading.layout import Photo
 from dogvscat.photos.reading.sources import PhotoSource
 from dogvscat.text import unescape_cell
 
-SCAN_VERSION = 4
+SCAN_VERSION = 5
 """Increase this number when the same photo gives another result; caches of older versions are then ignored."""
+DecodeWithFacts: TypeAlias = Callable[[bytes, str, int], DecodedPhoto]
+"""From the bytes of a file, a name for errors, and the side of the square image."""
 _GRAY_RANGE = 1.0  # between the channels, of 255: a gray photo that was compressed as a color one has less
 _TEMPORARY_ERRORS = ("permission", "not_found")  # they can be fixed without changing the file's fingerprint
 
@@ -68,8 +70,12 @@ class ScannedPhoto:
     """Whether the photo has no colors, whatever its mode."""
 
 
-def scan(source: PhotoSource) -> list[ScannedPhoto]:
+def scan(source: PhotoSource, decode: DecodeWithFacts = decode_with_facts) -> list[ScannedPhoto]:
     """Scan every photo of a source on all cores, with a progress bar, or return the cached scan.
+
+    Args:
+        source: The photos.
+        decode: Decodes them, as `decoder.decode_with_facts` does.
 
     Returns:
         One entry per photo, in the source's order; the entry of a photo that cannot be decoded has the reason.
@@ -81,13 +87,13 @@ def scan(source: PhotoSource) -> list[ScannedPhoto]:
     if (scanned := _load_scan(cache_file, source.photos)) is not None:
         return scanned
     with one_at_a_time(caches.folder("scans")):  # another process may be scanning the same photos
-        return _load_scan(cache_file, source.photos) or _scan_all(source, cache_file)
+        return _load_scan(cache_file, source.photos) or _scan_all(source, cache_file, decode)
 
 
-def _scan_all(source: PhotoSource, cache_file: Path) -> list[ScannedPhoto]:
+def _scan_all(source: PhotoSource, cache_file: Path, decode: DecodeWithFacts) -> list[ScannedPhoto]:
     pool = ThreadPoolExecutor(available_cpus())  # threads suffice: Pillow decodes without holding Python's lock
     try:
-        results = pool.map(lambda photo: _scan_photo(source, photo), source.photos)
+        results = pool.map(lambda photo: _scan_photo(source, photo, decode), source.photos)
         scanned = list(stderr.track(results, "Scanning photos", len(source.photos)))
     finally:
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, do not scan the rest
@@ -114,13 +120,13 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _scan_photo(source: PhotoSource, photo: Photo) -> ScannedPhoto:
+def _scan_photo(source: PhotoSource, photo: Photo, decode: DecodeWithFacts) -> ScannedPhoto:
     data = b""
     facts: dict[str, Any] = {"perceptual_hash": "", "width": 0, "height": 0, "mode": "", "contrast": 0.0}
     error_code = error = ""
     try:
         data = source.read(photo.path)
-        decoded = decode_with_facts(data, photo.path, GRAY_SIDE)
+        decoded = decode(data, photo.path, GRAY_SIDE)
         facts = vars(read_file_facts(data)) | _picture_facts(decoded)
     except ImageError as problem:
         error_code, error = problem.code, problem.reason_and_hint

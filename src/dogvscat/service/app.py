@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from dogvscat._version import __version__
 from dogvscat.bundle.folder import bundle_label, bundle_version
 from dogvscat.bundle.predict.predictor import Predictor
+from dogvscat.photos.isolation.pool import DecoderPool
 from dogvscat.service.access_log import LogWriter
 from dogvscat.service.admission import Admission
 from dogvscat.service.api import api_routes, model_document
@@ -21,16 +22,19 @@ from dogvscat.service.problem_details import install_error_handlers
 from dogvscat.service.static import page_routes
 
 
-def create_app(predictor: Predictor, admission: Admission, metrics: Metrics, log: LogWriter) -> ASGIApp:
+def create_app(
+    predictor: Predictor, decoders: DecoderPool, admission: Admission, metrics: Metrics, log: LogWriter
+) -> ASGIApp:
     """The service as an ASGI app.
 
     Args:
         predictor: A loaded bundle, its golden pictures already checked.
+        decoders: Decode the photos.
         admission: Counts the places in the queue and the bytes of bodies.
         metrics: Counts requests, batches and predictions.
         log: Gets one line per request.
     """
-    inference = Inference(predictor, admission, metrics)
+    inference = Inference(predictor, decoders, admission, metrics)
     name, version = model_name(predictor), bundle_version(predictor.bundle.digest)
 
     @asynccontextmanager

@@ -1,4 +1,5 @@
-"""From uploads to answers without blocking the event loop: decoding, network and heat maps run in threads."""
+"""From uploads to answers without blocking the event loop: photos are decoded in processes of their own, network and
+heat maps run in threads."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,7 +15,7 @@ from PIL import Image
 from dogvscat.bundle.predict.heat_map import heat_map_layer, heat_maps
 from dogvscat.bundle.predict.predictor import Prediction, Predictor
 from dogvscat.errors import ImageError
-from dogvscat.photos.decoding.decoder import decode
+from dogvscat.photos.isolation.pool import DecoderPool
 from dogvscat.service.admission import Admission
 from dogvscat.service.batching import Batcher
 from dogvscat.service.metrics import Metrics
@@ -39,15 +40,18 @@ class Inference:
 
     Args:
         predictor: A loaded bundle.
+        decoders: Decode the photos.
         admission: Counts the places in the queue.
         metrics: Counts batches and predictions.
     """
 
-    def __init__(self, predictor: Predictor, admission: Admission, metrics: Metrics) -> None:
+    def __init__(self, predictor: Predictor, decoders: DecoderPool, admission: Admission, metrics: Metrics) -> None:
         self.predictor = predictor
+        self.decoders = decoders
         self.admission = admission
         self._metrics = metrics
-        self._decoder_pool = ThreadPoolExecutor(predictor.threads, "decoding")
+        self._decoder_pool = ThreadPoolExecutor(decoders.num_workers, "decoding")  # they wait for the processes
+        self._form_pool = ThreadPoolExecutor(predictor.threads, "forms")
         self._network_pool = ThreadPoolExecutor(1, "network")  # ONNX Runtime uses all its threads by itself
         self._predictions = Batcher(
             self._predict_batch, admission.limits.batch_size, self._network_pool, metrics.count_batch
@@ -72,7 +76,7 @@ class Inference:
             for task in self._batcher_tasks:
                 task.cancel()
             await asyncio.gather(*self._batcher_tasks, return_exceptions=True)
-            for pool in (self._decoder_pool, self._network_pool):
+            for pool in (self._decoder_pool, self._form_pool, self._network_pool):
                 # A computation in a thread cannot be interrupted; its result is not needed any more.
                 pool.shutdown(wait=False, cancel_futures=True)
 
@@ -80,8 +84,7 @@ class Inference:
         self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:
         """Call a function in a thread, where it does not block the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._decoder_pool, lambda: function(*args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self._form_pool, lambda: function(*args, **kwargs))
 
     async def answer_uploads(self, uploads: Sequence[Upload], explain: bool) -> list[Answer | ImageError]:
         """The answers for some photos, in order; a photo that cannot be used has its error in its place.
@@ -123,8 +126,10 @@ class Inference:
             raise RequestError(503, "deadline", message, retry_seconds=limits.retry_seconds) from None
 
     async def _answer_upload(self, upload: Upload, explain: bool) -> Answer | ImageError:
+        arguments = (bytes(upload.data), upload.name, self.predictor.card.image_size)
         try:
-            pixels = await self.in_thread(decode, bytes(upload.data), upload.name, self.predictor.card.image_size)
+            loop = asyncio.get_running_loop()
+            pixels = await loop.run_in_executor(self._decoder_pool, self.decoders.decode, *arguments)
         except ImageError as error:
             return error
         prediction = await self._predict(pixels, upload.name)

@@ -73,7 +73,9 @@ def protocol_routes(inference: Inference, model: str, model_version: str) -> API
 
     @routes.get("/health/ready")
     async def ready() -> Response:
-        return PrintableJSONResponse({"live": True, "ready": inference.ready}, 200 if inference.ready else 503)
+        killed = inference.decoders.num_killed.total()
+        document = {"live": True, "ready": inference.ready, "killed_decoders": killed}
+        return PrintableJSONResponse(document, 200 if inference.ready else 503)
 
     @routes.get("/models/{name}/ready")
     @routes.get("/models/{name}/versions/{version}/ready")

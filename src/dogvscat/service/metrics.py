@@ -60,6 +60,9 @@ class Metrics:
             "batch_size", "Images that went through the network together", registry=registry, buckets=_SIZES
         )
         self._predictions = Counter("prediction", "Predictions by label", ["label"], registry=registry)
+        self._killed_decoders = Counter(
+            "killed_decoders", "Processes that decode photos and were ended by one", ["reason"], registry=registry
+        )
         info = Gauge("model_info", "The bundle in use", ["name", "digest"], registry=registry, multiprocess_mode="max")
         info.labels(model, digest).set(1)
         self.in_progress = 0
@@ -90,6 +93,10 @@ class Metrics:
     def count_prediction(self, label: str) -> None:
         """Count a prediction."""
         self._predictions.labels(label).inc()
+
+    def count_killed_decoder(self, reason: str) -> None:
+        """Count a process that a photo has cost; the reason is that of `DecoderPool`."""
+        self._killed_decoders.labels(reason).inc()
 
     def page(self) -> bytes:
         """All metrics as Prometheus text; with several workers, the sums over all of them."""

@@ -12,6 +12,7 @@ import uvicorn
 
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import Interrupted, UsageError
+from dogvscat.photos.isolation.pool import DecoderLimits, DecoderPool
 from dogvscat.service import access_log
 from dogvscat.service.access_log import LogWriter
 from dogvscat.service.admission import Admission
@@ -26,6 +27,8 @@ _NOTICE_SECONDS = 0.5
 """Shortest time between the signal and the stop, in which load balancers see that this server is not ready any more."""
 _CLOSE_SECONDS = 5
 """Longest wait for open connections after that."""
+_MOST_DECODERS = 9
+"""The network takes more time than the decoders, and each of these processes takes 35 MB of memory and more."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class ServiceSettings:
     limits: Limits = field(default_factory=Limits)
     public_key: Path | None = None
     """A PEM file; the model must be signed with its private key."""
+    decoder_limits: DecoderLimits = field(default_factory=DecoderLimits)
+    """What the decoding of one photo may cost."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -153,8 +158,16 @@ def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callab
     log = LogWriter()
     access_log.install(log)
     admission, metrics = Admission(settings.limits), Metrics(name, predictor.bundle.digest)
+    # One more than there are threads: a photo that takes long does not hold up all others on a single CPU.
+    num_decoders = min(predictor.threads + 1, _MOST_DECODERS)
+
+    def note_killed_decoder(reason: str) -> None:
+        metrics.count_killed_decoder(reason)
+        log.write(level="warning", message=f"a photo made a process that decodes photos end ({reason})")
+
+    decoders = DecoderPool(num_decoders, settings.decoder_limits, note_killed_decoder)
     config = uvicorn.Config(
-        create_app(predictor, admission, metrics, log),
+        create_app(predictor, decoders, admission, metrics, log),
         http=Connection,
         loop="asyncio",  # `Connection` sets the read size of asyncio's own transports
         ws="none",
@@ -167,7 +180,8 @@ def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callab
     )
     server = DrainingServer(config, admission, metrics, lambda: on_ready(name))
     try:
-        server.run(sockets=[bound_socket])
+        with decoders:
+            server.run(sockets=[bound_socket])
     finally:
         log.close()
     return server.exit_code

@@ -3,9 +3,10 @@
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -20,7 +21,7 @@ from dogvscat.cpus import available_cpus
 from dogvscat.errors import ImageError, ModelError
 from dogvscat.judging.decision import Logits, sigmoid
 from dogvscat.labels import NEITHER, UNSURE
-from dogvscat.photos.decoding.decoder import decode, decode_array, decode_image, decode_photo
+from dogvscat.photos.decoding.decoder import decode, decode_array, decode_image, read_photo
 
 if TYPE_CHECKING:
     from dogvscat.bundle.card import Card, GoldenPicture
@@ -32,6 +33,9 @@ GOLDEN_TOLERANCE = 1e-3
 
 PhotoInput: TypeAlias = os.PathLike[str] | str | bytes | Image.Image | np.ndarray
 """A path, the contents of a file, a Pillow image, or pixels uint8 (height, width, 3), RGB."""
+
+Decode: TypeAlias = Callable[[bytes, str, int], np.ndarray]
+"""From the bytes of a file, a name for errors, and `image_size` to uint8 (image_size, image_size, 3)."""
 
 
 @dataclass(frozen=True)
@@ -204,10 +208,14 @@ class Predictor:
         """
         return list(self.stream(photos))
 
-    def stream(self, photos: Iterable[PhotoInput]) -> Iterator[Prediction | Failure]:
+    def stream(self, photos: Iterable[PhotoInput], decode: Decode = decode) -> Iterator[Prediction | Failure]:
         """Like `predict`, but one prediction at a time and in bounded memory.
 
         Photos are read ahead of the predictions, a few batches for each thread.
+
+        Args:
+            photos: As for `predict`.
+            decode: Decodes files, from their bytes, a name for errors and `image_size`, as `decoder.decode` does.
 
         Raises:
             TypeError: if it is given one photo instead of several.
@@ -221,13 +229,15 @@ class Predictor:
         try:
             first = next(batches, [])
             if len(first) < BATCH_SIZE:  # a few photos in all: every thread helps with each step
-                yield from self._predict_decoded(self._session(self.threads), list(pool.map(self._decode, first)))
+                yield from self._predict_decoded(
+                    self._session(self.threads), [*pool.map(partial(self._decode, decode), first)]
+                )
                 return
             pending: deque[Future[list[Prediction | Failure]]] = deque()
             # Many photos: each thread takes whole batches, and a run of the graph stays on it.
             session = self._session(1)
             for batch in itertools.chain([first], batches):
-                pending.append(pool.submit(self._predict_batch, session, batch))
+                pending.append(pool.submit(self._predict_batch, session, decode, batch))
                 if len(pending) > 2 * self.threads:  # this bounds the memory
                     yield from pending.popleft().result()
             while pending:
@@ -267,9 +277,11 @@ class Predictor:
             for name, label, reason, probability, neither in columns
         ]
 
-    def _predict_batch(self, session: Session, batch: Sequence[tuple[int, PhotoInput]]) -> list[Prediction | Failure]:
+    def _predict_batch(
+        self, session: Session, decode: Decode, batch: Sequence[tuple[int, PhotoInput]]
+    ) -> list[Prediction | Failure]:
         """Decode a batch of numbered photos and predict them, all on the calling thread."""
-        return self._predict_decoded(session, [self._decode(photo) for photo in batch])
+        return self._predict_decoded(session, [self._decode(decode, photo) for photo in batch])
 
     def _predict_decoded(
         self, session: Session, decoded: Sequence[tuple[str, np.ndarray | ImageError]]
@@ -283,12 +295,12 @@ class Predictor:
             for name, image in decoded
         ]
 
-    def _decode(self, numbered_photo: tuple[int, PhotoInput]) -> tuple[str, np.ndarray | ImageError]:
+    def _decode(self, decode: Decode, numbered_photo: tuple[int, PhotoInput]) -> tuple[str, np.ndarray | ImageError]:
         """The name of a photo and its pixels, uint8 (image_size, image_size, 3), or why it cannot be decoded."""
         number, photo = numbered_photo
         name = str(photo) if isinstance(photo, str | os.PathLike) else f"picture {number}"
         try:
-            return name, _decode_any(photo, name, self.rules.image_size)
+            return name, _decode_any(photo, name, self.rules.image_size, decode)
         except ImageError as error:
             return name, error
 
@@ -314,12 +326,12 @@ def _answer_in_words(answer: "Prediction | GoldenPicture") -> str:
     return f"{answer.label} ({', '.join(f'{name} {number:.4f}' for name, number in numbers.items())})"
 
 
-def _decode_any(photo: PhotoInput, name: str, image_size: int) -> np.ndarray:
+def _decode_any(photo: PhotoInput, name: str, image_size: int, decode: Decode) -> np.ndarray:
     match photo:
         case bytes():
             return decode(photo, name, image_size)
         case str() | os.PathLike():
-            return decode_photo(Path(photo), image_size)
+            return decode(read_photo(Path(photo)), name, image_size)
         case Image.Image():
             return decode_image(photo, name, image_size)
         case np.ndarray():

@@ -27,8 +27,8 @@ MAX_SIDE = 65_535
 """Longest side in pixels, as in JPEG. Pillow has a pointer, and PNG a filter, for every row."""
 MAX_SAMPLE_BYTES = 150_000_000
 """Largest product of pixels, channels and bytes per channel: as much as 50 megapixels of RGB."""
-MAX_PICTURE_BYTES = 240_000_000
-"""Most memory for a picture and for what its reader holds next to it, where that is more than a few rows."""
+MAX_PICTURE_BYTES = 280_000_000
+"""Most memory for a picture, its file, and what its reader holds next to them, where that is more than a few rows."""
 
 MAX_JPEG_SEGMENTS = 1_000
 """Segments before the first scan. Pillow reads each in Python; an ICC profile and extended XMP may need hundreds."""
@@ -115,6 +115,7 @@ def check_cost(image: Image.Image, frame: jpeg.JpegFrame | None, num_file_bytes:
     if num_bytes > MAX_SAMPLE_BYTES:
         size = f"{width} x {height} pixels of {_bytes_per_pixel(image)} bytes, {num_bytes:,} in all"
         raise _refused(path, f"declares {size}; at most", MAX_SAMPLE_BYTES, "are decoded", _RESIZE)
+    check_memory(bytes_in_memory(image) + num_file_bytes, path)
 
 
 def check_num_pixels(width: int, height: int, max_pixels: int, path: str) -> None:
@@ -132,7 +133,7 @@ def check_num_pixels(width: int, height: int, max_pixels: int, path: str) -> Non
 
 
 def check_memory(num_bytes: int, path: str) -> None:
-    """Refuse a picture that would take this many bytes in memory, with what its reader holds next to it.
+    """Refuse a picture that would take this many bytes in memory, with its file and what its reader holds.
 
     Raises:
         ImageError: with code `too_large`.

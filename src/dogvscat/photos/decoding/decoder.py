@@ -205,8 +205,8 @@ def _as_image_errors(path: str) -> Iterator[None]:
         raise
     except Image.DecompressionBombError as error:
         raise ImageError(path, "too_large", f"declares far too many pixels: {error}") from None
-    except MemoryError:
-        raise ImageError(path, "too_large", "needs more memory than is available") from None
+    except MemoryError as error:  # the cause: a process that decodes for others ends after this
+        raise ImageError(path, "too_large", "needs more memory than is available") from error
     except Exception as error:  # malformed files make Pillow raise many kinds: ValueError, SyntaxError, struct.error
         reason = str(error) or type(error).__name__
         raise ImageError(path, "unreadable", f"is damaged: {reason}") from None

@@ -230,7 +230,7 @@ def _open_tiff(data: bytes, path: str) -> Picture:
     if page.number(tags.COMPRESSION) in UNREAD_COMPRESSIONS:
         raise refusal(data, path)
     if image.tile and image.tile[0].codec_name == "libtiff":  # which decompresses a whole strip or tile at once
-        budget.check_memory(budget.bytes_in_memory(image) + tags.bytes_of_largest_part(page), path)
+        budget.check_memory(budget.bytes_in_memory(image) + tags.bytes_of_largest_part(page) + len(data), path)
     if has_misread_planes(page):
         return _open_planes(data, page, image, path)
     # Pillow itself turns a TIFF when it reads the pixels: by this tag, or else by XMP, of which it knows one form only.

@@ -94,7 +94,7 @@ def read_gray(page: Directory, path: str) -> np.ndarray | None:
         return None
     budget.check_num_pixels(width, height, budget.MAX_PIXELS, path)
     # In memory at once: the samples as bytes three times (Pillow, NumPy, sums of the differences), as float32 twice.
-    budget.check_memory(width * height * (3 * samples.bits // 8 + 8), path)
+    budget.check_memory(width * height * (3 * samples.bits // 8 + 8) + len(page.data), path)
     with Image.open(BytesIO(_as_bytes_picture(page, samples.bits)), formats=["TIFF"]) as image:
         rows: np.ndarray = np.asarray(image)  # uint8 (height, bytes of a row)
     if samples.bits not in _WHOLE_BITS:
