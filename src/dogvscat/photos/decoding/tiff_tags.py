@@ -18,8 +18,8 @@ PLANAR_CONFIGURATION, XMP, DNG_VERSION = 284, 700, 50706
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}
 _BIG_TYPES = {**_TYPES, 16: "Q", 17: "q", 18: "Q"}
 _MAX_PAGES = 1000
-_MAX_ENTRIES = 65_535
-"""As many as a directory with 16-bit counts can have."""
+_MAX_ENTRIES = 10_000
+"""As many tags of a directory are read; they are sorted by number, and those that are used come first."""
 
 
 class _Entry(NamedTuple):
