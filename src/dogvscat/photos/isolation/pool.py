@@ -131,7 +131,10 @@ class DecoderPool:
             raise self._replace(index, path)
         self._idle.put(index)
         if error := error_of(reply.header, path):
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # it refers to this frame, and each would keep the other, with the photo, in memory
         return reply.header, np.frombuffer(bytearray(reply.content), np.uint8).reshape(reply.header["shape"])
 
     def _replace(self, index: int, path: str) -> ImageError:
