@@ -22,7 +22,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from dogvscat.bundle.predict.predictor import Prediction, Predictor
+from dogvscat.bundle.predict.prediction import Prediction
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.photos.reading.sources import open_any
 
 NUM_PHOTOS = 200

@@ -18,7 +18,7 @@ import pytest
 from dogvscat import caches
 from dogvscat.bundle.card import Provenance
 from dogvscat.bundle.export import onnxruntime_web as ort_web
-from dogvscat.bundle.publish import publish_bundle
+from dogvscat.bundle.publish import FirstGraph, publish_bundle
 from dogvscat.config import Config
 from dogvscat.errors import FetchError, UsageError
 from dogvscat.judging.decision import Decision
@@ -246,6 +246,7 @@ def linear_bundle(no_provenance: Provenance) -> LinearBundle:
         unsure: tuple[float, float] = (0.5, 0.5),
         config: Config | None = None,
         metrics: dict[str, dict[str, dict[str, Any]]] | None = None,
+        first: FirstGraph | None = None,
     ) -> Path:
         publish_bundle(
             folder,
@@ -256,6 +257,7 @@ def linear_bundle(no_provenance: Provenance) -> LinearBundle:
             Decision(unsure_low=unsure[0], unsure_high=unsure[1]),
             no_provenance,
             metrics or {},
+            first=first,
         )
         return folder
 

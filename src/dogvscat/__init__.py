@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 from dogvscat._version import __version__
 
 if TYPE_CHECKING:
-    from dogvscat.bundle.predict.predictor import Failure, Prediction, Predictor
+    from dogvscat.bundle.predict.prediction import Failure, Prediction
+    from dogvscat.bundle.predict.predictor import Predictor
 
 __all__ = ["Predictor", "Prediction", "Failure", "__version__"]
 
@@ -13,7 +14,7 @@ __all__ = ["Predictor", "Prediction", "Failure", "__version__"]
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use (PEP 562), so that `import dogvscat` itself loads nothing heavy."""
     if name in __all__:
-        from dogvscat.bundle.predict import predictor
+        from dogvscat.bundle.predict import prediction, predictor
 
-        return getattr(predictor, name)
+        return getattr(predictor if name == "Predictor" else prediction, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

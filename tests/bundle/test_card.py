@@ -49,7 +49,7 @@ WRONG: dict[str, tuple[EditCard, str]] = {
     "an unknown key within": (lambda card: card["origin"].update(run="x"), r"origin\.run: Extra inputs"),
     "a layer by its class": (lambda card: card["config"]["network"].update(name="Lambda"), r"config\.network\.name"),
     "an unknown setting": (lambda card: card["config"]["network"].update(module="os"), r"network\.module: Extra"),
-    "another format": (lambda card: card.update(format_version=5), "format_version"),
+    "another format": (lambda card: card.update(format_version=6), "format_version"),
     "no bias": (lambda card: card.pop("bias"), "bias: Field required"),
     "a word for a number": (lambda card: card.update(temperature="warm"), "temperature"),
     "a list for a table": (lambda card: card.update(files=[1, 2]), "files"),
@@ -181,7 +181,7 @@ def test_a_card_of_ten_megabytes_is_not_even_read(bundle: Path) -> None:
 
 def test_a_card_of_an_earlier_version_says_what_to_do(bundle: Path, change_card: ChangeCard) -> None:
     change_card(lambda card: card.update(format_version=1, threshold=0.68))
-    with pytest.raises(ModelError, match="format_version: Input should be 4") as caught:
+    with pytest.raises(ModelError, match="format_version: Input should be 5") as caught:
         load_card(bundle)
     assert "Use it with that version, or train again." in str(caught.value.hint)
 

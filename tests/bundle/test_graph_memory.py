@@ -2,6 +2,7 @@
 
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -35,8 +36,9 @@ def graph_of(*nodes: onnx.NodeProto, **constants: np.ndarray) -> bytes:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
 
 
-def test_the_sizes_are_those_that_onnx_infers() -> None:
-    model = onnx.load(DEFAULT_BUNDLE / "model.onnx")
+@pytest.mark.parametrize(("file", "is_quantized"), [("model.onnx", False), ("first.onnx", True)])
+def test_the_sizes_are_those_that_onnx_infers(file: str, is_quantized: bool) -> None:
+    model = onnx.load(DEFAULT_BUNDLE / file)
     size = load_card().image_size
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True).graph
@@ -47,7 +49,8 @@ def test_the_sizes_are_those_that_onnx_infers() -> None:
     assert shapes.keys() == {node.output[0] for node in model.graph.node}
     constants = sum(prod(constant.dims) for constant in model.graph.initializer)
     expected = constants + size * size * 3 + sum(map(prod, shapes.values()))
-    received = graph_memory._count_numbers(read_graph(model.SerializeToString()), (1, size, size, 3))
+    graph = read_graph(model.SerializeToString(), is_quantized=is_quantized)
+    received = graph_memory._count_numbers(graph, (1, size, size, 3))
     assert received == expected
 
 
@@ -116,6 +119,42 @@ UNEXPECTED = {
 def test_what_no_network_of_this_project_has_is_refused(node: onnx.NodeProto, untouched_bundle: Path) -> None:
     with pytest.raises(ModelError, match="the graph in here cannot be run"):
         check_graph(graph_of(node), load_card(untouched_bundle), "here")
+
+
+INTEGERS = np.zeros((2, 3), np.int8)
+
+
+@pytest.mark.parametrize("kind", ["QuantizeLinear", "DequantizeLinear"])
+def test_8_bits_are_only_for_the_first_network(kind: str, untouched_bundle: Path) -> None:
+    node = helper.make_node(kind, ["numbers", "scale", "zero"], ["out"])
+    graph = graph_of(node, scale=np.array(0.5, np.float32), zero=np.array(3, np.uint8))
+    card = load_card(untouched_bundle)
+    check_graph(graph, card, "here", is_quantized=True)
+    with pytest.raises(ModelError, match="numbers of an unexpected type"):
+        check_graph(graph, card, "here")
+
+
+SCALES = {
+    "one for each channel": (np.ones(3, np.float32), np.zeros(3, np.int8), {}, True),
+    "one for each row": (np.ones(2, np.float32), np.zeros(2, np.int8), {"axis": 0}, True),
+    "too many": (np.ones(4, np.float32), np.zeros(4, np.int8), {}, False),
+    "an outer product": (np.ones((3, 1), np.float32), np.zeros((3, 1), np.int8), {}, False),
+    "another number of zero points": (np.ones(3, np.float32), np.array(0, np.int8), {}, False),
+    "an axis that is not there": (np.ones(3, np.float32), np.zeros(3, np.int8), {"axis": 7}, False),
+}
+
+
+@pytest.mark.parametrize(("scale", "zero", "attributes", "is_sound"), SCALES.values(), ids=SCALES.keys())
+def test_scales_must_fit_their_numbers(
+    scale: np.ndarray, zero: np.ndarray, attributes: dict[str, Any], is_sound: bool, untouched_bundle: Path
+) -> None:
+    node = helper.make_node("DequantizeLinear", ["integers", "scale", "zero"], ["out"], **attributes)
+    graph, card = graph_of(node, integers=INTEGERS, scale=scale, zero=zero), load_card(untouched_bundle)
+    if is_sound:
+        check_graph(graph, card, "here", is_quantized=True)
+        return
+    with pytest.raises(ModelError, match="DequantizeLinear would get values of shape"):
+        check_graph(graph, card, "here", is_quantized=True)
 
 
 def test_a_constant_that_claims_more_numbers_than_it_has_is_refused() -> None:

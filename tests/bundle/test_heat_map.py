@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from dogvscat.bundle.predict.heat_map import explained_class, heat_map_layer, heat_maps, overlay_heat_map
-from dogvscat.bundle.predict.predictor import Prediction, Predictor
+from dogvscat.bundle.predict.prediction import Prediction
+from dogvscat.bundle.predict.predictor import Predictor
 from tests.helpers import LinearBundle, LinearGraph
 
 SIZE = 32

@@ -21,7 +21,8 @@ from dogvscat.bundle.export.browser import convert_for_browser
 from dogvscat.bundle.export.folder import write_export
 from dogvscat.bundle.export.parity import ParityImages
 from dogvscat.bundle.folder import load_bundle
-from dogvscat.bundle.predict.predictor import Prediction, Predictor
+from dogvscat.bundle.predict.prediction import Prediction
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.photos.decoding.decoder import decode, decode_photo
 from dogvscat.photos.drawing.sample import draw
 from tests.helpers import encoded

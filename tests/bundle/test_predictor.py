@@ -17,7 +17,8 @@ from PIL import Image
 
 from dogvscat import caches
 from dogvscat.bundle.folder import load_card
-from dogvscat.bundle.predict.predictor import BATCH_SIZE, Failure, Prediction, Predictor
+from dogvscat.bundle.predict.prediction import Failure, Prediction
+from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.errors import ModelError
 from dogvscat.photos.decoding.decoder import decode
 from tests.helpers import ChangeCard, LinearBundle, metrics_with, plain_png, seal, shift_golden

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dogvscat.bundle.predict.predictor import Failure, Prediction
+from dogvscat.bundle.predict.prediction import Failure, Prediction
 from dogvscat.bundle.predict.results import ResultsFile
 from dogvscat.errors import UsageError
 from dogvscat.labels import FAILED

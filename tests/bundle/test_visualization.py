@@ -19,7 +19,8 @@ from dogvscat.bundle.export.formats import LAYERS
 from dogvscat.bundle.export.parity import ParityImages
 from dogvscat.bundle.folder import Bundle, load_bundle
 from dogvscat.bundle.predict.heat_map import heat_maps
-from dogvscat.bundle.predict.predictor import Prediction, Predictor
+from dogvscat.bundle.predict.prediction import Prediction
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.bundle.visualization.page import make_page
 from dogvscat.network.receptive_fields import receptive_fields
 from dogvscat.photos.decoding.decoder import decode_photo

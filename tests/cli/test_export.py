@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from dogvscat.bundle.export.onnxruntime_web import node_files
-from dogvscat.bundle.predict.predictor import Prediction, Predictor
+from dogvscat.bundle.predict.prediction import Prediction
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.photos.decoding.decoder import decode_photo
 from tests.helpers import Dogvscat, LinearBundle, draw_easy, metrics_with
 

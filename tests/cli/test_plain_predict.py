@@ -98,8 +98,8 @@ OURS = {
     "dogvscat": "_version caches cpus errors labels stderr text",
     "dogvscat.cli": "answers main output photo_arguments plain_predict",
     "dogvscat.bundle": "answer_rules checksums folder graph signature",
-    "dogvscat.bundle.predict": "predictor verified",
-    "dogvscat.judging": "decision",
+    "dogvscat.bundle.predict": "networks prediction predictor verified",
+    "dogvscat.judging": "cascade decision",
     "dogvscat.photos": "decoding",
 }
 """Every file of this package that an answer loads, apart from those of the decoder."""

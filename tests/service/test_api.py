@@ -17,7 +17,8 @@ from PIL import Image
 
 import dogvscat.service.server
 from dogvscat.bundle.folder import DEFAULT_BUNDLE
-from dogvscat.bundle.predict.predictor import Prediction, Predictor
+from dogvscat.bundle.predict.prediction import Prediction
+from dogvscat.bundle.predict.predictor import Predictor
 from tests.helpers import LinearBundle, Serve, metrics_with, plain_png
 
 pytestmark = pytest.mark.slow

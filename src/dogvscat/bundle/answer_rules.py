@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from dogvscat.judging.cascade import Margins
 from dogvscat.judging.decision import THRESHOLD, Decision, is_at_chance
 from dogvscat.labels import UNSURE, ClassNames
 
@@ -28,10 +29,13 @@ class AnswerRules:
     drawn_sample: bool
     validation: Mapping[str, Mapping[str, Any]]
     """Figure -> value, low, high, n, method; empty if nothing was measured."""
+    margins: Margins | None
+    """When an answer of the first network is sure; None if the bundle has no such network."""
 
     @classmethod
     def read(cls, card: Mapping[str, Any]) -> Self:
         """The rules from the JSON document of a card that was checked before."""
+        first = card["first_network"]
         return cls(
             class_names=tuple(card["class_names"]),
             image_size=card["image_size"],
@@ -40,6 +44,7 @@ class AnswerRules:
             neither_limit=card["neither_limit"],
             drawn_sample=card["origin"]["drawn_sample"],
             validation=card["metrics"].get("validation", {}),
+            margins=Margins(first["one_view_margin"], first["two_views_margin"]) if first else None,
         )
 
     def answer(self, probability: float, neither: float | None) -> tuple[str, str | None]:

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from math import inf, isfinite
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dogvscat.bundle.answer_rules import AnswerRules
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
-from dogvscat.judging.decision import THRESHOLD, WIDEST_BAND, Decision
+from dogvscat.judging.cascade import Margins, stages
+from dogvscat.judging.decision import THRESHOLD, WIDEST_BAND, Decision, Logits
 from dogvscat.labels import FAILED, LEAVE_OUT, NEITHER, UNSURE, ClassNames
 
 _TOO_LARGE = 1e6
@@ -28,6 +30,27 @@ class CardSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class GoldenLogits(CardSection):
+    """Calibrated log-odds for a golden picture."""
+
+    positive: float = Field(gt=-_TOO_LARGE, lt=_TOO_LARGE)
+    neither: float | None = Field(gt=-_TOO_LARGE, lt=_TOO_LARGE)
+
+    def as_logits(self) -> Logits:
+        """The same as arrays of one number."""
+        return Logits(np.array([self.positive]), None if self.neither is None else np.array([self.neither]))
+
+
+class GoldenStages(CardSection):
+    """What the first network must give for a golden picture, and which stage answers it."""
+
+    one_view: GoldenLogits
+    two_views: GoldenLogits
+    """Mean of the picture and its mirror image."""
+    stage: Literal[1, 2, 3]
+    """1 and 2: the first network after one view or two; 3: the full network."""
+
+
 class GoldenPicture(CardSection):
     """A synthetic picture and the answer that every copy of this bundle must give for it."""
 
@@ -40,6 +63,29 @@ class GoldenPicture(CardSection):
     """By class name; they add up to 1."""
     neither: float | None = Field(ge=0.0, le=1.0)
     """Probability that the picture shows neither class, or None where the network has no such output."""
+    first: GoldenStages | None
+    """The other numbers are of the full network. None if the bundle has no first network."""
+
+
+class FirstNetwork(CardSection):
+    """A quick network, in 8 bits. Where it is sure, its answer counts; the full network answers the rest."""
+
+    one_view_margin: float = Field(ge=0.0, le=100.0)
+    """In log-odds. After one view, an answer is sure if it lies this far from every limit ..."""
+    two_views_margin: float = Field(ge=0.0, le=100.0)
+    """... and this far after two views, the photo and its mirror image."""
+    agreement: dict[str, Any]
+    """Share of the labels of validation photos that are those of the full network: value, low, high, n, method. Each
+    photo counts with margins that were chosen without it."""
+    one_view_share: float = Field(ge=0.0, le=1.0)
+    """Share of these photos that are answered after one view ..."""
+    two_views_share: float = Field(ge=0.0, le=1.0)
+    """... and after two."""
+
+    @property
+    def margins(self) -> Margins:
+        """Both margins."""
+        return Margins(self.one_view_margin, self.two_views_margin)
 
 
 class Provenance(CardSection):
@@ -64,7 +110,7 @@ class Provenance(CardSection):
 class Card(CardSection):
     """A bundle's description. Probabilities are of the positive class, sizes in pixels."""
 
-    format_version: Literal[4] = 4
+    format_version: Literal[5] = 5
     class_names: ClassNames
     """In label order: 0, 1."""
     positive_class: str
@@ -88,6 +134,8 @@ class Card(CardSection):
     """Split -> figure -> value, low, high, n, method."""
     known_failures: tuple[str, ...] = ()
     """Written by a person who looked at the mistakes of the network; a sentence or two each."""
+    first_network: FirstNetwork | None
+    """None if every answer is of the full network."""
     golden: tuple[GoldenPicture, ...] = Field(min_length=1, max_length=100)
 
     @model_validator(mode="after")
@@ -101,8 +149,11 @@ class Card(CardSection):
         for split, figures in self.metrics.items():
             if not all(_is_figure(name, figure) for name, figure in figures.items()):
                 raise ValueError(f"the figures of metrics.{split} must have numbers as value, low, high and n")
+        if self.first_network and not _is_figure("agreement", self.first_network.agreement):
+            raise ValueError("first_network.agreement must have numbers as value, low, high and n")
         for picture in self.golden:
             self._check_golden(picture)
+            self._check_golden_stages(picture)
         return self
 
     def _check_golden(self, picture: GoldenPicture) -> None:
@@ -123,6 +174,22 @@ class Card(CardSection):
                 f"{picture.label} (reason: {picture.reason})"
             )
 
+    def _check_golden_stages(self, picture: GoldenPicture) -> None:
+        """The recorded stage must be the one that the margins of this card give for the recorded numbers."""
+        if (picture.first is None) != (self.first_network is None):
+            raise ValueError(f"{picture.file} must have answers of the first network if there is one, and only then")
+        if picture.first is None or self.first_network is None:
+            return
+        views = (picture.first.one_view, picture.first.two_views)
+        if any((view.neither is None) != (picture.neither is None) for view in views):
+            raise ValueError(f"both networks must have the same outputs for {picture.file}")
+        (stage,) = stages(self.decision(), self.first_network.margins, *(view.as_logits() for view in views))
+        if stage != picture.first.stage:
+            raise ValueError(
+                f"{picture.file} must be answered by the stage that the margins of first_network give, {stage}, not by "
+                f"{picture.first.stage}"
+            )
+
     @property
     def rules(self) -> AnswerRules:
         """What this card says about answers."""
@@ -134,6 +201,7 @@ class Card(CardSection):
             neither_limit=self.neither_limit,
             drawn_sample=self.origin.drawn_sample,
             validation=self.metrics.get("validation", {}),
+            margins=self.first_network.margins if self.first_network else None,
         )
 
     def answer(self, probability: float, neither: float | None) -> tuple[str, str | None]:

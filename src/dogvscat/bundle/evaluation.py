@@ -49,6 +49,8 @@ def evaluate(
     report: Reporter,
     threads: int = 0,
     public_key: Path | None = None,
+    *,
+    exact: bool = False,
 ) -> Evaluation:
     """Evaluate a model on labeled photos and, given a folder, write metrics, predictions, figures and a report.
 
@@ -75,6 +77,7 @@ def evaluate(
         report: Receives messages for the user.
         threads: CPU threads, 0 for as many as there are CPUs that this process may use.
         public_key: As for `Predictor.load`.
+        exact: Ask only the full network.
 
     Raises:
         ModelError: if there is no usable model.
@@ -87,15 +90,15 @@ def evaluate(
         if out is not None:
             _prepare_out(out, report)
             stack.enter_context(exclusive(out, lock_outside=True))
-        return _evaluate(model, source, out, report, threads, public_key)
+        predictor = Predictor.load(model, threads, public_key, exact=exact)
+        return _evaluate(predictor, model, source, out, report)
 
 
 def _evaluate(
-    model: Path | None, source: PhotoSource, out: Path | None, report: Reporter, threads: int, public_key: Path | None
+    predictor: Predictor, model: Path | None, source: PhotoSource, out: Path | None, report: Reporter
 ) -> Evaluation:
     for note in source.notes:
         report(note)
-    predictor = Predictor.load(model, threads, public_key)
     card = predictor.card
     source = with_classes_of(card, source)
     splits_of = split_finder(predictor.bundle, source, report)
@@ -111,7 +114,7 @@ def _evaluate(
     if not results:
         hint = "`dogvscat audit` says what is wrong with each."
         raise DataError(f"none of {len(source.photos):,} photos can be evaluated", hint=hint)
-    _warn(results, card, report)
+    _warn(results, predictor.warnings, report)
     if out is not None:
         _write(out, results, predictor, source, model, report)
     return Evaluation(predictor.bundle.name, results, failures)
@@ -156,7 +159,7 @@ def predict_splits(
         decoded = [(photo, image) for photo, image in batch if not isinstance(image, ImageError)]
         if not decoded:
             continue
-        outputs = predictor.logits(np.stack([image for _, image in decoded]))
+        outputs = predictor.answer_logits(np.stack([image for _, image in decoded]))
         # One tuple per photo: the logit of the positive class and, if the network has that output, of neither.
         photo_logits = zip(*(column for column in outputs if column is not None), strict=True)
         for (photo, _), numbers, split in zip(decoded, photo_logits, splits_of(decoded), strict=True):
@@ -201,7 +204,7 @@ def _decoded_batches(
         yield batch  # the last one may be smaller, or empty
 
 
-def _warn(results: Mapping[str, SplitResult], card: Card, report: Reporter) -> None:
+def _warn(results: Mapping[str, SplitResult], warnings: Sequence[str], report: Reporter) -> None:
     if "train" in results:
         report(
             f"The model was trained on {results['train'].n:,} of these photos; they are evaluated separately and say "
@@ -212,7 +215,7 @@ def _warn(results: Mapping[str, SplitResult], card: Card, report: Reporter) -> N
             f"The epoch, temperature and bias were chosen on {results['validation'].n:,} of these photos, which "
             "makes the model look slightly better on them than it is."
         )
-    for warning in card.warnings:
+    for warning in warnings:
         report(warning)
 
 

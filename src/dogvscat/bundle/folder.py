@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
+FIRST_FILE = "first.onnx"
 WEIGHTS_FILE = "weights.npz"
 GOLDEN_FOLDER = "golden"
 
@@ -54,6 +55,8 @@ class Bundle:
     """`card.json`."""
     model: bytes
     """The ONNX graph."""
+    first: bytes | None
+    """The ONNX graph of the first network, if there is one."""
 
     @cached_property
     def card(self) -> "Card":
@@ -171,20 +174,21 @@ def read_bundle(model: Path | None = None, public_key: Path | None = None) -> Bu
     if public_key is not None:
         require_signature(folder, checksums, public_key)
     card = _read_verified(folder, CARD_FILE, checksums, _MOST_CARD_BYTES)
-    others = [name for name in checksums.by_name if name not in (CARD_FILE, MODEL_FILE)]
+    others = [name for name in checksums.by_name if name not in (CARD_FILE, MODEL_FILE, FIRST_FILE)]
     with ThreadPoolExecutor(2) as pool:  # the graph is large
         graph = pool.submit(_read_verified, folder, MODEL_FILE, checksums)
+        first = _read_verified(folder, FIRST_FILE, checksums) if FIRST_FILE in checksums.by_name else None
         verified = [pool.submit(_verify, folder, name, checksums) for name in others]
     for future in verified:
         future.result()
-    return Bundle(folder, checksums, card, graph.result())
+    return Bundle(folder, checksums, card, graph.result(), first)
 
 
 def check_bundle(bundle: Bundle) -> None:
-    """Check the card of a bundle, and that its graph fits the card.
+    """Check the card of a bundle, and that its graphs fit the card.
 
     Raises:
-        ModelError: if the card says something impossible, or the graph could need much more memory than the network in
+        ModelError: if the card says something impossible, or a graph could need much more memory than the network in
             the card.
     """
     from dogvscat.bundle.graph_memory import check_graph  # here: it needs the whole card
@@ -195,6 +199,12 @@ def check_bundle(bundle: Bundle) -> None:
     for picture in card.golden:
         _expected(bundle.folder, picture.file, bundle.checksums)
     check_graph(bundle.model, card, str(bundle.folder))
+    if (bundle.first is None) != (card.first_network is None):
+        has, describes = ("no" if part is None else "a" for part in (bundle.first, card.first_network))
+        message = f"{bundle.folder} has {has} {FIRST_FILE}, and its card describes {describes} first network"
+        raise ModelError(message, hint=_COPY_AGAIN)
+    if bundle.first is not None:
+        check_graph(bundle.first, card, str(bundle.folder / FIRST_FILE), is_quantized=True)
 
 
 def load_card(model: Path | None = None) -> "Card":

@@ -20,9 +20,11 @@ MOST_AXES = 8
 """Most axes of any value; images and kernels have four."""
 _LISTED = 64
 """Constants of at most this many integers are read: shapes, axes, ranges."""
-_FLOAT, _INT64 = 1, 7
+_FLOAT, _UINT8, _INT8, _INT32, _INT64 = 1, 2, 3, 6, 7
 _NUM_BYTES = {_FLOAT: 4, _INT64: 8}
-"""Bytes of a number, by the number types that constants may have."""
+"""Bytes of a number, by the number types that constants may have ..."""
+_QUANTIZED_NUM_BYTES = {**_NUM_BYTES, _UINT8: 1, _INT8: 1, _INT32: 4}
+"""... and those of a graph in 8 bits."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 Value: TypeAlias = int | memoryview
@@ -59,10 +61,16 @@ class GraphFile:
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, Constant] = field(default_factory=dict)
     inputs: list[str] = field(default_factory=list)
+    is_quantized: bool = False
+    """Whether it may have what graphs in 8 bits have."""
 
 
-def read_graph(data: bytes) -> GraphFile:
+def read_graph(data: bytes, *, is_quantized: bool = False) -> GraphFile:
     """The parts of an ONNX file.
+
+    Args:
+        data: Its content.
+        is_quantized: Whether constants may have 8-bit integers, and 32-bit integers for biases.
 
     Raises:
         GraphFault: if it is damaged or has something that no graph of this project has.
@@ -71,7 +79,7 @@ def read_graph(data: bytes) -> GraphFile:
     for number, value in _fields(memoryview(data)):
         match number:
             case 7:
-                graphs.append(_read_graph(_message(value)))
+                graphs.append(_read_graph(_message(value), is_quantized))
             case 1 | 2 | 3 | 4 | 5 | 6 | 8 | 14:  # versions, names, notes
                 continue
             case _:  # such as functions, or instructions for training
@@ -81,14 +89,14 @@ def read_graph(data: bytes) -> GraphFile:
     return graphs[0]
 
 
-def _read_graph(data: memoryview) -> GraphFile:
-    graph = GraphFile()
+def _read_graph(data: memoryview, is_quantized: bool) -> GraphFile:
+    graph, num_bytes = GraphFile(is_quantized=is_quantized), _QUANTIZED_NUM_BYTES if is_quantized else _NUM_BYTES
     for number, value in _fields(data):
         match number:
             case 1:
                 graph.nodes.append(_read_node(_message(value)))
             case 5:
-                name, constant = _read_constant(_message(value))
+                name, constant = _read_constant(_message(value), num_bytes)
                 if name in graph.constants:
                     raise GraphFault(f"two constants have the name {name!r}")
                 graph.constants[name] = constant
@@ -148,7 +156,7 @@ def _read_attribute(data: memoryview) -> tuple[str, int | Integers | str]:
     return name, tuple(integers) or content
 
 
-def _read_constant(data: memoryview) -> tuple[str, Constant]:
+def _read_constant(data: memoryview, num_bytes: Mapping[int, int]) -> tuple[str, Constant]:
     parts: dict[int, list[Value]] = {}
     for number, value in _fields(data):
         parts.setdefault(number, []).append(value)
@@ -158,7 +166,7 @@ def _read_constant(data: memoryview) -> tuple[str, Constant]:
     if 13 in parts or any(parts.get(14, [])):
         raise GraphFault(f"the numbers of {name!r} lie in another file")
     kind = _signed(parts.get(2, [0])[-1])
-    if kind not in _NUM_BYTES:
+    if kind not in num_bytes:
         raise GraphFault(f"the constant {name!r} has numbers of an unexpected type ({kind})")
     shape = tuple(length for value in parts.get(1, []) for length in _integers(value))
     if len(shape) > MOST_AXES or min(shape, default=0) < 0:
@@ -173,7 +181,7 @@ def _read_constant(data: memoryview) -> tuple[str, Constant]:
 def _count_numbers(parts: Mapping[int, list[Value]], kind: int) -> float:
     """How many numbers a constant has. They are stored as bytes, packed or one by one."""
     if 9 in parts:
-        return sum(len(_message(value)) for value in parts[9]) / _NUM_BYTES[kind]
+        return sum(len(_message(value)) for value in parts[9]) / _QUANTIZED_NUM_BYTES[kind]
     if kind == _INT64:
         return len(_read_integers(parts))
     return sum(len(value) / 4 if isinstance(value, memoryview) else 1 for value in parts.get(4, []))

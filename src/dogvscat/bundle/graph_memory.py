@@ -29,20 +29,21 @@ class _Mismatch(Exception):
     """The shapes of a node's inputs do not fit together."""
 
 
-def check_graph(graph: bytes, card: Card, origin: str) -> None:
+def check_graph(graph: bytes, card: Card, origin: str, *, is_quantized: bool = False) -> None:
     """Refuse a graph that does not fit the network in the card.
 
     Args:
         graph: The content of the ONNX file.
         card: Describes the network.
         origin: Where the graph came from, for errors.
+        is_quantized: Whether it may also have what graphs in 8 bits have.
 
     Raises:
         ModelError: if the file is damaged, has operators that no network here has, or needs much more memory.
     """
     size = card.image_size
     try:
-        received = _count_numbers(read_graph(graph), (1, size, size, 3))
+        received = _count_numbers(read_graph(graph, is_quantized=is_quantized), (1, size, size, 3))
     except GraphFault as fault:
         raise ModelError(f"the graph in {origin} cannot be run: {fault}") from None
     except _Mismatch as mismatch:
@@ -68,11 +69,12 @@ def _allowed_numbers(card: Card) -> int:
 
 def _count_numbers(graph: GraphFile, pixels: Shape) -> int:
     """Numbers in all constants and values of a graph, for one image of this shape."""
+    rules = _RULES | _QUANTIZED_RULES if graph.is_quantized else _RULES
     shapes = {name: constant.shape for name, constant in graph.constants.items()}
     shapes |= {name: pixels for name in graph.inputs if name not in graph.constants}
     numbers = sum(map(prod, shapes.values()))
     for node in graph.nodes:
-        rule = _RULES.get(node.kind)
+        rule = rules.get(node.kind)
         if rule is None or len(node.outputs) != 1:
             raise GraphFault(f"no network of dogvscat has the operator {node.kind!r} with {len(node.outputs)} outputs")
         try:
@@ -133,6 +135,15 @@ Rule: TypeAlias = Callable[[Sequence[Shape], _Arguments], Shape]
 
 def _same(inputs: Sequence[Shape], _arguments: _Arguments) -> Shape:
     return inputs[0]
+
+
+def _quantize(inputs: Sequence[Shape], arguments: _Arguments) -> Shape:
+    """The same numbers with fewer bits, or the way back, by one scale and zero point, or one per channel."""
+    values, scale, zero_point = inputs
+    per_channel = (values[arguments.integer("axis", 1)],) if scale else ()
+    if not scale == zero_point == per_channel:
+        raise _Mismatch
+    return values
 
 
 def _cast(inputs: Sequence[Shape], arguments: _Arguments) -> Shape:
@@ -284,3 +295,6 @@ _RULES: dict[str, Rule] = {
     "Unsqueeze": _unsqueeze,
 }
 """What the writer of learning/onnx_export/ uses, and a few more."""
+
+_QUANTIZED_RULES: dict[str, Rule] = {"QuantizeLinear": _quantize, "DequantizeLinear": _quantize}
+"""What a graph also has whose convolutions compute with 8-bit integers."""

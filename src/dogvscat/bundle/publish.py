@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,22 @@ from typing import Any
 import numpy as np
 
 from dogvscat import atomic
-from dogvscat.bundle.card import Card, GoldenPicture, Provenance
+from dogvscat.bundle.card import Card, FirstNetwork, Provenance
 from dogvscat.bundle.checksums import CHECKSUMS_FILE, compute_checksums
-from dogvscat.bundle.folder import CARD_FILE, DEFAULT_BUNDLE, GOLDEN_FOLDER, MODEL_FILE, WEIGHTS_FILE
+from dogvscat.bundle.folder import (
+    CARD_FILE,
+    DEFAULT_BUNDLE,
+    FIRST_FILE,
+    GOLDEN_FOLDER,
+    MODEL_FILE,
+    WEIGHTS_FILE,
+)
+from dogvscat.bundle.golden_answers import golden_answers, with_stages
 from dogvscat.bundle.graph import open_graph, run_graph
 from dogvscat.bundle.graph_memory import check_graph
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
-from dogvscat.judging.decision import Decision, Logits, sigmoid
+from dogvscat.judging.decision import Decision
 from dogvscat.labels import NEITHER, ClassNames
 from dogvscat.network.operations import LOGIT, Operation
 from dogvscat.network.picture import draw_network
@@ -46,6 +55,15 @@ _INDEXED = ("accuracy", "roc_auc", "log_loss", "expected_calibration_error")
 """The metrics in the front matter."""
 
 
+@dataclass(frozen=True)
+class FirstGraph:
+    """A quick first network."""
+
+    graph: bytes
+    """ONNX, with the outputs of the full network."""
+    description: FirstNetwork
+
+
 def publish_bundle(
     folder: Path,
     graph: bytes,
@@ -57,6 +75,7 @@ def publish_bundle(
     metrics: dict[str, dict[str, dict[str, Any]]],
     known_failures: Sequence[str] = (),
     fingerprints: Mapping[str, bytes] | None = None,
+    first: FirstGraph | None = None,
 ) -> Card:
     """Write a bundle folder, whole or not at all. An older bundle is replaced, and stays if writing fails.
 
@@ -71,9 +90,10 @@ def publish_bundle(
         metrics: Split -> figure -> value with interval.
         known_failures: Written by a person who looked at its mistakes.
         fingerprints: Files that recognize the photos it learned from, by name, or None.
+        first: The first network, or None if the full one answers everything.
 
     Raises:
-        ModelError: if the graph cannot be run, or this installation is not complete.
+        ModelError: if a graph cannot be run, or this installation is not complete.
         WriteError: if the folder cannot be written.
     """
     in_graph = kernels_in_graph(config.network.operations(config.data.image_size))
@@ -93,15 +113,19 @@ def publish_bundle(
         origin=origin,
         metrics=metrics,
         known_failures=tuple(known_failures),
+        first_network=None if first is None else first.description,
         golden=(),
     )
     check_graph(graph, draft, "the new bundle")
-    session = open_graph(graph, "the new bundle")
     pixels = np.stack([decode(data, name, config.data.image_size) for name, data in pictures.items()])
-    golden = _golden_answers(draft, list(pictures), run_graph(session, pixels))
+    golden = golden_answers(draft.rules, list(pictures), run_graph(open_graph(graph, "the new bundle"), pixels))
+    if first is not None:
+        check_graph(first.graph, draft, "the new bundle", is_quantized=True)
+        golden = with_stages(draft.rules, first.graph, golden, pixels)
     card = Card.model_validate({**dict(draft), "golden": golden})
     files = {
         MODEL_FILE: graph,
+        **({} if first is None else {FIRST_FILE: first.graph}),
         WEIGHTS_FILE: packed_weights,
         **pictures,
         **(fingerprints or {}),
@@ -117,22 +141,6 @@ def publish_bundle(
 def serialize_card(card: Card) -> bytes:
     """The content of `card.json`."""
     return (card.model_dump_json(indent=2) + "\n").encode()
-
-
-def _golden_answers(card: Card, files: Sequence[str], logits: Logits) -> tuple[GoldenPicture, ...]:
-    """The answers of a card for its golden pictures, from the logits of its graph."""
-    # The default decision calibrates nothing: the logits of the graph are calibrated.
-    y_prob = Decision().probabilities(logits.positive).tolist()
-    neither_probs = [None] * len(files) if logits.neither is None else sigmoid(logits.neither).tolist()
-    negative, positive = card.class_names
-    pictures = []
-    for file, probability, neither in zip(files, y_prob, neither_probs, strict=True):
-        label, reason = card.answer(probability, neither)
-        probabilities = {negative: 1.0 - probability, positive: probability}
-        pictures.append(
-            GoldenPicture(file=file, label=label, reason=reason, probabilities=probabilities, neither=neither)
-        )
-    return tuple(pictures)
 
 
 def model_card(card: Card) -> str:

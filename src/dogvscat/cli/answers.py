@@ -16,8 +16,8 @@ from dogvscat.labels import FAILED, NEITHER
 from dogvscat.text import pluralize
 
 if TYPE_CHECKING:
-    from dogvscat.bundle.answer_rules import AnswerRules
-    from dogvscat.bundle.predict.predictor import Failure, Prediction, Predictor
+    from dogvscat.bundle.predict.prediction import Failure, Prediction
+    from dogvscat.bundle.predict.predictor import Predictor
 
     Predict = Callable[[Iterable[str]], Iterable[Prediction | Failure]]
     """From paths to their predictions, in the same order."""
@@ -31,6 +31,7 @@ def answer_photos(
     threads: int | None = None,
     cluster: str | None = None,
     isolate: bool = False,
+    exact: bool = False,
     public_key: Path | None = None,
     as_json: bool = False,
 ) -> int:
@@ -50,10 +51,10 @@ def answer_photos(
         raise UsageError(
             "--isolate decodes in processes on this machine, but --cluster predicts elsewhere", hint="Leave one out."
         )
-    predictor = Predictor.load(model, threads or 0, public_key)
-    report_warnings(predictor.rules)
+    predictor = Predictor.load(model, threads or 0, public_key, exact=exact)
+    report_warnings(predictor.warnings)
     arguments = PhotoArguments(photos, allow_urls=cluster is not None)
-    with _open_predict(predictor, cluster, isolate) as predict:
+    with _open_predict(predictor, cluster, isolate, exact) as predict:
         if out is not None:
             labels = _write_predictions(predictor, predict, arguments, out)
         else:
@@ -61,14 +62,14 @@ def answer_photos(
     return summarize(arguments, labels)
 
 
-def report_warnings(rules: AnswerRules) -> None:
+def report_warnings(warnings: Iterable[str]) -> None:
     """Report, once per command, the warnings about a network that all of its users must see."""
-    for warning in rules.warnings:
+    for warning in warnings:
         report(warning)
 
 
 @contextmanager
-def _open_predict(predictor: Predictor, cluster: str | None, isolate: bool) -> Iterator[Predict]:
+def _open_predict(predictor: Predictor, cluster: str | None, isolate: bool, exact: bool) -> Iterator[Predict]:
     """A function that predicts in this process or, if one is named, on a cluster."""
     if isolate:
         from dogvscat.photos.isolation.pool import DecoderPool
@@ -86,7 +87,7 @@ def _open_predict(predictor: Predictor, cluster: str | None, isolate: bool) -> I
     from dogvscat.cluster import ray_cluster
 
     with ray_cluster(cluster):
-        yield lambda paths: predict_on_cluster(predictor.bundle, paths)
+        yield lambda paths: predict_on_cluster(predictor.bundle, paths, exact=exact)
 
 
 def _show_predictions(predict: Predict, arguments: PhotoArguments, model: str | None) -> Counter[str]:
@@ -97,7 +98,7 @@ def _show_predictions(predict: Predict, arguments: PhotoArguments, model: str | 
         arguments: The photos.
         model: The bundle's name, to print JSON that includes it; None to print text.
     """
-    from dogvscat.bundle.predict.predictor import Failure
+    from dogvscat.bundle.predict.prediction import Failure
 
     labels: Counter[str] = Counter()
     total = arguments.count() if stderr.on_terminal() else None
@@ -146,7 +147,7 @@ def _check_output_file(out: Path, as_json: bool) -> None:
 
 def show_prediction(prediction: Prediction | Failure, suffix: str = "") -> None:
     """Print a prediction as one line on stdout, or a failure as one line on stderr."""
-    from dogvscat.bundle.predict.predictor import Failure
+    from dogvscat.bundle.predict.prediction import Failure
 
     if isinstance(prediction, Failure):
         hint = f" ({prediction.hint})" if prediction.hint else ""

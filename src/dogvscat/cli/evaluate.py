@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.options import AsJson, ClassFolders, LabeledPhotos, PublicKey, Threads, parse_class_folders
+from dogvscat.cli.options import AsJson, ClassFolders, Exact, LabeledPhotos, PublicKey, Threads, parse_class_folders
 from dogvscat.cli.output import report, show_json, show_metrics
 
 
@@ -30,6 +30,7 @@ def command(
         typer.Option(metavar="FILE", help="Evaluate only the photos that this file lists, one path per line."),
     ] = None,
     threads: Threads = None,
+    exact: Exact = False,
     public_key: PublicKey = None,
     as_json: AsJson = False,
 ) -> int:
@@ -42,7 +43,7 @@ def command(
     photo_list = read_photo_list(only) if only else None
     source = open_photos(photos, parse_class_folders(class_names))
     source = only_listed(source, photo_list) if photo_list else source
-    evaluation = evaluate(model, source, out, report, threads or 0, public_key)
+    evaluation = evaluate(model, source, out, report, threads or 0, public_key, exact=exact)
     metrics = {name: result.to_dict() for name, result in evaluation.results.items()}
     if as_json:
         show_json({"model": evaluation.model, "out": None if out is None else str(out), "metrics": metrics})

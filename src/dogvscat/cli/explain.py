@@ -20,7 +20,8 @@ from dogvscat.labels import FAILED
 if TYPE_CHECKING:
     import numpy as np
 
-    from dogvscat.bundle.predict.predictor import Prediction, Predictor
+    from dogvscat.bundle.predict.prediction import Prediction
+    from dogvscat.bundle.predict.predictor import Predictor
 
     class Decoder(Protocol):
         """`photos.decoding.decoder`, or a `DecoderPool`."""
@@ -75,8 +76,9 @@ def command(
     from dogvscat.photos.decoding.decoder import read_photo
 
     atomic.refuse_unwritable(out)
-    predictor = Predictor.load(model, threads or 0, public_key)
-    report_warnings(predictor.rules)
+    # A heat map is of the full network, so the answer beside it is as well.
+    predictor = Predictor.load(model, threads or 0, public_key, exact=True)
+    report_warnings(predictor.warnings)
     heat_maps = _heat_maps(predictor, method)
     arguments, file_names, labels = PhotoArguments(photos), _FileNames(out), Counter[str]()
     total = arguments.count() if stderr.on_terminal() else None
@@ -188,7 +190,7 @@ class _FileNames:
 
 
 def _show_error(error: ImageError, as_json: bool) -> None:
-    from dogvscat.bundle.predict.predictor import Failure
+    from dogvscat.bundle.predict.prediction import Failure
 
     failure = Failure(error.path, error.code, error.reason, error.hint)
     if as_json:

@@ -71,7 +71,7 @@ def command(
     with exclusive(out, lock_outside=True):
         refuse_out(out)
         bundle = load_bundle(model, public_key)
-        report_warnings(bundle.rules)
+        report_warnings(bundle.rules.warnings)
         if photos is None:
             report("Without --photos, answers are compared on pictures drawn by code, not on photographs.")
         images = parity_images(bundle, photos)

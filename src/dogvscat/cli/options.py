@@ -77,6 +77,15 @@ PublicKey = Annotated[
     ),
 ]
 
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Ask the full network about every photo. Otherwise, if the model has a quick first network, that answers "
+        "where it is sure: at least 99.8% of the labels stay the same.",
+    ),
+]
+
 Recipe = Annotated[
     str, typer.Option(metavar="NAME|FILE", help="Recipe to train with: fast, classic, best, or a TOML file.")
 ]

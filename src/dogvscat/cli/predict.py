@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.answers import answer_photos
-from dogvscat.cli.options import AsJsonLines, Cluster, Isolate, Model, PhotoFiles, PublicKey, Threads
+from dogvscat.cli.options import AsJsonLines, Cluster, Exact, Isolate, Model, PhotoFiles, PublicKey, Threads
 
 
 def command(
@@ -22,6 +22,7 @@ def command(
     threads: Threads = None,
     cluster: Cluster = None,
     isolate: Isolate = False,
+    exact: Exact = False,
     public_key: PublicKey = None,
     as_json: AsJsonLines = False,
 ) -> int:
@@ -36,6 +37,7 @@ def command(
         threads=threads,
         cluster=cluster,
         isolate=isolate,
+        exact=exact,
         public_key=public_key,
         as_json=as_json,
     )

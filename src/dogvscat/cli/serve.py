@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.extras import need_serve_extra
-from dogvscat.cli.options import Model, PublicKey, Threads
+from dogvscat.cli.options import Exact, Model, PublicKey, Threads
 from dogvscat.cli.output import flush, report, show
 
 
@@ -25,6 +25,7 @@ def command(
         typer.Option(min=0.1, help="Seconds that a request may wait for its answer. After that, it gets status 503."),
     ] = 10.0,
     max_megabytes: Annotated[int, typer.Option(min=1, max=1024, help="Largest request body, in megabytes.")] = 32,
+    exact: Exact = False,
     public_key: PublicKey = None,
 ) -> int:
     """Start the HTTP service, with a web page to drop photos on.
@@ -48,10 +49,10 @@ def command(
         show(url)  # on stdout: a script that started the service waits for this line
         flush()
         report(f"{name} answers at {url} (Ctrl-C stops it)")
-        report_warnings(load_card(model).rules)
+        report_warnings(load_card(model).warnings)
         if not host.startswith(("127.", "localhost", "::1")):
             report("Other machines can reach this address, and no authentication is required.")
 
     # The workers share the threads.
-    settings = ServiceSettings(model, max(1, (threads or available_cpus()) // workers), limits, public_key)
+    settings = ServiceSettings(model, max(1, (threads or available_cpus()) // workers), limits, public_key, exact=exact)
     return run(settings, bound, ready) if workers == 1 else run_workers(settings, bound, workers, ready)

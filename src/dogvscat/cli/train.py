@@ -139,4 +139,4 @@ def _show_result(run_dir: Path, as_json: bool) -> None:
     else:
         show_metrics(metrics)
         report(_NEXT_STEP.format(run_dir=run_dir, model=shell_word(run_dir)))
-    report_warnings(load_card(run_dir).rules)  # last, where they are seen
+    report_warnings(load_card(run_dir).warnings)  # last, where they are seen

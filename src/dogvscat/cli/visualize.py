@@ -42,7 +42,7 @@ def command(
     with exclusive(out, lock_outside=True):
         refuse_out(out)
         bundle = load_bundle(model, public_key)
-        report_warnings(bundle.rules)
+        report_warnings(bundle.rules.warnings)
         images = parity_images(bundle, None)
         if not archive_path().is_file():
             report("Downloading ONNX Runtime Web (30 MB) through npm. This happens only once.")

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from dogvscat.bundle.predict.heat_map import heat_map_layer, heat_maps
-from dogvscat.bundle.predict.predictor import Prediction, Predictor
+from dogvscat.bundle.predict.prediction import Prediction
+from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import ImageError
 from dogvscat.photos.isolation.pool import DecoderPool
 from dogvscat.service.admission import Admission

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
 from dogvscat._version import __version__
-from dogvscat.bundle.predict.predictor import Prediction
+from dogvscat.bundle.predict.prediction import Prediction
 from dogvscat.service.inference import Inference
 from dogvscat.service.json_response import PrintableJSONResponse
 from dogvscat.service.problem_details import RequestError

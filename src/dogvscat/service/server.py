@@ -44,6 +44,8 @@ class ServiceSettings:
     """A PEM file; the model must be signed with its private key."""
     decoder_limits: DecoderLimits = field(default_factory=DecoderLimits)
     """What the decoding of one photo may cost."""
+    exact: bool = False
+    """Whether the full network answers everything."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -152,10 +154,12 @@ def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callab
         >>> model["name"], model["class_names"]
         ('best', ['cat', 'dog'])
     """
-    predictor = Predictor.load(settings.model, settings.threads, settings.public_key)
+    predictor = Predictor.load(settings.model, settings.threads, settings.public_key, exact=settings.exact)
     predictor.check_golden()  # `load` checks a bundle only the first time; a service checks at each start
     name = model_name(predictor)
     log = LogWriter()
+    if predictor.problem:
+        log.write(level="warning", message=predictor.problem)
     access_log.install(log)
     admission, metrics = Admission(settings.limits), Metrics(name, predictor.bundle.digest)
     # One more than there are threads: a photo that takes long does not hold up all others on a single CPU.

@@ -80,7 +80,7 @@ def parity_images(bundle: Bundle, photos: Path | None) -> ParityImages:
     """
     size = bundle.card.image_size
     source = open_any(photos) if photos is not None else None
-    predictor = Predictor(bundle)
+    predictor = Predictor(bundle, exact=True)
     predictor.check_golden()
     golden = [decode(bundle.read(picture.file), picture.file, size) for picture in bundle.card.golden]
     others = _sample_photos(source, size) if source else draw_images(size)

@@ -2,6 +2,7 @@
 the integers are chosen."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,18 @@ from dogvscat.photos.reading.sources import open_any
 NUM_CALIBRATION_PHOTOS = 100
 
 
-def integer_convolutions(bundle: Bundle) -> list[Operation]:
+def integer_convolutions(operations: Sequence[Operation]) -> list[Operation]:
     """The convolutions that compute with 8-bit integers: all but the first, in order.
 
     The first one sees the pixels, and the last layer makes the logit: rounding there changes answers most.
 
+    Args:
+        operations: The network.
+
     Raises:
         ModelError: if the network has only one convolution.
     """
-    card = bundle.card
-    convolutions = [
-        operation for operation in card.config.network.operations(card.image_size) if operation.kind == "conv"
-    ]
+    convolutions = [operation for operation in operations if operation.kind == "conv"]
     if len(convolutions) < 2:
         raise ModelError("only the first convolution of this network could be 8-bit, and it stays in float32")
     return convolutions[1:]

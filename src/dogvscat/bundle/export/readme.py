@@ -82,7 +82,8 @@ def describe_model(card: Card, has_neither: bool) -> dict[str, Any]:
             "temperature_inside": card.temperature,
             "bias_inside": card.bias,
         },
-        "golden": [picture.model_dump() for picture in card.golden],
+        # Only of the full network, which an export is.
+        "golden": [picture.model_dump(exclude={"first"}) for picture in card.golden],
     }
 
 

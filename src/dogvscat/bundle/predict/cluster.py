@@ -14,7 +14,8 @@ from typing import Any
 
 from dogvscat._version import installed_versions
 from dogvscat.bundle.folder import Bundle
-from dogvscat.bundle.predict.predictor import BATCH_SIZE, Failure, Prediction, Predictor
+from dogvscat.bundle.predict.prediction import Failure, Prediction
+from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.cluster import alive_machines, first_line, refuse_missing_package, refuse_other_versions
 from dogvscat.errors import ClusterError, DogvscatError, ImageError
 from dogvscat.photos.reading.object_store import is_url, read_object
@@ -26,12 +27,13 @@ _RETRIES = 3
 """How many times work is repeated after its worker died. The limit is for a photo that kills every worker."""
 
 
-def predict_on_cluster(bundle: Bundle, paths: Iterable[str]) -> Iterator[Prediction | Failure]:
+def predict_on_cluster(bundle: Bundle, paths: Iterable[str], *, exact: bool = False) -> Iterator[Prediction | Failure]:
     """The predictions for some photos, in order. Call it within `cluster.ray_cluster`.
 
     Args:
         bundle: A verified bundle.
         paths: Files as seen from every machine, or URLs for fsspec.
+        exact: Ask only the full network.
 
     Raises:
         ClusterError: if machines have other versions installed, or workers keep dying.
@@ -40,7 +42,7 @@ def predict_on_cluster(bundle: Bundle, paths: Iterable[str]) -> Iterator[Predict
     if not photo_paths:
         return
     with _translated_ray_errors():
-        blocks = _prediction_dataset(bundle, photo_paths).iter_batches(batch_size=None, batch_format="pyarrow")
+        blocks = _prediction_dataset(bundle, photo_paths, exact).iter_batches(batch_size=None, batch_format="pyarrow")
         rows = itertools.chain.from_iterable(block.to_pylist() for block in blocks)
         for path, row in zip(photo_paths, rows, strict=True):
             if row["error"] is not None:
@@ -72,7 +74,7 @@ def _translated_ray_errors() -> Iterator[None]:
         raise ClusterError(message, hint=hint) from None
 
 
-def _prediction_dataset(bundle: Bundle, paths: list[str]) -> Any:
+def _prediction_dataset(bundle: Bundle, paths: list[str], exact: bool) -> Any:
     """A Ray dataset with one row per photo, as from `_Worker`; Ray computes it while it is read."""
     import logging
 
@@ -95,7 +97,7 @@ def _prediction_dataset(bundle: Bundle, paths: list[str]) -> Any:
         warnings.simplefilter("ignore", RayDeprecationWarning)  # there is no other way yet to limit the retries
         return ray.data.from_arrow(blocks).map_batches(
             _Worker,
-            fn_constructor_args=(bundle, installed_versions()),
+            fn_constructor_args=(bundle, installed_versions(), exact),
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=1,
@@ -119,11 +121,12 @@ class _Worker:
     Args:
         bundle: Verified where the command was given.
         versions: `installed_versions` there.
+        exact: Ask only the full network.
     """
 
-    def __init__(self, bundle: Bundle, versions: dict[str, str]) -> None:
+    def __init__(self, bundle: Bundle, versions: dict[str, str], exact: bool) -> None:
         self._versions = versions
-        self._predictor = Predictor(bundle, threads=1)
+        self._predictor = Predictor(bundle, threads=1, exact=exact)
 
     def __call__(self, table: Any) -> Any:
         """The predictions for a table with the columns `path` and `location`, in order.

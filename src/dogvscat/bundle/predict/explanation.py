@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dogvscat.bundle.predict.heat_map import overlay_heat_map
-from dogvscat.bundle.predict.predictor import Prediction
+from dogvscat.bundle.predict.prediction import Prediction
 from dogvscat.labels import AT_CHANCE, NEITHER, UNSURE
 
 LONGEST_SIDE = 720

@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from dogvscat.bundle.predict.predictor import BATCH_SIZE, Prediction, Predictor
+from dogvscat.bundle.predict.prediction import Prediction
+from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 
 _GRID = 7
 """Number of patches per side in occlusion. They overlap: the image has one more row and column of cells, and a patch

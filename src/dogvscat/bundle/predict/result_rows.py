@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
-from dogvscat.bundle.predict.predictor import Failure, Prediction
+from dogvscat.bundle.predict.prediction import Failure, Prediction
 from dogvscat.labels import FAILED, NEITHER, ClassNames
 from dogvscat.text import escape_cell, escape_undecodable, json_line, unescape_cell
 

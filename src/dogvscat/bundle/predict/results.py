@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from dogvscat.atomic import atomic_file, flush_folder, wrap_write_errors
-from dogvscat.bundle.predict.predictor import Failure, Prediction
+from dogvscat.bundle.predict.prediction import Failure, Prediction
 from dogvscat.bundle.predict.result_matching import OtherPhotos, match_rows
 from dogvscat.bundle.predict.result_rows import (
     RESULT_SUFFIXES,

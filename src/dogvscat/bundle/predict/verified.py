@@ -24,9 +24,14 @@ _VERSIONS = (
 )
 
 
-def is_verified(bundle: Bundle) -> bool:
-    """Whether a bundle passed all checks here, with the installed versions."""
-    file = _file(bundle)
+def is_verified(bundle: Bundle, *, exact: bool) -> bool:
+    """Whether a bundle passed all checks here, with the installed versions.
+
+    Args:
+        bundle: From `read_bundle`.
+        exact: Whether only the full network will be asked.
+    """
+    file = _file(bundle, exact)
     if file is None:
         return False
     try:
@@ -36,18 +41,19 @@ def is_verified(bundle: Bundle) -> bool:
         return False
 
 
-def remember_verified(bundle: Bundle) -> None:
+def remember_verified(bundle: Bundle, *, exact: bool) -> None:
     """Remember that a bundle passed all checks; without a place to write, it is checked again next time."""
     from dogvscat import atomic  # here: most starts write nothing
 
-    if (file := _file(bundle)) is not None:
+    if (file := _file(bundle, exact)) is not None:
         with suppress(WriteError):
             atomic.write_text(file, f"{_VERSIONS}\n{bundle.folder}\n")
 
 
-def _file(bundle: Bundle) -> Path | None:
+def _file(bundle: Bundle, exact: bool) -> Path | None:
     """None for a user without a home folder."""
     try:
-        return caches.folder("verified") / bundle.digest
+        # Where only the full network will be asked, the first one was not checked.
+        return caches.folder("verified") / (bundle.digest + "-exact" * exact)
     except UsageError:
         return None

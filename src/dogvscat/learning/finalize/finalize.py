@@ -12,11 +12,11 @@ import numpy as np
 from dogvscat import atomic
 from dogvscat.bundle.card import Provenance
 from dogvscat.bundle.fingerprints import FINGERPRINT_FILES, compute_fingerprints, pack_fingerprints
-from dogvscat.bundle.publish import publish_bundle
+from dogvscat.bundle.publish import FirstGraph, publish_bundle
 from dogvscat.config import Config
 from dogvscat.judging.advice import TrainingSetup, next_commands
 from dogvscat.judging.calibration import cross_fit, fit_decision
-from dogvscat.judging.decision import Decision
+from dogvscat.judging.decision import Decision, Logits
 from dogvscat.judging.diagnosis import diagnose, giveaway_finding, suspected_mislabeled
 from dogvscat.judging.figures import write_figures
 from dogvscat.judging.intervals import MetricValue
@@ -26,15 +26,23 @@ from dogvscat.judging.report import Report, write_report
 from dogvscat.learning.data.dataset import Dataset, LabeledImages
 from dogvscat.learning.engine import keras
 from dogvscat.learning.environment import hardware
+from dogvscat.learning.finalize.first_network import (
+    NUM_CALIBRATION_IMAGES,
+    fit_first_network,
+    may_have_first_network,
+    write_first_graph,
+)
 from dogvscat.learning.loop.inference import predict_logits
 from dogvscat.learning.loop.training import Training
 from dogvscat.learning.model.networks import named_weights
 from dogvscat.learning.onnx_export.export import check_parity, export_onnx
 from dogvscat.learning.run import Run
+from dogvscat.network.folding import Weights
 from dogvscat.network.picture import draw_network
 from dogvscat.settings.toml import toml_value
 
 _PARITY_IMAGES = 64
+_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class Evaluation:
     """The content of metrics.json: the metrics by split, as JSON values."""
     history: History
     """How the training went."""
+    logits: Logits
+    """Of the validation images, as the network gives them."""
 
 
 def evaluate_training(run: Run, network: keras.Model, training: Training, dataset: Dataset) -> Evaluation:
@@ -96,7 +106,7 @@ def evaluate_training(run: Run, network: keras.Model, training: Training, datase
         neither = compute_neither_metrics(held_out, logits, decision)
         document["neither"] = {"figures": {name: asdict(value) for name, value in neither.items()}}
     atomic.write_json(run.metrics_file, document)
-    return Evaluation(decision, crossed.folds, results, neither, document, history)
+    return Evaluation(decision, crossed.folds, results, neither, document, history, logits)
 
 
 def publish(run: Run, network: keras.Model, training: Training, dataset: Dataset, evaluation: Evaluation) -> None:
@@ -122,10 +132,11 @@ def publish(run: Run, network: keras.Model, training: Training, dataset: Dataset
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         hardware=hardware(),
     )
+    weights = named_weights(network, config.network.operations(config.data.image_size))
     publish_bundle(
         run.bundle_folder,
         graph,
-        named_weights(network, config.network.operations(config.data.image_size)),
+        weights,
         dataset.manifest.class_names,
         config,
         decision,
@@ -133,7 +144,24 @@ def publish(run: Run, network: keras.Model, training: Training, dataset: Dataset
         {split: result["figures"] for split, result in evaluation.document.items()},
         run.load_known_failures(),
         {name: _fingerprints(dataset.images[split], config) for split, name in FINGERPRINT_FILES.items()},
+        _first_network(training, evaluation, weights),
     )
+
+
+def _first_network(training: Training, evaluation: Evaluation, weights: Weights) -> FirstGraph | None:
+    """The quick first network, if one would save time without changing answers."""
+    config, decision, images = training.config, evaluation.decision, training.loader.images
+    image_size, y_true = config.data.image_size, training.validation.y_true
+    if not may_have_first_network(config.network, image_size, decision, len(y_true)):
+        return None
+    samples = np.linspace(0, len(images) - 1, NUM_CALIBRATION_IMAGES).astype(int)  # from all over the training photos
+    graph = write_first_graph(config.network, weights, decision, images.pixels(samples, image_size))
+    batches = (
+        training.validation.pixels(np.arange(start, min(start + _BATCH, len(y_true))), image_size)
+        for start in range(0, len(y_true), _BATCH)
+    )
+    calibrated = Logits(decision.calibrate(evaluation.logits.positive), evaluation.logits.neither)
+    return fit_first_network(graph, replace(decision, temperature=1.0, bias=0.0), batches, y_true, calibrated)
 
 
 def write_run_report(run: Run, training: Training, dataset: Dataset, evaluation: Evaluation) -> None:

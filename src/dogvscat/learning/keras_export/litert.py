@@ -58,8 +58,8 @@ def convert_to_litert_int8(bundle: Bundle, pixels: np.ndarray, photos: Path | No
 
 def _integer_layers(bundle: Bundle) -> Set[str]:
     """The names of the Keras layers from the second convolution to the last one."""
-    convolutions = integer_convolutions(bundle)
-    names = [operation.name for operation in bundle.card.config.network.operations(bundle.card.image_size)]
+    operations = bundle.card.config.network.operations(bundle.card.image_size)
+    convolutions, names = integer_convolutions(operations), [operation.name for operation in operations]
     start, end = (names.index(convolution.name) for convolution in (convolutions[0], convolutions[-1]))
     return {layer_name(name) for name in names[start : end + 1]}
 

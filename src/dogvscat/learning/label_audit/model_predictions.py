@@ -32,9 +32,9 @@ def predict_with_model(source: PhotoSource, manifest: Manifest, model: Path, rep
         ModelError: if there is no usable model.
         DataError: if the model knows other classes, or learned from all photos of a class.
     """
-    predictor = Predictor.load(model)
+    predictor = Predictor.load(model, exact=True)  # the check depends on each probability, not only on the labels
     card = predictor.card
-    for warning in card.warnings:
+    for warning in predictor.warnings:
         report(warning)
     other_networks = "Leave out --model: networks trained for this check can check every photo, of any two classes."
     try:

@@ -1,8 +1,10 @@
 """A bundle's graph with numbers of 16 or 8 bits. The logit and everything after it stay in float32."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from dogvscat.bundle.export.quantization import calibration_pixels, integer_conv
 from dogvscat.bundle.folder import MODEL_FILE, Bundle
 from dogvscat.bundle.graph import ACTIVATION, open_graph
 from dogvscat.labels import NEITHER
-from dogvscat.network.operations import LOGIT, PIXELS
+from dogvscat.network.operations import LOGIT, PIXELS, Operation
 from dogvscat.stderr import quiet_stderr
 
 _CALIBRATION_BATCH = 4
@@ -48,8 +50,8 @@ def convert_to_int8(bundle: Bundle, pixels: np.ndarray, photos: Path | None) -> 
         ModelError: if the graph cannot be run, or the network has only one convolution, which stays in float32.
         DataError: if there is no photo in `photos`.
     """
-    convolutions = [operation.name for operation in integer_convolutions(bundle)]
-    graph = _with_int8(bundle.model, convolutions, calibration_pixels(bundle, photos))
+    convolutions = integer_convolutions(bundle.card.config.network.operations(bundle.card.image_size))
+    graph = quantize_convolutions(bundle.model, convolutions, calibration_pixels(bundle, photos))
     return _convert(bundle, graph, pixels, "int8")
 
 
@@ -85,9 +87,16 @@ def _with_float16(data: bytes) -> bytes:
     return serialized
 
 
-def _with_int8(data: bytes, convolutions: list[str], pixels: np.ndarray) -> bytes:
-    """The same graph with these convolutions in 8 bits, by static quantization."""
-    with tempfile.TemporaryDirectory() as folder, quiet_stderr():
+def quantize_convolutions(data: bytes, convolutions: Sequence[Operation], pixels: np.ndarray) -> bytes:
+    """A graph with some convolutions in 8 bits, by static quantization.
+
+    Args:
+        data: The graph in float32, from `write_onnx`.
+        convolutions: Those to compute with integers.
+        pixels: Images to choose the ranges of the activations on, uint8 (n, image_size, image_size, 3).
+    """
+    # It also prints to stdout, which is for answers.
+    with tempfile.TemporaryDirectory() as folder, quiet_stderr(), redirect_stdout(StringIO()):
         file = Path(folder, MODEL_FILE)
         quantize_static(
             onnx.load_from_string(data),
@@ -95,14 +104,18 @@ def _with_int8(data: bytes, convolutions: list[str], pixels: np.ndarray) -> byte
             _Calibration(pixels),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
-            nodes_to_quantize=convolutions,
+            nodes_to_quantize=[operation.name for operation in convolutions],
             per_channel=True,
             calibrate_method=CalibrationMethod.Percentile,
             reduce_range=True,  # 7 bits: products of 8 overflow in the sums of processors without VNNI
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-        return file.read_bytes()
+        model = onnx.load(file)
+    for constant in model.graph.initializer:  # all of them as bytes: graph_file.py reads no other form of integers
+        constant.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(constant), constant.name))
+    serialized: bytes = model.SerializeToString(deterministic=True)
+    return serialized
 
 
 class _Calibration:

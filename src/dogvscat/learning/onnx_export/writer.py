@@ -30,7 +30,12 @@ _POOLS = {"max_pool": "MaxPool", "average_pool": "AveragePool"}  # whose means d
 
 
 def write_onnx(
-    operations: Sequence[Operation], weights: Weights, decision: Decision, *, flip_averaging: bool = False
+    operations: Sequence[Operation],
+    weights: Weights,
+    decision: Decision,
+    *,
+    flip_averaging: bool = False,
+    class_activation: bool = True,
 ) -> bytes:
     """The ONNX graph of a network, calibrated.
 
@@ -42,6 +47,7 @@ def write_onnx(
         weights: All of its weights.
         decision: Its temperature and bias are applied to the logit, and to each position of the class activation.
         flip_averaging: Answer for the image and for its mirror image, and average.
+        class_activation: Whether the graph may have that output.
 
     Returns:
         A graph with input `pixels`, uint8 (num_images, image_size, image_size, 3), and output `logit`, float32
@@ -62,7 +68,7 @@ def write_onnx(
     outputs: dict[str, Shape] = dict.fromkeys(
         _add_logits(nodes, values[operations[-1].inputs[0]], weights, flip_averaging), (1,)
     )
-    if source := class_activation_source(operations):
+    if class_activation and (source := class_activation_source(operations)):
         shape = next(operation.output_shape for operation in operations if operation.name == source)
         outputs[ACTIVATION] = _add_activation(nodes, values[source], shape, weights, flip_averaging)
     return nodes.serialize(operations[0].output_shape, outputs)
