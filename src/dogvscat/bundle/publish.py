@@ -21,9 +21,9 @@ from dogvscat.bundle.folder import (
     MODEL_FILE,
     WEIGHTS_FILE,
 )
-from dogvscat.bundle.golden_answers import golden_answers, with_stages
 from dogvscat.bundle.graph import open_graph, run_graph
 from dogvscat.bundle.graph_memory import check_graph
+from dogvscat.bundle.predict.golden_answers import golden_answers, with_stages
 from dogvscat.config import Config
 from dogvscat.errors import ModelError
 from dogvscat.judging.decision import Decision
