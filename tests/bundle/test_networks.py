@@ -111,6 +111,19 @@ def test_commands_ask_the_full_network_if_they_are_told_to(bundle: Path, dogvsca
     assert np.log(np.array(answers) / (1 - np.array(answers))) == pytest.approx([8.3, 8.0], abs=1e-3)
 
 
+def test_results_of_both_kinds_are_not_mixed(bundle: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(plain_png((255, 255, 0)))
+    command = ("predict", "--model", bundle, "--out", tmp_path / "rows.csv", photo)
+    assert dogvscat(*command).returncode == 0
+    before = (tmp_path / "rows.csv").read_bytes()
+    result = dogvscat(*command, "--exact")
+    assert result.returncode == 2
+    assert "holds predictions of another model" in result.stderr
+    assert f"{load_bundle(bundle).name}-exact" in result.stderr
+    assert (tmp_path / "rows.csv").read_bytes() == before
+
+
 def rename_missing(bundle: Path) -> None:
     (bundle / "first.onnx").unlink()
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dogvscat import atomic, stderr
 from dogvscat.bundle.card import Card
-from dogvscat.bundle.folder import CARD_FILE, Bundle
+from dogvscat.bundle.folder import CARD_FILE
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.bundle.seen_photos import SplitFinder, split_finder
 from dogvscat.errors import DataError, ImageError, UsageError
@@ -117,7 +117,7 @@ def _evaluate(
     _warn(results, predictor.warnings, report)
     if out is not None:
         _write(out, results, predictor, source, model, report)
-    return Evaluation(predictor.bundle.name, results, failures)
+    return Evaluation(predictor.name, results, failures)
 
 
 def _prepare_out(out: Path, report: Reporter) -> None:
@@ -231,7 +231,7 @@ def _write(
     card, first = predictor.card, next(iter(results.values()))
     bundle = predictor.bundle
     atomic.write_json(
-        out / "model.json", {"model": bundle.name, "digest": bundle.digest, "photos": source.location.name}
+        out / "model.json", {"model": predictor.name, "digest": bundle.digest, "photos": source.location.name}
     )
     atomic.write_json(out / "metrics.json", {name: result.to_dict() for name, result in results.items()})
     write_predictions(out / "predictions.csv", [result.predictions for result in results.values()])
@@ -248,7 +248,7 @@ def _write(
         decision=card.decision(),
         figures=figures,
         suspects=suspected_mislabeled(first.predictions),
-        facts=_facts(predictor.bundle),
+        facts=_facts(predictor),
         note=note,
     )
     write_report(out / "report.html", page)
@@ -267,10 +267,10 @@ def _write_figures(
     return write_figures(out, result, card.decision(), load_images, None, note)
 
 
-def _facts(bundle: Bundle) -> list[tuple[str, str]]:
-    card = bundle.card
+def _facts(predictor: Predictor) -> list[tuple[str, str]]:
+    card = predictor.card
     return [
-        ("model", bundle.name),
+        ("model", predictor.name),
         ("recipe", card.config.recipe),
         ("input", f"{card.image_size} x {card.image_size} pixels; photos of any shape are squashed to this square"),
         ("learned from", f"{card.origin.num_train:,} images, data digest {card.origin.data_digest[:16]}"),

@@ -58,7 +58,7 @@ def answer_photos(
         if out is not None:
             labels = _write_predictions(predictor, predict, arguments, out)
         else:
-            labels = _show_predictions(predict, arguments, predictor.bundle.name if as_json else None)
+            labels = _show_predictions(predict, arguments, predictor.name if as_json else None)
     return summarize(arguments, labels)
 
 
@@ -117,7 +117,7 @@ def _write_predictions(predictor: Predictor, predict: Predict, arguments: PhotoA
     """Write the predictions to a file; returns the number of each label, including those of earlier runs."""
     from dogvscat.bundle.predict.results import ResultsFile
 
-    with ResultsFile(out, predictor.rules.class_names, predictor.bundle.name) as results:
+    with ResultsFile(out, predictor.rules.class_names, predictor.name) as results:
         remaining = results.resume(arguments.paths())
         if results.num_existing:
             report(f"{out} already has the answers for {pluralize(results.num_existing, 'photo')}.")

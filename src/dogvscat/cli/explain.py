@@ -99,7 +99,7 @@ def command(
             if write_layers:
                 write_layers(pixels[0], file.with_suffix(""))
             if as_json:
-                show_json({**prediction.to_dict(), "model": predictor.bundle.name, "explained": str(file)})
+                show_json({**prediction.to_dict(), "model": predictor.name, "explained": str(file)})
             else:
                 show_prediction(prediction, f" -> {file}")
     flush()

@@ -178,7 +178,7 @@ def model_document(inference: Inference, name: str, version: str) -> dict[str, A
     return {
         "name": name,
         "version": version,
-        "id": inference.predictor.bundle.name,
+        "id": inference.predictor.name,
         "recipe": card.config.recipe,
         **card.model_dump(mode="json", include=card_keys),
         "at_chance": card.decision().at_chance,

@@ -39,6 +39,11 @@ class Networks:
         if self._first is None:
             self.full()  # a graph that cannot be run is refused now, not in the middle of the work
 
+    @property
+    def has_first(self) -> bool:
+        """Whether the first network answers where it is sure."""
+        return self._first is not None
+
     def open(self, threads: int) -> None:
         """Open every graph now. Otherwise several threads that need a graph would each open it."""
         self.first(threads)

@@ -72,6 +72,13 @@ class Predictor:
         return self.bundle.card
 
     @property
+    def name(self) -> str:
+        """What answers, such as `best@3f9c2ab81d04`; with `-exact` at the end if the full network answers everything,
+        although the bundle has a first one. So answers of both kinds are told apart."""
+        is_exact = self.bundle.first is not None and not self._networks.has_first
+        return self.bundle.name + "-exact" * is_exact
+
+    @property
     def problem(self) -> str | None:
         """Why the first network of the bundle cannot be used on this machine; usually there is no problem."""
         return self._networks.problem
