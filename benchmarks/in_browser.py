@@ -76,7 +76,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     source = open_any(arguments.photos)
-    predictor = Predictor.load(arguments.model)
+    predictor = Predictor.load(arguments.model, exact=True)
     with tempfile.TemporaryDirectory() as temporary:
         files: list[Path] = []
         predictions: list[Prediction] = []

@@ -90,8 +90,8 @@ def run_program(*blocks: str, folder: Path) -> list[list[str]]:
 
 
 def check_answer(photo: Path, model: Path | str, label: str, reason: str, probability: str) -> Prediction:
-    """Whether a program of the document answers as `predict` does; what that answers."""
-    (expected,) = Predictor.load(model).predict([photo])
+    """Whether a program of the document answers as `predict --exact` does; what that answers."""
+    (expected,) = Predictor.load(model, exact=True).predict([photo])
     assert isinstance(expected, Prediction)
     assert (label, reason) == (expected.label, str(expected.reason)), photo
     assert float(probability) == pytest.approx(expected.probabilities["dog"], abs=1e-3)

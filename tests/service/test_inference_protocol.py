@@ -92,7 +92,7 @@ def test_what_the_server_says_about_itself(linear) -> None:
     for path in ("/v2", "/v2/"):
         assert check(linear.client.get(path).json(), "metadata_server_response")["name"] == "dogvscat"
     assert linear.client.get("/v2/health/live").json() == {"live": True}
-    assert linear.client.get("/v2/health/ready").json() == {"live": True, "ready": True}
+    assert linear.client.get("/v2/health/ready").json() == {"live": True, "ready": True, "killed_decoders": 0}
 
 
 def test_what_it_says_about_the_model(linear) -> None:
