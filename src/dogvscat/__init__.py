@@ -5,16 +5,31 @@ from typing import TYPE_CHECKING, Any
 from dogvscat._version import __version__
 
 if TYPE_CHECKING:
+    from dogvscat.api.functions import audit, evaluate, load_network, resume, train
     from dogvscat.bundle.predict.prediction import Failure, Prediction
     from dogvscat.bundle.predict.predictor import Predictor
 
-__all__ = ["Predictor", "Prediction", "Failure", "__version__"]
+__all__ = [
+    "Predictor",
+    "Prediction",
+    "Failure",
+    "train",
+    "resume",
+    "evaluate",
+    "audit",
+    "load_network",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use (PEP 562), so that `import dogvscat` itself loads nothing heavy."""
     if name in __all__:
-        from dogvscat.bundle.predict import prediction, predictor
-
-        return getattr(predictor if name == "Predictor" else prediction, name)
+        if name == "Predictor":
+            from dogvscat.bundle.predict import predictor as module
+        elif name in ("Prediction", "Failure"):
+            from dogvscat.bundle.predict import prediction as module
+        else:
+            from dogvscat.api import functions as module
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

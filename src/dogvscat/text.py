@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -46,6 +47,16 @@ def markdown(text: str) -> str:
 def markdown_code(text: str) -> str:
     """The text, printable, for the space between two backticks, where nothing can be escaped."""
     return printable(text).replace("`", "'")
+
+
+def html_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as HTML, for notebooks; its texts are escaped and printable."""
+    from html import escape  # here: a first prediction does not wait for it
+
+    def html_row(tag: str, cells: Sequence[object]) -> str:
+        return f"<tr>{''.join(f'<{tag}>{escape(printable(str(cell)))}</{tag}>' for cell in cells)}</tr>"
+
+    return f"<table>{html_row('th', header)}{''.join(html_row('td', row) for row in rows)}</table>"
 
 
 def escape_cell(text: str) -> str:

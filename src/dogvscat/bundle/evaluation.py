@@ -17,6 +17,7 @@ from dogvscat.bundle.seen_photos import SplitFinder, split_finder
 from dogvscat.errors import DataError, ImageError, UsageError
 from dogvscat.judging.decision import Logits
 from dogvscat.judging.diagnosis import suspected_mislabeled
+from dogvscat.judging.intervals import as_percent
 from dogvscat.judging.metrics import SplitResult, evaluate_split
 from dogvscat.judging.predictions import Predictions, write_predictions
 from dogvscat.judging.report import Report, write_report
@@ -26,6 +27,7 @@ from dogvscat.photos.reading.folders import name_key
 from dogvscat.photos.reading.layout import Photo
 from dogvscat.photos.reading.sources import SYNTHETIC_NOTE, PhotoSource
 from dogvscat.stderr import Reporter
+from dogvscat.text import html_table
 
 SPLIT_ORDER = ("test", "all", "validation", "train")
 """The most trustworthy metrics first: photos set aside, photos the run never had, photos on which choices were made,
@@ -40,6 +42,24 @@ class Evaluation:
     """Name of the bundle, such as `best@3f9c2ab81d04`."""
     results: Mapping[str, SplitResult]
     failures: tuple[ImageError, ...]
+
+    def __repr__(self) -> str:
+        accuracies = {split: result.metrics["accuracy"] for split, result in self.results.items()}
+        splits = [f"{split}: accuracy {as_percent(value)}, n = {value.n:,}" for split, value in accuracies.items()]
+        return f"<Evaluation of {self.model}: {'; '.join(splits)}>"
+
+    def _repr_html_(self) -> str:
+        """As notebooks show it: every metric of every split."""
+        rows = [
+            (split, name, *map(_rounded, (metric.value, metric.low, metric.high)), f"{metric.n:,}")
+            for split, result in self.results.items()
+            for name, metric in result.metrics.items()
+        ]
+        return html_table(("split", "metric", "value", "95% low", "95% high", "n"), rows)
+
+
+def _rounded(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
 
 
 def evaluate(

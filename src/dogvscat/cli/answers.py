@@ -80,7 +80,7 @@ def _open_predict(predictor: Predictor, cluster: str | None, isolate: bool, exac
     if cluster is None:
         yield predictor.stream  # decodes ahead while the network runs
         return
-    from dogvscat.cli.extras import need_cluster_extra
+    from dogvscat.api.extras import need_cluster_extra
 
     need_cluster_extra()
     from dogvscat.bundle.predict.cluster import predict_on_cluster
@@ -140,7 +140,7 @@ def _check_output_file(out: Path, as_json: bool) -> None:
         hint = "To write JSON lines to a file: --out results.jsonl"
         raise UsageError("--json prints the answers and --out writes them to a file; give only one of them", hint=hint)
     if out.suffix.lower() == ".parquet":  # before hours of predictions, not at their end
-        from dogvscat.cli.extras import need_parquet_extra
+        from dogvscat.api.extras import need_parquet_extra
 
         need_parquet_extra()
 

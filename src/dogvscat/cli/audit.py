@@ -1,6 +1,5 @@
 """`dogvscat audit`: find what is wrong with the photos before a network learns from them."""
 
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -82,48 +81,54 @@ def command(
     --recipe and --set apply to the networks that --labels trains to check the labels.
     """
     if labels:
-        from dogvscat.cli.extras import need_train_extra
+        from dogvscat.api.extras import need_train_extra
 
         need_train_extra("cleanlab")
-    from dogvscat.atomic import refuse_unwritable
-    from dogvscat.locks import exclusive
-    from dogvscat.photos.audit import audit_photos, write_audit
-    from dogvscat.photos.reading.sources import open_photos
-
     # Wrong options are refused before the photos are opened.
     _refuse_unknown_kinds(fail_on or [], labels)
-    config = _label_config(labels, out, model, recipe, folds, settings)
-    source = open_photos(photos, parse_class_folders(class_names))
-    with ExitStack() as stack:
-        if out is not None:
-            refuse_unwritable(out)
-            stack.enter_context(exclusive(out, lock_outside=True))
-        if isolate:
-            from dogvscat.cpus import available_cpus
-            from dogvscat.photos.isolation.pool import DecoderPool
+    checker = _label_checker(labels, out, model, recipe, folds, settings)
+    class_folders = parse_class_folders(class_names)
+    evidence = None
+    # --fail-on comes after the results are written: the page shows what is wrong.
+    if checker is not None and out is not None:
+        audit, evidence = _audit_with_labels(photos, class_folders, out, isolate, checker, folds or _DEFAULT_FOLDS)
+    else:
+        from dogvscat.api.functions import audit as audit_photos
 
-            # Photos that cannot be decoded there are not decoded again.
-            with DecoderPool(available_cpus()) as decoders:
-                audit = audit_photos(source, decoders.decode_with_facts)
-        else:
-            audit = audit_photos(source)
-        evidence = None
-        if labels and out is not None:
-            from dogvscat.learning.label_audit.label_evidence import audit_labels, audit_labels_with_model
-
-            if config is not None:
-                evidence = audit_labels(source, config, folds or _DEFAULT_FOLDS, out, report)
-            elif model is not None:
-                evidence = audit_labels_with_model(source, model, out, report)
-        if evidence and not evidence.weak:
-            audit = audit.with_label_evidence(evidence.issues)
-        if out is not None:
-            write_audit(out, audit, source)  # whatever --fail-on says: the page shows what is wrong
+        audit = audit_photos(photos, out=out, class_folders=class_folders, isolate=isolate)
     _show(audit, evidence, out, as_json)
     if audit.labels_checked and not as_json and out is not None:
         table = shell_word(out / "relabel.csv")
         report(f"Delete the rows of {table} that you disagree with, then: dogvscat train PHOTOS --relabel {table}")
     return DataError.exit_code if _fails(audit, set(fail_on or []), labels) else 0
+
+
+def _audit_with_labels(
+    photos: Path, class_folders: dict[str, str], out: Path, isolate: bool, checker: "Config | Path", folds: int
+) -> "tuple[Audit, LabelEvidence]":
+    """Write the results of the audit and of the check of the labels.
+
+    Args:
+        checker: From `_label_checker`.
+    """
+    from dogvscat.atomic import refuse_unwritable
+    from dogvscat.learning.label_audit.label_evidence import audit_labels, audit_labels_with_model
+    from dogvscat.locks import exclusive
+    from dogvscat.photos.audit import audit_photos, write_audit
+    from dogvscat.photos.reading.sources import open_photos
+
+    source = open_photos(photos, class_folders)
+    refuse_unwritable(out)
+    with exclusive(out, lock_outside=True):
+        audit = audit_photos(source, isolate=isolate)
+        if isinstance(checker, Path):
+            evidence = audit_labels_with_model(source, checker, out, report)
+        else:
+            evidence = audit_labels(source, checker, folds, out, report)
+        if not evidence.weak:
+            audit = audit.with_label_evidence(evidence.issues)
+        write_audit(out, audit, source)
+    return audit, evidence
 
 
 def _fails(audit: "Audit", refused_kinds: set[str], labels: bool) -> bool:
@@ -149,15 +154,15 @@ def _refuse_unknown_kinds(fail_on: list[str], labels: bool) -> None:
             raise UsageError(f"{kind} needs --labels", hint="Add --labels, or choose another --fail-on.")
 
 
-def _label_config(
+def _label_checker(
     labels: bool,
     out: Path | None,
     model: Path | None,
     recipe: str | None,
     folds: int | None,
     settings: list[str] | None,
-) -> "Config | None":
-    """The settings of the networks that check the labels; None without --labels, or with --model."""
+) -> "Config | Path | None":
+    """What checks the labels: the settings of networks to train, or a trained model; None without --labels."""
     if not labels:
         if recipe or folds or settings or model:
             message = "--model, --recipe, --folds and --set need --labels: they choose the networks that check labels"
@@ -169,7 +174,7 @@ def _label_config(
         if recipe or folds or settings:
             message = "--recipe, --folds and --set describe networks to train, but with --model none are trained"
             raise UsageError(message, hint="Leave them out, or leave out --model.")
-        return None
+        return model
     from dogvscat.learning.label_audit.out_of_fold import fold_config
     from dogvscat.settings.resolve import resolve_config
 

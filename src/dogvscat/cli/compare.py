@@ -29,7 +29,7 @@ def command(
 ) -> None:
     """Compare finished runs with the first one, photo by photo: how large and how certain is the difference?"""
     from dogvscat import atomic
-    from dogvscat.cli.extras import need_train_extra
+    from dogvscat.api.extras import need_train_extra
     from dogvscat.exploring.comparison.compare import compare_runs
 
     class_folders = parse_class_folders(class_names)

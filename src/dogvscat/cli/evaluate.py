@@ -35,15 +35,20 @@ def command(
     as_json: AsJson = False,
 ) -> int:
     """Evaluate a model on labeled photos. Photos that it was trained on are recognized and reported separately."""
-    from dogvscat.bundle.evaluation import evaluate
+    from dogvscat.api.functions import evaluate
     from dogvscat.errors import DataError
-    from dogvscat.photos.reading.photo_list import only_listed, read_photo_list
-    from dogvscat.photos.reading.sources import open_photos
 
-    photo_list = read_photo_list(only) if only else None
-    source = open_photos(photos, parse_class_folders(class_names))
-    source = only_listed(source, photo_list) if photo_list else source
-    evaluation = evaluate(model, source, out, report, threads or 0, public_key, exact=exact)
+    evaluation = evaluate(
+        model,
+        photos,
+        out=out,
+        class_folders=parse_class_folders(class_names),
+        only=only,
+        threads=threads or 0,
+        exact=exact,
+        public_key=public_key,
+        report=report,
+    )
     metrics = {name: result.to_dict() for name, result in evaluation.results.items()}
     if as_json:
         show_json({"model": evaluation.model, "out": None if out is None else str(out), "metrics": metrics})

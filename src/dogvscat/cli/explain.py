@@ -166,7 +166,7 @@ def _layer_writer(predictor: Predictor) -> Callable[[np.ndarray, Path], None]:
 
 
 def _prepare_keras(threads: int) -> None:
-    from dogvscat.cli.extras import need_train_extra
+    from dogvscat.api.extras import need_train_extra
 
     need_train_extra()
     from dogvscat.learning.engine import open_engine

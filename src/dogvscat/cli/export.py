@@ -59,11 +59,11 @@ def command(
     The result is written only if its probabilities are within 0.001 of those of the model: within 0.02 with float16,
     and within 0.1 with int8.
     """
+    from dogvscat.api.extras import need_export_extra
     from dogvscat.bundle.export.folder import refuse_out, write_export
     from dogvscat.bundle.export.formats import get_format, get_precision
     from dogvscat.bundle.export.parity import parity_images
     from dogvscat.bundle.folder import load_bundle
-    from dogvscat.cli.extras import need_export_extra
     from dogvscat.locks import exclusive
 
     need_export_extra(*get_format(format_name).needs, *([] if precision == "float32" else ["onnx"]))

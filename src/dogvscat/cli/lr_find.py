@@ -22,7 +22,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Suggest a learning rate: raise it at each training step until the loss diverges (a range test)."""
-    from dogvscat.cli.extras import need_train_extra
+    from dogvscat.api.extras import need_train_extra
 
     need_train_extra()
     from dogvscat import atomic

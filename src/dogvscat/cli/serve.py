@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.extras import need_serve_extra
+from dogvscat.api.extras import need_serve_extra
 from dogvscat.cli.options import Exact, Model, PublicKey, Threads
 from dogvscat.cli.output import flush, report, show
 

@@ -49,7 +49,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Measure what each technique does: change one setting at a time and train with several seeds."""
-    from dogvscat.cli.extras import need_cluster_extra, need_train_extra
+    from dogvscat.api.extras import need_cluster_extra, need_train_extra
 
     need_train_extra()
     if cluster is not None:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from dogvscat.cli.extras import need_train_extra
 from dogvscat.cli.options import DEFAULT_RECIPE, AsJson, Config, Recipe, Settings
 from dogvscat.cli.output import report, show, show_json, show_metrics
 from dogvscat.errors import UsageError
@@ -104,27 +103,16 @@ def _train(
     neither: Path | None,
     exclude: Path | None,
 ) -> Path:
-    from dogvscat.learning.inactive_settings import why_inactive
-    from dogvscat.photos.default_photos import find_photos
-    from dogvscat.settings.resolve import resolve_config
+    from dogvscat.api.functions import train
 
-    resolved = resolve_config(recipe, config, overrides)
-    for setting in overrides:
-        if why := why_inactive(resolved, setting.partition("=")[0].strip()):
-            report(why)
-    need_train_extra()
-    from dogvscat.learning.run import refuse_existing
-    from dogvscat.learning.train import train
-
-    refuse_existing(out)  # before photos are searched for, or even downloaded
-    return train(find_photos(photos, report), resolved, out, report, relabel, neither, exclude).folder
+    inputs = {"neither": neither, "relabel": relabel, "exclude": exclude}
+    return train(photos, recipe, settings=overrides, config=config, out=out, **inputs, report=report).folder
 
 
 def _resume(run_dir: Path, overrides: list[str]) -> Path:
-    need_train_extra()
-    from dogvscat.learning.train import resume
+    from dogvscat.api.functions import resume
 
-    return resume(run_dir, overrides, report).folder
+    return resume(run_dir, overrides, report=report).folder
 
 
 def _show_result(run_dir: Path, as_json: bool) -> None:

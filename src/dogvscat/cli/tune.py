@@ -61,7 +61,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Search for better settings with Optuna. The result, best.toml, is a recipe for `train --recipe`."""
-    from dogvscat.cli.extras import need_cluster_extra, need_explore_extra
+    from dogvscat.api.extras import need_cluster_extra, need_explore_extra
 
     need_explore_extra()
     if cluster is not None:

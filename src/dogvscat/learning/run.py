@@ -23,10 +23,13 @@ from dogvscat.photos.manifest import Manifest, load_manifest, save_manifest
 from dogvscat.settings.errors import ReplacedSettingError
 from dogvscat.settings.resolve import build_config
 from dogvscat.settings.toml import read_toml, to_toml
-from dogvscat.text import parse_json, shell_word
+from dogvscat.text import html_table, parse_json, printable, shell_word
 
 if TYPE_CHECKING:
     from dogvscat.learning.data.dataset import Dataset
+
+_LISTED_EPOCHS = 5
+"""Rows of the history that a notebook shows."""
 
 
 class Run:
@@ -51,6 +54,44 @@ class Run:
         self.network_picture = folder / "network.png"
         self.report_file = folder / "report.html"
         self.bundle_folder = folder / "bundle"
+
+    def __fspath__(self) -> str:
+        """So that a run can be given wherever a path to its folder can."""
+        return str(self.folder)
+
+    def __repr__(self) -> str:
+        return f"<Run {printable(str(self.folder))}: {self._result_in_words()}>"
+
+    def _result_in_words(self) -> str:
+        from dogvscat.judging.intervals import MetricValue, as_percent
+
+        try:
+            metrics = self.load_metrics()
+        except ModelError:
+            return "its metrics.json is damaged"
+        if not metrics:
+            return "not finished"
+        accuracy = MetricValue(**metrics["validation"]["figures"]["accuracy"])
+        return f"validation accuracy {as_percent(accuracy)}, n = {accuracy.n:,}"
+
+    def _repr_html_(self) -> str:
+        """As notebooks show it: the result, the last epochs, and the picture of the network.
+
+        Raises:
+            ModelError: if history.csv is damaged.
+        """
+        from html import escape
+
+        from dogvscat.pages import data_uri
+
+        rows = self.load_history()
+        epochs = [[f"{value:.4g}" for value in row.values()] for row in rows[-_LISTED_EPOCHS:]]
+        table = html_table(list(rows[0]), epochs) if rows else ""
+        picture = ""
+        if self.network_picture.is_file():
+            source = data_uri(self.network_picture.read_bytes())
+            picture = f'<img alt="the network" style="max-width: 100%" src="{source}">'
+        return f"<p>{escape(repr(self))}</p>{table}{picture}"
 
     def is_unstarted(self) -> bool:
         """Whether a training was killed before its first step: there is a lock file, and no environment.json, which is

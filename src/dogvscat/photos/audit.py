@@ -9,16 +9,17 @@ from pathlib import Path
 from PIL import Image
 
 from dogvscat import atomic
+from dogvscat.cpus import available_cpus
 from dogvscat.errors import ImageError
 from dogvscat.labels import ClassNames
 from dogvscat.pages import data_uri, open_templates
-from dogvscat.photos.decoding.decoder import decode, decode_with_facts
+from dogvscat.photos.decoding.decoder import decode
 from dogvscat.photos.duplicates import group_names, near_duplicates
 from dogvscat.photos.giveaways import Giveaway, find_giveaways
 from dogvscat.photos.issues import ISSUE_KINDS, LABEL_KINDS, Issue, find_issues
 from dogvscat.photos.reading.sources import PhotoSource
-from dogvscat.photos.scan import DecodeWithFacts, ScannedPhoto, scan
-from dogvscat.text import printable
+from dogvscat.photos.scan import ScannedPhoto, scan
+from dogvscat.text import html_table, printable
 
 KIND_MEANINGS = {
     "unreadable": "Cannot be decoded: damaged, of an unknown format, or far too large. Left out of training.",
@@ -76,10 +77,34 @@ class Audit:
         counts = Counter(self.class_names[photo.label] for photo in self.scanned)
         return {name: counts[name] for name in self.class_names}
 
+    def __repr__(self) -> str:
+        photos = ", ".join(f"{count:,} {name}" for name, count in self.count_classes().items())
+        issues = ", ".join(f"{count:,} {kind}" for kind, count in self.count_kinds().items() if count)
+        return f"<Audit of {printable(self.location)}: {printable(photos)}; issues: {issues or 'none'}>"
 
-def audit_photos(source: PhotoSource, decode: DecodeWithFacts = decode_with_facts) -> Audit:
-    """Scan every photo and find all issues but those of `LABEL_KINDS`; no file is changed. Arguments as for `scan`."""
-    scanned = scan(source, decode)
+    def _repr_html_(self) -> str:
+        """As notebooks show it: the number of issues of each kind, with its meaning."""
+        rows = [(kind, f"{count:,}", KIND_MEANINGS[kind]) for kind, count in self.count_kinds().items()]
+        return html_table(("issue", "photos", "meaning"), rows)
+
+
+def audit_photos(source: PhotoSource, *, isolate: bool = False) -> Audit:
+    """Scan every photo and find all issues but those of `LABEL_KINDS`; no file is changed.
+
+    Args:
+        source: The photos.
+        isolate: Decode in separate processes with limits. Photos that cannot be decoded there are not decoded again.
+
+    Raises:
+        DogvscatError: if such a process cannot start.
+    """
+    if isolate:
+        from dogvscat.photos.isolation.pool import DecoderPool
+
+        with DecoderPool(available_cpus()) as decoders:
+            scanned = scan(source, decoders.decode_with_facts)
+    else:
+        scanned = scan(source)
     pairs = near_duplicates(scanned)
     groups = group_names(scanned, pairs)
     issues = find_issues(scanned, groups, pairs)

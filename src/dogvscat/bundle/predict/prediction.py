@@ -7,6 +7,7 @@ from typing import Any
 from dogvscat.bundle.answer_rules import AnswerRules
 from dogvscat.judging.decision import Logits, sigmoid
 from dogvscat.labels import NEITHER, UNSURE
+from dogvscat.text import html_table
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,14 @@ class Prediction:
             "probabilities": self.probabilities,
             **neither,
         }
+
+    def _repr_html_(self) -> str:
+        """As notebooks show it: a row with the answer and the probabilities."""
+        answer = self.label if self.reason is None else f"{self.label} ({self.reason})"
+        neither = {} if self.neither is None else {NEITHER: self.neither}
+        probabilities = {**self.probabilities, **neither}
+        percentages = [f"{probability:.1%}" for probability in probabilities.values()]
+        return html_table(("photo", "answer", *probabilities), [(self.path, answer, *percentages)])
 
 
 @dataclass(frozen=True)

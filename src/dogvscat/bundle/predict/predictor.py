@@ -120,6 +120,10 @@ class Predictor:
         remember_verified(bundle, exact=exact)
         return predictor
 
+    def __repr__(self) -> str:
+        negative, positive = self.card.class_names
+        return f"<Predictor {self.bundle.name}: {negative} or {positive}, {self.card.image_size} pixels>"
+
     def check_golden(self) -> None:
         """Answer the golden pictures with every network, and compare with the card.
 
