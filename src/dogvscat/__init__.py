@@ -21,15 +21,19 @@ __all__ = [
     "__version__",
 ]
 
+_MODULES = {
+    "Predictor": "dogvscat.bundle.predict.predictor",
+    "Prediction": "dogvscat.bundle.predict.prediction",
+    "Failure": "dogvscat.bundle.predict.prediction",
+}
+"""Where the classes are; the functions are in `api/functions.py`."""
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use (PEP 562), so that `import dogvscat` itself loads nothing heavy."""
     if name in __all__:
-        if name == "Predictor":
-            from dogvscat.bundle.predict import predictor as module
-        elif name in ("Prediction", "Failure"):
-            from dogvscat.bundle.predict import prediction as module
-        else:
-            from dogvscat.api import functions as module
+        from importlib import import_module
+
+        module = import_module(_MODULES.get(name, "dogvscat.api.functions"))
         return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import dogvscat
@@ -87,6 +88,33 @@ def test_results_show_themselves_and_names_do_nothing(quick_run: Path, tmp_path:
     run = Cells(Run(quick_run)._repr_html_())
     assert run.cells[0].startswith(f"<Run {quick_run}: validation accuracy ")
     assert {"table", "img"} <= run.tags
+
+
+def test_a_run_without_results_still_has_a_name(tmp_path: Path) -> None:
+    run = Run(tmp_path / "a\x1bb")
+    assert repr(run) == f"<Run {tmp_path}/a\\x1bb: not finished>"
+    run.folder.mkdir()
+    run.metrics_file.write_text("{")
+    assert repr(run).endswith(": its metrics.json is damaged>")
+
+
+def test_an_audit_finds_what_the_command_finds(tmp_path: Path, dogvscat: Dogvscat) -> None:
+    import dogvscat as package
+
+    photos = draw_photos(tmp_path / "photos", range(2), 64)
+    (photos / "dog" / "empty.png").write_bytes(b"")
+    command = json.loads(dogvscat("audit", photos, "--json", "--out", tmp_path / "command").stdout)
+    audit = package.audit(photos, out=tmp_path / "package", isolate=True)
+    assert (audit.count_classes(), audit.count_kinds()) == (command["photos"], command["issues"])
+    assert audit.count_kinds()["empty"] == 1
+    tables = [(tmp_path / name / "issues.csv").read_text(encoding="utf-8") for name in ("command", "package")]
+    assert tables[0] == tables[1]
+
+
+def test_settings_may_be_numbers_of_numpy_or_texts(quick_run: Path) -> None:
+    for settings in ({"training.learning_rate": np.float64(-1)}, "training.learning_rate=-1"):
+        with pytest.raises(ConfigError, match=r"learning_rate.*-1"):
+            dogvscat.train(quick_run, "classic", settings=settings)
 
 
 def test_a_mistake_is_the_error_of_the_command(tmp_path: Path) -> None:

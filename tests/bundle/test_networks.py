@@ -1,5 +1,6 @@
 """A bundle with a first network: its sure answers count, the full network gives the others, whatever else is asked."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from dogvscat import caches
+from dogvscat import caches, evaluate
 from dogvscat.bundle.card import FirstNetwork
 from dogvscat.bundle.folder import DEFAULT_BUNDLE, load_bundle, load_card
 from dogvscat.bundle.graph import run_graph
@@ -122,6 +123,22 @@ def test_results_of_both_kinds_are_not_mixed(bundle: Path, dogvscat: Dogvscat, t
     assert "holds predictions of another model" in result.stderr
     assert f"{load_bundle(bundle).name}-exact" in result.stderr
     assert (tmp_path / "rows.csv").read_bytes() == before
+
+
+def test_evaluations_ask_the_full_network_if_they_are_told_to(bundle: Path, dogvscat: Dogvscat, tmp_path: Path) -> None:
+    for label, color in {"cat": (0, 255, 255), "dog": (255, 255, 0)}.items():
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        (tmp_path / "photos" / label / "photo.png").write_bytes(plain_png(color))
+    for number, (option, expected) in enumerate({"": [-7.7, 8.3], "--exact": [-8.0, 8.0]}.items()):
+        out = tmp_path / str(number)
+        result = dogvscat("evaluate", bundle, tmp_path / "photos", "--out", out, *option.split())
+        assert result.returncode == 0, result.stderr
+        rows = csv.DictReader((out / "predictions.csv").read_text(encoding="utf-8").splitlines())
+        from_command = np.array([float(row["probability_dog"]) for row in rows])
+        evaluation = evaluate(bundle, tmp_path / "photos", exact=bool(option), report=lambda message: None)
+        from_python = evaluation.results["all"].predictions.y_prob
+        for y_prob in (from_command, from_python):
+            assert np.log(y_prob / (1 - y_prob)) == pytest.approx(expected, abs=2e-3)
 
 
 def rename_missing(bundle: Path) -> None:

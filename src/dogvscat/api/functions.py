@@ -49,8 +49,8 @@ def train(
         ```
 
     Args:
-        photos: A folder or zip with one folder of photos per class; None as on the command line: the photos that
-            DOGVSCAT_DATA names, else the public archive, which is downloaded.
+        photos: A folder or zip with one folder of photos per class. None as on the command line: the photos that
+            DOGVSCAT_DATA names, else the public archive, which is downloaded, or drawings if it cannot be.
         recipe: `fast`, `classic`, `best`, or a TOML file.
         settings: Override those of the recipe and of `config`.
         config: A TOML file with settings, or None.
@@ -58,13 +58,15 @@ def train(
         neither: A folder or zip of photos that show neither class, or None.
         relabel: A table of corrections as `audit --labels` writes it, or None.
         exclude: A text file with one path per line: these photos are left out, or None.
-        report: Receives a sentence for each thing that happens. A line per epoch goes to stderr.
+        report: Receives messages for the user. A line per epoch goes to stderr.
 
     Raises:
         ConfigError: if a setting is unknown or impossible.
         DataError: if the photos cannot be used.
-        UsageError: if `out` exists and is not an empty folder, or a package is missing.
+        UsageError: if `out` exists and is not an empty folder, another process writes to it, a package is missing, or
+            KERAS_BACKEND names no usable backend.
         DivergedError: if the loss is no longer a finite number.
+        ModelError: if the exported graph does not answer as the network does.
         WriteError: if a file cannot be written.
         Interrupted: on Ctrl-C; continue with `resume`.
     """
@@ -88,17 +90,17 @@ def train(
 
 
 def resume(run: AnyPath, settings: Settings = (), *, report: Reporter = print) -> Run:
-    """Resume a training that was stopped, as `dogvscat train --resume` does; equal to one that never stopped.
+    """Resume a training that was stopped, as `dogvscat train --resume` does. The result is the same as without a stop.
 
     Args:
-        run: The run folder.
+        run: The run folder, or a `Run`.
         settings: A few may change, such as `training.epochs`.
         report: As for `train`.
 
     Raises:
         ModelError: if the folder holds no run, or one of its files is damaged.
         UsageError: if a setting may not change, or another process trains in the folder.
-        DataError, DivergedError, WriteError, Interrupted: as `train`.
+        DogvscatError: otherwise as from `train`.
     """
     need_train_extra()
     from dogvscat.learning import train as training
@@ -121,7 +123,7 @@ def evaluate(
     """Evaluate a model on labeled photos, as `dogvscat evaluate` does. Photos that it was trained on are recognized.
 
     Args:
-        model: A run folder or a bundle, or None for the bundled model.
+        model: A run folder, a `Run`, a bundle, or None for the bundled model.
         photos: A folder or zip with one folder of photos per class.
         out: Folder for a report, figures and predictions, or None.
         class_folders: The class of each folder, by the folder's name, where that is not obvious.
@@ -129,7 +131,7 @@ def evaluate(
         threads: CPU threads, 0 for as many as there are CPUs that this process may use.
         exact: Ask only the full network, even where a quick first network of the model is sure.
         public_key: A PEM file; the model must be signed with its private key. None: no signature is needed.
-        report: Receives a sentence for each thing that happens.
+        report: As for `train`.
 
     Raises:
         ModelError: if there is no usable model.
@@ -188,11 +190,11 @@ def audit(
 def load_network(model: AnyPath | None = None, *, threads: int = 0) -> keras.Model:
     """The network of a model as a Keras model, with its trained weights.
 
-    From uint8 pixels (n, image_size, image_size, 3) to logits (n, 1), or (n, 2) with the second output `neither`. They
-    are not calibrated, and not averaged over the mirror image; `Predictor` does both.
+    From uint8 pixels (n, image_size, image_size, 3) to float32 logits (n, 1), or (n, 2) with the second output
+    `neither`. They are not calibrated, and not averaged over the mirror image; `Predictor` does both.
 
     Args:
-        model: A run folder, a bundle, or None for the bundled model.
+        model: As for `evaluate`.
         threads: CPU threads, 0 for as many as there are CPUs that this process may use.
 
     Raises:
@@ -214,8 +216,10 @@ def _as_texts(settings: Settings) -> list[str]:
     from dogvscat.settings.toml import toml_value
 
     if isinstance(settings, Mapping):
-        return [f"{name}={toml_value(value)}" for name, value in settings.items()]
-    return list(settings)
+        # NumPy's numbers, as from a loop over np.logspace, become Python's, whose text is TOML.
+        values = {name: value.item() if hasattr(value, "item") else value for name, value in settings.items()}
+        return [f"{name}={toml_value(value)}" for name, value in values.items()]
+    return [settings] if isinstance(settings, str) else list(settings)
 
 
 def _path(path: AnyPath | None) -> Path | None:

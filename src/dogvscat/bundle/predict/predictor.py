@@ -91,9 +91,9 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        model: Path | str | None = None,
+        model: os.PathLike[str] | str | None = None,
         threads: int = 0,
-        public_key: Path | str | None = None,
+        public_key: os.PathLike[str] | str | None = None,
         *,
         exact: bool = False,
     ) -> Self:
@@ -122,7 +122,7 @@ class Predictor:
 
     def __repr__(self) -> str:
         negative, positive = self.card.class_names
-        return f"<Predictor {self.bundle.name}: {negative} or {positive}, {self.card.image_size} pixels>"
+        return f"<Predictor {self.name}: {negative} or {positive}, {self.card.image_size} pixels>"
 
     def check_golden(self) -> None:
         """Answer the golden pictures with every network, and compare with the card.
