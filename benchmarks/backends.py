@@ -233,7 +233,7 @@ def _write_measures(folder: Path, arguments: argparse.Namespace) -> None:
     environment, config = run.load_environment(), run.load_config()
     compute = open_engine(environment["threads"], environment["precision"])
     from dogvscat.bundle.predict.predictor import Predictor
-    from dogvscat.judging.decision import sigmoid
+    from dogvscat.judging.decision import Decision
     from dogvscat.learning.interpret.grad_cam import GradCam
     from dogvscat.learning.interpret.layer_maps import load_bundled_network
     from dogvscat.learning.loop.training import set_up_training
@@ -249,7 +249,8 @@ def _write_measures(folder: Path, arguments: argparse.Namespace) -> None:
     columns = np.asarray(network.predict_on_batch(pixels), np.float64)
     if config.network.flip_averaging:
         columns = (columns + np.asarray(network.predict_on_batch(pixels[:, :, ::-1]), np.float64)) / 2
-    probabilities = sigmoid(predictor.card.decision().calibrate(columns[:, 0]))
+    calibration = Decision(predictor.card.temperature, predictor.card.bias)  # part of the graph, not of the network
+    probabilities = calibration.probabilities(columns[:, 0])
     reference = Predictor.load(folder.parent / "tensorflow" / "whole")  # explained on every backend
     document = {
         "losses": losses,
