@@ -207,7 +207,7 @@ def _write_start(folder: Path, arguments: argparse.Namespace) -> None:
     from dogvscat.learning.engine import open_engine
     from dogvscat.learning.environment import InputPaths
     from dogvscat.learning.inputs import read_dataset
-    from dogvscat.learning.run import create_run
+    from dogvscat.learning.new_run import create_run
     from dogvscat.settings.resolve import resolve_config
 
     (recipe,) = arguments.recipes

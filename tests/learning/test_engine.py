@@ -13,7 +13,8 @@ from dogvscat.learning.engine import ComputeSettings, faster_precision, open_eng
 from dogvscat.learning.environment import InputPaths
 from dogvscat.learning.loop.training import set_up_training
 from dogvscat.learning.model.networks import layer_of
-from dogvscat.learning.run import Run, create_run
+from dogvscat.learning.new_run import create_run
+from dogvscat.learning.run import Run
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.pixels import cached_pixels
 from dogvscat.photos.reading.sources import open_photos

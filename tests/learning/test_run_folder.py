@@ -14,7 +14,8 @@ from dogvscat.errors import DataError, ModelError, UsageError
 from dogvscat.exploring.run_list import find_runs, summarize
 from dogvscat.judging.predictions import read_predictions
 from dogvscat.learning.loop.checkpoint import load_checkpoint
-from dogvscat.learning.run import Run, new_folder, refuse_existing
+from dogvscat.learning.new_run import new_folder, refuse_existing
+from dogvscat.learning.run import Run
 from dogvscat.learning.train import resume
 from dogvscat.locks import exclusive
 from tests.helpers import QUICK, Dogvscat, signal_at

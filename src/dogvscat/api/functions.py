@@ -81,7 +81,7 @@ def train(
             report(why)
     need_train_extra()
     from dogvscat.learning import train as training
-    from dogvscat.learning.run import refuse_existing
+    from dogvscat.learning.new_run import refuse_existing
 
     run_dir = _path(out)
     refuse_existing(run_dir)  # before photos are searched for, or even downloaded

@@ -23,7 +23,8 @@ from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, forget_networks, open_engine
 from dogvscat.learning.environment import InputPaths
 from dogvscat.learning.loop.checkpoint import TrainingState
-from dogvscat.learning.run import Run, create_run
+from dogvscat.learning.new_run import create_run
+from dogvscat.learning.run import Run
 from dogvscat.locks import exclusive
 from dogvscat.photos.manifest import Manifest, make_manifest
 from dogvscat.photos.pixels import cached_pixels_by_size

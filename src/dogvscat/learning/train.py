@@ -11,7 +11,8 @@ from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, choose_backend, open_engine
 from dogvscat.learning.environment import EXTENDABLE, InputPaths
 from dogvscat.learning.inputs import read_dataset, reread_dataset, with_neither_output
-from dogvscat.learning.run import Run, create_run, new_folder, refuse_existing
+from dogvscat.learning.new_run import create_run, new_folder, refuse_existing
+from dogvscat.learning.run import Run
 from dogvscat.locks import exclusive
 from dogvscat.settings.resolve import with_settings
 from dogvscat.stderr import Reporter
