@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dogvscat.cli.answers import report_warnings
-from dogvscat.cli.options import AsJson, PublicKey
+from dogvscat.cli.options import AsJson, OptionalModel, PublicKey
 from dogvscat.cli.output import report, show, show_json
 
 if TYPE_CHECKING:
@@ -26,14 +26,7 @@ def command(
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="A new folder. An earlier export in this folder is replaced.")
     ],
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="A run folder, a bundle (a folder with card.json and model.onnx), or the name of a bundled model.",
-            show_default="best, the bundled model",
-        ),
-    ] = None,
+    model: OptionalModel = None,
     photos: Annotated[
         Path | None,
         typer.Option(

@@ -13,6 +13,7 @@ from dogvscat.errors import UsageError
 
 DEFAULT_RECIPE = "fast"  # of every command; repeated in exploring/plan_files.py, which would take long to import here
 
+_ANY_MODEL = "A run folder, a bundle (a folder with card.json and model.onnx), or the name of a bundled model."
 _ONE_FOLDER_PER_CLASS = "A folder or zip file with one folder of photos per class."
 
 LabeledPhotos = Annotated[Path, typer.Argument(metavar="PHOTOS", help=_ONE_FOLDER_PER_CLASS)]
@@ -24,6 +25,10 @@ OptionalLabeledPhotos = Annotated[
 PhotoFiles = Annotated[
     list[str],
     typer.Argument(metavar="PHOTOS", help="Files, folders, or `-` to read a list of paths from stdin, one per line."),
+]
+
+OptionalModel = Annotated[
+    Path | None, typer.Argument(metavar="MODEL", help=_ANY_MODEL, show_default="best, the bundled model")
 ]
 
 ClassFolders = Annotated[
@@ -62,7 +67,7 @@ Model = Annotated[
     Path | None,
     typer.Option(
         metavar="MODEL",
-        help="A run folder, a bundle (a folder with card.json and model.onnx), or the name of a bundled model.",
+        help=_ANY_MODEL,
         show_default="best, the bundled model",
     ),
 ]

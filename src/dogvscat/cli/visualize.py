@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dogvscat.cli.answers import report_warnings
-from dogvscat.cli.options import PublicKey
+from dogvscat.cli.options import OptionalModel, PublicKey
 from dogvscat.cli.output import report, show
 
 
@@ -14,14 +14,7 @@ def command(
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="A new folder. An earlier page in this folder is replaced.")
     ],
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="A run folder, a bundle (a folder with card.json and model.onnx), or the name of a bundled model.",
-            show_default="best, the bundled model",
-        ),
-    ] = None,
+    model: OptionalModel = None,
     public_key: PublicKey = None,
 ) -> None:
     """Write a web page that shows what each layer of a network makes of a photo.
