@@ -5,7 +5,9 @@
 Both checkouts train in turns, each in a process of its own, with the same Python. A step is the median of several
 steps on a fixed batch (`benchmarks/step.py` of the checkout). An epoch is the fastest one after the first, which
 compiles: reading, augmentation and validation are part of it. Prints one ratio per pair, after divided by before. Run
-nothing else on the machine meanwhile.
+nothing else on the machine meanwhile. `epoch_together` suits a machine whose speed drifts: both checkouts train at the
+same time, each with one thread on a CPU of its own, and change CPUs from pair to pair. There an epoch is the median of
+those after the first (Linux only).
 """
 
 import argparse
@@ -15,7 +17,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SIZES = {"classic": 64, "fast": 96, "best": 96}
@@ -44,7 +47,7 @@ def main() -> None:
     parser.add_argument("after", type=Path)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--recipe", choices=SIZES, nargs="+", default=list(SIZES))
-    parser.add_argument("--measure", choices=MEASURES, nargs="+", default=list(MEASURES))
+    parser.add_argument("--measure", choices=(*MEASURES, TOGETHER), nargs="+", default=list(MEASURES))
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10, help="timed steps per process")
     parser.add_argument("--epochs", type=int, default=3)
@@ -52,9 +55,14 @@ def main() -> None:
     print("| recipe | measure | before | after | ratio per pair | median ratio |\n|---|---|---|---|---|---|")
     for recipe in arguments.recipe:
         for name in arguments.measure:
-            report(
-                recipe, name, [alternating(arguments, pair, MEASURES[name], recipe) for pair in range(arguments.pairs)]
-            )
+            report(recipe, name, [pair_of(arguments, pair, name, recipe) for pair in range(arguments.pairs)])
+
+
+def pair_of(arguments: argparse.Namespace, pair: int, name: str, recipe: str) -> tuple[float, float]:
+    """One measure of both checkouts, before and after."""
+    if name == TOGETHER:
+        return together(arguments, pair, recipe)
+    return alternating(arguments, pair, MEASURES[name], recipe)
 
 
 def alternating(
@@ -64,6 +72,22 @@ def alternating(
     order = [arguments.before, arguments.after][:: -1 if pair % 2 else 1]
     values = {checkout: measure(checkout.resolve(), recipe, arguments) for checkout in order}
     return values[arguments.before], values[arguments.after]
+
+
+def together(arguments: argparse.Namespace, pair: int, recipe: str) -> tuple[float, float]:
+    """Seconds of an epoch of both checkouts, before and after, while both train."""
+    checkouts = [arguments.before.resolve(), arguments.after.resolve()]
+    cpus = sorted(os.sched_getaffinity(0))[:2][:: -1 if pair % 2 else 1]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
+        runs = [Path(folder, name) for name in ("before", "after")]
+        trainings = [
+            pool.submit(train, checkout, out, recipe, arguments, cpu)
+            for checkout, out, cpu in zip(checkouts, runs, cpus, strict=True)
+        ]
+        for training in trainings:
+            training.result()
+        before, after = (statistics.median(later_epochs(out)) for out in runs)
+    return before, after
 
 
 def report(recipe: str, measure: str, pairs: list[tuple[float, float]]) -> None:
@@ -84,25 +108,36 @@ def epoch_seconds(checkout: Path, recipe: str, arguments: argparse.Namespace) ->
     """Seconds of the fastest epoch after the first."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "run")
-        settings = [f"training.epochs={arguments.epochs}", f"data.image_size={SIZES[recipe]}"]
-        settings.append("training.progressive_resizing=[]")
-        flags = [flag for setting in settings for flag in ("--set", setting)]
-        command = ["-m", "dogvscat", "train", str(arguments.photos.resolve()), "--out", str(out), "--recipe", recipe]
-        run(checkout, *command, *flags)
-        with (out / "history.csv").open(newline="") as table:
-            return min(float(row["seconds"]) for row in list(csv.DictReader(table))[1:])
+        train(checkout, out, recipe, arguments)
+        return min(later_epochs(out))
 
 
-def run(checkout: Path, *arguments: str) -> str:
+def train(checkout: Path, out: Path, recipe: str, arguments: argparse.Namespace, cpu: int | None = None) -> None:
+    """Train a recipe with the code of a checkout, on all CPUs or on one."""
+    settings = [f"training.epochs={arguments.epochs}", f"data.image_size={SIZES[recipe]}"]
+    settings += ["training.progressive_resizing=[]", f"training.threads={0 if cpu is None else 1}"]
+    flags = [flag for setting in settings for flag in ("--set", setting)]
+    command = ["-m", "dogvscat", "train", str(arguments.photos.resolve()), "--out", str(out), "--recipe", recipe]
+    run(checkout, *command, *flags, prefix=() if cpu is None else ("taskset", "-c", str(cpu)))
+
+
+def later_epochs(out: Path) -> list[float]:
+    """Seconds of each epoch of a run but the first."""
+    with (out / "history.csv").open(newline="") as table:
+        return [float(row["seconds"]) for row in list(csv.DictReader(table))[1:]]
+
+
+def run(checkout: Path, *arguments: str, prefix: Sequence[str] = ()) -> str:
     """The standard output of Python with the package of a checkout."""
     environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
-    command = [sys.executable, *arguments]
+    command = [*prefix, sys.executable, *arguments]
     return subprocess.run(
         command, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
     ).stdout
 
 
 MEASURES = {"step": step_seconds, "epoch": epoch_seconds}
+TOGETHER = "epoch_together"
 
 if __name__ == "__main__":
     main()

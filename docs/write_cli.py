@@ -8,7 +8,8 @@ from typing import Any
 
 import typer
 
-from dogvscat.cli.app import FIRST_SCREEN, app
+from dogvscat.cli.app import command_line
+from dogvscat.cli.overview import FIRST_SCREEN
 
 PAGE = Path(__file__).parent / "cli.md"
 
@@ -37,7 +38,7 @@ none are given.
 
 def write_reference() -> str:
     """The whole page as Markdown."""
-    group: Any = typer.main.get_command(app)  # Typer's own classes differ between its versions
+    group: Any = typer.main.get_command(command_line())  # Typer's own classes differ between its versions
     sections = [describe_command(name, command) for name, command in group.commands.items()]
     return "\n".join([INTRODUCTION, *sections])
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import typer
 
-from dogvscat.cli.app import FIRST_SCREEN, app
+from dogvscat.cli.app import command_line
+from dogvscat.cli.overview import FIRST_SCREEN, NAMES
 from dogvscat.errors import DogvscatError
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = [command.name for command in app.registered_commands]
+COMMANDS = NAMES
 
 
 def read(name: str) -> str:
@@ -29,6 +30,11 @@ def test_the_first_screen_names_real_commands_only() -> None:
     named = set(re.findall(r"^  dogvscat (\w+)", FIRST_SCREEN, re.MULTILINE))
     assert named <= set(COMMANDS)
     assert {"predict", "train"} <= named
+
+
+def test_the_overview_has_every_module_with_a_command() -> None:
+    modules = {path.stem for path in (ROOT / "src/dogvscat/cli").glob("*.py") if "\ndef command(" in path.read_text()}
+    assert sorted(NAMES) == sorted(module.replace("_", "-") for module in modules)
 
 
 def test_the_makefile_runs_real_commands() -> None:
@@ -84,7 +90,7 @@ def test_files_that_a_document_names_exist(document: str) -> None:
 
 
 def test_commands_in_the_documents_exist_with_their_options() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(command_line()).commands  # type: ignore[attr-defined]
     options = {name: {opt for param in command.params for opt in param.opts} for name, command in commands.items()}
     for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for command in re.findall(

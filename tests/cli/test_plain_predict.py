@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from dogvscat.cli.answers import answer_photos
-from dogvscat.cli.app import app
+from dogvscat.cli.app import command_line
 from dogvscat.cli.plain_predict import read_plain_predict
 
 PLAIN = {
@@ -61,7 +61,7 @@ NOT_PLAIN = [
 
 def read_with_typer(arguments: list[str]) -> dict[str, Any]:
     """The parameters of the command `predict` for its arguments."""
-    group: Any = typer.main.get_command(app)  # Typer's own classes differ between its versions
+    group: Any = typer.main.get_command(command_line())  # Typer's own classes differ between its versions
     parameters: dict[str, Any] = group.commands["predict"].make_context("predict", arguments).params
     return parameters
 

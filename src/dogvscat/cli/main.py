@@ -54,11 +54,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_command(arguments: Sequence[str] | None) -> int:
-    plain = read_plain_predict(sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    plain = read_plain_predict(arguments)
     if plain is not None:
         from dogvscat.cli.answers import answer_photos
 
         return answer_photos(plain.photos, model=plain.model, threads=plain.threads, as_json=plain.as_json)
+    from dogvscat.cli.overview import overview
+
+    if text := overview(arguments):
+        for line in text.splitlines():
+            output.show(line)
+        return 0
     from dogvscat.cli.app import run_app  # here: importing Typer takes as long as half an answer
 
     return run_app(arguments)
