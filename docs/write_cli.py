@@ -27,7 +27,8 @@ This page is written by `make docs` from the commands; `dogvscat COMMAND --help`
 only JSON. No command changes your photos. Colors appear only on a terminal, and never if `NO_COLOR` is set.
 
 **Exit codes.** 0: success. 2: wrong usage or an impossible setting. 3: photos that are missing or cannot be used.
-4: a run folder or bundle that cannot be used. 1: any other error, such as a full disk. 130: stopped by Ctrl-C.
+4: a run folder or bundle that cannot be used, or a training that diverged. 1: any other error, such as a full disk.
+130: stopped by Ctrl-C.
 
 **Files.** Caches and downloads are kept in `DOGVSCAT_HOME`, by default in the user's cache folder; `dogvscat cache`
 shows and clears them. Otherwise only run folders and the files and folders that you name are written, with two

@@ -45,8 +45,8 @@ class DataConfig(Section):
     test_share: float = Field(0.0, ge=0.0, lt=0.9)
     """Share of the usable photos that is held out for `evaluate`; 0 for none."""
     train_count: int = Field(0, ge=0)
-    """Number of training photos; all others are validation photos. 0: `validation_share` decides. Also ignored if it
-    leaves less than half of the validation photos that `validation_share` gives."""
+    """Number of training photos; all others are validation photos. `validation_share` decides instead if this is 0, or
+    if fewer than half as many validation photos would remain as `validation_share` gives."""
     train_subset: int = Field(0, ge=0)
     """Train on only this many of the training photos, with the classes in proportion; 0 for all. A larger subset
     contains every smaller one, and validation stays the same. So several sizes show what more photos would bring."""

@@ -211,7 +211,10 @@ EDITS = {
     "no first network": (without_first, r"has a first\.onnx, and its card describes no first network"),
     "margins of another bundle": (other_margins, r"must be answered by the stage that the margins"),
     "outputs of another network": (other_outputs, r"both networks must have the same outputs"),
-    "a golden answer is missing": (half_a_golden_answer, r"must have answers of the first network if there is one"),
+    "a golden answer is missing": (
+        half_a_golden_answer,
+        r"must have answers of the first network, which the card describes",
+    ),
     "a negative margin": (lambda card: card["first_network"].update(two_views_margin=-1.0), "two_views_margin"),
     "an impossible share": (lambda card: card["first_network"]["agreement"].update(value=2.0), "agreement"),
 }

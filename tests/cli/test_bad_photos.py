@@ -138,7 +138,7 @@ def test_folders_are_walked_in_order_and_other_files_counted(predict: PredictJso
     assert [row["path"] for row in rows] == [f"{folder}/{name}" for name in names]
     failed = [row["path"].rpartition("/")[2] for row in rows if "error" in row]
     assert failed == ["bad.jpg", "gone.png", "notes.txt"]  # a file that is named is tried, whatever its suffix
-    assert "4 files without the suffix of a photo, such as .jpg, were skipped" in errors
+    assert "skipped 4 files: hidden, or without the suffix of a photo, such as .jpg\n" in errors
 
 
 def test_a_photo_on_stdin_is_told_from_a_list(dogvscat: Callable, drawn_photos: Path) -> None:
@@ -172,7 +172,7 @@ def test_no_photo_at_all(predict: PredictJson, tmp_path: Path) -> None:
     code, rows, errors = predict(tmp_path)
     assert (code, rows) == (3, [])
     assert errors == (
-        "1 file without the suffix of a photo, such as .jpg, was skipped\n"
+        "skipped 1 file: hidden, or without the suffix of a photo, such as .jpg\n"
         f"error: there is no photo in {tmp_path}\n"
         "hint: Name photos or folders with photos.\n"
     )

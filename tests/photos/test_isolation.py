@@ -111,7 +111,7 @@ def test_a_photo_that_costs_too_much_costs_one_process(limits: DecoderLimits, re
 def test_a_process_that_hangs_is_replaced() -> None:
     with DecoderPool(1, DecoderLimits(seconds=0)) as pool:
         os.kill(pool.pids()[0], signal.SIGSTOP)
-        with pytest.raises(ImageError, match="photo: needs more than 0 seconds, at most that much is used"):
+        with pytest.raises(ImageError, match="photo: needs more than 0 seconds, which is the limit per photo"):
             pool.decode(PHOTO, "photo", 40)
         assert pool.num_killed == {"time": 1}
 

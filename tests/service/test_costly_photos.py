@@ -53,7 +53,7 @@ def test_costly_photos_hurt_nobody_else(serve: Serve, untouched_bundle: Path, dr
     ):
         problem = response.json()
         assert (response.status_code, problem["code"]) == (413, "too_large")
-        assert problem["detail"].endswith(f"of {reason}, at most that much is used per photo")
+        assert problem["detail"].endswith(f"of {reason}, which is the limit per photo")
         assert problem["hint"]
     metrics = server.metrics()
     assert metrics['killed_decoders_total{reason="cpu"}'] == 2

@@ -49,8 +49,9 @@ def train(
         ```
 
     Args:
-        photos: A folder or zip with one folder of photos per class. None as on the command line: the photos that
-            DOGVSCAT_DATA names, else the public archive, which is downloaded, or drawings if it cannot be.
+        photos: A folder or zip with one folder of photos per class. None stands for the same as on the command line:
+            the photos that DOGVSCAT_DATA names, else the public archive. The archive is downloaded; if that fails, the
+            network learns from drawings.
         recipe: `fast`, `classic`, `best`, or a TOML file.
         settings: Override those of the recipe and of `config`.
         config: A TOML file with settings, or None.

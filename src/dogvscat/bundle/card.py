@@ -176,8 +176,10 @@ class Card(CardSection):
 
     def _check_golden_stages(self, picture: GoldenPicture) -> None:
         """The recorded stage must be the one that the margins of this card give for the recorded numbers."""
-        if (picture.first is None) != (self.first_network is None):
-            raise ValueError(f"{picture.file} must have answers of the first network if there is one, and only then")
+        if picture.first is None and self.first_network is not None:
+            raise ValueError(f"{picture.file} must have answers of the first network, which the card describes")
+        if picture.first is not None and self.first_network is None:
+            raise ValueError(f"{picture.file} has answers of a first network, but the card describes none")
         if picture.first is None or self.first_network is None:
             return
         views = (picture.first.one_view, picture.first.two_views)

@@ -170,8 +170,8 @@ def summarize(arguments: PhotoArguments, labels: Counter[str]) -> int:
         DataError: if there was no photo at all.
     """
     if arguments.skipped:
-        were = "was" if arguments.skipped == 1 else "were"
-        report(f"{pluralize(arguments.skipped, 'file')} without the suffix of a photo, such as .jpg, {were} skipped")
+        files = pluralize(arguments.skipped, "file")
+        report(f"skipped {files}: hidden, or without the suffix of a photo, such as .jpg")
     if not labels.total():
         sources = ", ".join(arguments.arguments[:3]) + ", ..." * (len(arguments.arguments) > 3)
         raise DataError(f"there is no photo in {sources}", hint="Name photos or folders with photos.")

@@ -188,9 +188,8 @@ def _show(audit: "Audit", evidence: "LabelEvidence | None", out: Path | None, as
     for note in audit.notes:
         report(note)
     if audit.skipped:
-        report(
-            f"Skipped {pluralize(audit.skipped, 'file')} without the suffix of a photo or outside of the class folders."
-        )
+        files = pluralize(audit.skipped, "file")
+        report(f"Skipped {files}: hidden, without the suffix of a photo, or outside of the class folders.")
     if as_json:
         giveaways = [asdict(giveaway) for giveaway in audit.giveaways]
         document = {"photos": audit.count_classes(), "skipped": audit.skipped, "issues": counts, "giveaways": giveaways}

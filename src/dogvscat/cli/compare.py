@@ -14,8 +14,8 @@ def command(
         list[Path],
         typer.Argument(
             metavar="RUNS",
-            help="Two or more run folders. Runs that differ only in their seeds form one group, if there are "
-            "other runs as well.",
+            help="Two or more run folders. Runs that differ only in their seeds are compared as one group. If all "
+            "runs differ only in their seeds, each run is compared by itself.",
         ),
     ],
     split: Annotated[

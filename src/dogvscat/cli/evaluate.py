@@ -55,7 +55,11 @@ def command(
     else:
         report(f"The model is {evaluation.model}.")
         show_metrics(metrics)
-        report(f"Look at {out}/report.html" if out else "Add --out FOLDER for a report with figures, and predictions.")
+        report(
+            f"Look at {out}/report.html"
+            if out
+            else "Add --out FOLDER for a report with figures and a table of predictions."
+        )
     for failure in evaluation.failures:  # photos that could not be read; all others were evaluated
         report(f"error: {failure.message}")
     return DataError.exit_code if evaluation.failures else 0

@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Convert a model to another format, with a description of its inputs and outputs.
 
-    The result is written only if its probabilities are within 0.001 of those of the model: within 0.02 with float16,
-    and within 0.1 with int8.
+    The result is written only if its probabilities differ from those of the model by at most 0.001 with float32, 0.02
+    with float16, and 0.1 with int8.
     """
     from dogvscat.api.extras import need_export_extra
     from dogvscat.bundle.export.folder import refuse_out, write_export

@@ -86,8 +86,9 @@ Exact = Annotated[
     bool,
     typer.Option(
         "--exact",
-        help="Ask the full network about every photo. Otherwise, if the model has a quick first network, that answers "
-        "where it is sure: at least 99.8% of the labels stay the same.",
+        help="Ask the full network about every photo. Otherwise, if the model has a quick first network, the first "
+        "network answers the photos that it is sure of. At least 99.8% of the labels are then those of the full "
+        "network.",
     ),
 ]
 
@@ -133,7 +134,8 @@ Isolate = Annotated[
     typer.Option(
         "--isolate",
         help="Decode photos in separate processes, with at most 2 seconds of CPU time and 300 MB of memory per photo. "
-        "For photos from strangers: one that needs more, or makes a library crash, is reported like a damaged one.",
+        "For photos from strangers: a photo that needs more, or makes a library crash, is reported like a damaged "
+        "photo.",
     ),
 ]
 

@@ -18,7 +18,11 @@ def command(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of worker processes.")] = 1,
     threads: Threads = None,
     queue: Annotated[
-        int, typer.Option(min=1, help="Number of photos that may wait in each worker. Further requests get status 429.")
+        int,
+        typer.Option(
+            min=1,
+            help="Number of photos that may be waiting or in progress in each worker. Further requests get status 429.",
+        ),
     ] = 64,
     deadline: Annotated[
         float,
@@ -31,7 +35,7 @@ def command(
     """Start the HTTP service, with a web page to drop photos on.
 
     Prints its address on stdout when it is ready, and logs one line of JSON per request on stderr. Ctrl-C or SIGTERM
-    stops it: it accepts no new requests, finishes those it has, and exits.
+    stops the service: it accepts no new requests, answers the requests that it has accepted, and exits.
     """
     need_serve_extra()
     from dogvscat.bundle.folder import load_card

@@ -19,7 +19,8 @@ def command(
         typer.Argument(
             metavar="PHOTOS",
             help="A folder or zip file with one folder of photos per class.",
-            show_default="the photos that DOGVSCAT_DATA names, else the archive that `dogvscat fetch` downloads",
+            show_default="the photos that DOGVSCAT_DATA names, else the archive that `dogvscat fetch` downloads, "
+            "else drawings",
         ),
     ] = None,
     recipe: Recipe = DEFAULT_RECIPE,

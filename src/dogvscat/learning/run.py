@@ -117,7 +117,9 @@ class Run:
         """
         if self.is_unstarted():
             hint = "Run the same `train` command again, with this folder as --out."
-            raise ModelError(f"{self.folder} holds no training yet: `train` was stopped before it started", hint=hint)
+            raise ModelError(
+                f"{self.folder} holds no training yet: `train` was stopped before its first step", hint=hint
+            )
         if not self.config_file.is_file():
             hint = "A run folder is what `dogvscat train` writes; it holds a config.toml."
             raise ModelError(f"{self.folder} is not a run folder: it has no config.toml", hint=hint)

@@ -17,7 +17,7 @@ def find_photos(photos: Path | None, report: Reporter) -> Path:
     """The folder or archive to train on: the first of these that applies.
 
     1. What the user named; 2. what `DOGVSCAT_DATA` names; 3. an archive fetched earlier; 4. the public archive, fetched
-    now; 5. the drawn sample, if there is no network.
+    now; 5. the drawn sample, if the archive cannot be fetched.
 
     Args:
         photos: The path from the command line, or None.

@@ -53,7 +53,8 @@ class Admission:
             raise RequestError(
                 429,
                 "busy",
-                f"the queue is full: {self.num_queued} photos are waiting, at most {self.limits.queue_length} may wait",
+                f"the queue is full: {self.num_queued} photos are waiting or in progress, "
+                f"at most {self.limits.queue_length} are accepted",
                 hint="Try again after the number of seconds in Retry-After, with fewer photos at once.",
                 retry_seconds=self.limits.retry_seconds,
             )

@@ -61,7 +61,7 @@ class Metrics:
         )
         self._predictions = Counter("prediction", "Predictions by label", ["label"], registry=registry)
         self._killed_decoders = Counter(
-            "killed_decoders", "Processes that decode photos and were ended by one", ["reason"], registry=registry
+            "killed_decoders", "Decoding processes that a photo made end", ["reason"], registry=registry
         )
         info = Gauge("model_info", "The bundle in use", ["name", "digest"], registry=registry, multiprocess_mode="max")
         info.labels(model, digest).set(1)

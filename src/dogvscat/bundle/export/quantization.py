@@ -29,7 +29,7 @@ def integer_convolutions(operations: Sequence[Operation]) -> list[Operation]:
     """
     convolutions = [operation for operation in operations if operation.kind == "conv"]
     if len(convolutions) < 2:
-        raise ModelError("only the first convolution of this network could be 8-bit, and it stays in float32")
+        raise ModelError("this network has only one convolution, which stays in float32, so nothing becomes 8-bit")
     return convolutions[1:]
 
 

@@ -82,7 +82,7 @@ def _changed_settings(folder: Path, cell: PlannedCell) -> str:
         for key, old, new in differences(config, cell.config)
     ]
     if not changes and config.recipe == cell.config.recipe:
-        return "the settings were written by an earlier version of dogvscat, which had fewer"
+        return "the settings were written by an earlier version of dogvscat, which had fewer settings"
     return ", ".join(changes) or "the recipe had another name"
 
 

@@ -239,6 +239,6 @@ class _Worker:
             "memory": f"{limits.memory_bytes:,} bytes of memory",
             "time": f"{limits.seconds} seconds",
         }[reason]
-        message = f"needs more than {used}, at most that much is used per photo"
+        message = f"needs more than {used}, which is the limit per photo"
         hint = "Make it smaller, or export it as an ordinary JPEG, with an image editor."
         return reason, ImageError(path, "too_large", message, hint=hint)

@@ -121,7 +121,7 @@ class SafeZip:
         if member.method == zipfile.ZIP_STORED:
             return packed
         if member.method != zipfile.ZIP_DEFLATED:
-            reason = f"is packed with method {member.method}, only stored (0) and deflated (8) are read"
+            reason = f"is packed with method {member.method}; only the methods 0 (stored) and 8 (deflated) are read"
             raise ImageError(full_name, "unreadable", reason)
         bomb_bytes = max(RATIO_FREE_BYTES, MAX_RATIO * len(packed))
         # One byte more than allowed shows that there is more, without unpacking the rest of a bomb.
