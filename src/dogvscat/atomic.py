@@ -214,7 +214,7 @@ def _clear(leftover: Path) -> None:
 def _take_lock(file: BinaryIO) -> bool | None:
     """Lock an open file until it is closed.
 
-    With `fcntl` and not with filelock: importing filelock takes longer than everything that a small command writes.
+    With `fcntl` and not with filelock: importing filelock takes longer than a small command takes to write its files.
     Windows has no `fcntl`, and needs no lock here, because nothing is cleared there.
 
     Returns:

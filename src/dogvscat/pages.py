@@ -15,8 +15,8 @@ def open_templates(*folders: Path, **filters: Callable[..., object]) -> Environm
 
     Everything that a template shows is escaped for HTML, except in Markdown templates (`*.md.jinja`), which need the
     filters `markdown` and `code` for what strangers wrote. Control characters and marks of the direction of text are
-    escaped in both, whether a template uses `printable` or not. A name that the
-    template uses and nobody passed is an error (`jinja2.UndefinedError`), not an empty text.
+    escaped in both kinds, whether a template uses `printable` or not. A name that a template uses but nobody passed is
+    an error (`jinja2.UndefinedError`), not an empty text.
 
     Args:
         folders: Where templates and what they include are looked up.

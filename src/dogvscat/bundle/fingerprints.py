@@ -17,8 +17,9 @@ MAX_BITS = 6
 `best` learned from, one pair of different photos differs in 6 bits, and none in fewer. 200 original photos differ in at
 most 6 bits from their copies in the archive, which are smaller and were saved again."""
 MAX_TURNED_BITS = 4
-"""The same for a photo that was mirrored or turned. Of 570 million pairs of a photo in these seven versions and a photo
-that `best` learned from, none differs in fewer than 6 bits. Of 300 mirrored copies, 299 differ in at most 4."""
+"""The same for a photo that was mirrored or turned. A photo has seven such versions. Of 570 million pairs of one of
+them and a different photo that `best` learned from, none differs in fewer than 6 bits. Of 300 mirrored copies, 299
+differ in at most 4."""
 
 _SIDE = 32
 _WAVES = 8

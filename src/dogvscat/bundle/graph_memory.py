@@ -14,9 +14,9 @@ from dogvscat.bundle.graph_file import MOST_AXES, Constant, GraphFault, GraphFil
 from dogvscat.errors import ModelError
 
 _MARGIN = 16_000_000
-"""Numbers that a graph may always need, 64 MB: graphs of small networks need not follow their card closely."""
+"""Numbers that every graph may need in addition to those of the network in its card: 64 MB."""
 _FACTOR = 2
-"""A graph has more values than its network has operations: silu takes two, for example."""
+"""A graph may need this many times the numbers of its network: an operation can take several values, silu takes two."""
 _MOST_NUMBERS = 256_000_000
 """Most numbers that any graph may need, 1 GB, whatever its card describes."""
 
@@ -297,4 +297,4 @@ _RULES: dict[str, Rule] = {
 """What the writer of learning/onnx_export/ uses, and a few more."""
 
 _QUANTIZED_RULES: dict[str, Rule] = {"QuantizeLinear": _quantize, "DequantizeLinear": _quantize}
-"""What a graph also has whose convolutions compute with 8-bit integers."""
+"""What a graph has in addition if its convolutions compute with 8-bit integers."""

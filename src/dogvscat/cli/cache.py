@@ -17,7 +17,9 @@ def command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the caches and their sizes, or clear them. Runs and photos are never deleted.
+    """Show the caches and their sizes, or clear them. Runs and your own photos are never deleted.
+
+    Downloaded archives of photos are in the cache `archives`.
 
     The caches are in DOGVSCAT_HOME, by default the user's cache folder.
     """

@@ -31,7 +31,7 @@ def command(
         Path | None,
         typer.Option(
             metavar="PHOTOS",
-            help="A folder or zip file of photos. 200 of them are used to compare the export with the model.",
+            help="A folder or zip file of photos. Up to 200 of them are used to compare the export with the model.",
             show_default="pictures drawn by code",
         ),
     ] = None,

@@ -113,8 +113,8 @@ Cluster = Annotated[
     str | None,
     typer.Option(
         metavar="local|HOST:PORT",
-        help="Work on a Ray cluster. `local` starts a cluster on this machine; HOST:PORT joins a running one, whose "
-        "machines must all see the photos and --out at the same paths.",
+        help="Work on a Ray cluster. `local` starts a cluster on this machine; HOST:PORT joins a running one. All its "
+        "machines must see the photos at the same paths, and for `study` and `tune` --out as well.",
     ),
 ]
 

@@ -59,7 +59,7 @@ def refuse_fixed(keys: Iterable[str], table: str) -> None:
     """
     for key in keys:
         if key in _FIXED:
-            # For photos that show neither class no value of a setting would help, so it cannot go into [base] either.
+            # A setting about photos that show neither class does nothing here, so it need not be in [base] either.
             hint = "Leave it out." if _FIXED[key] == _NEITHER else "Put one value of it into [base]."
             if key == "training.seed":
                 hint = "Give --seed for another search." if table == "space" else "List them as seeds = [1, 2, 3]."

@@ -45,7 +45,8 @@ def distances(decision: Decision, logits: Logits) -> np.ndarray:
     if logits.neither is None:
         return np.asarray(nearest)
     beyond = logits.neither - _log_odds(decision.neither_limit)  # above 0: the image seems to show neither class
-    # Then the band does not matter; the more probable class still does, because accuracy counts it.
+    # Above 0 the answer is `unsure` anyway, so the band does not matter. The threshold still does, because the more
+    # probable class counts for the accuracy.
     return np.asarray(np.minimum(np.abs(beyond), np.where(beyond > 0, from_threshold, nearest)))
 
 

@@ -177,7 +177,7 @@ class SqueezeExcite:
     usage: ClassVar[str] = "squeeze-excite [8]"
 
     reduction: int = 8
-    """The first dense layer has this many times fewer units than there are channels: 1 to 64."""
+    """Number of channels divided by the number of units of the first dense layer: 1 to 64."""
 
     @property
     def text(self) -> str:

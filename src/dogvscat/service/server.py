@@ -28,7 +28,8 @@ _NOTICE_SECONDS = 0.5
 _CLOSE_SECONDS = 5
 """Longest wait for open connections after that."""
 _MOST_DECODERS = 9
-"""The network takes more time than the decoders, and each of these processes takes 35 MB of memory and more."""
+"""Most processes that decode photos. More would not help, because the network takes more time than they do, and each of
+them takes 35 MB of memory and more."""
 
 
 @dataclass(frozen=True)

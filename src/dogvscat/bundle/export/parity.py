@@ -160,7 +160,8 @@ def draw_images(image_size: int, first_seed: int = 1000) -> list[np.ndarray]:
 
     Args:
         image_size: Side, in pixels.
-        first_seed: Of the drawings; one that is far from another gives other drawings.
+        first_seed: Seed of the first drawing; each further drawing has the next number as its seed. Another first seed
+            gives other drawings if it lies far away.
 
     Returns:
         58 arrays, uint8 (image_size, image_size, 3).

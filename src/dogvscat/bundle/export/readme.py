@@ -82,7 +82,7 @@ def describe_model(card: Card, has_neither: bool) -> dict[str, Any]:
             "temperature_inside": card.temperature,
             "bias_inside": card.bias,
         },
-        # Only of the full network, which an export is.
+        # Without the answers of the first network, because an export has only the full network.
         "golden": [picture.model_dump(exclude={"first"}) for picture in card.golden],
     }
 
@@ -128,7 +128,8 @@ def _steps(size: int) -> list[str]:
 def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity) -> str:
     first, second = map(markdown, card.class_names)
     neither, precision = conversion.logits.neither is not None, PRECISIONS[conversion.precision]
-    # Below, a list of lines times a bool is kept or left out. Names come from the user's folders, so they are escaped.
+    # `[...] * condition` keeps the list if the condition is true, else it is empty. Class names come from the user's
+    # folders, so they are escaped.
     lines = [
         f"# {first} or {second}: {described_format(format_name).title}",
         "",

@@ -19,8 +19,8 @@ from dogvscat.photos.decoding.decoder import decode
 GOLDEN_TOLERANCE = 1e-3
 """How far the probability of a golden picture may lie from the card's: other processors round differently."""
 FIRST_TOLERANCE = 0.25
-"""The same for the log-odds of the first network. Integers do not round, but what its first, float convolution rounds
-differently can move a number across the border between two integers, and the layers after it carry that on."""
+"""The same for the log-odds of the first network. Its first convolution computes in float and may round differently.
+That can turn a number into the next integer, and the layers that compute with integers carry the difference on."""
 _HINT = "The pixels or the arithmetic differ; compare the versions of Pillow and onnxruntime."
 
 

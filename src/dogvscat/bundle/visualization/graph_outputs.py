@@ -65,7 +65,7 @@ def with_outputs(model: bytes, names: Iterable[str]) -> bytes:
     value_type = _field(_TYPE_TENSOR, _FLOAT_ELEMENTS)
     outputs = (_field(_VALUE_NAME, name.encode()) + _field(_VALUE_TYPE, value_type) for name in names)
     # If a field with a message is in a file twice, Protocol Buffers joins the lists inside. So a second graph that has
-    # only outputs adds them to the first (findings/onnx_second_graph.sh: in runtimes, but not in each viewer).
+    # only outputs adds them to the first one. Runtimes do that, but not every viewer (findings/onnx_second_graph.sh).
     return model + _field(_MODEL_GRAPH, b"".join(_field(_GRAPH_OUTPUT, output) for output in outputs))
 
 

@@ -162,7 +162,8 @@ class _StudyInProgress:
     def _read_waited_for(self) -> Study:
         """What is finished, without the cells that are still in `running`.
 
-        The result of such a cell may be in its folder already. Counting it now would number the next ones wrongly.
+        The result of such a cell may be in its folder already. If it counted now, the next trainings would be reported
+        with wrong numbers.
         """
         running = {cell.name for cell in self.running.values()}
         study = read_study(self.study.planned, self.folder)

@@ -108,8 +108,8 @@ def _write_int8(network: keras.Model, path: Path, *, layers: Set[str], pixels: n
         debugger = tf.lite.experimental.QuantizationDebugger(converter=converter)
         tensors = _open(debugger.calibrated_model).get_tensor_details()
         exact = [tensor["name"] for tensor in tensors if not _layers_of(tensor["name"]) & layers]
-        # The split of the logits of an image and its mirror image has two outputs. The name of its node does not stop
-        # its quantization, only its kind does.
+        # The node that splits the logits of an image from those of its mirror image has two outputs. Listing this node
+        # by its name does not keep it in float32; only listing its kind does.
         debugger.options = tf.lite.experimental.QuantizationDebugOptions(
             denylisted_nodes=exact, denylisted_ops=["SPLIT"]
         )

@@ -19,8 +19,8 @@ from dogvscat.network.operations import LOGIT, PIXELS, Operation
 layers = keras.layers
 
 _ANY_SIZE = 512
-"""The size for which the layers of a network of any input size are made. Only `flatten` depends on the size, and such a
-network does not have it."""
+"""The size for which the layers of a network of any input size are made. It has no influence: only the weights after
+`flatten` depend on the size, and a network of any input size has no `flatten`."""
 _DROPOUT_SEED = 0 if keras.backend.backend() == "torch" else None
 """On PyTorch, Keras ignores the random state of a layer that has no seed, so that no resumed run would have the same
 bits (findings/keras_torch_dropout_state.sh). Any seed will do: the state is set again in each step."""

@@ -18,7 +18,7 @@ def compile_network(model: keras.Model, config: TrainingConfig) -> None:
         optimizer=optimizer,
         loss=_Loss(config.label_smoothing),
         weighted_metrics=[_Accuracy(threshold=0.0, name="accuracy")],
-        # XLA gives TensorFlow other bits after a restart; without it, JAX computes operation by operation
+        # With XLA, TensorFlow gives other bits after a restart. Without XLA, JAX computes operation by operation.
         jit_compile=keras.backend.backend() == "jax",
     )
     optimizer.build(model.trainable_variables)

@@ -16,7 +16,7 @@ BROAD: Band = (1.0, 5.0)
 """For aligning two pictures that are still some pixels apart. Here even unrelated dark shapes on light ground agree."""
 FINE: Band = (0.7, 2.5)
 FINEST: Band = (0.6, 1.5)
-"""With `FINE`, for distinguishing copies from unrelated pictures."""
+"""`FINE` and `FINEST` are for distinguishing copies from unrelated pictures."""
 
 _TEXTURE_STEPS = 32.0  # int8 values per standard deviation of a texture
 _PART_SIDE = 4  # pixels; a picture has 64 such parts

@@ -33,7 +33,7 @@ MAX_PICTURE_BYTES = 280_000_000
 MAX_JPEG_SEGMENTS = 1_000
 """Segments before the first scan. Pillow reads each in Python; an ICC profile and extended XMP may need hundreds."""
 MAX_EXIF_SEGMENTS = 100
-"""Of these, segments with EXIF data. Pillow copies all of them again for each one."""
+"""Of these, segments with EXIF data. For each of them, Pillow copies the EXIF data of all earlier ones again."""
 MAX_JUNK_BYTES = 1_000_000
 """Bytes between segments, which Pillow passes over one by one."""
 MAX_SCANS = 100

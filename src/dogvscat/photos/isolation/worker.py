@@ -1,8 +1,8 @@
 """A process that decodes photos for another one: `python -m dogvscat.photos.isolation.worker CPU_SECONDS MEMORY_BYTES`.
 
-It reads requests from stdin and writes replies to stdout, and ends with the process that started it. A photo that needs
-too much CPU time ends it at once, even inside a library; one that needs too much memory gets an error, after which the
-process ends as well. What libraries print is discarded.
+It reads requests from stdin and writes replies to stdout, and ends with the process that started it. If a photo needs
+too much CPU time, this process ends at once, even inside a library. If a photo needs too much memory, the reply is an
+error, and then this process ends. What libraries print is discarded.
 """
 
 import os

@@ -38,8 +38,8 @@ export class Computation {
       : { rows: 1, columns: 1, channels: shape[0] };
   }
 
-  // All numbers of an operation: channel by channel, row by row. Of a network that also looks at the mirror image, those
-  // for the photo as it is.
+  // All numbers of an operation: channel by channel, row by row. If the network also looks at the mirror image, these are
+  // the numbers for the photo as it is.
   numbers(operation) {
     const { rows, columns, channels } = this.shape(operation);
     return this.#outputs[this.network.operations[operation].value].data.subarray(0, rows * columns * channels);
