@@ -1,4 +1,5 @@
-"""How many CPUs this process may use. In a container these are often far fewer than the machine has.
+"""How many CPUs this process may use, and work for all of them. In a container these are often far fewer than the
+machine has.
 
 More threads than CPUs wait for each other: one photo then takes many times as long.
 """
@@ -6,11 +7,21 @@ More threads than CPUs wait for each other: one photo then takes many times as l
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 MOST_THREADS = 256
 """The most that `--threads` takes."""
+_ITEMS_AHEAD = 8
+"""For each thread, how many items are taken before their results are needed: one slow item then stops nobody."""
 
 
 def available_cpus(root: Path = Path("/")) -> int:
@@ -23,6 +34,33 @@ def available_cpus(root: Path = Path("/")) -> int:
         At least 1.
     """
     return max(1, min([_affinity_cpus(), *map(math.ceil, _quotas(root))]))
+
+
+def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int = 0) -> Iterator[Result]:
+    """The results for some items, in their order, computed by several threads.
+
+    Items are taken shortly before they are needed. The executor's own `map` takes all of them at once, which for a
+    million items fills gigabytes before the first result.
+
+    Args:
+        function: Called by the threads.
+        items: In any number.
+        threads: 0 for one per CPU.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # here, because every start of the program imports this file
+
+    threads = threads or available_cpus()
+    pool = ThreadPoolExecutor(threads)
+    pending: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= _ITEMS_AHEAD * threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C, the rest is not computed
 
 
 def _affinity_cpus() -> int:

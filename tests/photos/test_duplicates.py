@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from dogvscat.photos.audit import Audit
-from dogvscat.photos.copies.perceptual_hash import NEAR_DUPLICATE_BITS
+from dogvscat.photos.copies.near_hashes import NEAR_DUPLICATE_BITS, near_hashes
 from dogvscat.photos.drawing.sample import draw
 from dogvscat.photos.duplicates import Pair, group_names, near_duplicates
 from dogvscat.photos.reading.sources import open_photos
@@ -108,9 +108,12 @@ def test_many_photos_are_compared_in_blocks() -> None:
     hashes = [int.from_bytes(rng.bytes(32), "big") for _ in range(1300)]
     for copy in (511, 512, 1299):
         hashes[copy] = hashes[0] ^ 1
-    photos = [_photo(f"{number:064x}", bits) for number, bits in enumerate(hashes)]
-    near = [(pair.first, pair.second) for pair in near_duplicates(photos)]
+    near = [(pair.row, pair.column) for pair in near_hashes([f"{bits:064x}" for bits in hashes])]
     assert near == list(combinations((0, 511, 512, 1299), 2))
+    photos = [_photo(f"{number:016x}" * 4, bits) for number, bits in enumerate(hashes)]
+    groups = group_names(photos, near_duplicates(photos))
+    assert [index for index, group in enumerate(groups) if group == groups[0]] == [0, 511, 512, 1299]
+    assert len(set(groups)) == 1297
 
 
 def test_blank_unreadable_and_equal_files_are_not_near_duplicates() -> None:

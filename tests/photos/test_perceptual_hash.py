@@ -9,13 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dogvscat.photos.copies.perceptual_hash import (
-    GRAY_SIDE,
-    NEAR_DUPLICATE_BITS,
-    NearHash,
-    near_hashes,
-    perceptual_hash,
-)
+from dogvscat.photos.copies.near_hashes import NEAR_DUPLICATE_BITS, NearHash, near_hashes
+from dogvscat.photos.copies.perceptual_hash import GRAY_SIDE, perceptual_hash
 from dogvscat.photos.decoding.decoder import decode_photo
 
 VERSIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

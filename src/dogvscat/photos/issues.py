@@ -78,8 +78,9 @@ def _exact_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) ->
             same_content[photo.sha256].append(index)
     for indices in same_content.values():
         for index in indices if len(indices) > 1 else []:
-            copies = [scanned[copy] for copy in indices if copy != index]
-            detail = f"same file as {_listed_paths(copies)}"
+            # The first four hold three others. All others of each would be a million lists of a million.
+            copies = [scanned[copy] for copy in indices[:4] if copy != index]
+            detail = f"same file as {_listed_paths(copies, len(indices) - 1)}"
             yield Issue(scanned[index].path, "exact_duplicate", groups[index], detail)
 
 
@@ -104,16 +105,21 @@ def _relation(pair: Pair, copy: str) -> str:
 
 def _label_conflicts(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iterable[Issue]:
     """Every photo of a group that has both labels: a copy of a copy shows the same animal as well."""
-    by_group = defaultdict(list)
+    by_group: dict[str, list[ScannedPhoto]] = defaultdict(list)
     for photo, group in zip(scanned, groups, strict=True):
         if not photo.error_code:
             by_group[group].append(photo)
     for group, photos in by_group.items():
+        by_label: dict[int, list[ScannedPhoto]] = defaultdict(list)
+        by_content: dict[tuple[int, str], list[ScannedPhoto]] = defaultdict(list)
         for photo in photos:
-            if opposed := [copy for copy in photos if copy.label != photo.label]:
-                same_file = [copy for copy in opposed if copy.sha256 == photo.sha256]
-                relation = "same file as" if same_file else "nearly the same picture as"
-                yield Issue(photo.path, "label_conflict", group, f"{relation} {_listed_paths(same_file or opposed)}")
+            by_label[photo.label].append(photo)
+            by_content[photo.label, photo.sha256].append(photo)
+        for photo in photos if len(by_label) > 1 else []:
+            same_file = by_content.get((1 - photo.label, photo.sha256))
+            relation = "same file as" if same_file else "nearly the same picture as"
+            opposed = same_file or by_label[1 - photo.label]
+            yield Issue(photo.path, "label_conflict", group, f"{relation} {_listed_paths(opposed, len(opposed))}")
 
 
 def _unusual_content(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iterable[Issue]:
@@ -138,6 +144,7 @@ def _unusual_content(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> 
             yield Issue(photo.path, "odd_aspect_ratio", group, size)
 
 
-def _listed_paths(photos: Sequence[ScannedPhoto]) -> str:
+def _listed_paths(photos: Sequence[ScannedPhoto], count: int) -> str:
+    """The first three paths, and how many of `count` are more."""
     first_three = ", ".join(photo.path for photo in photos[:3])
-    return first_three if len(photos) <= 3 else f"{first_three} and {len(photos) - 3} more"
+    return first_three if count <= 3 else f"{first_three} and {count - 3} more"

@@ -5,15 +5,14 @@ per pair than the one before, and receives fewer pairs: a rough comparison, a fe
 comparison of all pixels.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
-from dogvscat.cpus import available_cpus
+from dogvscat.cpus import available_cpus, map_in_order
 from dogvscat.photos.copies.alignment import (
     BROAD,
     FINE,
@@ -44,11 +43,7 @@ _NEIGHBORS = 256
 alike; these still end up in one group, because groups chain together."""
 _VOTES_AT_ONCE = 4000  # of 64 points each: an array of them fits into a processor's cache
 _COMPARED_AT_ONCE = 500_000  # landmarks; most of them are not similar
-_LOOK_AHEAD = 64  # chunks of votes
 _PAIRS_AT_ONCE, _PARTS = 8192, 16  # pairs between two updates of the groups, and parts of them for the threads
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 Votes = tuple[np.ndarray, np.ndarray]
 """Pairs of landmarks, as two arrays of indices."""
@@ -65,37 +60,28 @@ class AlignedPair(NamedTuple):
     """Share of the picture with the wider view that lies on the other one."""
 
 
-def aligned_pairs(thumbnails: np.ndarray, same_group: Callable[[int, int], bool]) -> Iterator[AlignedPair]:
+def aligned_pairs(
+    thumbnails: np.ndarray, same_group: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> Iterator[AlignedPair]:
     """Pairs of pictures that show the same scene, at least one for each picture that has such a partner.
 
     Args:
         thumbnails: uint8 (num_pictures, THUMBNAIL_SIDE, THUMBNAIL_SIDE), gray.
-        same_group: Whether two pictures are already known to show the same scene; such pairs are not compared.
+        same_group: Whether the two pictures of each pair are already known to show the same scene, given by index:
+            bool (n,). Such pairs are not compared.
     """
     broad = textures(thumbnails, BROAD)
     rough = at_grid(broad, _ROUGH_SIDE)
     with ThreadPoolExecutor(available_cpus()) as pool:  # NumPy computes without holding Python's lock
         landmarks = find_landmarks(thumbnails, pool.map)
         similar = _similar_landmarks(landmarks)
-        chunks = _map(pool, lambda votes: _roughly_similar(broad, rough, landmarks, votes), similar)
+        chunks = map_in_order(lambda votes: _roughly_similar(broad, rough, landmarks, votes), similar)
         votes = _best_of_each_pair(landmarks, chunks)
         for start in range(0, len(votes[0]), _PAIRS_AT_ONCE):
             moves = _proposed_moves(landmarks, *(index[start : start + _PAIRS_AT_ONCE] for index in votes))
-            is_open = [not same_group(*pair) for pair in zip(moves.first.tolist(), moves.second.tolist(), strict=True)]
-            parts = np.array_split(np.flatnonzero(is_open), _PARTS)
+            parts = np.array_split(np.flatnonzero(~same_group(moves.first, moves.second)), _PARTS)
             for pairs in pool.map(lambda part: _verified(thumbnails, broad, moves[part]), parts):  # noqa: B023
                 yield from pairs
-
-
-def _map(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Like `pool.map`, but takes each item shortly before it is needed: all items at once could fill the memory."""
-    futures: deque[Future[Result]] = deque()
-    for item in items:
-        futures.append(pool.submit(function, item))
-        if len(futures) >= _LOOK_AHEAD:
-            yield futures.popleft().result()
-    while futures:
-        yield futures.popleft().result()
 
 
 def _similar_landmarks(landmarks: Landmarks) -> Iterator[Votes]:
