@@ -17,6 +17,7 @@ Item = TypeVar("Item")
 
 _PATIENCE_SECONDS = 1.0
 """Loops that are shorter than this show no bar."""
+_SECONDS_PER_UPDATE = 0.1
 
 
 def on_terminal() -> bool:
@@ -35,17 +36,19 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
     if not on_terminal():
         yield from items
         return
-    started = time.monotonic()
+    next_update = time.monotonic() + _PATIENCE_SECONDS
     bar = None
     try:
         for completed, item in enumerate(items, start=1):
             yield item  # the caller works on the item before the next line runs
-            if bar is None and time.monotonic() - started > _PATIENCE_SECONDS:
+            if time.monotonic() < next_update:  # an update takes longer than some items
+                continue
+            if bar is None:
                 bar = progress_bars(transient=True)
                 bar.start()
                 bar.add_task(description, total=total)
-            if bar is not None:
-                bar.update(bar.task_ids[0], completed=completed)
+            bar.update(bar.task_ids[0], completed=completed)
+            next_update = time.monotonic() + _SECONDS_PER_UPDATE
     finally:
         if bar is not None:
             bar.stop()

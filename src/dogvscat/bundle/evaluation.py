@@ -1,7 +1,6 @@
 """Evaluate a finished model on any labeled photos. Without the extra `train` the report has no figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from dogvscat.bundle.card import Card
 from dogvscat.bundle.folder import CARD_FILE
 from dogvscat.bundle.predict.predictor import BATCH_SIZE, Predictor
 from dogvscat.bundle.seen_photos import SplitFinder, split_finder
+from dogvscat.cpus import map_in_order
 from dogvscat.errors import DataError, ImageError, UsageError
 from dogvscat.judging.decision import Logits
 from dogvscat.judging.diagnosis import suspected_mislabeled
@@ -213,15 +213,14 @@ def _decoded_batches(
         except ImageError as error:
             return photo, error
 
-    with ThreadPoolExecutor(predictor.threads) as pool:
-        batch = []
-        decoded_photos = pool.map(decode_photo, source.photos)
-        for decoded in stderr.track(decoded_photos, "Evaluating photos", len(source.photos)):
-            batch.append(decoded)
-            if len(batch) == BATCH_SIZE:
-                yield batch
-                batch = []
-        yield batch  # the last one may be smaller, or empty
+    batch = []
+    decoded_photos = map_in_order(decode_photo, source.photos, predictor.threads)
+    for decoded in stderr.track(decoded_photos, "Evaluating photos", len(source.photos)):
+        batch.append(decoded)
+        if len(batch) == BATCH_SIZE:
+            yield batch
+            batch = []
+    yield batch  # the last one may be smaller, or empty
 
 
 def _warn(results: Mapping[str, SplitResult], warnings: Sequence[str], report: Reporter) -> None:

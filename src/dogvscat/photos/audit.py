@@ -4,6 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
@@ -172,21 +173,23 @@ class _Section:
 
 
 def _sections(audit: Audit, source: PhotoSource) -> list[_Section]:
-    by_path = {photo.path: photo for photo in audit.scanned}
+    grouped: dict[str, dict[str, list[Issue]]] = {kind: {} for kind in audit.count_kinds()}
+    for issue in audit.issues:
+        grouped[issue.kind].setdefault(issue.group, []).append(issue)
+    first_groups = {
+        kind: list(islice(groups.values(), _MAX_LABEL_GROUPS if kind in LABEL_KINDS else _MAX_GROUPS))
+        for kind, groups in grouped.items()
+    }
+    paths = {issue.path for groups in first_groups.values() for issues in groups for issue in issues[:_MAX_PHOTOS]}
+    by_path = {photo.path: photo for photo in audit.scanned if photo.path in paths}
     sections = []
-    for kind, count in audit.count_kinds().items():
-        grouped: dict[str, list[Issue]] = {}
-        for issue in audit.issues:
-            if issue.kind == kind:
-                grouped.setdefault(issue.group, []).append(issue)
-        groups = []
-        max_groups = _MAX_LABEL_GROUPS if kind in LABEL_KINDS else _MAX_GROUPS
-        for issues in list(grouped.values())[:max_groups]:
-            photos = [
-                _photo_entry(source, by_path[issue.path], issue, audit.class_names) for issue in issues[:_MAX_PHOTOS]
-            ]
-            groups.append(_Group(photos, len(issues)))
-        sections.append(_Section(kind, KIND_MEANINGS[kind], count, groups, len(grouped)))
+    for kind, groups in first_groups.items():
+        shown_groups = [
+            _Group([_photo_entry(source, by_path[issue.path], issue, audit.class_names) for issue in issues], count)
+            for issues, count in ((issues[:_MAX_PHOTOS], len(issues)) for issues in groups)
+        ]
+        num_issues = sum(map(len, grouped[kind].values()))
+        sections.append(_Section(kind, KIND_MEANINGS[kind], num_issues, shown_groups, len(grouped[kind])))
     return sections
 
 

@@ -77,11 +77,13 @@ def _exact_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) ->
         if not photo.error_code:
             same_content[photo.sha256].append(index)
     for indices in same_content.values():
-        for index in indices if len(indices) > 1 else []:
-            # The first four hold three others. All others of each would be a million lists of a million.
-            copies = [scanned[copy] for copy in indices[:4] if copy != index]
-            detail = f"same file as {_listed_paths(copies, len(indices) - 1)}"
-            yield Issue(scanned[index].path, "exact_duplicate", groups[index], detail)
+        details = [
+            # The first four hold three others. The fifth stands for all after it: they share one text.
+            f"same file as {_listed_paths([scanned[copy] for copy in indices[:4] if copy != index], len(indices) - 1)}"
+            for index in indices[:5]
+        ]
+        for position, index in enumerate(indices if len(indices) > 1 else []):
+            yield Issue(scanned[index].path, "exact_duplicate", groups[index], details[min(position, 4)])
 
 
 def _near_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str], pairs: Iterable[Pair]) -> Iterable[Issue]:
@@ -115,11 +117,14 @@ def _label_conflicts(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> 
         for photo in photos:
             by_label[photo.label].append(photo)
             by_content[photo.label, photo.sha256].append(photo)
+        details: dict[tuple[int, str], str] = {}  # by label and content
         for photo in photos if len(by_label) > 1 else []:
-            same_file = by_content.get((1 - photo.label, photo.sha256))
-            relation = "same file as" if same_file else "nearly the same picture as"
-            opposed = same_file or by_label[1 - photo.label]
-            yield Issue(photo.path, "label_conflict", group, f"{relation} {_listed_paths(opposed, len(opposed))}")
+            if (key := (photo.label, photo.sha256)) not in details:
+                same_file = by_content.get((1 - photo.label, photo.sha256))
+                relation = "same file as" if same_file else "nearly the same picture as"
+                opposed = same_file or by_label[1 - photo.label]
+                details[key] = f"{relation} {_listed_paths(opposed, len(opposed))}"
+            yield Issue(photo.path, "label_conflict", group, details[key])
 
 
 def _unusual_content(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iterable[Issue]:

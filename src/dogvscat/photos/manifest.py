@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -41,7 +42,7 @@ _MAX_REASONS = 10
 """Largest number of reasons to list for photos that cannot be read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ManifestRow:
     """One photo. The fields are the columns of the CSV file."""
 
@@ -88,9 +89,10 @@ class Manifest:
 
     def __post_init__(self) -> None:
         _refuse_divided_groups(self.rows)
-        pairs = sorted(f"{row.sha256} {self.filed_as(row)}\n" for row in self.rows)
-        digest = hashlib.sha256("".join(pairs).encode("utf-8", "surrogateescape")).hexdigest()
-        object.__setattr__(self, "digest", digest)  # a frozen class has no other way to fill in a field
+        digest = hashlib.sha256()
+        for sha256, label in sorted((row.sha256, self.filed_as(row)) for row in self.rows):
+            digest.update(f"{sha256} {label}\n".encode("utf-8", "surrogateescape"))
+        object.__setattr__(self, "digest", digest.hexdigest())  # a frozen class has no other way to fill in a field
 
     def filed_as(self, row: ManifestRow) -> str:
         """The class that a photo was filed under, before any correction of its label."""
@@ -177,11 +179,11 @@ def _manifest(
             source.class_names[photo.label],
             photo.sha256,
             photo.perceptual_hash,
-            f"{photo.width}x{photo.height}",
+            sys.intern(f"{photo.width}x{photo.height}"),  # the same text for many photos, in memory once
             photo.mode,
             group,
             split,
-            ";".join(kinds.get(photo.path, ())),
+            kinds.get(photo.path, ""),
         )
         for photo, group, split in zip(scanned, groups, splits, strict=True)
     )
@@ -252,12 +254,11 @@ def load_manifest(path: Path, is_synthetic: bool = False, giveaways: tuple[Givea
     try:
         # surrogateescape keeps the bytes of file names that are not UTF-8; newline="" those that contain line ends.
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            header, *lines = csv.reader(file)
-        if header != [column.name for column in fields(ManifestRow)]:
-            raise ValueError("its first line does not name the columns of a manifest")
-        rows = tuple(ManifestRow(*map(unescape_cell, line)) for line in lines)
-        for row in rows:
-            _refuse_impossible_row(row)
+            lines = csv.reader(file)
+            if next(lines, []) != [column.name for column in fields(ManifestRow)]:
+                raise ValueError("its first line does not name the columns of a manifest")
+            texts: dict[str, str] = {}
+            rows = tuple(_read_row(line, texts) for line in lines)
         labels = {row.label for row in rows}  # the file does not name the classes apart from its rows
         return Manifest(
             NEITHER_NAMES if labels == {NEITHER} else sorted_class_names(labels),
@@ -269,6 +270,19 @@ def load_manifest(path: Path, is_synthetic: bool = False, giveaways: tuple[Givea
         raise ModelError(f"{path} is not a manifest: {error}") from None
 
 
+def _read_row(line: Sequence[str], texts: dict[str, str]) -> ManifestRow:
+    """A row of the file. Texts that several rows have in common are in memory once: those in `texts`.
+
+    Raises:
+        TypeError: if it has more or fewer cells than there are columns.
+        ValueError: if a cell is impossible.
+    """
+    path, *cells = map(unescape_cell, line)
+    row = ManifestRow(path, *(texts.setdefault(cell, cell) for cell in cells))
+    _refuse_impossible_row(row)
+    return row
+
+
 def _refuse_impossible_row(row: ManifestRow) -> None:
     if not re.fullmatch("[0-9a-f]{64}", row.sha256):
         raise ValueError(f"expected the sha256 of {row.path!r} as 64 hexadecimal digits, received {row.sha256!r}")
@@ -278,10 +292,11 @@ def _refuse_impossible_row(row: ManifestRow) -> None:
         raise ValueError(f"there is no split {row.split!r}, as for {row.path!r}")
 
 
-def _kinds_by_path(issues: Sequence[Issue]) -> dict[str, list[str]]:
-    kinds: dict[str, list[str]] = {}
+def _kinds_by_path(issues: Sequence[Issue]) -> dict[str, str]:
+    """The kinds of each photo's issues, as in `ManifestRow.issues`."""
+    kinds: dict[str, str] = {}
     for issue in issues:
-        kinds.setdefault(issue.path, []).append(issue.kind)
+        kinds[issue.path] = sys.intern(f"{kinds[issue.path]};{issue.kind}") if issue.path in kinds else issue.kind
     return kinds
 
 

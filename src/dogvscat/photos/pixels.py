@@ -9,14 +9,13 @@ import io
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dogvscat import atomic, caches, stderr
-from dogvscat.cpus import available_cpus
+from dogvscat.cpus import map_in_order
 from dogvscat.errors import DataError
 from dogvscat.locks import one_at_a_time
 from dogvscat.photos.decoding.decoder import DECODER_VERSION, decode
@@ -32,11 +31,11 @@ class PixelCache:
     images: np.ndarray
     """uint8 (num_images, image_size, image_size, 3), RGB, mapped from disk, read-only."""
     digests: np.ndarray
-    """The sha256 of each image's file in hexadecimal digits, sorted: <U64 (num_images,)."""
+    """The sha256 of each image's file in hexadecimal digits, sorted: S64 (num_images,)."""
 
     def indices(self, rows: Sequence[ManifestRow]) -> np.ndarray:
         """The index in `images` of each of some manifest rows: int64 (num_rows,)."""
-        return np.searchsorted(self.digests, [row.sha256 for row in rows])
+        return np.searchsorted(self.digests, np.array([row.sha256 for row in rows], dtype="S64"))
 
 
 def cached_pixels_by_size(source: PhotoSource, manifest: Manifest, image_sizes: Iterable[int]) -> dict[int, PixelCache]:
@@ -71,7 +70,7 @@ def cached_pixels(source: PhotoSource, manifest: Manifest, image_size: int) -> P
 
 def mapped_pixels(manifest: Manifest, image_size: int) -> PixelCache | None:
     """The pixel cache of a manifest if it exists and is complete, else None; the photos are not needed."""
-    digests = np.array(sorted({row.sha256 for row in manifest.rows if row.perceptual_hash}))
+    digests = np.array(sorted({row.sha256 for row in manifest.rows if row.perceptual_hash}), dtype="S64")
     shape = (len(digests), image_size, image_size, 3)
     header = _npy_header(shape)
     # Checked by header and length, not by reading gigabytes: the file was renamed into place when it was complete.
@@ -115,8 +114,4 @@ def _decode_in_order(source: PhotoSource, photos: Sequence[tuple[str, str]], ima
             raise DataError(f"{path} has changed since it was scanned", hint=hint)
         return decode(data, path, image_size)
 
-    pool = ThreadPoolExecutor(available_cpus())
-    try:
-        yield from pool.map(decode_checked, photos)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return map_in_order(decode_checked, photos)

@@ -8,9 +8,8 @@ import hashlib
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from dogvscat import atomic, caches, stderr
-from dogvscat.cpus import available_cpus
+from dogvscat.cpus import map_in_order
 from dogvscat.errors import ImageError, WriteError
 from dogvscat.locks import one_at_a_time
 from dogvscat.photos.copies.perceptual_hash import GRAY_SIDE, perceptual_hash
@@ -37,7 +36,7 @@ _GRAY_RANGE = 1.0  # between the channels, of 255: a gray photo that was compres
 _TEMPORARY_ERRORS = ("permission", "not_found")  # they can be fixed without changing the file's fingerprint
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ScannedPhoto:
     """The facts about one photo that do not depend on any other."""
 
@@ -91,12 +90,10 @@ def scan(source: PhotoSource, decode: DecodeWithFacts = decode_with_facts) -> li
 
 
 def _scan_all(source: PhotoSource, cache_file: Path, decode: DecodeWithFacts) -> list[ScannedPhoto]:
-    pool = ThreadPoolExecutor(available_cpus())  # threads suffice: Pillow decodes without holding Python's lock
-    try:
-        results = pool.map(lambda photo: _scan_photo(source, photo, decode), source.photos)
-        scanned = list(stderr.track(results, "Scanning photos", len(source.photos)))
-    finally:
-        pool.shutdown(cancel_futures=True)  # after Ctrl-C, do not scan the rest
+    by_content: dict[str, ScannedPhoto] = {}
+    # Threads suffice: Pillow decodes without holding Python's lock.
+    results = map_in_order(lambda photo: _scan_photo(source, photo, decode, by_content), source.photos)
+    scanned = list(stderr.track(results, "Scanning photos", len(source.photos)))
     if not any(photo.error_code in _TEMPORARY_ERRORS for photo in scanned):
         with suppress(WriteError):  # the cache only saves time; a full disk is reported where it matters
             columns = [field.name for field in fields(ScannedPhoto)]
@@ -105,14 +102,8 @@ def _scan_all(source: PhotoSource, cache_file: Path, decode: DecodeWithFacts) ->
 
 
 def fingerprint(source: PhotoSource) -> str:
-    """A digest that changes when a photo is added, removed or written again. It names the cache of the scan.
-
-    It is cheap, because no file is read. NUL separates the fields, as no path can contain it.
-    """
-    digest = hashlib.sha256(os.fsencode(source.location.resolve()))
-    for path, num_bytes, modified_ns in source.file_stamps:
-        digest.update(b"\0" + os.fsencode(path) + f"\0{num_bytes}\0{modified_ns}".encode())
-    return digest.hexdigest()
+    """A digest of the source's location and stamp. It names the cache of the scan."""
+    return sha256_of(os.fsencode(source.location.resolve()) + b"\0" + source.stamp.encode())
 
 
 def sha256_of(data: bytes) -> str:
@@ -120,17 +111,22 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _scan_photo(source: PhotoSource, photo: Photo, decode: DecodeWithFacts) -> ScannedPhoto:
+def _scan_photo(
+    source: PhotoSource, photo: Photo, decode: DecodeWithFacts, by_content: dict[str, ScannedPhoto]
+) -> ScannedPhoto:
+    """The facts about a photo. Copies of a file in `by_content`, by sha256, are not decoded again, and share memory."""
     data = b""
     facts: dict[str, Any] = {"perceptual_hash": "", "width": 0, "height": 0, "mode": "", "contrast": 0.0}
     error_code = error = ""
     try:
         data = source.read(photo.path)
+        if same_file := by_content.get(sha256_of(data)):
+            return replace(same_file, path=photo.path, label=photo.label, declared_split=photo.split or "")
         decoded = decode(data, photo.path, GRAY_SIDE)
         facts = vars(read_file_facts(data)) | _picture_facts(decoded)
     except ImageError as problem:
         error_code, error = problem.code, problem.reason_and_hint
-    return ScannedPhoto(
+    scanned = ScannedPhoto(
         photo.path,
         photo.label,
         photo.split or "",
@@ -140,6 +136,9 @@ def _scan_photo(source: PhotoSource, photo: Photo, decode: DecodeWithFacts) -> S
         error_code=error_code,
         error=error,
     )
+    if not error_code:
+        by_content[scanned.sha256] = scanned
+    return scanned
 
 
 def _picture_facts(decoded: DecodedPhoto) -> dict[str, Any]:
@@ -170,8 +169,9 @@ def _load_scan(path: Path, photos: Sequence[Photo]) -> list[ScannedPhoto] | None
     """The cached scan, or None if there is none, it is damaged, or it is a scan of other photos."""
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            header, *rows = csv.reader(file)
-            scanned = [_from_row(dict(zip(header, map(unescape_cell, row), strict=True))) for row in rows]
+            rows = csv.reader(file)
+            header, by_content = next(rows, []), dict[str, ScannedPhoto]()
+            scanned = [_from_row(dict(zip(header, map(unescape_cell, row), strict=True)), by_content) for row in rows]
     except (OSError, KeyError, TypeError, ValueError, csv.Error):
         return None
     cached = [(photo.path, photo.label, photo.declared_split) for photo in scanned]
@@ -179,14 +179,21 @@ def _load_scan(path: Path, photos: Sequence[Photo]) -> list[ScannedPhoto] | None
 
 
 def _to_row(photo: ScannedPhoto) -> list[object]:
-    return list({**vars(photo), "thumbnail": b64encode(photo.thumbnail).decode()}.values())
+    values = {field.name: getattr(photo, field.name) for field in fields(ScannedPhoto)}
+    return list({**values, "thumbnail": b64encode(photo.thumbnail).decode()}.values())
 
 
-def _from_row(row: dict[str, Any]) -> ScannedPhoto:
+def _from_row(row: dict[str, Any], by_content: dict[str, ScannedPhoto]) -> ScannedPhoto:
+    """A photo from its row; copies of a file share memory."""
+    if same_file := by_content.get(row["sha256"]):
+        return replace(same_file, path=row["path"], label=int(row["label"]), declared_split=row["declared_split"])
     numbers = {name: int(row[name]) for name in ("label", "num_bytes", "width", "height", "jpeg_quality")}
     converted = {
         "contrast": float(row["contrast"]),
         "thumbnail": b64decode(row["thumbnail"], validate=True),
         "is_grey": row["is_grey"] == "True",
     }
-    return ScannedPhoto(**{**row, **numbers, **converted})
+    photo = ScannedPhoto(**{**row, **numbers, **converted})
+    if not photo.error_code:
+        by_content[photo.sha256] = photo
+    return photo

@@ -9,6 +9,7 @@ any number. Classes are matched by name, never by the order in which a file syst
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from dogvscat.errors import LayoutError
@@ -26,7 +27,7 @@ from dogvscat.photos.reading.nested_folders import (
 )
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
     """One photo of a labeled collection."""
 
@@ -90,12 +91,13 @@ def recognize_layout(
     for name in class_names:
         if name_key(name) in RESERVED_NAMES:
             raise layout_messages.reserved_name(name, location)
-    photos = sorted(
+    photos = [
         Photo(path, class_names.index(name), split)
         for split, classes in by_split.items()
         for name, paths in classes.items()
         for path in paths
-    )
+    ]
+    photos.sort(key=attrgetter("path"))
     notes = list(dict.fromkeys(reader.notes))
     if len(photos) < len(top.photos):
         notes.append(layout_messages.unused(top.photos, (photo.path for photo in photos)))

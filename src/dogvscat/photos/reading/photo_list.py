@@ -75,8 +75,10 @@ def without_listed(source: PhotoSource, photo_list: PhotoList) -> PhotoSource:
 def _with_photos(source: PhotoSource, paths: set[str]) -> PhotoSource:
     photos = [photo for photo in source.photos if photo.path in paths]
     # Some photos of a zip are another source than all of them: caches of the two have different names.
-    digest = hashlib.sha256("\0".join(photo.path for photo in photos).encode("utf-8", "surrogateescape")).hexdigest()
-    return replace(source, photos=photos, file_stamps=(*source.file_stamps, (digest, len(photos), 0)))
+    digest = hashlib.sha256(
+        "\0".join([source.stamp, *(photo.path for photo in photos)]).encode("utf-8", "surrogateescape")
+    )
+    return replace(source, photos=photos, stamp=digest.hexdigest())
 
 
 def _match(source: PhotoSource, photo_list: PhotoList) -> tuple[set[str], list[str]]:

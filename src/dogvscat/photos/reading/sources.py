@@ -1,5 +1,6 @@
 """Where photos come from: a folder or a zip, with the class of each photo known and its bytes readable."""
 
+import hashlib
 import os
 import posixpath
 import stat
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from dogvscat import stderr
 from dogvscat.errors import LayoutError
 from dogvscat.labels import ClassNames
 from dogvscat.photos.decoding.decoder import read_photo
@@ -42,8 +44,8 @@ class PhotoSource:
     """Whether the images were drawn by code (see `dogvscat sample`)."""
     archive: SafeZip | None
     """None for a folder."""
-    file_stamps: tuple[tuple[str, int, int], ...] = field(repr=False)
-    """Path, size in bytes and modification time in ns of each file that the photos are read from."""
+    stamp: str = field(repr=False)
+    """A digest that changes when a photo is added, removed or written again. It is cheap, because no file is read."""
     notes: tuple[str, ...] = ()
     """What a person should know about how the folders were read; one sentence per note."""
 
@@ -107,30 +109,38 @@ def _open(path: Path, read_layout: LayoutReader, expected: str) -> PhotoSource:
 
 
 def _open_folder(location: Path, read_layout: LayoutReader) -> PhotoSource:
-    files: dict[str, os.stat_result] = {}
+    files: dict[str, bytes] = {}  # size in bytes and modification time in ns, as text: a status takes far more memory
     folders: list[str] = []
     num_special = 0
-    for path, status in _walk(location):
+    for path, status in stderr.track(_walk(location), "Listing files"):
         if stat.S_ISREG(status.st_mode):
-            files[path] = status
+            files[path] = b"%d\0%d" % (status.st_size, status.st_mtime_ns)
         elif stat.S_ISDIR(status.st_mode):
             folders.append(path)
         else:  # a pipe, a device, or a link to nothing: opening one could block forever
             num_special += 1
     num_markers = _count_synthetic_markers(files)
     class_names, photos, notes = read_layout(files, folders, str(location))
-    file_stamps = tuple((photo.path, files[photo.path].st_size, files[photo.path].st_mtime_ns) for photo in photos)
+    stamp = _digest((photo.path, files[photo.path]) for photo in photos)
     skipped = len(files) - len(photos) - num_markers + num_special
-    return PhotoSource(location, class_names, photos, skipped, num_markers > 0, None, file_stamps, notes)
+    return PhotoSource(location, class_names, photos, skipped, num_markers > 0, None, stamp, notes)
 
 
 def _open_zip(location: Path, status: os.stat_result, read_layout: LayoutReader) -> PhotoSource:
     archive = SafeZip(location)
     num_markers = _count_synthetic_markers(archive.names)
     class_names, photos, notes = read_layout(archive.names, archive.folders, str(location))
-    file_stamps = ((location.name, status.st_size, status.st_mtime_ns),)
+    stamp = _digest([(location.name, b"%d\0%d" % (status.st_size, status.st_mtime_ns))])
     skipped = len(archive.names) + archive.num_passed_over - len(photos) - num_markers
-    return PhotoSource(location, class_names, photos, skipped, num_markers > 0, archive, file_stamps, notes)
+    return PhotoSource(location, class_names, photos, skipped, num_markers > 0, archive, stamp, notes)
+
+
+def _digest(stamps: Iterable[tuple[str, bytes]]) -> str:
+    """Of paths and stamps. NUL separates them, as no path can contain it."""
+    digest = hashlib.sha256()
+    for path, stamp in stamps:
+        digest.update(b"\0%b\0%b" % (os.fsencode(path), stamp))
+    return digest.hexdigest()
 
 
 def _walk(location: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -147,7 +157,7 @@ def _walk(location: Path) -> Iterator[tuple[str, os.stat_result]]:
         if resolved in entered:
             continue
         entered.add(resolved)
-        for entry in _list(location, folder):
+        for entry in _entries(location, folder):
             path = f"{folder}/{entry.name}" if folder else entry.name
             try:
                 status = entry.stat()
@@ -161,13 +171,13 @@ def _walk(location: Path) -> Iterator[tuple[str, os.stat_result]]:
                     pending.appendleft(path)
 
 
-def _list(location: Path, folder: str) -> list[os.DirEntry[str]]:
+def _entries(location: Path, folder: str) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(location / folder) as entries:
-            return list(entries)
+            yield from entries
     except OSError as error:
         if any(map(is_passed_over, folder.split("/"))):  # hidden: none of its files would be used
-            return []
+            return
         reason = error.strerror or str(error)
         hint = "Make it readable for this user, or move it elsewhere."
         raise LayoutError(f"cannot list the folder {location / folder}: {reason}", hint=hint) from None
