@@ -130,7 +130,7 @@ def test_copies_of_references_agree_with_comparing_all_pairs(make: Callable[[np.
 
 
 def test_joining_says_which_pairs_joined() -> None:
-    groups = Groups(8)
+    groups = Groups(np.arange(8))
     first, second = np.array([3, 5, 3, 7, 5, 0, 6]), np.array([4, 3, 4, 7, 4, 1, 3])
     assert groups.join(first, second).tolist() == [0, 1, 5, 6]
     assert groups.roots(np.arange(8)).tolist() == [0, 0, 2, 3, 3, 3, 3, 7]
@@ -139,7 +139,7 @@ def test_joining_says_which_pairs_joined() -> None:
 
 def test_a_long_chain_is_one_group() -> None:
     for order in (1, -1):
-        groups = Groups(20_000)
+        groups = Groups(np.arange(20_000))
         for start in range(0, 19_999, 100)[::order]:
             numbers = np.arange(start, min(start + 100, 19_999))[::order]
             groups.join(numbers, numbers + 1)

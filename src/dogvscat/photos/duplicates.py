@@ -86,10 +86,9 @@ def group_names(scanned: Sequence[ScannedPhoto], pairs: Iterable[Pair]) -> list[
 
 def _groups(scanned: Sequence[ScannedPhoto], pairs: Iterable[Pair]) -> Groups:
     """The photos in groups: connected by equal content or by pairs."""
-    groups = Groups(len(scanned))
     first_index: dict[str, int] = {}  # of each sha256
-    same_content = [first_index.setdefault(photo.sha256, index) for index, photo in enumerate(scanned)]
-    groups.join(np.arange(len(scanned)), np.array(same_content, dtype=np.int64))
+    same_content = (first_index.setdefault(photo.sha256, index) for index, photo in enumerate(scanned))
+    groups = Groups(np.fromiter(same_content, np.int64, len(scanned)))
     ends = np.array([pair[:2] for pair in pairs], dtype=np.int64).reshape(-1, 2)
     groups.join(ends[:, 0], ends[:, 1])
     return groups
@@ -148,7 +147,7 @@ def _similar_hashes(scanned: Sequence[ScannedPhoto], comparable: Sequence[int]) 
     """The pairs with similar hashes that `near_duplicates` returns."""
     hashes = _DistinctHashes([scanned[index].perceptual_hash for index in comparable])
     first = [comparable[position] for position in hashes.first]  # the first photo with each hash
-    nearest, groups, pairs = _Nearest(len(first)), Groups(len(first)), set[Pair]()
+    nearest, groups, pairs = _Nearest(len(first)), Groups(np.arange(len(first))), set[Pair]()
     for near in near_pairs(hashes.digits):
         nearest.update(near.row, near.column, near)
         nearest.update(near.column, near.row, near)

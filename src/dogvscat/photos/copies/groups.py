@@ -4,18 +4,18 @@ import numpy as np
 
 
 class Groups:
-    """Things by number, at first each in a group of its own.
+    """Things by number, in groups that can be joined.
 
     Each thing points to another of its group or, if it is the group's root, to itself. Two groups are joined by letting
     the root of one point to the root of the other. Source: Galler and Fischer, An improved equivalence algorithm,
     CACM 7, 1964.
 
     Args:
-        count: Number of things.
+        roots: For each thing the root of its first group, int64 (n,); `np.arange(n)` for groups of one.
     """
 
-    def __init__(self, count: int) -> None:
-        self._parent = np.arange(count)
+    def __init__(self, roots: np.ndarray) -> None:
+        self._parent = roots.copy()
 
     def roots(self, numbers: np.ndarray) -> np.ndarray:
         """The root of each thing's group, equal for the members of a group: int64, in the shape of `numbers`."""

@@ -13,6 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from dogvscat import stderr
+
 THUMBNAIL_SIDE = 32
 """Side of the gray pictures that landmarks are searched in, in pixels."""
 
@@ -81,7 +83,8 @@ def find_landmarks(thumbnails: np.ndarray, chunk_map: Callable[..., Iterable[Lan
         chunk_map: The `map` of an executor, to process several chunks at the same time.
     """
     starts = range(0, len(thumbnails), _CHUNK)
-    return _joined(list(chunk_map(lambda start: _find_in_chunk(thumbnails[start : start + _CHUNK], start), starts)))
+    parts = chunk_map(lambda start: _find_in_chunk(thumbnails[start : start + _CHUNK], start), starts)
+    return _joined(list(stderr.track(parts, "Finding landmarks", len(starts))))
 
 
 def blurred(rows: np.ndarray, size: float) -> np.ndarray:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dogvscat import stderr
 from dogvscat.cpus import map_in_order
 from dogvscat.photos.copies.perceptual_hash import HASH_SIDE, NUM_BITS
 
@@ -101,17 +102,18 @@ def near_pairs(rows: Sequence[str], columns: Sequence[str] | None = None) -> Ite
     packed_rows = _packed(rows)
     packed_columns = packed_rows if columns is None else _packed(columns)
 
-    def search(place: tuple[int, int]) -> NearPairs:
-        pairs = _verified(packed_rows, packed_columns, *_candidates(packed_rows, packed_columns, *place))
+    def search(corner: tuple[int, int]) -> NearPairs:
+        pairs = _verified(packed_rows, packed_columns, *_candidates(packed_rows, packed_columns, *corner))
         return pairs if columns is not None else NearPairs(*(array[pairs.row < pairs.column] for array in pairs))
 
-    strips = (
-        (top, left)
-        for top in range(0, len(packed_rows.constant), _TILE_ROWS)
+    def lefts(top: int) -> range:
         # Hashes before `top` were compared with these rows when they were rows themselves.
-        for left in range(top if columns is None else 0, len(packed_columns.constant), _STRIP_COLUMNS)
-    )
-    yield from (pairs for pairs in map_in_order(search, strips) if len(pairs.row))
+        return range(top if columns is None else 0, len(packed_columns.constant), _STRIP_COLUMNS)
+
+    tops = range(0, len(packed_rows.constant), _TILE_ROWS)
+    blocks = map_in_order(search, ((top, left) for top in tops for left in lefts(top)))
+    tracked = stderr.track(blocks, "Comparing photos", sum(len(lefts(top)) for top in tops))
+    yield from (pairs for pairs in tracked if len(pairs.row))
 
 
 def _candidates(rows: _Packed, columns: _Packed, top: int, left: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dogvscat import stderr
 from dogvscat.cpus import available_cpus, map_in_order
 from dogvscat.photos.copies.alignment import (
     BROAD,
@@ -76,7 +77,7 @@ def aligned_pairs(
         landmarks = find_landmarks(thumbnails, pool.map)
         similar = _similar_landmarks(landmarks)
         chunks = map_in_order(lambda votes: _roughly_similar(broad, rough, landmarks, votes), similar)
-        votes = _best_of_each_pair(landmarks, chunks)
+        votes = _best_of_each_pair(landmarks, stderr.track(chunks, "Comparing landmarks"))
         for start in range(0, len(votes[0]), _PAIRS_AT_ONCE):
             moves = _proposed_moves(landmarks, *(index[start : start + _PAIRS_AT_ONCE] for index in votes))
             parts = np.array_split(np.flatnonzero(~same_group(moves.first, moves.second)), _PARTS)

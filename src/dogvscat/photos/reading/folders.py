@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 from dogvscat.photos.decoding.decoder import PHOTO_SUFFIXES
 from dogvscat.photos.reading.folder_names import (
@@ -99,15 +99,26 @@ def name_key(name: str) -> str:
 
 def is_photo(path: str) -> bool:
     """Whether a relative path looks like a photo: by its suffix, and not hidden or among a system's own files."""
-    return has_photo_suffix(posixpath.basename(path)) and not any(map(is_passed_over, path.split("/")))
+    folder, _, name = path.rpartition("/")
+    return has_photo_suffix(name) and not is_passed_over(name) and not _is_inside_passed_over(folder)
+
+
+@lru_cache  # many photos lie in one folder
+def _is_inside_passed_over(folder: str) -> bool:
+    return any(map(is_passed_over, folder.split("/")))
 
 
 def has_photo_suffix(file_name: str) -> bool:
     """Whether a file name ends like that of a photo, also if the rest of a web address follows: `0.jpg?w=500`."""
-    if posixpath.splitext(file_name)[1].lower().strip() in PHOTO_SUFFIXES:
+    if _is_photo_suffix(posixpath.splitext(file_name)[1]):
         return True
     ends = (file_name[match.end() :] for match in re.finditer(r"\.", file_name))
     return any(f".{_AFTER_SUFFIX.sub('', end).lower()}" in PHOTO_SUFFIXES for end in ends if _AFTER_SUFFIX.search(end))
+
+
+@lru_cache  # nearly all files have one of a few suffixes
+def _is_photo_suffix(suffix: str) -> bool:
+    return suffix.lower().strip() in PHOTO_SUFFIXES
 
 
 def is_passed_over(name: str) -> bool:
