@@ -17,7 +17,7 @@ WAYS = list(product((False, True), repeat=4))
 """Inverted, rows swapped with columns, reversed in y, reversed in x."""
 
 
-def _changed(hashes: Hashes, way: tuple[bool, bool, bool, bool]) -> Hashes:
+def _changed(hashes: Hashes, way: tuple[bool, ...]) -> Hashes:
     """The hashes of the pictures in another version."""
     y, x = np.indices((16, 16))
     inverted, swapped, reversed_y, reversed_x = way

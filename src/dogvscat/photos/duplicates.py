@@ -188,7 +188,8 @@ def _same_scenes(scanned: Sequence[ScannedPhoto], comparable: Sequence[int], pai
     photo_of = np.array(indices)
 
     def same_group(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return groups.roots(photo_of[first]) == groups.roots(photo_of[second])
+        is_same: np.ndarray = groups.roots(photo_of[first]) == groups.roots(photo_of[second])
+        return is_same
 
     for aligned in aligned_pairs(thumbnails, same_group):
         first, second = sorted((indices[aligned.first], indices[aligned.second]))

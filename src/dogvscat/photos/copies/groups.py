@@ -19,7 +19,7 @@ class Groups:
 
     def roots(self, numbers: np.ndarray) -> np.ndarray:
         """The root of each thing's group, equal for the members of a group: int64, in the shape of `numbers`."""
-        roots = self._parent[numbers]
+        roots: np.ndarray = self._parent[numbers]
         while np.any((parents := self._parent[roots]) != roots):
             self._parent[roots] = self._parent[parents]  # halves the paths, so that later walks are short
             roots = parents
