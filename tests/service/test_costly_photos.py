@@ -21,7 +21,8 @@ pytestmark = [
 SCRIPT = """
 from pathlib import Path
 from dogvscat.photos.isolation.pool import DecoderLimits
-from dogvscat.service.server import ServiceSettings, bind, run, url_of
+from dogvscat.service.server import ServiceSettings, run
+from dogvscat.service.sockets import bind, url_of
 bound = bind("127.0.0.1", 0)
 limits = DecoderLimits(cpu_seconds=0.1, memory_bytes=40_000_000)
 settings = ServiceSettings(Path({model!r}), 2, decoder_limits=limits)

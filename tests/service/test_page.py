@@ -4,7 +4,6 @@ import base64
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from axe_core_python.selenium import Axe
@@ -12,10 +11,10 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.wait import WebDriverWait
 
 from dogvscat.bundle.predict.predictor import Predictor
 from tests.helpers import LinearBundle, Serve, metrics_with, plain_png
+from tests.service.browser_page import BrowserPage
 
 BRING = """
 const [name, kind, data, event] = arguments;
@@ -38,11 +37,8 @@ HOSTILE = [
 ]
 
 
-class Page:
-    """The page as somebody uses it."""
-
-    def __init__(self, browser: Chrome) -> None:
-        self.browser = browser
+class Page(BrowserPage):
+    """The page of the service."""
 
     def open(self, url: str) -> None:
         self.browser.get(f"{url}/")
@@ -51,37 +47,16 @@ class Page:
     def bring(self, picture: bytes, name: str = "photo.jpg", event: str = "drop", kind: str = "image/jpeg") -> None:
         self.browser.execute_script(BRING, name, kind, base64.b64encode(picture).decode(), event)
 
-    def find(self, selector: str) -> list[WebElement]:
-        return self.browser.find_elements(By.CSS_SELECTOR, selector)
-
-    def one(self, selector: str) -> WebElement:
-        (element,) = self.find(selector)
-        return element
-
-    def wait(self, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-        return WebDriverWait(self.browser, seconds, poll_frequency=0.05).until(lambda _: condition())
-
     def cards(self, number: int) -> list[WebElement]:
         """That many cards, once each has an answer or an error."""
         finished = ".card:is([data-state=answered], [data-state=failed])"
         self.wait(lambda: len(self.find(finished)) == number)
         return self.find(finished)
 
-    def text(self, selector: str) -> str:
-        return self.one(selector).text
-
     def errors(self) -> list[str]:
         """What the console complains about, but for statuses of refused pictures, which the browser always names."""
         lines = [entry["message"] for entry in self.browser.get_log("browser")]
         return [line for line in lines if not re.search(r"api/v1/predict.* status of 4\d\d", line)]
-
-    def media(self, width: int = 1200, dark: bool = False) -> None:
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        still = {"name": "prefers-reduced-motion", "value": "reduce"}
-        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme, still]})
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        self.browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": width < 500})
 
 
 @pytest.fixture(scope="module")

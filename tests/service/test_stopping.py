@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from dogvscat.errors import UsageError
-from dogvscat.service.server import bind
+from dogvscat.service.sockets import bind
 from tests.helpers import ChangeCard, HoldRequest, Serve, plain_png, shift_golden
 
 pytestmark = pytest.mark.slow

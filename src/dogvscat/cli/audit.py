@@ -16,6 +16,7 @@ from dogvscat.cli.options import (
     parse_class_folders,
 )
 from dogvscat.cli.output import report, show, show_json
+from dogvscat.cli.review_page import ReviewPage
 from dogvscat.errors import DataError, UsageError
 from dogvscat.text import pluralize, shell_word
 
@@ -71,6 +72,18 @@ def command(
         typer.Option(help="With --labels: number of networks.", min=2, max=50, show_default=str(_DEFAULT_FOLDS)),
     ] = None,
     settings: Settings = None,
+    serve: Annotated[
+        bool,
+        typer.Option(
+            "--serve",
+            help="With --labels: then show the suspected photos one by one on a web page of this machine, where one "
+            "key decides each. relabel.csv has every decision at once; after a stop, the same command continues. Needs "
+            "the extra `serve`.",
+        ),
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="With --serve: port to listen on; 0 for any free port.")
+    ] = 8001,
     isolate: Isolate = False,
     as_json: AsJson = False,
 ) -> int:
@@ -80,11 +93,20 @@ def command(
 
     --recipe and --set apply to the networks that --labels trains to check the labels.
     """
+    # Wrong options, and a port in use, are refused before the photos are opened.
+    page = None
+    if serve:
+        if not labels or out is None:
+            raise UsageError("--serve needs --labels --out FOLDER", hint="The decisions are kept in FOLDER.")
+        if fail_on or as_json:
+            raise UsageError("--serve is for a person, --fail-on and --json are for programs", hint="Use one of them.")
+        page = ReviewPage(photos, class_names, out, port)
+        if page.has_suspects:
+            return page.serve()
     if labels:
         from dogvscat.api.extras import need_train_extra
 
         need_train_extra("cleanlab")
-    # Wrong options are refused before the photos are opened.
     _refuse_unknown_kinds(fail_on or [], labels)
     checker = _label_checker(labels, out, model, recipe, folds, settings)
     class_folders = parse_class_folders(class_names)
@@ -98,8 +120,11 @@ def command(
         audit = audit_photos(photos, out=out, class_folders=class_folders, isolate=isolate)
     _show(audit, evidence, out, as_json)
     if audit.labels_checked and not as_json and out is not None:
+        if page is not None:
+            return page.serve()
         table = shell_word(out / "relabel.csv")
         report(f"Delete the rows of {table} that you disagree with, then: dogvscat train PHOTOS --relabel {table}")
+        report("To decide each photo with one key instead, run the same command with --serve.")
     return DataError.exit_code if _fails(audit, set(fail_on or []), labels) else 0
 
 

@@ -42,7 +42,8 @@ def command(
     from dogvscat.cli.answers import report_warnings
     from dogvscat.cpus import available_cpus
     from dogvscat.service.limits import MEGABYTE, Limits
-    from dogvscat.service.server import ServiceSettings, bind, run, url_of
+    from dogvscat.service.server import ServiceSettings, run
+    from dogvscat.service.sockets import bind, url_of
     from dogvscat.service.workers import run_workers
 
     limits = Limits(queue_length=queue, answer_seconds=deadline, body_bytes=max_megabytes * MEGABYTE)

@@ -88,23 +88,20 @@ def read_relabeling(path: Path, class_names: ClassNames) -> Relabeling:
     Raises:
         DataError: if the file is missing or is not such a table; file and line are named.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}", hint=_HINT) from None
+    data = _read(path)
     suggestions: dict[str, str] = {}
-    allowed = (*class_names, LEAVE_OUT)
-    for line, row in _rows(path, data):
-        sha256, suggestion = row[1].strip().lower(), row[3].strip()  # spreadsheets may add spaces
-        if not _SHA256.fullmatch(sha256):
-            raise _malformed(path, line, f"expected a sha256 of 64 hexadecimal digits, received {row[1]!r}")
-        if suggestion not in allowed:
-            raise _malformed(path, line, f"expected one of {', '.join(allowed)} as suggestion, received {row[3]!r}")
-        if suggestions.setdefault(sha256, suggestion) != suggestion:
-            above = f"a line above suggests {suggestions[sha256]} for the same file"
-            message = f"the suggestion for {row[0]} is {suggestion}, but {above}"
+    for line, correction in _corrections(path, data, class_names):
+        suggestion = correction.suggestion
+        if suggestions.setdefault(correction.sha256, suggestion) != suggestion:
+            above = f"a line above suggests {suggestions[correction.sha256]} for the same file"
+            message = f"the suggestion for {correction.path} is {suggestion}, but {above}"
             raise _malformed(path, line, message)
     return Relabeling(path, hashlib.sha256(data).hexdigest(), suggestions)
+
+
+def read_corrections(path: Path, class_names: ClassNames) -> list[Correction]:
+    """All rows of the table. Arguments and errors as for `read_relabeling`, but rows may contradict each other."""
+    return [correction for _, correction in _corrections(path, _read(path), class_names)]
 
 
 def relabel(manifest: Manifest, relabeling: Relabeling) -> Relabeled:
@@ -140,6 +137,25 @@ def _corrected(row: ManifestRow, suggestion: str | None) -> tuple[ManifestRow, s
     if outcome == RELABELLED:
         return replace(row, label=suggestion, issues=issues), outcome
     return replace(row, split=LEFT_OUT, issues=issues), outcome
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}", hint=_HINT) from None
+
+
+def _corrections(path: Path, data: bytes, class_names: ClassNames) -> Iterator[tuple[int, Correction]]:
+    """Line number and content of each row, checked."""
+    allowed = (*class_names, LEAVE_OUT)
+    for line, row in _rows(path, data):
+        sha256, suggestion = row[1].strip().lower(), row[3].strip()  # spreadsheets may add spaces
+        if not _SHA256.fullmatch(sha256):
+            raise _malformed(path, line, f"expected a sha256 of 64 hexadecimal digits, received {row[1]!r}")
+        if suggestion not in allowed:
+            raise _malformed(path, line, f"expected one of {', '.join(allowed)} as suggestion, received {row[3]!r}")
+        yield line, Correction(row[0], sha256, row[2].strip(), suggestion, row[4].strip())
 
 
 def _rows(path: Path, data: bytes) -> Iterator[tuple[int, list[str]]]:

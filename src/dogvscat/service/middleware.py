@@ -17,7 +17,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; img-src 'self' blob: data:; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_SECURITY_HEADERS = [
+SECURITY_HEADERS = [
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -129,7 +129,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             close = [(b"connection", b"close")] if self._body_open or self._admission.draining else []
-            message = {**message, "headers": [*message.get("headers", []), *_SECURITY_HEADERS, *close]}
+            message = {**message, "headers": [*message.get("headers", []), *SECURITY_HEADERS, *close]}
         elif not message.get("more_body", False):
             self.answered = True
             if self._body_open:

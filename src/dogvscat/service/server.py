@@ -1,4 +1,4 @@
-"""Runs the app with uvicorn: the listening socket, and a stop that finishes all accepted requests."""
+"""Runs the app with uvicorn, and stops only when all accepted requests are answered."""
 
 import signal
 import socket
@@ -11,7 +11,7 @@ from types import FrameType
 import uvicorn
 
 from dogvscat.bundle.predict.predictor import Predictor
-from dogvscat.errors import Interrupted, UsageError
+from dogvscat.errors import Interrupted
 from dogvscat.photos.isolation.pool import DecoderLimits, DecoderPool
 from dogvscat.service import access_log
 from dogvscat.service.access_log import LogWriter
@@ -99,31 +99,6 @@ class DrainingServer(uvicorn.Server):
         return seconds > _DRAIN_SECONDS or (seconds > _NOTICE_SECONDS and not self._metrics.in_progress)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to an address, for `run`. It does not listen yet.
-
-    Raises:
-        UsageError: if the address is not available.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound_socket = socket.socket(family, kind, protocol)
-        # A restarted server may use the port at once, although old connections are still in TIME_WAIT.
-        bound_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound_socket.bind(address)
-    except OSError as error:
-        hint = "Choose another --port, or 0 for any that is free."
-        raise UsageError(f"cannot listen at {host} port {port}: {error.strerror or error}", hint=hint) from None
-    bound_socket.set_inheritable(True)  # for the worker processes
-    return bound_socket
-
-
-def url_of(bound_socket: socket.socket) -> str:
-    """The URL of a bound socket."""
-    host, port = bound_socket.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callable[[str], None]) -> int:
     """Answer requests until a signal to stop.
 
@@ -145,6 +120,7 @@ def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callab
         >>> import json
         >>> import threading
         >>> from urllib.request import urlopen
+        >>> from dogvscat.service.sockets import bind, url_of
         >>> bound_socket, ready = bind("127.0.0.1", 0), threading.Event()
         >>> arguments = (ServiceSettings(), bound_socket, lambda name: ready.set())
         >>> threading.Thread(target=run, args=arguments, daemon=True).start()

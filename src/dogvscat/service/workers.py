@@ -37,7 +37,7 @@ def run_workers(
 
     Args:
         settings: What each worker serves.
-        bound_socket: From `server.bind`; all workers listen on it.
+        bound_socket: From `sockets.bind`; all workers listen on it.
         num_workers: Number of processes.
         on_ready: Called with the model's name once all workers can answer.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dogvscat import atomic
 from dogvscat.config import Config, DataConfig
 from dogvscat.judging.decision import THRESHOLD, is_at_chance
 from dogvscat.judging.intervals import MetricValue, as_percent, wilson
@@ -16,6 +17,7 @@ from dogvscat.labels import LEAVE_OUT
 from dogvscat.learning.label_audit.model_predictions import predict_with_model
 from dogvscat.learning.label_audit.out_of_fold import OutOfFoldPredictions, predict_out_of_fold
 from dogvscat.photos.issues import Issue
+from dogvscat.photos.label_review import SUSPECTS_FILE
 from dogvscat.photos.manifest import make_manifest
 from dogvscat.photos.reading.sources import PhotoSource
 from dogvscat.photos.relabel import Correction, write_corrections
@@ -95,6 +97,8 @@ def _propose(predictions: OutOfFoldPredictions, folder: Path, report: Reporter) 
     elif table.exists():
         report(f"{table} exists already and may have been edited, so it is kept. Delete it to get a new one.")
     else:
+        with atomic.wrap_write_errors(folder):
+            (folder / SUSPECTS_FILE).unlink(missing_ok=True)  # else proposals would look like decisions
         write_corrections(table, evidence.corrections)
     return evidence
 
