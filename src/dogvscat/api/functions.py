@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import keras
 
     from dogvscat.bundle.evaluation import Evaluation
+    from dogvscat.learning.monitor.monitor import Log
     from dogvscat.learning.run import Run
     from dogvscat.photos.audit import Audit
 
@@ -36,6 +37,8 @@ def train(
     neither: AnyPath | None = None,
     relabel: AnyPath | None = None,
     exclude: AnyPath | None = None,
+    watch_port: int | None = None,
+    log: Log = "csv",
     report: Reporter = print,
 ) -> Run:
     """Train a network from scratch, evaluate it, and write a run folder, as `dogvscat train` does.
@@ -59,13 +62,15 @@ def train(
         neither: A folder or zip of photos that show neither class, or None.
         relabel: A table of corrections as `audit --labels` writes it, or None.
         exclude: A text file with one path per line: these photos are left out, or None.
+        watch_port: Port of a page on this machine that shows the training while it runs, 0 for any free port, or None.
+        log: `tensorboard` writes event files for TensorBoard, in addition to history.csv.
         report: Receives messages for the user. A line per epoch goes to stderr.
 
     Raises:
         ConfigError: if a setting is unknown or impossible.
         DataError: if the photos cannot be used.
-        UsageError: if `out` exists and is not an empty folder, another process writes to it, a package is missing, or
-            KERAS_BACKEND names no usable backend.
+        UsageError: if `out` exists and is not an empty folder, another process writes to it, the port is taken, a
+            package is missing, or KERAS_BACKEND names no usable backend.
         DivergedError: if the loss is no longer a finite number.
         ModelError: if the exported graph does not answer as the network does.
         WriteError: if a file cannot be written.
@@ -82,31 +87,44 @@ def train(
             report(why)
     need_train_extra()
     from dogvscat.learning import train as training
+    from dogvscat.learning.monitor.monitor import Monitor
     from dogvscat.learning.new_run import refuse_existing
 
-    run_dir = _path(out)
-    refuse_existing(run_dir)  # before photos are searched for, or even downloaded
-    source = find_photos(_path(photos), report)
-    return training.train(source, resolved, run_dir, report, _path(relabel), _path(neither), _path(exclude))
+    run_dir, files = _path(out), (_path(relabel), _path(neither), _path(exclude))
+    refuse_existing(run_dir)  # this and the port before photos are searched for, or even downloaded
+    with Monitor(watch_port, log, report) as monitor:
+        source = find_photos(_path(photos), monitor.report)
+        return training.train(source, resolved, run_dir, monitor.report, *files, monitor)
 
 
-def resume(run: AnyPath, settings: Settings = (), *, report: Reporter = print) -> Run:
+def resume(
+    run: AnyPath,
+    settings: Settings = (),
+    *,
+    watch_port: int | None = None,
+    log: Log = "csv",
+    report: Reporter = print,
+) -> Run:
     """Resume a training that was stopped, as `dogvscat train --resume` does. The result is the same as without a stop.
 
     Args:
         run: The run folder, or a `Run`.
         settings: A few may change, such as `training.epochs`.
+        watch_port: As for `train`.
+        log: As for `train`.
         report: As for `train`.
 
     Raises:
         ModelError: if the folder holds no run, or one of its files is damaged.
-        UsageError: if a setting may not change, or another process trains in the folder.
+        UsageError: if a setting may not change, another process trains in the folder, or the port is taken.
         DogvscatError: otherwise as from `train`.
     """
     need_train_extra()
     from dogvscat.learning import train as training
+    from dogvscat.learning.monitor.monitor import Monitor
 
-    return training.resume(Path(run), _as_texts(settings), report)
+    with Monitor(watch_port, log, report) as monitor:
+        return training.resume(Path(run), _as_texts(settings), monitor.report, monitor)
 
 
 def evaluate(

@@ -1,7 +1,9 @@
 """`dogvscat train`: from photos to a run folder."""
 
+from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,7 +12,15 @@ from dogvscat.cli.output import report, show, show_json, show_metrics
 from dogvscat.errors import UsageError
 from dogvscat.text import shell_word
 
+_WATCH_PORT = 8001  # next to that of `serve`
 _NEXT_STEP = "Look at {run_dir}/report.html, then try: dogvscat predict PHOTO --model {model}"
+
+
+class Log(StrEnum):
+    """Where the figures of each epoch go."""
+
+    CSV = "csv"
+    TENSORBOARD = "tensorboard"
 
 
 def command(
@@ -63,6 +73,27 @@ def command(
             help="Resume the training in this run folder; --set may change a few settings, such as training.epochs.",
         ),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Show the training on a web page while it runs: learning curves, time left, and the mistakes on "
+            "validation photos. Only this machine can open it.",
+        ),
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of the page of --watch; 0 for any free port.", min=0, max=65535, show_default=str(_WATCH_PORT)
+        ),
+    ] = None,
+    log: Annotated[
+        Log,
+        typer.Option(
+            help="`csv` writes the figures of each epoch to history.csv. `tensorboard` also writes them to event files "
+            "for TensorBoard, in the folder `tensorboard` of the run."
+        ),
+    ] = Log.CSV,
     show_settings: Annotated[
         bool, typer.Option("--show-settings", help="Print every setting with its value and meaning, and exit.")
     ] = False,
@@ -84,13 +115,18 @@ def command(
         for line in to_toml(resolve_config(recipe, config, overrides), commented=True).splitlines():
             show(line)
         return
+    if port is not None and not watch:
+        raise UsageError("--port is the port of the page of --watch", hint="Add --watch, or leave out --port.")
+    # Log's values are the words that the functions take.
+    monitoring = {"watch_port": (_WATCH_PORT if port is None else port) if watch else None, "log": log.value}
     if resume is not None:
         if photos or config or out or relabel or neither or exclude:
             message = "a resumed run keeps its photos, --config, --relabel, --neither, --exclude and --out"
             raise UsageError(message, hint="Leave them out: dogvscat train --resume FOLDER")
-        run_dir = _resume(resume, overrides)
+        run_dir = _resume(resume, overrides, monitoring)
     else:
-        run_dir = _train(photos, recipe, config, overrides, out, relabel, neither, exclude)
+        inputs = {"neither": neither, "relabel": relabel, "exclude": exclude}
+        run_dir = _train(photos, recipe, config, overrides, out, inputs, monitoring)
     _show_result(run_dir, as_json)
 
 
@@ -100,20 +136,20 @@ def _train(
     config: Path | None,
     overrides: list[str],
     out: Path | None,
-    relabel: Path | None,
-    neither: Path | None,
-    exclude: Path | None,
+    inputs: Mapping[str, Path | None],
+    monitoring: Mapping[str, Any],
 ) -> Path:
     from dogvscat.api.functions import train
 
-    inputs = {"neither": neither, "relabel": relabel, "exclude": exclude}
-    return train(photos, recipe, settings=overrides, config=config, out=out, **inputs, report=report).folder
+    return train(
+        photos, recipe, settings=overrides, config=config, out=out, **inputs, **monitoring, report=report
+    ).folder
 
 
-def _resume(run_dir: Path, overrides: list[str]) -> Path:
+def _resume(run_dir: Path, overrides: list[str], monitoring: Mapping[str, Any]) -> Path:
     from dogvscat.api.functions import resume
 
-    return resume(run_dir, overrides, report=report).folder
+    return resume(run_dir, overrides, **monitoring, report=report).folder
 
 
 def _show_result(run_dir: Path, as_json: bool) -> None:

@@ -44,6 +44,7 @@ class Run:
         self.neither_file = folder / "neither.csv"
         self.known_failures_file = folder / "known_failures.md"
         self.history_file = folder / "history.csv"
+        self.event_folder = folder / "tensorboard"
         self.checkpoint_file = folder / "checkpoint" / "state.npz"
         self.metrics_file = folder / "metrics.json"
         self.predictions_file = folder / "predictions.csv"

@@ -11,6 +11,7 @@ from dogvscat.learning.data.dataset import Dataset
 from dogvscat.learning.engine import ComputeSettings, choose_backend, open_engine
 from dogvscat.learning.environment import EXTENDABLE, InputPaths
 from dogvscat.learning.inputs import read_dataset, reread_dataset, with_neither_output
+from dogvscat.learning.monitor.monitor import Monitor
 from dogvscat.learning.new_run import create_run, new_folder, refuse_existing
 from dogvscat.learning.run import Run
 from dogvscat.locks import exclusive
@@ -27,6 +28,7 @@ def train(
     relabel_file: Path | None = None,
     neither: Path | None = None,
     exclude: Path | None = None,
+    monitor: Monitor | None = None,
 ) -> Run:
     """Train from scratch, evaluate, and write a run folder.
 
@@ -51,6 +53,7 @@ def train(
         neither: A folder or zip of photos that show neither class, or None. With them the network learns a second
             output: whether a photo shows neither. Some of them are held out to measure how many the network recognizes.
         exclude: A text file with one path per line: these photos are left out, or None.
+        monitor: Shows the training while it runs, if given; its method `report` should be `report`.
 
     Raises:
         DataError: if the photos cannot be used, `relabel_file` is not such a table, or `exclude` lists none of them.
@@ -69,11 +72,11 @@ def train(
     compute = open_engine(config.training.threads, config.training.precision)
     with new_folder(out, config.recipe) as folder:
         run = create_run(folder, config, dataset, paths, compute)
-        _fit_and_finalize(run, config, dataset, compute, report)
+        _fit_and_finalize(run, config, dataset, compute, report, monitor)
     return run
 
 
-def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
+def resume(folder: Path, settings: Sequence[str], report: Reporter, monitor: Monitor | None = None) -> Run:
     """Resume a run that was stopped or killed, or evaluate one again. The result is as if it had never stopped.
 
     Threads, arithmetic and backend are those that it was started with.
@@ -82,6 +85,7 @@ def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
         folder: The run folder.
         settings: `section.key=value`, of `EXTENDABLE` only.
         report: Receives a sentence for each thing that happens.
+        monitor: As for `train`.
 
     Raises:
         ModelError: if the folder holds no run, if one of its files is damaged, or if the exported graph does not answer
@@ -102,11 +106,18 @@ def resume(folder: Path, settings: Sequence[str], report: Reporter) -> Run:
         precision = environment.get("precision", config.training.precision)
         compute = open_engine(environment["threads"], precision, environment.get("backend"))
         run.save_config(config)
-        _fit_and_finalize(run, config, dataset, compute, report)
+        _fit_and_finalize(run, config, dataset, compute, report, monitor)
     return run
 
 
-def _fit_and_finalize(run: Run, config: Config, dataset: Dataset, compute: ComputeSettings, report: Reporter) -> None:
+def _fit_and_finalize(
+    run: Run,
+    config: Config,
+    dataset: Dataset,
+    compute: ComputeSettings,
+    report: Reporter,
+    monitor: Monitor | None,
+) -> None:
     # These need Keras, which engine.py hands out only now that it is open.
     from dogvscat.learning.finalize.finalize import evaluate_training, publish, write_run_report
     from dogvscat.learning.loop.inference import final_network
@@ -119,6 +130,8 @@ def _fit_and_finalize(run: Run, config: Config, dataset: Dataset, compute: Compu
     elif run.report_file.exists():  # it is about fewer epochs
         report(f"The earlier report is kept as {run.keep_report(training.state.epoch)}.")
     write_augmentation_preview(run.augmentation_picture, training.loader, dataset.note)
+    if monitor is not None:
+        training.observers = monitor.observers(run, training, dataset)
     try:
         training.fit()
     except Interrupted as stop:

@@ -40,6 +40,8 @@ class Validation(NamedTuple):
     """The weights that were evaluated: averaged, if the optimizer keeps averages."""
     loss: float
     accuracy: float
+    logits: np.ndarray
+    """Of the validation images: float64 (num_images,)."""
 
 
 def validate(
@@ -62,7 +64,7 @@ def validate(
     logits = predict_logits(model, validation, image_size).positive
     write_variables(model.weights, last_step)
     accuracy = float(np.mean((logits >= 0) == validation.y_true))
-    return Validation(weights, log_loss(validation.y_true, logits), accuracy)
+    return Validation(weights, log_loss(validation.y_true, logits), accuracy, logits)
 
 
 def predict_logits(model: keras.Model, images: LabeledImages, image_size: int) -> Logits:

@@ -4,13 +4,29 @@ import signal
 import sys
 import threading
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Protocol, Self
 
+import numpy as np
 from rich.progress import Progress, TextColumn
 
 from dogvscat.config import TrainingConfig
 from dogvscat.learning.loop.checkpoint import TrainingState
 from dogvscat.stderr import on_terminal, progress_bars
+
+
+class Observer(Protocol):
+    """Is shown a training while it runs. It must be quick, because the training waits for it, and change nothing."""
+
+    def show_step(self, state: TrainingState) -> None:
+        """After each step; the state changes with the next one."""
+
+    def show_epoch(self, state: TrainingState, logits: np.ndarray) -> None:
+        """After each epoch, when its checkpoint is written.
+
+        Args:
+            state: Its history ends with the row of the epoch.
+            logits: Of the validation images after this epoch: float64 (num_images,).
+        """
 
 
 class TrainingDisplay:
@@ -61,7 +77,7 @@ class TrainingDisplay:
             epoch = f"epoch {state.epoch + 1}"
             self._bars.update(self._steps, completed=state.step, figures=figures, description=epoch)
 
-    def show_epoch(self, state: TrainingState) -> None:
+    def show_epoch(self, state: TrainingState, logits: np.ndarray) -> None:
         """After each epoch: its row of the history."""
         row = state.history[-1]
         best = "  best so far" if state.best_epoch == state.epoch else f"  (best: epoch {state.best_epoch})"

@@ -6,9 +6,11 @@ random number is a function of (epoch, step), and everything else lies in the ch
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from dogvscat import atomic
 from dogvscat.config import Config
@@ -28,7 +30,7 @@ from dogvscat.learning.loop.checkpoint import (
     write_variables,
 )
 from dogvscat.learning.loop.inference import averaged_weights, validate
-from dogvscat.learning.loop.progress import StopRequest, TrainingDisplay
+from dogvscat.learning.loop.progress import Observer, StopRequest, TrainingDisplay
 from dogvscat.learning.model.networks import build_network
 from dogvscat.learning.model.optimizers import compile_network, learning_rate
 from dogvscat.learning.run import Run
@@ -56,6 +58,8 @@ class Training:
     """Show nothing."""
     after_epoch: Callable[[TrainingState], None] | None = None
     """Called after each epoch, when its checkpoint is written; it may raise to end the training there."""
+    observers: Sequence[Observer] = ()
+    """Are shown each step and epoch, in addition to the terminal."""
     state: TrainingState = field(default_factory=TrainingState, init=False)
     _best_weights: Weights = field(default_factory=list, init=False)
 
@@ -88,17 +92,19 @@ class Training:
         with StopRequest() as stop, TrainingDisplay(config, state, steps_per_epoch, self.quiet) as display:
             if not (state.is_finished(config) or self.quiet):
                 display.report(self._estimate())
+            observers = (display, *self.observers)
             while not state.is_finished(config):
-                self._train_epoch(display, stop)
-                self._finish_epoch()
-                display.show_epoch(state)
+                self._train_epoch(observers, stop)
+                logits = self._finish_epoch()
+                for observer in observers:
+                    observer.show_epoch(state, logits)
                 if self.after_epoch:
                     self.after_epoch(state)
         use_best = config.early_stopping_patience and self._best_weights
         chosen = self._best_weights if use_best else averaged_weights(self.model)
         write_variables(self.model.weights, chosen)
 
-    def _train_epoch(self, display: TrainingDisplay, stop: StopRequest) -> None:
+    def _train_epoch(self, observers: Sequence[Observer], stop: StopRequest) -> None:
         state, num_steps = self.state, self.config.training.epochs * self.loader.steps_per_epoch
         saved_at = time.monotonic()
         start = saved_at - state.epoch_seconds  # as if sessions before this one had run without a break
@@ -111,7 +117,8 @@ class Training:
                 raise _diverged(message, self.config)
             state.add_step(len(batch.y_true), loss, accuracy, rate)
             state.epoch_seconds = time.monotonic() - start
-            display.show_step(state)
+            for observer in observers:
+                observer.show_step(state)
             if stop.requested:
                 save_checkpoint(self.checkpoint_file, self.model, state, self._best_weights)
                 raise Interrupted(f"stopped in epoch {state.epoch + 1} after step {state.step}; nothing is lost")
@@ -130,7 +137,8 @@ class Training:
         figures = self.model.train_on_batch(*batch, return_dict=True)
         return float(figures["loss"]), float(figures["accuracy"])
 
-    def _finish_epoch(self) -> None:
+    def _finish_epoch(self) -> np.ndarray:
+        """Evaluate, and write everything down; returns the logits of the validation images."""
         state, settings = self.state, self.config.training
         start = time.monotonic()
         num_recalibrated = min(_RECALIBRATED_PER_EPOCH, settings.recalibrated_pictures)
@@ -152,6 +160,7 @@ class Training:
         save_checkpoint(self.checkpoint_file, self.model, state, self._best_weights)
         rows = ([row[name] for name in HISTORY_COLUMNS] for row in state.history)
         atomic.write_csv(self.history_file, HISTORY_COLUMNS, rows)
+        return validation.logits
 
     def _estimate(self) -> str:
         """Time a few steps and return a sentence on how long the training may take."""
