@@ -106,7 +106,7 @@ def test_the_mistakes_are_the_wrong_answers_the_surest_first(drawn_photos: Path)
         if row.label != ("dog" if logit >= 0 else "cat")
     }
     assert (mistakes.count, mistakes.total) == (len(wrong), len(rows))
-    assert 12 < mistakes.count
+    assert mistakes.count > 12
     assert [mistake["path"] for mistake in mistakes.surest] == sorted(wrong, key=lambda path: -wrong[path])[:12]
     for mistake in mistakes.surest:
         assert mistake["path"] == rows[mistake["sample"]].path
