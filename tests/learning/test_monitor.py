@@ -82,7 +82,7 @@ def test_a_record_that_is_cut_off_costs_only_itself(tmp_path: Path) -> None:
 
 
 def test_the_time_left_follows_the_size_of_the_images() -> None:
-    config = resolve_config("classic", None, ["training.epochs=10", "training.progressive_resizing=[[5, 32]]"])
+    config = resolve_config("fast", None, ["training.epochs=10", "training.progressive_resizing=[[5, 32]]"])
     size = config.data.image_size
     row = {"seconds": 10.0}
     large = 10.0 * size**2 / 32**2
