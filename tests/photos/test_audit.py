@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import shutil
+from dataclasses import astuple
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def test_the_table_has_one_row_per_issue(photos: Path, tmp_path: Path) -> None:
         ("dog/wide.png", "low_information"),
         ("dog/wide.png", "odd_aspect_ratio"),
     ]
-    assert [list(vars(issue).values()) for issue in audit.issues] == rows
+    assert [list(astuple(issue)) for issue in audit.issues] == rows
     assert rows[1][2] == rows[2][2] == hashlib.sha256((photos / "cat" / "0.png").read_bytes()).hexdigest()[:16]
 
 

@@ -1,8 +1,10 @@
 """Issues of photos that can be found without a trained network."""
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -34,7 +36,7 @@ ODD_ASPECT_RATIO = 3.0
 """A longer side of more than this many times the shorter one is odd: squashing it distorts the animal badly."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Issue:
     """One reason why a person may want to look at a photo."""
 
@@ -62,7 +64,11 @@ def find_issues(scanned: Sequence[ScannedPhoto], groups: Sequence[str], pairs: I
         *_label_conflicts(scanned, groups),
         *_unusual_content(scanned, groups),
     ]
-    return sorted(issues, key=lambda issue: (ISSUE_KINDS.index(issue.kind), issue.group, issue.path))
+    # Sorts are stable, so the last one counts most. One key of three values would be a tuple for each issue.
+    issues.sort(key=attrgetter("path"))
+    issues.sort(key=attrgetter("group"))
+    issues.sort(key=lambda issue: ISSUE_KINDS.index(issue.kind))
+    return issues
 
 
 def _undecodable(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iterable[Issue]:
@@ -72,7 +78,7 @@ def _undecodable(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iter
 
 
 def _exact_duplicates(scanned: Sequence[ScannedPhoto], groups: Sequence[str]) -> Iterable[Issue]:
-    same_content = defaultdict(list)
+    same_content: dict[str, array[int]] = defaultdict(lambda: array("q"))
     for index, photo in enumerate(scanned):
         if not photo.error_code:
             same_content[photo.sha256].append(index)
