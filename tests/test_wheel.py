@@ -6,9 +6,16 @@ import re
 import subprocess
 import sys
 import zipfile
+from functools import partial
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from dogvscat.bundle.predict.prediction import Prediction
+from dogvscat.bundle.predict.predictor import Predictor
+from dogvscat.photos.drawing.sample import draw
 
 ROOT = Path(__file__).parent.parent
 PERMISSIVE = ("MIT", "BSD", "APACHE", "ISC", "PSF", "PYTHON SOFTWARE FOUNDATION", "ZLIB", "MPL", "MOZILLA PUBLIC")
@@ -43,6 +50,51 @@ def test_a_wheel_has_the_files_of_the_package_and_no_others(wheel: Path) -> None
 
 def test_equal_sources_give_equal_bytes(wheel: Path, tmp_path: Path) -> None:
     assert build(tmp_path).read_bytes() == wheel.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_light_installation_needs_only_what_the_wheel_names(wheel: Path, tmp_path: Path) -> None:
+    """In a new virtual environment, as pipx and uvx make one, with the packages that the wheel's metadata names."""
+    run = [sys.executable, "-m", "uv", "--quiet", "--offline", "--no-cache", "--no-config"]
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([*run, "venv", "--python", sys.executable, tmp_path / "venv"], check=True)
+    subprocess.run([*run, "pip", "install", "--no-deps", "--python", python, wheel], check=True)
+    (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    link_dependencies(site, "dogvscat")
+    draw("cat", 1, 200).save(tmp_path / "cat.png")
+    light = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    program = tmp_path / "venv" / "bin" / "dogvscat"
+    answer = light([program, "predict", "--json", "cat.png"])
+    assert answer.returncode == 0, answer.stderr
+    (expected,) = Predictor.load().predict([tmp_path / "cat.png"])
+    assert isinstance(expected, Prediction)
+    assert json.loads(answer.stdout)["probabilities"] == pytest.approx(expected.probabilities, abs=1e-6)
+    for command in ("sample drawings --count 4", "audit drawings --out audit", "export --format onnx --out onnx"):
+        process = light([program, *command.split()])
+        assert process.returncode == 0, process.stderr
+    refused = light([program, "serve"])
+    assert refused.returncode == 2
+    assert "hint: Install it with: pip install 'dogvscat[serve]'" in refused.stderr
+
+
+def link_dependencies(site: Path, package: str) -> None:
+    """Let a folder of packages have those that one of its packages needs without extras, and what they need."""
+    pending, linked = [package], {package}
+    while pending:
+        name = pending.pop()
+        places = [str(site)] if name == package else None
+        (distribution, *_) = distributions(name=name, path=places) if places else distributions(name=name)
+        if name != package:
+            # Bytecode, scripts and metadata lie next to the modules; what is in a folder is linked with the folder.
+            entries = {file.parts[0] for file in distribution.files or () if file.parts[0] not in ("..", "__pycache__")}
+            for entry in entries:
+                if not (site / entry).exists():
+                    (site / entry).symlink_to(str(distribution.locate_file(entry)))
+        for requirement in map(Requirement, distribution.requires or ()):
+            needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            if needed and requirement.name not in linked:
+                linked.add(requirement.name)
+                pending.append(requirement.name)
 
 
 def test_the_bill_of_materials_lists_what_the_locks_have(wheel: Path) -> None:

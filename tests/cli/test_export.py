@@ -66,7 +66,7 @@ def exported(folder: Path, dogvscat: Dogvscat, onnxruntime_web: Path) -> dict[st
 
 
 def test_every_format_has_an_example_that_works(exported: dict[str, str], folder: Path) -> None:
-    assert list(exported) == ["onnx", "litert", "openvino", "savedmodel", "keras", "browser"]
+    assert list(exported) == ["onnx", "litert", "openvino", "savedmodel", "keras", "huggingface", "browser"]
     for command in COMMANDS:
         name, out = command.split()[2], folder / command.split()[-1]
         about = json.loads((out / "preprocessing.json").read_text())

@@ -20,7 +20,8 @@ def command(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="onnx, openvino, litert, savedmodel, keras, or browser (a web page that predicts in the browser).",
+            help="onnx, openvino, litert, savedmodel, keras, huggingface (for Transformers.js and the Hub), or browser "
+            "(a web page that predicts in the browser).",
         ),
     ],
     out: Annotated[
@@ -98,6 +99,10 @@ def _converter(format_name: str) -> "Callable[[Any, Any], Conversion]":
         if not archive_path().is_file():
             report("Downloading ONNX Runtime Web (30 MB) through npm. This happens only once.")
         return convert_for_browser
+    if format_name == "huggingface":
+        from dogvscat.learning.onnx_export.huggingface import convert_to_huggingface
+
+        return convert_to_huggingface
     from dogvscat.learning.engine import open_engine
 
     open_engine(0, backend="tensorflow")

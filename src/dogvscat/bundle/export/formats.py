@@ -61,6 +61,11 @@ FORMATS = {
         "`keras.saving.load_model` reads `model.keras` without any code of dogvscat.",
         ("keras", "tensorflow", "onnx"),
     ),
+    "huggingface": Format(
+        "a model folder for Transformers.js and the Hugging Face Hub",
+        '`pipeline("image-classification", ...)` of Transformers.js reads the folder.',
+        ("onnx",),
+    ),
     "browser": Format(
         "a static folder for the browser, with ONNX Runtime Web",
         "Put the folder on any web server, or try it with `python3 -m http.server --directory FOLDER`, and open "
@@ -132,6 +137,10 @@ class Conversion:
     """One of `PRECISIONS`."""
     cost: str = ""
     """Size and time compared with float32, a sentence, if the precision is another one."""
+    readme: str = ""
+    """README.md, if the format's readers expect another one than the usual description."""
+    interface: Mapping[str, Any] = field(default_factory=dict)
+    """What differs from the usual inputs and outputs, by key of preprocessing.json."""
 
 
 def get_format(name: str) -> Format:

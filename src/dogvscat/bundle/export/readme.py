@@ -32,7 +32,7 @@ def description_files(
         parity: How much it differs from the bundle.
         files: Content of all other files of the export, whose digests are listed.
     """
-    readme = _readme(bundle.card, format_name, conversion, parity).encode()
+    readme = (conversion.readme or _readme(bundle.card, format_name, conversion, parity)).encode()
     document = _preprocessing(bundle, format_name, conversion, parity)
     # All files but preprocessing.json itself: `refuse_out` compares them before an export is replaced.
     listed_files = {**files, README_FILE: readme}
@@ -101,6 +101,7 @@ def _preprocessing(bundle: Bundle, format_name: str, conversion: Conversion, par
             "created": card.origin.created,
         },
         **describe_model(card, conversion.logits.neither is not None),
+        **conversion.interface,
         "parity": {**parity.to_dict(), "read_by": conversion.read_by},
     }
 
@@ -166,7 +167,7 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
         "",
         "The first of these rules that applies gives the answer:",
         "",
-        *[f"{number}. {rule}" for number, rule in enumerate(_rules(card, neither), start=1)],
+        *[f"{number}. {rule}" for number, rule in enumerate(decision_rules(card, neither), start=1)],
         "",
         "## Check",
         "",
@@ -184,8 +185,9 @@ def _readme(card: Card, format_name: str, conversion: Conversion, parity: Parity
     return "\n".join(lines) + "\n"
 
 
-def _rules(card: Card, has_neither: bool) -> list[str]:
-    """From probabilities to the answer, as judging/decision.py does it, and the reasons for `unsure`."""
+def decision_rules(card: Card, has_neither: bool) -> list[str]:
+    """From probabilities to the answer, as judging/decision.py does it, and the reasons for `unsure`. The first rule
+    that applies gives the answer; p is the probability of the positive class."""
     if card.decision().at_chance:
         return ["`unsure`, reason `at_chance`: for every photo, because the network is no better than guessing."]
     first, second = map(markdown, card.class_names)
