@@ -83,6 +83,8 @@ def test_the_page_says_in_words_what_was_found_and_stands_alone(study: Path) -> 
     assert "8 of 8 trainings are finished" in page
     assert "network.dropout = 0.0" in page
     assert setting_meanings(NetworkConfig)["dropout"] in page
+    assert "Source: Srivastava et al., Dropout: a simple way" in page
+    assert "Drawings show that the techniques act" in page
     assert "A power law needs at least three" not in page
     assert "<script" not in page
     assert '<p class="warning">pictures drawn by code, not photographs</p>' in page

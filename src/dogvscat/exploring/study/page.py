@@ -13,6 +13,7 @@ from dogvscat.exploring.effects import Effect, PowerLaw, fit_power_law
 from dogvscat.exploring.study.cells import CELLS_FOLDER, DivergedCell, Study, cell_title
 from dogvscat.exploring.study.figures import draw_curves, draw_effects, draw_gaps, draw_scaling
 from dogvscat.exploring.study.plan import BASE, VARIANT, Treatment, treatment_name
+from dogvscat.exploring.study.techniques import techniques_of
 from dogvscat.exploring.training_job import read_note
 from dogvscat.judging import report
 from dogvscat.learning.run import Run
@@ -74,6 +75,7 @@ def write_study(folder: Path, study: Study) -> Path | None:
         resolution=_resolution_in_words(effects),
         sentences=effects_in_sentences(effects, study.diverged),
         origin=_origin_in_words(folder, study),
+        techniques=techniques_of(study.treatments),
         meanings={(change.setting, change.value): _meaning(change) for change in study.treatments},
         law=None if curve is None else power_law_in_words(curve),
         images={name: data_uri(path.read_bytes()) for name, path in figures.items()},
