@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 from PIL import Image
 
@@ -59,6 +60,8 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.body = b""
+        """Of the last answer."""
         self.writer: asyncio.StreamWriter | None = None
 
     async def ask(self, request: bytes, tally: Tally) -> int:
@@ -83,7 +86,7 @@ class Client:
         self.writer.write(request)
         # Status line and headers, then as many bytes of body as the header announces.
         head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
-        await self.reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r\n", 1)[0]))
+        self.body = await self.reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r\n", 1)[0]))
         return int(head.split(b" ", 2)[1]), head
 
     async def close(self) -> None:
@@ -97,8 +100,13 @@ class Client:
 
 def request_of(body: bytes, kind: str = "image/jpeg") -> bytes:
     """An HTTP request that sends this body to /api/v1/predict."""
-    head = f"POST /api/v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    lines = [
+        "POST /api/v1/predict HTTP/1.1",
+        "Host: localhost",
+        f"Content-Type: {kind}",
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def good_requests(photos: Path | None) -> list[bytes]:
@@ -134,10 +142,10 @@ def bad_requests(good: bytes) -> list[bytes]:
 
 
 @contextmanager
-def server(arguments: list[str]) -> Iterator[tuple[int, int]]:
+def server(arguments: list[str], log: IO[bytes] | int = subprocess.DEVNULL) -> Iterator[tuple[int, int]]:
     """Start a server in its own process; yields its port and process id."""
     command = [sys.executable, "-m", "dogvscat", "serve", "--port", "0", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process:
         address = (process.stdout or sys.stdin).readline().strip()  # printed once it accepts connections
         if not address:
             raise SystemExit("the server did not start; try: python -m dogvscat serve")

@@ -32,7 +32,7 @@ Shell = Callable[[str], subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def desk(tmp_path: Path, drawn_photos: Path, untouched_bundle: Path) -> Path:
-    """A folder with what the page takes for granted: a photo, photos, a broken file and a network of one's own.
+    """A folder with what the page takes for granted: photos, a broken file, a token and a network of one's own.
 
     The photo is a real one where there are real ones.
     """
@@ -40,6 +40,7 @@ def desk(tmp_path: Path, drawn_photos: Path, untouched_bundle: Path) -> Path:
         (tmp_path / "photos" / file.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(file, tmp_path / "photos" / file.parent.name)
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "tokens.txt").write_text("a-token-of-23-characters\n")
     real = os.environ.get("DOGVSCAT_TEST_DATA")
     photo = min(Path(real, "photos", "dog").glob("*.jpg")) if real else min((drawn_photos / "dog").glob("*.jpg"))
     shutil.copy(photo, tmp_path / "photo.jpg")

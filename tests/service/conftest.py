@@ -96,7 +96,7 @@ class HeldRequest:
     """A request that the server has admitted, but whose body is not sent yet: 100 Continue is its word for that."""
 
     def __init__(self, server: Server, body: bytes, target: str = "/api/v1/predict", kind: str = "image/jpeg") -> None:
-        head = f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+        head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
         self._body = body
         self._connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
         self._connection.sendall(f"{head}Expect: 100-continue\r\nConnection: close\r\n\r\n".encode())

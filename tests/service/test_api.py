@@ -234,8 +234,9 @@ def test_every_reference_in_the_description_leads_somewhere(linear) -> None:
 
 
 def test_a_request_of_the_open_inference_protocol_is_described(linear) -> None:
-    paths = linear.client.get("/openapi.json").json()["paths"]
-    schema = paths["/v2/models/{name}/infer"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    document = linear.client.get("/openapi.json").json()
+    body = document["paths"]["/v2/models/{name}/infer"]["post"]["requestBody"]["content"]["application/json"]
+    schema = resolved(body["schema"], document)
     tensor = {"name": "pixels", "shape": [1, 32, 32, 3], "datatype": "UINT8", "data": [0] * 3072}
     jsonschema.validate({"inputs": [tensor], "outputs": [{"name": "label"}]}, schema)
     del tensor["data"]

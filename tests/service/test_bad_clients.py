@@ -1,6 +1,8 @@
 """Clients that are slow, endless or untruthful are cut or refused, while all others are answered."""
 
 import asyncio
+import http.client
+import re
 import select
 import socket
 import threading
@@ -16,7 +18,16 @@ from tests.helpers import plain_png
 pytestmark = pytest.mark.slow
 
 MEGABYTE = 1024 * 1024
-HEAD = "POST /api/v1/predict HTTP/1.1\r\nHost: x\r\n"
+HEAD = "POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\n"
+
+
+async def received_until_the_end(reader: asyncio.StreamReader) -> bytes:
+    """All that comes until the connection is closed, or reset because a byte crossed the cut."""
+    received = b""
+    with suppress(ConnectionError):
+        while part := await reader.read(65536):
+            received += part
+    return received
 
 
 def test_slow_clients_are_cut_and_delay_nobody(linear) -> None:
@@ -27,16 +38,13 @@ def test_slow_clients_are_cut_and_delay_nobody(linear) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", linear.port)
         started = time.perf_counter()
         writer.write(start.encode())
-        answer = asyncio.create_task(reader.read())
+        answer = asyncio.create_task(received_until_the_end(reader))
         while not answer.done() and kind != "silent":
             with suppress(ConnectionError):
                 writer.write(b"x")
                 await writer.drain()
             await asyncio.wait([answer], timeout=0.7)
-        received = b""  # as if closed, where a byte crossed the cut and was answered with a reset
-        with suppress(ConnectionError):
-            received = await asyncio.wait_for(answer, 30)
-        cut.append((kind, time.perf_counter() - started, received))
+        cut.append((kind, time.perf_counter() - started, await asyncio.wait_for(answer, 30)))
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
@@ -58,6 +66,8 @@ def test_slow_clients_are_cut_and_delay_nobody(linear) -> None:
     assert all(9.0 < seconds < 16.0 for _, seconds, _ in cut)
     for kind, _, answer in cut:
         assert answer.startswith(b"HTTP/1.1 408 ") if kind == "body" else answer == b""
+        if b"\r\n\r\n" in answer:
+            assert re.search(rb"too slowly: \d+ bytes in 1\d seconds", answer)
 
 
 def answer_to(port: int, *parts: bytes, endless: bytes = b"") -> tuple[bytes, int]:
@@ -128,7 +138,7 @@ def test_asking_before_sending_gets_100_continue(linear) -> None:
 
 def test_lengths_that_lie(linear) -> None:
     picture = plain_png((255, 0, 0))
-    gone = 'requests_total{code="499",outcome="refused"}'
+    gone = 'dogvscat_requests_total{code="499",outcome="refused"}'
     num_gone = linear.metrics().get(gone, 0.0)
     short_body = picture + bytes(4321)  # of a length that no other request has
     with socket.create_connection(("127.0.0.1", linear.port)) as connection:  # less comes than was declared
@@ -152,7 +162,7 @@ def test_what_is_not_http(linear) -> None:
 
 
 def test_nonsense_after_an_answer_has_started(linear) -> None:
-    head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    head = b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
     with socket.create_connection(("127.0.0.1", linear.port)) as connection:
         connection.sendall(head)
         assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
@@ -165,7 +175,7 @@ def test_nonsense_after_an_answer_has_started(linear) -> None:
 
 
 def test_an_unexpected_body_is_not_read_for_ever(linear) -> None:
-    head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer, sent = answer_to(linear.port, head, endless=b"8000\r\n" + bytes(0x8000) + b"\r\n")
     assert answer.startswith(b"HTTP/1.1 404 ")
     assert b"connection: close" in answer
@@ -177,3 +187,16 @@ def test_an_early_answer_reaches_a_client_that_still_writes(linear) -> None:
         for size in (MEGABYTE + 1, 3 * MEGABYTE):
             assert client.post("/api/v1/predict", content=bytes(size)).status_code == 413
         assert client.post("/nothing", content=bytes(MEGABYTE // 2)).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/api/v1/predict", "/nothing"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_early_answer_reaches_a_client_that_first_sends_all(linear, path: str, chunked: bool) -> None:
+    """As most clients do: they read nothing before the whole body is sent."""
+    connection = http.client.HTTPConnection("127.0.0.1", linear.port, timeout=60)
+    body = iter([bytes(MEGABYTE)] * 60) if chunked else bytes(60 * MEGABYTE)
+    connection.request("POST", path, body=body, encode_chunked=chunked, headers={"X-Kind": "large"})
+    response = connection.getresponse()
+    assert response.status == (404 if path == "/nothing" else 413)
+    assert b"detail" in response.read()
+    connection.close()

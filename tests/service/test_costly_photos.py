@@ -57,8 +57,8 @@ def test_costly_photos_hurt_nobody_else(serve: Serve, untouched_bundle: Path, dr
         assert problem["detail"].endswith(f"of {reason}, which is the limit per photo")
         assert problem["hint"]
     metrics = server.metrics()
-    assert metrics['killed_decoders_total{reason="cpu"}'] == 2
-    assert metrics['killed_decoders_total{reason="memory"}'] == 1
+    assert metrics['dogvscat_killed_decoders_total{reason="cpu"}'] == 2
+    assert metrics['dogvscat_killed_decoders_total{reason="memory"}'] == 1
     assert server.client.get("/v2/health/ready").json() == {"live": True, "ready": True, "killed_decoders": 3}
     assert server.wait_for_log(lambda log: len([line for line in log if line.get("level") == "warning"]) == 3)
     # In a form, only the costly photo has an error.

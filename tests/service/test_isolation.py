@@ -52,7 +52,7 @@ def patient(server, files: list[Any]) -> httpx.Response:
 
 def leave(port: int, picture: bytes) -> None:
     """Send half of a request, or all of it, and go away without listening."""
-    head = f"POST /api/v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
+    head = f"POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(head + picture[: len(picture) // (1 + len(picture) % 2)])
 
@@ -96,7 +96,9 @@ def test_a_picture_that_breaks_the_network_breaks_its_own_answer_only(
     assert Counter(answers[1::3]) == {(200, "dog"): 40}
     assert Counter(answers[2::3]) == {(200, "cat"): 40}
     largest = [
-        size for size in (1, 2, 4, 8) if server.metrics()[f'batch_size_bucket{{le="{size}.0"}}'] < batches(server)
+        size
+        for size in (1, 2, 4, 8)
+        if server.metrics()[f'dogvscat_batch_size_bucket{{le="{size}.0"}}'] < batches(server)
     ]
     assert largest, "no two pictures ever went together, so nothing was tested"
     tracebacks = [line["traceback"] for line in server.log() if "traceback" in line]
@@ -105,4 +107,4 @@ def test_a_picture_that_breaks_the_network_breaks_its_own_answer_only(
 
 
 def batches(server) -> float:
-    return server.metrics()["batch_size_count"]
+    return server.metrics()["dogvscat_batch_size_count"]

@@ -161,12 +161,12 @@ def test_a_hostile_name_is_only_ever_text(page: Page, linear, name: str) -> None
 
 def test_a_file_that_is_too_large_is_not_even_sent(page: Page, linear) -> None:
     page.open(linear.url)
-    received = linear.metrics()["requests_received_total"]
+    received = linear.metrics()["dogvscat_requests_received_total"]
     page.bring(plain_png((255, 0, 0)) + bytes(2**20), "large.png")
     (card,) = page.cards(1)
     assert "Too large" in card.text
     assert "This file has 1.0 MB; at most 1.0 MB are read." in card.text
-    assert linear.metrics()["requests_received_total"] == received + 1  # which only asked for the metrics
+    assert linear.metrics()["dogvscat_requests_received_total"] == received + 1  # which only asked for the metrics
 
 
 def test_unsure_is_explained(page: Page, serve, linear_bundle: LinearBundle, tmp_path: Path) -> None:
@@ -232,7 +232,26 @@ def test_a_busy_server_is_asked_again(page: Page, serve, drawn: list[bytes], tmp
         file.write_bytes(drawn[number % 4])
     page.one("#chosen-files").send_keys("\n".join(map(str, files)))
     assert {card.get_attribute("data-state") for card in page.cards(6)} == {"answered"}
-    assert server.metrics()['requests_total{code="429",outcome="shed"}'] > 0  # three are in flight, one may wait
+    refused = 'dogvscat_requests_total{code="429",outcome="shed"}'
+    assert server.metrics()[refused] > 0  # three are in flight, one may wait
+
+
+def test_a_token_is_asked_for_and_used(page: Page, serve: Serve, untouched_bundle: Path, tmp_path: Path) -> None:
+    file = tmp_path / "tokens.txt"
+    file.write_text("a-token-of-23-characters")
+    page.open(serve("--model", untouched_bundle, "--token-file", file).url)
+    assert page.one("#token-form").is_displayed()
+    page.bring(plain_png((255, 0, 0)))
+    assert "Token required" in page.cards(1)[0].text
+    assert Axe().run(page.browser)["violations"] == []
+    page.one("#token").send_keys("a-token-of-24-characters", Keys.ENTER)
+    page.wait(lambda: "does not know this token" in page.text("#token-form"))
+    page.one("#token").send_keys("a-token-of-23-characters", Keys.ENTER)
+    page.wait(lambda: not page.one("#token-form").is_displayed())
+    page.wait(lambda: page.find("#about-content section"))
+    page.one(".retry").click()
+    page.wait(lambda: page.find(".card[data-state=answered]"))
+    assert page.errors()  # the browser's own words about the model's status 401
 
 
 def test_by_keyboard_alone(page: Page, linear) -> None:

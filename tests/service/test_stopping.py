@@ -39,6 +39,13 @@ def ask_until_not_ready(client: httpx.Client) -> bool:
     return True
 
 
+def ask_until_replaced(server) -> None:
+    """Ask for the metrics until a new worker has counted that it replaces one."""
+    deadline = time.monotonic() + 60
+    while server.metrics()["dogvscat_replaced_workers_total"] != 1:
+        assert time.monotonic() < deadline
+
+
 def ask_until_stopped(url: str, photo: bytes, stopped: Event, counts: Counter[str], answered: Semaphore) -> None:
     """Each request on a connection of its own: every request that is let in must be answered."""
     while not stopped.is_set():
@@ -153,7 +160,7 @@ def test_workers_are_one_service(serve: Serve, untouched_bundle: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(40))) == {200}
-    assert server.metrics()['prediction_total{label="dog"}'] == 40  # whichever of them is asked
+    assert server.metrics()['dogvscat_prediction_total{label="dog"}'] == 40  # whichever of them is asked
     os.kill(first[0], signal.SIGKILL)
     message = "a worker ended with -9; a new one has replaced it"
     assert server.wait_for_log(lambda log: message in [line.get("message") for line in log])
@@ -162,7 +169,8 @@ def test_workers_are_one_service(serve: Serve, untouched_bundle: Path) -> None:
     assert len(set(both) - set(first)) == 1
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(10))) == {200}
-    assert server.metrics()['prediction_total{label="dog"}'] == 50
+    assert server.metrics()['dogvscat_prediction_total{label="dog"}'] == 50
+    ask_until_replaced(server)
     with ExitStack() as stack:
         descriptors = [os.pidfd_open(pid) for pid in both]
         for descriptor in descriptors:

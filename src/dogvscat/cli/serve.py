@@ -1,12 +1,13 @@
 """`dogvscat serve`: the page and the HTTP service. Never imports Keras."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dogvscat.api.extras import need_serve_extra
 from dogvscat.cli.options import Exact, Model, PublicKey, Threads
-from dogvscat.cli.output import flush, report, show
+from dogvscat.cli.output import flush, show
 
 
 def command(
@@ -29,35 +30,84 @@ def command(
         typer.Option(min=0.1, help="Seconds that a request may wait for its answer. After that, it gets status 503."),
     ] = 10.0,
     max_megabytes: Annotated[int, typer.Option(min=1, max=1024, help="Largest request body, in megabytes.")] = 32,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Answer requests for this host name as well; `*` for any. By default the service answers to localhost "
+            "and other names of loopback; with another --host, also to that and to any IP address. May be repeated.",
+        ),
+    ] = None,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Let pages of this origin use the service, such as https://www.example.org. May be repeated.",
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Require one of the tokens in this file, one per line, in the header `Authorization: Bearer TOKEN`. "
+            "The page and the health checks need none.",
+        ),
+    ] = None,
+    rate_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            min=0.01,
+            help="Requests for predictions that each client may send per second, to each worker. Further requests get "
+            "status 429. A client is a token, or without tokens an address.",
+        ),
+    ] = None,
     exact: Exact = False,
     public_key: PublicKey = None,
 ) -> int:
     """Start the HTTP service, with a web page to drop photos on.
 
     Prints its address on stdout when it is ready, and logs one line of JSON per request on stderr. Ctrl-C or SIGTERM
-    stops the service: it accepts no new requests, answers the requests that it has accepted, and exits.
+    stops the service: it accepts no new requests, answers the requests that it has accepted, and exits. A request that
+    could not be answered within the deadline is refused at once, with status 429.
     """
     need_serve_extra()
     from dogvscat.bundle.folder import load_card
-    from dogvscat.cli.answers import report_warnings
     from dogvscat.cpus import available_cpus
+    from dogvscat.service.access import AccessRules
+    from dogvscat.service.hosts import is_loopback, parse_host, parse_origin
     from dogvscat.service.limits import MEGABYTE, Limits
     from dogvscat.service.server import ServiceSettings, run
     from dogvscat.service.sockets import bind, url_of
+    from dogvscat.service.stderr_lines import JsonStderr
+    from dogvscat.service.tokens import read_token_digests
     from dogvscat.service.workers import run_workers
 
     limits = Limits(queue_length=queue, answer_seconds=deadline, body_bytes=max_megabytes * MEGABYTE)
+    access = AccessRules(
+        hosts=frozenset([host.lower(), *map(parse_host, allow_host or [])]),
+        any_address=not is_loopback(host),
+        origins=tuple(map(parse_origin, cors or [])),
+        token_digests=read_token_digests(token_file) if token_file else (),
+        requests_per_second=rate_limit,
+    )
     bound = bind(host, port)  # before the model loads: a port in use is reported at once, and 0 becomes a number
     url = url_of(bound)
 
-    def ready(name: str) -> None:
-        show(url)  # on stdout: a script that started the service waits for this line
-        flush()
-        report(f"{name} answers at {url} (Ctrl-C stops it)")
-        report_warnings(load_card(model).warnings)
-        if not host.startswith(("127.", "localhost", "::1")):
-            report("Other machines can reach this address, and no authentication is required.")
+    with JsonStderr() as log:
 
-    # The workers share the threads.
-    settings = ServiceSettings(model, max(1, (threads or available_cpus()) // workers), limits, public_key, exact=exact)
-    return run(settings, bound, ready) if workers == 1 else run_workers(settings, bound, workers, ready)
+        def ready(name: str) -> None:
+            show(url)  # on stdout: a script that started the service waits for this line
+            flush()
+            log.report(f"{name} answers at {url} (Ctrl-C stops it)")
+            for warning in load_card(model).warnings:
+                log.report(warning)
+            if not is_loopback(host) and not access.token_digests:
+                log.report(
+                    "Other machines can reach this address, and no authentication is required: see --token-file."
+                )
+
+        # The workers share the threads.
+        num_threads = max(1, (threads or available_cpus()) // workers)
+        settings = ServiceSettings(model, num_threads, limits, public_key, exact=exact, access=access)
+        return run(settings, bound, ready) if workers == 1 else run_workers(settings, bound, workers, ready)

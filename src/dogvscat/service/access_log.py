@@ -1,13 +1,13 @@
 """The log on stderr: one JSON object per line, for each request and each server message. Photos are never logged."""
 
-import json
 import logging
 import queue
 import sys
 import threading
 import traceback
-from datetime import UTC, datetime
 from typing import Any
+
+from dogvscat.service.stderr_lines import log_line
 
 _MAX_QUEUED_LINES = 10_000
 
@@ -19,18 +19,17 @@ class LogWriter:
     """
 
     def __init__(self) -> None:
-        self._lines: queue.Queue[str | None] = queue.Queue(_MAX_QUEUED_LINES)  # None ends the thread
+        self._lines: queue.Queue[bytes | None] = queue.Queue(_MAX_QUEUED_LINES)  # None ends the thread
         self._num_dropped = 0
         self._thread = threading.Thread(target=self._write_lines, name="log", daemon=True)
         self._thread.start()
 
     def write(self, **entry: Any) -> None:
         """Add a line with these members and the time in UTC."""
-        entry = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **entry}
         if self._num_dropped:
             entry["lines_dropped"] = self._num_dropped
         try:
-            self._lines.put_nowait(json.dumps(entry))
+            self._lines.put_nowait(log_line(**entry))
             self._num_dropped = 0
         except queue.Full:
             self._num_dropped += 1
@@ -46,7 +45,7 @@ class LogWriter:
     def _write_lines(self) -> None:
         while (line := self._lines.get()) is not None:
             try:
-                sys.stderr.buffer.write(f"{line}\n".encode())
+                sys.stderr.buffer.write(line)
                 sys.stderr.flush()
             except OSError:  # nobody reads stderr any more: no reason to stop answering
                 continue

@@ -12,6 +12,7 @@ from dogvscat.photos.decoding.decoder import FORMATS, MAX_JPEG_PIXELS, MAX_PIXEL
 from dogvscat.service.inference import Answer, Inference
 from dogvscat.service.json_response import PrintableJSONResponse
 from dogvscat.service.mistakes import with_hint
+from dogvscat.service.openapi import error_descriptions
 from dogvscat.service.problem_details import problem_response
 from dogvscat.service.uploads import Upload, form_boundary, form_photos, read_body
 
@@ -73,41 +74,21 @@ class Predictions(BaseModel):
     predictions: list[PictureAnswer]
 
 
-class Problem(BaseModel):
-    """An error in the form of RFC 9457, with three more members: `code`, `hint` and `name`."""
-
-    type: str
-    title: str
-    status: int
-    detail: str = Field(description="What was wrong, what was expected and what was received.")
-    code: str = Field(description="A short name of the error, for programs.")
-    hint: str | None = Field(None, description="What to do about it.")
-    name: str | None = Field(None, description="The photo that the error is about.")
-
-
-# The handler reads the body itself, so that its size is limited while it arrives. FastAPI therefore cannot derive the
-# schema of the body, and errors are raised below FastAPI: both are described here.
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": description,
-        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
-    }
-    for status, description in {
-        400: "The photo is damaged or empty.",
-        408: "The body arrived too slowly.",
-        413: "The body or the photo is too large, or there are too many photos.",
-        415: "The photo is not in an accepted format.",
-        422: "The form or the query is malformed.",
-        429: "The queue is full. Retry-After has the seconds to wait.",
-        503: "There was no answer within the deadline, or the server is stopping. Retry-After has the seconds to wait.",
-    }.items()
+_ERRORS = {
+    400: "The photo is damaged or empty.",
+    408: "The body arrived too slowly.",
+    413: "The body or the photo is too large, or there are too many photos.",
+    415: "The photo is not in an accepted format.",
+    422: "The form or the query is malformed.",
+    429: "An answer would come too late, or this client sends too many requests. Retry-After has the seconds to wait.",
+    503: "There was no answer within the deadline, or the server is stopping. Retry-After has the seconds to wait.",
 }
 _PHOTO = {"type": "string", "format": "binary"}
 _FORM = {"type": "object", "properties": {"files": {"type": "array", "items": _PHOTO}}, "required": ["files"]}
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {"multipart/form-data": {"schema": _FORM}, "image/*": {"schema": _PHOTO}},
+        "content": {"multipart/form-data": {"schema": _FORM}, "application/octet-stream": {"schema": _PHOTO}},
     }
 }
 
@@ -126,7 +107,7 @@ def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
     @routes.post(
         "/predict",
         summary="Predict what photos show",
-        responses={200: {"model": Predictions}, **_PROBLEMS},
+        responses={200: {"model": Predictions}, **error_descriptions("/api/v1/predict", _ERRORS)},
         openapi_extra=_BODY,
     )
     async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
@@ -152,7 +133,15 @@ def api_routes(inference: Inference, model: dict[str, Any]) -> APIRouter:
         rows = [_answer_to_json(upload.name, answer) for upload, answer in zip(uploads, answers, strict=True)]
         return PrintableJSONResponse({"model": answering_model, "predictions": rows})
 
-    @routes.get("/model", summary="Describe the model: its classes, thresholds and metrics")
+    description = "Parts of the model card, and the limits of this service."
+    described = {"description": description, "content": {"application/json": {"schema": {"type": "object"}}}}
+
+    @routes.get(
+        "/model",
+        summary="Describe the model: its classes, thresholds and metrics",
+        operation_id="model",
+        responses={200: described},
+    )
     async def describe() -> Response:
         return PrintableJSONResponse(model)
 

@@ -42,7 +42,7 @@ class Inference:
     Args:
         predictor: A loaded bundle.
         decoders: Decode the photos.
-        admission: Counts the places in the queue.
+        admission: Counts the places in the queue, and learns how long photos take.
         metrics: Counts batches and predictions.
     """
 
@@ -95,10 +95,10 @@ class Inference:
             explain: Whether each answer gets a heat map.
 
         Raises:
-            RequestError: 429 if the queue is full, 503 if the deadline passes.
+            RequestError: 429 if the queue is too long, 503 if the deadline passes nevertheless.
         """
         # All photos are decoded at once, so they reach the batcher together and share batches.
-        async with self._queued(len(uploads)):
+        async with self._queued(len(uploads), explain):
             return await asyncio.gather(*(self._answer_upload(upload, explain) for upload in uploads))
 
     async def predict_pixels(self, pixels: np.ndarray) -> list[Prediction]:
@@ -108,33 +108,39 @@ class Inference:
             pixels: uint8 (num_images, image_size, image_size, 3).
 
         Raises:
-            RequestError: 429 if the queue is full, 503 if the deadline passes.
+            RequestError: 429 if the queue is too long, 503 if the deadline passes nevertheless.
         """
-        async with self._queued(len(pixels)):
+        async with self._queued(len(pixels), explain=False):
             return await asyncio.gather(*(self._predict(image, str(number)) for number, image in enumerate(pixels)))
 
     @asynccontextmanager
-    async def _queued(self, num_photos: int) -> AsyncIterator[None]:
+    async def _queued(self, num_photos: int, explain: bool) -> AsyncIterator[None]:
         """Hold places in the queue and enforce the deadline inside the block."""
         limits = self.admission.limits
         try:
-            with self.admission.queue_places(num_photos):
+            with self.admission.queue_places(num_photos, explain=explain):
                 # At the deadline the photo's coroutines are cancelled, and the batchers skip their items.
                 async with asyncio.timeout(limits.answer_seconds):
                     yield
         except TimeoutError:
+            self._metrics.count_missed_deadline()
             message = f"there was no answer within {limits.answer_seconds:g} seconds"
-            raise RequestError(503, "deadline", message, retry_seconds=limits.retry_seconds) from None
+            hint = "Try again after the number of seconds in Retry-After, with fewer photos at once."
+            raise RequestError(503, "deadline", message, hint=hint, retry_seconds=limits.retry_seconds) from None
 
     async def _answer_upload(self, upload: Upload, explain: bool) -> Answer | ImageError:
         arguments = (bytes(upload.data), upload.name, self.predictor.card.image_size)
         try:
             loop = asyncio.get_running_loop()
-            pixels = await loop.run_in_executor(self._decoder_pool, self.decoders.decode, *arguments)
+            pixels = await loop.run_in_executor(self._decoder_pool, self._decode, *arguments)
         except ImageError as error:
             return error
         prediction = await self._predict(pixels, upload.name)
         return Answer(prediction, await self._heat_maps.submit(pixels) if explain else None)
+
+    def _decode(self, data: bytes, name: str, image_size: int) -> np.ndarray:
+        with self.admission.paces.decoding.measured():
+            return self.decoders.decode(data, name, image_size)
 
     async def _predict(self, pixels: np.ndarray, name: str) -> Prediction:
         """`pixels` is uint8 (image_size, image_size, 3)."""
@@ -144,10 +150,12 @@ class Inference:
 
     def _predict_batch(self, batch: Sequence[tuple[np.ndarray, str]]) -> Sequence[Prediction]:
         pixels = np.stack([image for image, _ in batch])  # (num_images, image_size, image_size, 3)
-        return self.predictor.predict_pixels(pixels, [name for _, name in batch])
+        with self.admission.paces.network.measured(len(batch)):
+            return self.predictor.predict_pixels(pixels, [name for _, name in batch])
 
     def _explain_batch(self, batch: Sequence[np.ndarray]) -> Sequence[bytes]:
-        return [_encode_png(heat_map_layer(heat_map)) for heat_map in heat_maps(self.predictor, np.stack(batch))]
+        with self.admission.paces.heat_map.measured(len(batch)):
+            return [_encode_png(heat_map_layer(heat_map)) for heat_map in heat_maps(self.predictor, np.stack(batch))]
 
 
 def _encode_png(pixels: np.ndarray) -> bytes:

@@ -7,12 +7,23 @@ from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from dogvscat._version import __version__
 from dogvscat.bundle.predict.prediction import Prediction
 from dogvscat.service.inference import Inference
+from dogvscat.service.inference_schemas import (
+    INFER,
+    METADATA,
+    READY,
+    InferRequest,
+    ServerLive,
+    ServerMetadata,
+    ServerReady,
+    Tensor,
+    answers,
+)
 from dogvscat.service.json_response import PrintableJSONResponse
 from dogvscat.service.problem_details import RequestError
 from dogvscat.service.uploads import read_body
@@ -20,29 +31,6 @@ from dogvscat.service.uploads import read_body
 INPUT = "pixels"
 _BYTES_PER_NUMBER = 6
 """In JSON: three digits, a comma, and room for spaces."""
-
-
-class Tensor(BaseModel):
-    """A tensor of a request, flat or nested."""
-
-    name: str
-    shape: list[int]
-    datatype: str
-    data: list[Any]
-
-
-class RequestedOutput(BaseModel):
-    """An output that a request asks for."""
-
-    name: str
-
-
-class InferRequest(BaseModel):
-    """The body of a request. The protocol also allows parameters; they are accepted and ignored."""
-
-    id: str | None = None
-    inputs: list[Tensor]
-    outputs: list[RequestedOutput] | None = None
 
 
 def protocol_routes(inference: Inference, model: str, model_version: str) -> APIRouter:
@@ -62,35 +50,35 @@ def protocol_routes(inference: Inference, model: str, model_version: str) -> API
         if name != model or version not in (None, model_version):
             raise RequestError(404, "not_found", f"there is no such model, only {model!r} in version {model_version!r}")
 
-    @routes.get("/")
+    @routes.get("/", summary="Describe the server", responses={200: {"model": ServerMetadata}})
     @routes.get("", include_in_schema=False)
     async def server_metadata() -> Response:
         return PrintableJSONResponse({"name": "dogvscat", "version": __version__, "extensions": []})
 
-    @routes.get("/health/live")
-    async def live() -> Response:
+    @routes.get("/health/live", summary="Whether the server runs", responses={200: {"model": ServerLive}})
+    async def server_live() -> Response:
         return PrintableJSONResponse({"live": True})
 
-    @routes.get("/health/ready")
-    async def ready() -> Response:
+    @routes.get("/health/ready", summary="Whether photos are accepted", responses=answers(ServerReady, 503))
+    async def server_ready() -> Response:
         killed = inference.decoders.num_killed.total()
         document = {"live": True, "ready": inference.ready, "killed_decoders": killed}
         return PrintableJSONResponse(document, 200 if inference.ready else 503)
 
-    @routes.get("/models/{name}/ready")
-    @routes.get("/models/{name}/versions/{version}/ready")
+    @routes.get("/models/{name}/ready", **READY)
+    @routes.get("/models/{name}/versions/{version}/ready", **READY)
     async def model_ready(name: str, version: str | None = None) -> Response:
         check_model(name, version)
         return PrintableJSONResponse({"name": name, "ready": inference.ready}, 200 if inference.ready else 503)
 
-    @routes.get("/models/{name}")
-    @routes.get("/models/{name}/versions/{version}")
+    @routes.get("/models/{name}", **METADATA)
+    @routes.get("/models/{name}/versions/{version}", **METADATA)
     async def model_metadata(name: str, version: str | None = None) -> Response:
         check_model(name, version)
         return PrintableJSONResponse(_model_metadata(inference, model, model_version))
 
-    @routes.post("/models/{name}/infer", openapi_extra=_request_schema())
-    @routes.post("/models/{name}/versions/{version}/infer", openapi_extra=_request_schema())
+    @routes.post("/models/{name}/infer", **INFER)
+    @routes.post("/models/{name}/versions/{version}/infer", **INFER)
     async def infer(request: Request, name: str, version: str | None = None) -> Response:
         check_model(name, version)
         inference.admission.check()
@@ -185,21 +173,3 @@ def _select_output(outputs: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 def _bad_request(message: str) -> RequestError:
     return RequestError(400, "request", message)
-
-
-def _request_schema() -> dict[str, Any]:
-    """The OpenAPI description of a request's body, which FastAPI cannot derive from a handler that reads it itself."""
-    schema = InferRequest.model_json_schema()
-    schema = _inline_references(schema, schema.pop("$defs"))
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
-
-
-def _inline_references(node: Any, definitions: dict[str, Any]) -> Any:
-    """A schema with each `$ref` replaced by its definition: inside openapi.json, `#/$defs` would lead nowhere."""
-    if isinstance(node, list):
-        return [_inline_references(item, definitions) for item in node]
-    if not isinstance(node, dict):
-        return node
-    if "$ref" in node:
-        return _inline_references(definitions[node["$ref"].removeprefix("#/$defs/")], definitions)
-    return {key: _inline_references(value, definitions) for key, value in node.items()}

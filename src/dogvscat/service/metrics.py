@@ -1,8 +1,12 @@
-"""Prometheus metrics. Requests add up: received = in progress + ok + refused + shed + failed."""
+"""Prometheus metrics, all with the prefix `dogvscat_` except those that Prometheus itself defines for each process.
+
+Requests add up: received = in progress + ok + refused + shed + failed.
+"""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -25,6 +29,8 @@ can report the sums. It must be set before prometheus_client is imported."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 _SHED_STATUSES = (429, 503)
+_NAMESPACE = "dogvscat"
+"""Prefix of the names, so that they are not those of another service in the same Prometheus."""
 
 
 def outcome_of(status: int) -> str:
@@ -45,25 +51,21 @@ class Metrics:
     def __init__(self, model: str, digest: str) -> None:
         disable_created_metrics()  # a second line for each counter, of no use here
         self._registry = registry = CollectorRegistry()
-        self._received = Counter("requests_received", "Requests whose headers have arrived", registry=registry)
-        self._requests = Counter("requests", "Finished requests", ["code", "outcome"], registry=registry)
-        self._seconds = Histogram(
-            "request_duration_seconds",
-            "From the headers to the last byte of the answer",
-            registry=registry,
-            buckets=_SECONDS,
-        )
-        self._in_progress = Gauge(
-            "in_progress", "Requests not answered yet", registry=registry, multiprocess_mode="livesum"
-        )
-        self._batch_size = Histogram(
-            "batch_size", "Images that went through the network together", registry=registry, buckets=_SIZES
-        )
-        self._predictions = Counter("prediction", "Predictions by label", ["label"], registry=registry)
-        self._killed_decoders = Counter(
-            "killed_decoders", "Decoding processes that a photo made end", ["reason"], registry=registry
-        )
-        info = Gauge("model_info", "The bundle in use", ["name", "digest"], registry=registry, multiprocess_mode="max")
+        options: dict[str, Any] = {"namespace": _NAMESPACE, "registry": registry}
+        self._received = Counter("requests_received", "Requests whose headers have arrived", **options)
+        self._requests = Counter("requests", "Finished requests", ["code", "outcome"], **options)
+        seconds_text = "From the headers to the last byte of the answer"
+        self._seconds = Histogram("request_duration_seconds", seconds_text, buckets=_SECONDS, **options)
+        self._in_progress = Gauge("in_progress", "Requests not answered yet", multiprocess_mode="livesum", **options)
+        missed_text = "Accepted requests that had no answer within the deadline"
+        self._missed_deadlines = Counter("missed_deadlines", missed_text, **options)
+        batch_text = "Images that went through the network together"
+        self._batch_size = Histogram("batch_size", batch_text, buckets=_SIZES, **options)
+        self._predictions = Counter("prediction", "Predictions by label", ["label"], **options)
+        killed_text = "Decoding processes that a photo made end"
+        self._killed_decoders = Counter("killed_decoders", killed_text, ["reason"], **options)
+        self._replaced_workers = Counter("replaced_workers", "Workers that have ended and were replaced", **options)
+        info = Gauge("model_info", "The bundle in use", ["name", "digest"], multiprocess_mode="max", **options)
         info.labels(model, digest).set(1)
         self.in_progress = 0
         if FOLDER_VARIABLE not in os.environ:  # it measures one process, not the sum of several
@@ -85,6 +87,14 @@ class Metrics:
         """Count a finished request."""
         self._requests.labels(str(status), outcome_of(status)).inc()
         self._seconds.observe(seconds)
+
+    def count_missed_deadline(self) -> None:
+        """Count a request that was accepted and had no answer in time."""
+        self._missed_deadlines.inc()
+
+    def count_replaced_worker(self) -> None:
+        """Count a worker that has ended; the worker in its place counts it."""
+        self._replaced_workers.inc()
 
     def count_batch(self, size: int) -> None:
         """Count a batch of that many images."""

@@ -25,7 +25,10 @@ SECURITY_HEADERS = [
 ]
 _LOGGER = logging.getLogger(__name__)
 _LINGER_SECONDS = 1.0
-_LINGER_BYTES = 4 * MEGABYTE
+_LINGER_RATE = MEGABYTE
+"""Bytes per second that a client must send to be read for longer than `_LINGER_SECONDS` after an early answer."""
+_LINGER_MAX_SECONDS = 10.0
+_LINGER_MAX_BYTES = 256 * MEGABYTE
 
 
 class RequestGuard:
@@ -49,24 +52,22 @@ class RequestGuard:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(self.admission, scope, receive, send)
-        try:
-            with self.metrics.request():
-                try:
-                    await self.app(scope, exchange.receive, exchange.send)
-                except asyncio.CancelledError:  # the server stops and cannot wait any longer
-                    await exchange.send_stopping()
-                except Exception:
-                    if not exchange.answered:
-                        raise
-                    # Starlette raises again after the answer 500. Raised further, uvicorn would close the connection
-                    # although the answer had no `Connection: close`, and the client's next request would be lost.
-                    _LOGGER.exception("a request failed")
-                finally:
-                    self._record(scope, exchange)
-            # Outside of the metrics: the request is answered, and a stop need not wait for the rest of its body.
-            await exchange.linger()
-        finally:
-            self.admission.release(exchange.num_bytes)
+        with self.metrics.request():
+            try:
+                await self.app(scope, exchange.receive, exchange.send)
+            except asyncio.CancelledError:  # the server stops and cannot wait any longer
+                await exchange.send_stopping()
+            except Exception:
+                if not exchange.answered:
+                    raise
+                # Starlette raises again after the answer 500. Raised further, uvicorn would close the connection
+                # although the answer had no `Connection: close`, and the client's next request would be lost.
+                _LOGGER.exception("a request failed")
+            finally:
+                self.admission.release(exchange.num_bytes)
+                self._record(scope, exchange)
+        # Outside of the metrics: the request is answered, and a stop need not wait for the rest of its body.
+        await exchange.linger()
 
     def _record(self, scope: Scope, exchange: "_Exchange") -> None:
         status = exchange.status or 500  # 0: cancelled before there was an answer
@@ -146,20 +147,21 @@ class _Exchange:
             await problem_response(error)({"type": "http"}, self.receive, self.send)
 
     async def linger(self) -> None:
-        """Read and discard more of the body for a moment after an early answer.
+        """Read and discard more of the body after an early answer, as long as the client sends quickly.
 
         If the connection were closed at once, a client that is still sending would get a reset and might lose the
-        answer (RFC 9112, section 9.6).
+        answer (RFC 9112, section 9.6). Many clients read nothing before they have sent all.
         """
         if not self._lingering:
             return
-        remaining_bytes = 0 if self._awaits_continue else _LINGER_BYTES
+        started, num_bytes = asyncio.get_running_loop().time(), 0
         with suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER_SECONDS):
-                while self._body_open and remaining_bytes > 0:
+            while self._body_open and not self._awaits_continue and num_bytes < _LINGER_MAX_BYTES:
+                seconds = min(_LINGER_SECONDS + num_bytes / _LINGER_RATE, _LINGER_MAX_SECONDS)
+                async with asyncio.timeout_at(started + seconds):
                     message = await self._receive()
-                    self._note_end_of_body(message)
-                    remaining_bytes -= len(message.get("body", b""))
+                self._note_end_of_body(message)
+                num_bytes += len(message.get("body", b""))
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _note_end_of_body(self, message: Message) -> None:
@@ -167,16 +169,16 @@ class _Exchange:
             self._body_open = False
 
     async def _receive_in_time(self) -> Message:
-        now = asyncio.get_running_loop().time()
         if self._body_since is None:
-            self._body_since = now
+            self._body_since = asyncio.get_running_loop().time()
         # Each byte that has arrived moves the deadline, so a body may take long as long as it reaches `body_rate`.
         allowed_seconds = self._limits.body_seconds + self.num_bytes / self._limits.body_rate
         try:
             async with asyncio.timeout_at(self._body_since + allowed_seconds):
                 return await self._receive()
         except TimeoutError:
-            message = f"the body arrived too slowly: {self.num_bytes:,} bytes in {now - self._body_since:.0f} seconds"
+            seconds = asyncio.get_running_loop().time() - self._body_since
+            message = f"the body arrived too slowly: {self.num_bytes:,} bytes in {seconds:.0f} seconds"
             raise RequestError(408, "slow", message, hint="Send it again over a faster connection.") from None
 
     def _too_large(self) -> RequestError:

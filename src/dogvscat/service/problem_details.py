@@ -58,35 +58,37 @@ def problem_response(error: DogvscatError, name: str | None = None) -> Response:
         "code": error.code,
         **{key: value for key, value in optional.items() if value is not None},
     }
-    return PrintableJSONResponse(document, status, headers=_retry_headers(error), media_type="application/problem+json")
+    return PrintableJSONResponse(document, status, headers=_headers(error), media_type="application/problem+json")
 
 
 def protocol_response(error: DogvscatError) -> Response:
     """An error in the form of the Open Inference Protocol."""
-    return PrintableJSONResponse({"error": error.message}, status_of(error), headers=_retry_headers(error))
+    return PrintableJSONResponse({"error": error.message}, status_of(error), headers=_headers(error))
 
 
-def _retry_headers(error: DogvscatError) -> dict[str, str]:
-    seconds = error.retry_seconds if isinstance(error, RequestError) else None
-    return {} if seconds is None else {"Retry-After": str(seconds)}
-
-
-def _error_response(request: Request, error: DogvscatError) -> Response:
-    if request.url.path.startswith("/v2"):
+def error_response(path: str, error: DogvscatError) -> Response:
+    """An error in the form that belongs to a path of a request."""
+    if path.startswith("/v2"):
         return protocol_response(error)
     return problem_response(error, error.path if isinstance(error, ImageError) else None)
+
+
+def _headers(error: DogvscatError) -> dict[str, str]:
+    seconds = error.retry_seconds if isinstance(error, RequestError) else None
+    challenge = {"WWW-Authenticate": "Bearer"} if status_of(error) == 401 else {}
+    return challenge if seconds is None else {**challenge, "Retry-After": str(seconds)}
 
 
 async def _handle_dogvscat_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, DogvscatError) or status_of(error) == 500:
         raise error  # not the client's business: `_handle_unexpected` answers, and the log gets the traceback
-    return _error_response(request, error)
+    return error_response(request.url.path, error)
 
 
 async def _handle_invalid_query(request: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
     location = ".".join(map(str, first["loc"]))
-    return _error_response(request, RequestError(422, "invalid", f"{location}: {first['msg']}"))
+    return error_response(request.url.path, RequestError(422, "invalid", f"{location}: {first['msg']}"))
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:
@@ -96,7 +98,9 @@ async def _handle_http_error(request: Request, error: Exception) -> Response:
     if status in (404, 405):
         hint = "POST photos to /api/v1/predict. GET /openapi.json lists every path and method."
     message = f"{request.method} {request.url.path}: {HTTPStatus(status).phrase.lower()}"
-    response = _error_response(request, RequestError(status, HTTPStatus(status).name.lower(), message, hint=hint))
+    response = error_response(
+        request.url.path, RequestError(status, HTTPStatus(status).name.lower(), message, hint=hint)
+    )
     response.headers.update(getattr(error, "headers", None) or {})  # such as Allow
     return response
 
@@ -107,7 +111,7 @@ async def _handle_disconnect(_request: Request, _error: Exception) -> Response:
 
 async def _handle_unexpected(request: Request, _error: Exception) -> Response:  # the traceback goes to the log
     message = "this server failed; its log has the details"
-    return _error_response(request, RequestError(500, "failed", message))
+    return error_response(request.url.path, RequestError(500, "failed", message))
 
 
 def install_error_handlers(app: FastAPI) -> None:

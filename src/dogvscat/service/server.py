@@ -8,18 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
 import uvicorn
 
 from dogvscat.bundle.predict.predictor import Predictor
 from dogvscat.errors import Interrupted
 from dogvscat.photos.isolation.pool import DecoderLimits, DecoderPool
 from dogvscat.service import access_log
+from dogvscat.service.access import AccessRules
 from dogvscat.service.access_log import LogWriter
 from dogvscat.service.admission import Admission
 from dogvscat.service.app import create_app, model_name
 from dogvscat.service.connections import Connection
 from dogvscat.service.limits import Limits
 from dogvscat.service.metrics import Metrics
+from dogvscat.service.pace import Paces
 
 _DRAIN_SECONDS = 20.0
 """Longest wait for accepted requests after the signal to stop."""
@@ -47,6 +50,10 @@ class ServiceSettings:
     """What the decoding of one photo may cost."""
     exact: bool = False
     """Whether the full network answers everything."""
+    access: AccessRules = field(default_factory=AccessRules)
+    """Who may use the service."""
+    replaces_worker: bool = False
+    """Whether this is a worker in the place of one that has ended."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -138,9 +145,12 @@ def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callab
     if predictor.problem:
         log.write(level="warning", message=predictor.problem)
     access_log.install(log)
-    admission, metrics = Admission(settings.limits), Metrics(name, predictor.bundle.digest)
+    metrics = Metrics(name, predictor.bundle.digest)
+    if settings.replaces_worker:
+        metrics.count_replaced_worker()
     # One more than there are threads: a photo that takes long does not hold up all others on a single CPU.
     num_decoders = min(predictor.threads + 1, _MOST_DECODERS)
+    admission = Admission(settings.limits, Paces(num_decoders, _network_seconds(predictor)))
 
     def note_killed_decoder(reason: str) -> None:
         metrics.count_killed_decoder(reason)
@@ -148,7 +158,7 @@ def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callab
 
     decoders = DecoderPool(num_decoders, settings.decoder_limits, note_killed_decoder)
     config = uvicorn.Config(
-        create_app(predictor, decoders, admission, metrics, log),
+        create_app(predictor, decoders, admission, metrics, log, settings.access),
         http=Connection,
         loop="asyncio",  # `Connection` sets the read size of asyncio's own transports
         ws="none",
@@ -166,3 +176,10 @@ def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callab
     finally:
         log.close()
     return server.exit_code
+
+
+def _network_seconds(predictor: Predictor) -> float:
+    """The time of one photo in the full network, measured once: the first estimate of how long photos take."""
+    size, started = predictor.card.image_size, time.perf_counter()
+    predictor.logits(np.zeros((1, size, size, 3), np.uint8))
+    return time.perf_counter() - started

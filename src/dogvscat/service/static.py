@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from dogvscat.bundle.folder import Bundle
 
-_PAGE_FILES = ("index.html", "style.css", "page.js", "about.js", "golden.js", "words.js", "icon.svg")
+_PAGE_FILES = ("index.html", "style.css", "page.js", "about.js", "golden.js", "token.js", "words.js", "icon.svg")
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -59,7 +59,7 @@ def run_workers(
                     if worker.process.sentinel in ended and not stop_signal.number:
                         worker.process.join()  # the sentinel is ready a moment before the exit code is
                         forget_worker(worker.process.pid, folder)
-                        workers[index] = _start_worker(settings, bound_socket)
+                        workers[index] = _start_worker(replace(settings, replaces_worker=True), bound_socket)
                         code = worker.process.exitcode
                         log.write(level="error", message=f"a worker ended with {code}; a new one has replaced it")
         finally:

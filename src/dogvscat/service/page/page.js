@@ -3,6 +3,7 @@
 
 import { describeModel } from "./about.js";
 import { offerGolden } from "./golden.js";
+import { askForToken, listenForToken, tokenHeaders } from "./token.js";
 import { formatProbability, heatMapLegend, printable, unsureReason, verdictText } from "./words.js";
 
 const PREDICT = "api/v1/predict";
@@ -223,6 +224,10 @@ async function request(file, query) {
     const response = await post(file, query);
     const document = await response.json().catch(() => ({}));
     if (response.ok) return document;
+    if (response.status === 401) {
+      askForToken(byId("token-form"));
+      throw new RequestError("Token required", "Enter a token, then try again.", true);
+    }
     const busy = response.status === 429 || response.status === 503;
     if (!busy || attempt === MAX_TRIES) throw errorFromProblem(response.status, document, busy);
     await waitSeconds(Number(response.headers.get("Retry-After") ?? 1) * attempt);
@@ -231,7 +236,7 @@ async function request(file, query) {
 
 async function post(file, query) {
   try {
-    return await fetch(PREDICT + query, { method: "POST", body: file });
+    return await fetch(PREDICT + query, { method: "POST", body: file, headers: tokenHeaders() });
   } catch {
     throw new RequestError("No connection", "The server cannot be reached. Is it still running?", true);
   }
@@ -254,14 +259,23 @@ function waitSeconds(seconds) {
   return new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 }
 
-fetch("api/v1/model")
-  .then((response) => response.json())
-  .then((document) => {
-    model = document;
+async function loadModel() {
+  try {
+    const response = await fetch("api/v1/model", { headers: tokenHeaders() });
+    byId("token-form").hidden = true;
+    if (response.status === 401) askForToken(byId("token-form"));
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    const isFirst = !model;
+    model = await response.json();
+    if (!isFirst) return; // the token has changed, and everything is on the page already
     describeModel(model, byId("about-content"));
     offerGolden(model.golden, byId("golden"), addPhotos);
+    byId("about-error").hidden = true;
     if (model.warnings.length) warn("");
-  })
-  .catch(() => {
+  } catch {
     byId("about-error").hidden = false;
-  });
+  }
+}
+
+listenForToken(byId("token-form"), loadModel);
+loadModel();
