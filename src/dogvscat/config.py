@@ -13,7 +13,7 @@ from dogvscat.network.changes import apply_changes, with_dropout, with_width
 from dogvscat.network.expansion import expand
 from dogvscat.network.layers import Dropout, NetworkError
 from dogvscat.network.operations import Operation, takes_any_size
-from dogvscat.network.text import Stage, format_network, parse_network
+from dogvscat.network.text import MOST_ENTRIES, Stage, format_network, parse_network, refuse_too_many
 
 # Ranges are checked by pydantic; what depends on several settings is checked by the validators below.
 
@@ -101,7 +101,7 @@ class NetworkConfig(Section):
             "flatten, dense 128, relu, dropout 0.5",
         ),
         min_length=1,
-        max_length=50,
+        max_length=MOST_ENTRIES,
     )
     """The layers in order, from the image to the features that the logit is computed from. The scaling of the pixels
     and the layer of the logit are always added and never written. An entry is a line of layers, or a stage with a name:
@@ -137,6 +137,7 @@ class NetworkConfig(Section):
             stages = stages if self.width is None else with_width(stages, self.width)
             stages = apply_changes(stages, self.changes)
             stages = stages if self.dropout is None else with_dropout(stages, self.dropout)
+            refuse_too_many(stages)
         except NetworkError as error:
             raise PydanticCustomError(NETWORK_ERROR, "{message}", {"message": str(error)}) from None
         # This object is frozen, but not finished yet.

@@ -33,6 +33,7 @@ NETWORK = (
         ("conv 64, norm instead of conv 48 stride 2", 0, "stem: conv 64, norm, max pool, relu"),
         ("conv 8 instead of stem", 0, "stem: conv 8"),
         ("silu instead of relu", 1, "stage1: conv 16 5x5, norm, silu, 2 x residual silu"),
+        ("silu instead of stage1.relu1", 1, "stage1: conv 16 5x5, norm, silu, 2 x residual"),
         ("global mean instead of flatten", 2, "global mean, dense 30, relu, dropout 0.5"),
         ("3x3 instead of 5x5", 1, "stage1: conv 16, norm, relu, 2 x residual"),
         ("5x5 instead of 3x3", 1, "stage1: conv 16 5x5, norm, relu, 2 x residual 5x5"),
@@ -51,6 +52,27 @@ def test_changes_add_up_in_their_order() -> None:
     changes = ("without stem", "dense 8 instead of dense", "without dropout", "dropout 0.1")
     expected = ("stage1: conv 16 5x5, norm, relu, 2 x residual", "flatten, dense 8, relu", "dropout 0.1")
     assert format_network(apply_changes(parse_network(NETWORK), changes)) == expected
+
+
+def test_a_function_is_changed_that_is_only_inside_of_residual_blocks() -> None:
+    stages = parse_network(["conv 8, norm, residual elu, global mean"])
+    assert format_network(apply_changes(stages, ["silu instead of elu"])) == (
+        "conv 8, norm, residual silu, global mean",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["norm after each norm"] * 50, 'the change "norm after each norm" of the network: the network would have'),
+        (["100 x relu after each relu"], "layers, and at most 200 are possible"),
+        (["relu first"] * 48, "the network would have 51 entries of layers, and at most 50 are possible"),
+    ],
+)
+def test_changes_cannot_add_more_than_can_be_read_again(changes: list[str], message: str) -> None:
+    with pytest.raises(NetworkError) as caught:
+        apply_changes(parse_network(NETWORK), changes)
+    assert message in str(caught.value)
 
 
 def test_widths_are_multiples_of_eight_where_they_are_large() -> None:

@@ -77,6 +77,11 @@ def test_the_class_activation_needs_a_mean_right_before_the_logit() -> None:
         assert class_activation_source(expand(parse_network([entry]), 32)) == source
 
 
+def test_a_name_that_a_block_already_has_is_refused() -> None:
+    with pytest.raises(NetworkError, match=r"^two operations have the name 'block1.conv1'; rename the stage"):
+        operations_of("block1: conv 8", "residual, global mean")
+
+
 def test_only_flatten_fixes_the_size() -> None:
     assert takes_any_size(parse_network(["conv 4, global mean, dense 3"]))
     assert not takes_any_size(parse_network(["conv 4, flatten, dense 3"]))
@@ -93,6 +98,7 @@ def test_only_flatten_fixes_the_size() -> None:
         ),
         ("conv 4", "the logit needs a list of features; end the layers with"),
         ("flatten, conv 4", 'there are 3,072 features and no picture: layer 2 "conv 4" (conv1) needs a picture'),
+        ("5 x blur pool, max pool, flatten", "after layer 5 (blur5) the picture is 1 x 1"),
         ("flatten, max pool", "needs a picture"),
         ("flatten, blur pool", "needs a picture"),
         ("flatten, residual", "needs a picture"),
@@ -132,12 +138,15 @@ def test_the_picture_shows_every_layer_in_both_formats() -> None:
 
     from PIL import Image
 
-    config = resolve_config("best", None, ["network.changes=residual squeeze-excite instead of residual"])
+    changes = '["residual squeeze-excite instead of residual", "squeeze-excite before mean"]'
+    config = resolve_config("best", None, [f"network.changes={changes}"])
     drawing = draw_network(config.network.stages, config.network.operations(64), "<mine>")
     root = ElementTree.fromstring(drawing.svg())
     words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert words[0] == "The network of <mine>, for images of 64 x 64 pixels"
     for word in ("stem", "stage3", "2 x residual squeeze-excite", "4 x 4 x 192", "conv 32 stride 2", "dropout 0.2"):
+        assert word in words
+    for word in ("squeeze-excite", "squeeze-excite: weights the channels"):
         assert word in words
     with Image.open(BytesIO(drawing.png())) as image:
         assert image.size == (round(drawing.width * 2), round(drawing.height * 2))

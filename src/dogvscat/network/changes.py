@@ -27,7 +27,7 @@ from dogvscat.network.layers import (
     NetworkError,
     Residual,
 )
-from dogvscat.network.text import Stage, named_layers, parse_layers
+from dogvscat.network.text import Stage, named_layers, parse_layers, refuse_too_many
 from dogvscat.network.words import KINDS, parse_layer
 
 Stages = tuple[Stage, ...]
@@ -45,11 +45,12 @@ def apply_changes(stages: Stages, changes: Iterable[str]) -> Stages:
     """The network after some changes, each made to the result of the one before.
 
     Raises:
-        NetworkError: which change cannot be read, or finds nothing to change.
+        NetworkError: which change cannot be read, finds nothing to change, or adds too many layers.
     """
     for change in changes:
         try:
             stages = _apply(stages, " ".join(change.split()))
+            refuse_too_many(stages)
         except NetworkError as error:
             raise NetworkError(f'the change "{change}" of the network: {error}') from None
     return tuple(stage for stage in stages if stage.layers)
@@ -97,13 +98,14 @@ def _replace(stages: Stages, new: str, old: str) -> Stages:
     sides = [re.fullmatch(r"([0-9]{1,2})x\1", text) for text in (new, old)]
     if sides[0] and sides[1]:
         return _with_kernel(stages, int(sides[0][1]), int(sides[1][1]))
-    layers = parse_layers(new)
+    layers, existing = parse_layers(new), named_layers(stages)
     edits: Edits = {}
-    for first, *others in _find(stages, old):
-        edits |= {first: layers} | dict.fromkeys(others, ())
-    for named in named_layers(stages):  # the functions inside of residual blocks too
+    for named in existing:  # the functions inside of residual blocks too
         if isinstance(named.layer, Residual) and named.layer.function == old and isinstance(layers[0], Activation):
             edits[named.number] = (replace(named.layer, function=layers[0].function),)
+    if not edits or any(named.layer.kind == old for named in existing):
+        for first, *others in _find(stages, old):
+            edits |= {first: layers} | dict.fromkeys(others, ())
     return _edit(stages, edits)
 
 

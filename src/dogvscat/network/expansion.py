@@ -42,7 +42,7 @@ def expand(stages: Sequence[Stage], image_size: int, num_logits: int = 1) -> tup
         NetworkError: if layers do not fit together: which one, what it receives and what it needs.
     """
     layers = named_layers(stages)
-    graph = _Graph(image_size)
+    graph = _Graph(image_size, {layer.number: layer.name for layer in layers})
     x = graph.add("scaling", "scaling", [PIXELS], (image_size, image_size, 3), settings={"scale": 1 / 255})
     for position, layer in enumerate(layers):
         graph.layer = layer
@@ -58,6 +58,8 @@ class _Graph:
     """The operations so far, and the layer that is being added, for errors."""
 
     image_size: int
+    layer_names: Mapping[int, str]
+    """By the number of the layer."""
     operations: dict[str, Operation] = field(default_factory=dict)
     layer: NamedLayer | None = None
     _jumps: dict[str, int] = field(default_factory=lambda: {PIXELS: 1})
@@ -81,7 +83,7 @@ class _Graph:
         """Append an operation. One output position depends on a square of `window` positions, the next one on a square
         `step` further."""
         if name in self.operations or name == PIXELS:
-            raise NetworkError(f"network.layers gives two operations the name {name!r}; rename the stage")
+            raise NetworkError(f"two operations have the name {name!r}; rename the stage")
         fields = [self.operations[x].receptive_field if x in self.operations else 1 for x in inputs]
         jump = self._jumps[inputs[0]]
         whole = self.image_size if kind in ("flatten", "mean") else 0  # the receptive field is then the whole image
@@ -144,8 +146,7 @@ class _Graph:
 
     def _before(self, x: str) -> str:
         number = self.operations[x].layer
-        layer_name = ".".join(x.split(".")[:2])
-        return f"after layer {number} ({layer_name})" if number else "at the start"
+        return f"after layer {number} ({self.layer_names[number]})" if number else "at the start"
 
 
 def _is_normalized(following: Sequence[NamedLayer]) -> bool:

@@ -25,6 +25,7 @@ _COLORS = {
     "activation": "#009e73",
     "features": "#cc79a7",
     "dropout": "#e3e7ea",
+    "weighting": "#f0e442",
     "logit": "#d55e00",
 }
 """Colors by kind of layer; most are from Okabe and Ito (2008), which stay apart under every common color blindness."""
@@ -36,6 +37,7 @@ _LEGEND = (
     ("activation", "activation function"),
     ("features", "list of features"),
     ("dropout", "dropout: only while training"),
+    ("weighting", "squeeze-excite: weights the channels"),
     ("logit", "logit: the answer"),
 )
 _TALLEST = 150.0
@@ -182,7 +184,9 @@ def _kind(row: LayerRow) -> str:
         return words[0]
     if words[0] in ("flatten", "global", "dense"):
         return "features"
-    return "photo" if row.name == "scaling" or words[0] in ("soft", "squeeze-excite") else "activation"
+    if words[0] == "squeeze-excite":
+        return "weighting"
+    return "photo" if row.name == "scaling" or words[0] == "soft" else "activation"
 
 
 def _merged(rows: Sequence[LayerRow]) -> list[str]:

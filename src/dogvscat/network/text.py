@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from dogvscat.network.layers import Flatten, GlobalMean, Layer, NetworkError, SoftColors
 from dogvscat.network.words import parse_layer
 
+MOST_ENTRIES = 50
 MOST_LAYERS = 200
-_RESERVED = ("pixels", "scaling", "logit", "neither", "activation")
-"""Names of what every network has; no stage can have one of them."""
+_RESERVED = ("pixels", "scaling", "logit", "logits", "neither", "activation")
+"""Names of what every network or its ONNX graph has; no stage can have one of them."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,20 @@ def parse_network(entries: Sequence[str]) -> tuple[Stage, ...]:
     for name, count in names.items():
         if count > 1:
             raise NetworkError(f"network.layers has {count} stages with the name {name!r}; each needs its own")
-    if sum(len(stage.layers) for stage in stages) > MOST_LAYERS:
-        raise NetworkError(f"network.layers has more than {MOST_LAYERS} layers")
+    refuse_too_many(stages)
     return tuple(stages)
+
+
+def refuse_too_many(stages: Iterable[Stage]) -> None:
+    """Make sure that a network can be written and read again.
+
+    Raises:
+        NetworkError: if it has too many layers or entries.
+    """
+    counts = [len(stage.layers) for stage in stages if stage.layers]
+    for count, most, what in ((sum(counts), MOST_LAYERS, "layers"), (len(counts), MOST_ENTRIES, "entries of layers")):
+        if count > most:
+            raise NetworkError(f"the network would have {count:,} {what}, and at most {most} are possible")
 
 
 def format_network(stages: Iterable[Stage]) -> tuple[str, ...]:
@@ -117,10 +129,13 @@ def _parse_entry(entry: str) -> Stage:
     if not colon:
         return Stage("", parse_layers(entry))
     name = name.strip()
-    if not re.fullmatch("[a-z][a-z0-9_]{0,30}", name) or name in _RESERVED:
+    if not re.fullmatch("[a-z][a-z0-9_]{0,30}", name):
         raise NetworkError(
-            f"expected a name of small letters, digits and _ before the colon, such as stage1, received {name!r}"
+            "expected a name before the colon: a small letter, and at most 30 more small letters, digits and _, such "
+            f"as stage1; received {name!r}"
         )
+    if name in _RESERVED:
+        raise NetworkError(f"{name!r} is a name that every network uses; give the stage another one, such as stage1")
     return Stage(name, parse_layers(line))
 
 
@@ -128,10 +143,11 @@ def _items(line: str) -> Iterator[tuple[int, str]]:
     """Each item of a line with its number of repetitions: a layer, or layers in parentheses."""
     for item in re.split(r",(?![^()]*\))", line):  # commas outside of parentheses
         text = " ".join(item.split())
-        match = re.fullmatch(r"([0-9]{1,3}) x (.+)", text)
+        match = re.fullmatch(r"([0-9]{1,9}) x (.+)", text)
         count, text = (int(match[1]), match[2]) if match else (1, text)
         if not text:
-            raise NetworkError(f'expected a layer between the commas of "{line.strip()}"')
+            place = f'between the commas of "{line.strip()}"' if line.strip() else "such as conv 8, received nothing"
+            raise NetworkError(f"expected a layer {place}")
         if not 1 <= count <= MOST_LAYERS:
             raise NetworkError(f'"{item.strip()}": expected 1 to {MOST_LAYERS} repetitions, received {count}')
         if not re.fullmatch(r"\([^()]+\)|[^()]+", text):
