@@ -44,6 +44,8 @@ def main() -> None:
 
 def read_photos(folder: Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:
     """All photos of two folders, squashed to squares: uint8 (n, image_size, image_size, 3), and labels (n,), 0 or 1."""
+    if not folder.is_dir():
+        raise SystemExit(f"there is no folder {folder}; expected one with one folder of photos per class")
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     if len(classes) != 2:
         raise SystemExit(f"{folder} has {len(classes)} folders, expected two: one per class")
@@ -58,6 +60,8 @@ def read_photos(folder: Path, image_size: int) -> tuple[np.ndarray, np.ndarray]:
                 continue
             images.append(np.asarray(photo))
             labels.append(label)
+    if len(images) < 9:
+        raise SystemExit(f"{folder} has {len(images)} photos that can be read, expected at least 9")
     return np.stack(images), np.array(labels)
 
 

@@ -66,6 +66,18 @@ def test_the_first_epochs_equal_those_of_the_product(example: ModuleType, tmp_pa
         assert row["val_accuracy"] == pytest.approx(expected["val_accuracy"], abs=1.01 / len(validation[1]))
 
 
+def test_a_folder_without_enough_photos_is_named(example: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="there is no folder .*nothing"):
+        example.read_photos(tmp_path / "nothing", IMAGE_SIZE)
+    with pytest.raises(SystemExit, match="has 0 folders, expected two"):
+        example.read_photos(tmp_path, IMAGE_SIZE)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "broken.jpg").write_bytes(b"no photo")
+    with pytest.raises(SystemExit, match="has 0 photos that can be read, expected at least 9"):
+        example.read_photos(tmp_path, IMAGE_SIZE)
+
+
 def _positions(manifest: Manifest, split: str) -> list[int]:
     """Where the photos of a split are in the example's order: sorted by class and name."""
     names = sorted(row.path for row in manifest.rows)
