@@ -67,7 +67,7 @@ def test_the_first_epochs_equal_those_of_the_product(example: ModuleType, tmp_pa
 
 
 def test_a_folder_without_enough_photos_is_named(example: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="there is no folder .*nothing"):
+    with pytest.raises(SystemExit, match=r"there is no folder .*nothing"):
         example.read_photos(tmp_path / "nothing", IMAGE_SIZE)
     with pytest.raises(SystemExit, match="has 0 folders, expected two"):
         example.read_photos(tmp_path, IMAGE_SIZE)
