@@ -1,7 +1,6 @@
 """A page for one person on this machine: who may ask, and a server that runs until Ctrl-C."""
 
 import hmac
-import re
 import secrets
 import signal
 import socket
@@ -13,12 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dogvscat.errors import Interrupted
 from dogvscat.service.connections import Connection
+from dogvscat.service.hosts import host_name, is_loopback
 from dogvscat.service.middleware import SECURITY_HEADERS
 from dogvscat.service.problem_details import RequestError, problem_response
 from dogvscat.service.sockets import listen
 
 TOKEN_HEADER = "x-page-token"
-_LOOPBACK_HOST = re.compile(rb"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 _CLOSE_SECONDS = 1
 """Longest wait for requests in progress at the end; each takes milliseconds."""
 
@@ -61,9 +60,12 @@ class LoopbackGuard:
 
     def _refusal(self, scope: Scope) -> RequestError | None:
         headers = dict(scope["headers"])
-        if not _LOOPBACK_HOST.fullmatch(headers.get(b"host", b"")):
+        host = host_name(headers.get(b"host", b"").decode("latin-1"))
+        if host is None or not is_loopback(host):
             hint = "Open the address that the command printed."
-            return RequestError(403, "host", "this page answers only as localhost, 127.0.0.1 or [::1]", hint=hint)
+            return RequestError(
+                403, "host", "this page answers only to names of this machine, such as localhost", hint=hint
+            )
         is_reading = scope["method"] in ("GET", "HEAD")
         if not is_reading and not hmac.compare_digest(headers.get(TOKEN_HEADER.encode(), b""), self._token):
             message = "the request does not have the token of the page; the command was started again, or another"
