@@ -44,7 +44,8 @@ def test_slow_clients_are_cut_and_delay_nobody(linear) -> None:
                 writer.write(b"x")
                 await writer.drain()
             await asyncio.wait([answer], timeout=0.7)
-        cut.append((kind, time.perf_counter() - started, await asyncio.wait_for(answer, 30)))
+        received = await asyncio.wait_for(answer, 30)
+        cut.append((kind, time.perf_counter() - started, received))
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
