@@ -5,9 +5,10 @@
 Both checkouts train in turns, each in a process of its own, with the same Python. A step is the median of several
 steps on a fixed batch (`benchmarks/step.py` of the checkout). An epoch is the fastest one after the first, which
 compiles: reading, augmentation and validation are part of it. Prints one ratio per pair, after divided by before. Run
-nothing else on the machine meanwhile. `epoch_together` suits a machine whose speed drifts: both checkouts train at the
-same time, each with one thread on a CPU of its own, and change CPUs from pair to pair. There an epoch is the median of
-those after the first (Linux only).
+nothing else on the machine meanwhile.
+
+`--together` suits a machine whose speed drifts: both checkouts run at the same time, each with one thread on a CPU of
+its own, and change CPUs from pair to pair (Linux only). An epoch is then the median of those after the first.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,40 +30,37 @@ sys.path.insert(0, "benchmarks")
 import step
 step._TIMED_STEPS = int(sys.argv[3])
 is_redesigned = importlib.util.find_spec("dogvscat.learning.engine")
+threads = int(sys.argv[4])
 config = importlib.import_module(f"dogvscat.settings{'.resolve' if is_redesigned else ''}").resolve_config(sys.argv[1])
 if is_redesigned:
     from dogvscat.learning.engine import open_engine
-    rate = step.rates(config, int(sys.argv[2]), open_engine(0, config.training.precision).precision)
+    rate = step.rates(config, int(sys.argv[2]), open_engine(threads, config.training.precision).precision)
 else:  # before the redesign
-    importlib.import_module("dogvscat.learning.backend").prepare_backend(0)
+    importlib.import_module("dogvscat.learning.backend").prepare_backend(threads)
     rate = step.rates(config, int(sys.argv[2]))
 print("rate", rate.get("images_per_second") or rate["pictures_per_second"])
 """
 
 
 def main() -> None:
-    """Time both checkouts in turns and print the table."""
+    """Time both checkouts and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--recipe", choices=SIZES, nargs="+", default=list(SIZES))
-    parser.add_argument("--measure", choices=(*MEASURES, TOGETHER), nargs="+", default=list(MEASURES))
+    parser.add_argument("--measure", choices=MEASURES, nargs="+", default=list(MEASURES))
+    parser.add_argument("--together", action="store_true", help="both checkouts at the same time, one CPU each")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10, help="timed steps per process")
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
     print("| recipe | measure | before | after | ratio per pair | median ratio |\n|---|---|---|---|---|---|")
+    measure_pair = together if arguments.together else alternating
     for recipe in arguments.recipe:
         for name in arguments.measure:
-            report(recipe, name, [pair_of(arguments, pair, name, recipe) for pair in range(arguments.pairs)])
-
-
-def pair_of(arguments: argparse.Namespace, pair: int, name: str, recipe: str) -> tuple[float, float]:
-    """One measure of both checkouts, before and after."""
-    if name == TOGETHER:
-        return together(arguments, pair, recipe)
-    return alternating(arguments, pair, MEASURES[name], recipe)
+            measure = MEASURES[name]
+            report(recipe, name, [measure_pair(arguments, pair, measure, recipe) for pair in range(arguments.pairs)])
 
 
 def alternating(
@@ -74,20 +72,17 @@ def alternating(
     return values[arguments.before], values[arguments.after]
 
 
-def together(arguments: argparse.Namespace, pair: int, recipe: str) -> tuple[float, float]:
-    """Seconds of an epoch of both checkouts, before and after, while both train."""
-    checkouts = [arguments.before.resolve(), arguments.after.resolve()]
+def together(
+    arguments: argparse.Namespace, pair: int, measure: Callable[..., float], recipe: str
+) -> tuple[float, float]:
+    """The measure of both checkouts, before and after, taken at the same time; they change CPUs from pair to pair."""
     cpus = sorted(os.sched_getaffinity(0))[:2][:: -1 if pair % 2 else 1]
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
-        runs = [Path(folder, name) for name in ("before", "after")]
-        trainings = [
-            pool.submit(train, checkout, out, recipe, arguments, cpu)
-            for checkout, out, cpu in zip(checkouts, runs, cpus, strict=True)
-        ]
-        for training in trainings:
-            training.result()
-        before, after = (statistics.median(later_epochs(out)) for out in runs)
-    return before, after
+    with ThreadPoolExecutor() as pool:
+        before, after = (
+            pool.submit(measure, checkout.resolve(), recipe, arguments, cpu)
+            for checkout, cpu in zip((arguments.before, arguments.after), cpus, strict=True)
+        )
+        return before.result(), after.result()
 
 
 def report(recipe: str, measure: str, pairs: list[tuple[float, float]]) -> None:
@@ -98,27 +93,28 @@ def report(recipe: str, measure: str, pairs: list[tuple[float, float]]) -> None:
     print(f"| {' | '.join(cells)} | {statistics.median(ratios):.2f} |", flush=True)
 
 
-def step_seconds(checkout: Path, recipe: str, arguments: argparse.Namespace) -> float:
-    """Seconds of a training step per 100 images."""
-    output = run(checkout, "-c", STEP, recipe, str(SIZES[recipe]), str(arguments.steps))
+def step_seconds(checkout: Path, recipe: str, arguments: argparse.Namespace, cpu: int | None = None) -> float:
+    """Seconds of a training step per 100 images, on all CPUs or on one."""
+    output = run(checkout, cpu, "-c", STEP, recipe, str(SIZES[recipe]), str(arguments.steps), str(num_threads(cpu)))
     return 100 / float(output.split("rate ")[1])
 
 
-def epoch_seconds(checkout: Path, recipe: str, arguments: argparse.Namespace) -> float:
-    """Seconds of the fastest epoch after the first."""
+def epoch_seconds(checkout: Path, recipe: str, arguments: argparse.Namespace, cpu: int | None = None) -> float:
+    """Seconds of an epoch after the first, on all CPUs or on one."""
+    settings = [f"training.epochs={arguments.epochs}", f"data.image_size={SIZES[recipe]}"]
+    settings += ["training.progressive_resizing=[]", f"training.threads={num_threads(cpu)}"]
+    flags = [flag for setting in settings for flag in ("--set", setting)]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "run")
-        train(checkout, out, recipe, arguments)
-        return min(later_epochs(out))
+        photos = str(arguments.photos.resolve())
+        run(checkout, cpu, "-m", "dogvscat", "train", photos, "--out", str(out), "--recipe", recipe, *flags)
+        seconds = later_epochs(out)
+    return min(seconds) if cpu is None else statistics.median(seconds)
 
 
-def train(checkout: Path, out: Path, recipe: str, arguments: argparse.Namespace, cpu: int | None = None) -> None:
-    """Train a recipe with the code of a checkout, on all CPUs or on one."""
-    settings = [f"training.epochs={arguments.epochs}", f"data.image_size={SIZES[recipe]}"]
-    settings += ["training.progressive_resizing=[]", f"training.threads={0 if cpu is None else 1}"]
-    flags = [flag for setting in settings for flag in ("--set", setting)]
-    command = ["-m", "dogvscat", "train", str(arguments.photos.resolve()), "--out", str(out), "--recipe", recipe]
-    run(checkout, *command, *flags, prefix=() if cpu is None else ("taskset", "-c", str(cpu)))
+def num_threads(cpu: int | None) -> int:
+    """Threads for all CPUs, 0, or for one."""
+    return 0 if cpu is None else 1
 
 
 def later_epochs(out: Path) -> list[float]:
@@ -127,17 +123,16 @@ def later_epochs(out: Path) -> list[float]:
         return [float(row["seconds"]) for row in list(csv.DictReader(table))[1:]]
 
 
-def run(checkout: Path, *arguments: str, prefix: Sequence[str] = ()) -> str:
-    """The standard output of Python with the package of a checkout."""
+def run(checkout: Path, cpu: int | None, *arguments: str) -> str:
+    """The standard output of Python with the package of a checkout, on all CPUs or on one."""
     environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
-    command = [*prefix, sys.executable, *arguments]
+    command = [*([] if cpu is None else ["taskset", "-c", str(cpu)]), sys.executable, *arguments]
     return subprocess.run(
         command, cwd=checkout, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
     ).stdout
 
 
 MEASURES = {"step": step_seconds, "epoch": epoch_seconds}
-TOGETHER = "epoch_together"
 
 if __name__ == "__main__":
     main()
