@@ -1,4 +1,4 @@
-"""Versions of this package and of the libraries that results depend on. Every room may import it."""
+"""Versions of this package and of the libraries that results depend on. Every package here may import this file."""
 
 __version__ = "0.1.0"
 

@@ -270,7 +270,7 @@ def _end_swap(temporary: Path, folder: Path | None) -> None:
         old.replace(folder)
     for part in (temporary / _NEW, old):
         shutil.rmtree(part, ignore_errors=True)
-    shutil.rmtree(temporary)  # with the lock file last: without it, nobody could clear what a second kill leaves
+    shutil.rmtree(temporary)  # the lock file last: should this be killed too, the next process needs it to clear up
 
 
 def _partial_name(path: Path) -> Path:

@@ -46,7 +46,7 @@ class DataConfig(Section):
     """Share of the usable photos that is held out for `evaluate`; 0 for none."""
     train_count: int = Field(0, ge=0)
     """Number of training photos; all others are validation photos. `validation_share` decides instead if this is 0, or
-    if fewer than half as many validation photos would remain as `validation_share` gives."""
+    if too few validation photos would remain: fewer than half of those that `validation_share` gives."""
     train_subset: int = Field(0, ge=0)
     """Train on only this many of the training photos, with the classes in proportion; 0 for all. A larger subset
     contains every smaller one, and validation stays the same. So several sizes show what more photos would bring."""
@@ -197,7 +197,7 @@ class TrainingConfig(Section):
     l2: float = Field(0.0, ge=0.0, le=1.0)
     """Weight of the L2 penalty on kernels, which is added to the loss."""
     weight_decay: float = Field(0.0, ge=0.0, le=1.0)
-    """Decoupled weight decay per step, times the learning rate, on kernels only (Loshchilov and Hutter 2019)."""
+    """Decoupled: each step reduces the kernels by this share times the learning rate (Loshchilov and Hutter 2019)."""
     label_smoothing: float = Field(0.0, ge=0.0, lt=0.5)
     """Targets 0 and 1 become s / 2 and 1 - s / 2, where s is this value (Szegedy et al. 2016)."""
     neither_share: float = Field(0.125, gt=0.0, le=1.0)

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 MOST_THREADS = 256
 """The most that `--threads` takes."""
 _ITEMS_AHEAD = 8
-"""For each thread, how many items are taken before their results are needed: one slow item then stops nobody."""
+"""For each thread, how many items are taken before their results are needed, so that a slow item holds up no thread."""
 
 
 def available_cpus(root: Path = Path("/")) -> int:

@@ -95,8 +95,8 @@ def test_widths_are_multiples_of_eight_where_they_are_large() -> None:
         ("7x7 instead of 1x1", "no layer of the network has kernels of 1x1"),
         ("13x13 instead of 3x3", "expected a side from 1 to 11"),
         ("more layers", "expected a change such as: without stage3, norm after each conv"),
-        ("dropout 1", "expected a number from 0 to below 1, received '1'"),
-        ("width 0", "expected a number from 0.01 to below 16, received '0'"),
+        ("dropout 1", "expected a number of at least 0 and below 1, received '1'"),
+        ("width 0", "expected a number of at least 0.01 and below 16, received '0'"),
         ("", "expected a change such as"),
     ],
 )

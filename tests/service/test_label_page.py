@@ -131,7 +131,7 @@ def test_one_key_decides_each_photo(page: LabelPage, start_review: StartReview) 
     page.open(review)
     assert page.text("#progress-text") == f"0 of {NUM_SUSPECTS} photos decided"
     assert page.text("#path") == "cat/0.png"
-    assert page.text("#evidence") == "Filed as cat; networks that did not learn from it: cat 1.2%, dog 98.8%."
+    assert page.text("#evidence") == "Filed as cat; networks that did not learn from this photo: cat 1.2%, dog 98.8%."
     assert [button.text.split("\n") for button in page.find("#choices button")] == [
         ["cat", "1"],
         ["dog", "2"],

@@ -149,7 +149,7 @@ def evaluate(
         only: A text file with one path per line: only these photos are evaluated, or None.
         threads: CPU threads, 0 for as many as there are CPUs that this process may use.
         exact: Ask only the full network, even where a quick first network of the model is sure.
-        public_key: A PEM file; the model must be signed with its private key. None: no signature is needed.
+        public_key: A PEM file; the model must be signed with the matching private key. None: no signature is needed.
         report: As for `train`.
 
     Raises:

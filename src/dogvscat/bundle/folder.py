@@ -147,7 +147,7 @@ def load_bundle(model: Path | None = None, public_key: Path | None = None) -> Bu
 
     Args:
         model: As for `find_bundle`.
-        public_key: A PEM file; the bundle must be signed with its private key. None: no signature is needed.
+        public_key: A PEM file; the bundle must be signed with the matching private key. None: no signature is needed.
 
     Raises:
         UsageError: if the key cannot be used.
@@ -275,7 +275,7 @@ def _open(path: Path, most_bytes: int) -> Iterator[BufferedReader]:
         status = path.stat()
         if status.st_size > most_bytes:
             raise ModelError(f"{path} is larger than {most_bytes:,} bytes; no file of a bundle is that large")
-        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # opening a pipe would wait for ever
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # opening a pipe would wait forever
             raise ModelError(f"{path} cannot be read: it is not a file")
         with path.open("rb") as file:
             yield file

@@ -16,7 +16,7 @@ from dogvscat.errors import ModelError
 _MARGIN = 16_000_000
 """Numbers that every graph may need in addition to those of the network in its card: 64 MB."""
 _FACTOR = 2
-"""A graph may need this many times the numbers of its network: an operation can take several values, silu takes two."""
+"""A graph may need this many times the numbers of its network: an operation can need several values: silu needs two."""
 _MOST_NUMBERS = 256_000_000
 """Most numbers that any graph may need, 1 GB, whatever its card describes."""
 

@@ -16,8 +16,8 @@ from dogvscat.network.operations import Operation
 _RUNS = 20
 _WARM_UP = 3
 _ENOUGH = 0.7
-"""The nodes that belong to an operation by their names must have at least this share of the time together. In graphs of
-other programs, nodes have other names."""
+"""Nodes that have the name of an operation must take at least this share of the time together. In graphs of other
+programs, nodes have other names."""
 
 
 def measure_operations(bundle: Bundle, operations: Sequence[Operation]) -> dict[str, float] | None:

@@ -77,8 +77,8 @@ def command(
         typer.Option(
             "--serve",
             help="With --labels: then show the suspected photos one by one on a web page of this machine, where one "
-            "key decides each. relabel.csv has every decision at once; after a stop, the same command continues. Needs "
-            "the extra `serve`.",
+            "key decides each. Every decision is written to relabel.csv immediately; after a stop, the same command "
+            "continues. Needs the extra `serve`.",
         ),
     ] = False,
     port: Annotated[

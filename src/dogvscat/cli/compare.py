@@ -15,7 +15,7 @@ def command(
         typer.Argument(
             metavar="RUNS",
             help="Two or more run folders. Runs that differ only in their seeds are compared as one group. If all "
-            "runs differ only in their seeds, each run is compared by itself.",
+            "runs differ only in their seeds, each run is a group of its own.",
         ),
     ],
     split: Annotated[

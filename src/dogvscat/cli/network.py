@@ -110,7 +110,9 @@ def _notes(config: "Config", is_measured: bool) -> list[str]:
             "are fused with a convolution count with it."
         )
     else:
-        notes.append("work: share of the MACs, which estimates the share of the time. For a bundle, it is measured.")
+        notes.append(
+            "work: share of the MACs, which estimates the share of the time. For a bundle, the time is measured."
+        )
     if config.network.flip_averaging:
         notes.append("Each image is computed twice, as it is and mirrored (network.flip_averaging).")
     return notes

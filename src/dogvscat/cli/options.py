@@ -114,7 +114,7 @@ Cluster = Annotated[
     typer.Option(
         metavar="local|HOST:PORT",
         help="Work on a Ray cluster. `local` starts a cluster on this machine; HOST:PORT joins a running one. All its "
-        "machines must see the photos at the same paths, and for `study` and `tune` --out as well.",
+        "machines must see the photos at the same paths. `study` and `tune` need this for the folder --out, too.",
     ),
 ]
 

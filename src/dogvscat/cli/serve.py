@@ -35,7 +35,8 @@ def command(
         typer.Option(
             metavar="NAME",
             help="Answer requests for this host name as well; `*` for any. By default the service answers to localhost "
-            "and other names of loopback; with another --host, also to that and to any IP address. May be repeated.",
+            "and other names of loopback. If --host is another address, it also answers to --host and to every IP "
+            "address. May be repeated.",
         ),
     ] = None,
     cors: Annotated[
@@ -59,7 +60,7 @@ def command(
             metavar="N",
             min=0.01,
             help="Requests for predictions that each client may send per second, to each worker. Further requests get "
-            "status 429. A client is a token, or without tokens an address.",
+            "status 429. Clients are told apart by their token, or by their address if no token is required.",
         ),
     ] = None,
     exact: Exact = False,
@@ -68,8 +69,8 @@ def command(
     """Start the HTTP service, with a web page to drop photos on.
 
     Prints its address on stdout when it is ready, and logs one line of JSON per request on stderr. Ctrl-C or SIGTERM
-    stops the service: it accepts no new requests, answers the requests that it has accepted, and exits. A request that
-    could not be answered within the deadline is refused at once, with status 429.
+    stops the service: it accepts no new requests, answers the requests that it has accepted, and exits. If a request
+    would probably wait longer than --deadline, it is refused at once, with status 429.
     """
     need_serve_extra()
     from dogvscat.bundle.folder import load_card

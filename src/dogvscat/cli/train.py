@@ -90,8 +90,9 @@ def command(
     log: Annotated[
         Log,
         typer.Option(
+            metavar="csv|tensorboard",
             help="`csv` writes the figures of each epoch to history.csv. `tensorboard` also writes them to event files "
-            "for TensorBoard, in the folder `tensorboard` of the run."
+            "for TensorBoard, in the folder `tensorboard` of the run.",
         ),
     ] = Log.CSV,
     show_settings: Annotated[

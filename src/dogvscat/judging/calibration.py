@@ -157,7 +157,7 @@ def _fit_bias(y_true: np.ndarray, logits: np.ndarray, temperature: float) -> tup
     gain = np.sum(np.logaddexp(0.0, -sign * scaled) - np.logaddexp(0.0, -sign * biased))
     if slope <= 0 or 2 * gain < LIKELIHOOD_RATIO_THRESHOLD:
         return temperature, 0.0
-    if np.all(biased * sign > 0):  # no mistake is left: the steeper, the likelier, so only the boundary is taken
+    if np.all(biased * sign > 0):  # without a mistake, no slope is steep enough: only the boundary counts
         return temperature, bias / slope
     return temperature / slope, bias
 

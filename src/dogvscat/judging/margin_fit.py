@@ -12,7 +12,7 @@ from dogvscat.judging.intervals import MetricValue, wilson
 AGREEMENT = 0.998
 """At least this share of the labels must be those of the full network."""
 LEAST_IMAGES = 765
-"""With fewer images, not even equal labels for all of them prove `_LEAST_PROVEN`."""
+"""With fewer images, `_LEAST_PROVEN` cannot be reached, even if both networks give equal labels for all of them."""
 _FITTED_AGREEMENT = 0.9995
 """The share on the images that the margins are chosen on. Only a quarter as many labels may differ as `AGREEMENT`
 allows, because margins suit the images that they were chosen on better than others."""

@@ -1,4 +1,4 @@
-"""Changes to a network, each a short sentence, so that one line varies it: in a command, a study or a search.
+"""Changes to a network. Each is a short sentence, so one line in a command, a study or a search varies the network.
 
 | change                              | what it does                                                              |
 |-------------------------------------|---------------------------------------------------------------------------|
@@ -166,5 +166,5 @@ def _number(text: str, lowest: float, below: float) -> float:
     except ValueError:
         number = -1.0
     if not lowest <= number < below:
-        raise NetworkError(f"expected a number from {lowest:g} to below {below:g}, received {text!r}")
+        raise NetworkError(f"expected a number of at least {lowest:g} and below {below:g}, received {text!r}")
     return number

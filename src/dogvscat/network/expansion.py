@@ -150,7 +150,7 @@ class _Graph:
 
 
 def _is_normalized(following: Sequence[NamedLayer]) -> bool:
-    """Whether a normalization is next, apart from pooling, which leaves a bias what it is."""
+    """Whether a normalization follows, directly or after pooling. Pooling does not change a bias."""
     pools = (MaxPool, AveragePool, BlurPool)
     first = next((layer.layer for layer in following if not isinstance(layer.layer, pools)), None)
     return isinstance(first, Normalization)

@@ -11,8 +11,8 @@ The kinds of operations. x is the first input; pictures have the shape (height, 
 - `conv` (`kernel`, `stride`, `padding`, `pads`, `bias`): cross-correlation, which is called convolution in networks
 - `norm` (`epsilon`, `momentum`, `zero_gamma`): gamma (x - mean) / sqrt(variance + epsilon) + beta, over the last axis
 - `relu`: max(x, 0)
-- `leaky_relu` (`slope`): x, times the slope below zero
-- `elu`: x, or exp(x) - 1 below zero
+- `leaky_relu` (`slope`): x; below zero, slope * x
+- `elu`: x; below zero, exp(x) - 1
 - `silu` (`function`, its name): x * sigmoid(x)
 - `sigmoid` (`function`, its name): 1 / (1 + exp(-x))
 - `max_pool` (`size`, `stride`, `padding`, `pads`): the largest value of each square
@@ -87,8 +87,8 @@ def takes_any_size(stages: Sequence[Stage]) -> bool:
 
 
 def class_activation_source(operations: Sequence[Operation]) -> str | None:
-    """The operation to whose output the layer of the logit is applied, position by position, for the class activation
-    map. None for a network that does not end in a mean over positions.
+    """The operation from whose output the class activation map is made: the layer of the logit is applied to each
+    position of it. None for a network that does not end in a mean over positions.
 
     The logit is w . mean(f) + b over the features f of all positions. That is linear, so it equals mean(w . f + b): the
     last layer, applied to each position before the mean, gives what that position adds to the logit (Zhou et al. 2016).

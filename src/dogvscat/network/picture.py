@@ -167,7 +167,7 @@ def _draw_box(marks: list[_Mark], x: float, floor: float, row: LayerRow, image_s
 def _box_size(shape: Shape, image_size: int, is_thin: bool) -> tuple[float, float, float]:
     """Height, width and depth on paper. Areas of maps differ a thousandfold, so the square root of sides is drawn."""
     channels = shape[-1]
-    if len(shape) == 1:  # a list of features: as tall as it is long, and flat
+    if len(shape) == 1:  # a list of features: the longer, the taller; without depth
         return 14 + 12 * log2(1 + channels), 4.0 if is_thin else 9.0, 0.0
     height = max(10.0, _TALLEST * (shape[0] / image_size) ** 0.5)
     return height, 4.0 if is_thin else 3 + 3.5 * log2(1 + channels), height * _SLANT

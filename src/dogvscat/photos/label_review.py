@@ -30,8 +30,8 @@ class LabelReview:
     """The suspects of one folder and the decisions about them. Several threads may use it.
 
     Args:
-        folder: Has `suspects.csv` or, from an audit, a `relabel.csv` with proposals, which becomes `suspects.csv`: not
-            a single one of its rows is a decision of a person yet. The caller holds the lock of the folder.
+        folder: Has `suspects.csv` or, from an audit, a `relabel.csv` with proposals, which becomes `suspects.csv`,
+            because none of its rows is a decision of a person yet. The caller holds the lock of the folder.
         class_names: The classes of the photos.
 
     Raises:
@@ -53,7 +53,7 @@ class LabelReview:
         for row in read_corrections(suspects_file, class_names):
             self._suspects.setdefault(row.sha256, row)  # a correction applies to all files with its sha256
         if not self.decisions_file.exists():
-            write_corrections(self.decisions_file, [])  # an audit that sees it proposes nothing over the decisions
+            write_corrections(self.decisions_file, [])  # where it exists, an audit writes no proposals
         rows = read_corrections(self.decisions_file, class_names)
         # Rows that a person has added come first, so that they are never taken for the last decision.
         self._decisions = sorted(rows, key=lambda row: row.sha256 in self._suspects)
@@ -132,8 +132,8 @@ def has_suspects(folder: Path) -> bool:
 
 
 def class_probabilities(suspect: Correction, class_names: ClassNames) -> dict[str, float] | None:
-    """What networks that did not learn from a suspect say about it; None if the table does not have it, as for photos
-    about which they are undecided."""
+    """The probability of each class by networks that did not learn from the suspect. None if the table has no
+    probability, as for photos about which the networks are undecided."""
     try:
         probability = float(suspect.probability_of_suggestion.replace(",", "."))  # as some spreadsheets write it
     except ValueError:
@@ -155,4 +155,4 @@ def _outcome(decision: Correction) -> str:
 
 
 def _stale() -> StaleDecision:
-    return StaleDecision("this was decided in another window; the page shows the current photo now")
+    return StaleDecision("photos were decided in another window; the page shows the current photo now")

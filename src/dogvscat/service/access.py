@@ -19,12 +19,12 @@ from dogvscat.service.rate_limit import RateLimit
 from dogvscat.service.tokens import matching_digest
 
 HEALTH_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
-"""Those who watch over the service need no token."""
+"""The health checks, which need no token."""
 
 
 @dataclass(frozen=True)
 class AccessRules:
-    """What a request must fulfil; by default, that it is for a loopback name, and not from a foreign page."""
+    """What a request must fulfill; by default, that it is for a loopback name, and not from a foreign page."""
 
     hosts: frozenset[str] = frozenset()
     """Names that are allowed in addition to those of loopback, in lower case; `*` allows all."""

@@ -44,7 +44,7 @@ def create_app(
         admission: Counts the places in the queue and the bytes of bodies.
         metrics: Counts requests, batches and predictions.
         log: Gets one line per request.
-        access: What each request must fulfil.
+        access: What each request must fulfill.
     """
     inference = Inference(predictor, decoders, admission, metrics)
     name, version = model_name(predictor), bundle_version(predictor.bundle.digest)

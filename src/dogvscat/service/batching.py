@@ -44,7 +44,7 @@ class Batcher(Generic[Item, Result]):
         self._job_added = asyncio.Event()
 
     async def submit(self, item: Item) -> Result:
-        """The result for one item. If the caller is cancelled before the item's turn, the item is skipped.
+        """The result for one item. If the caller is canceled before the item's turn, the item is skipped.
 
         Raises:
             Exception: what `process` raises for a batch of this single item.
@@ -55,7 +55,7 @@ class Batcher(Generic[Item, Result]):
         return await job.future
 
     async def run(self) -> None:
-        """Process batches until cancelled. One batch is in the executor at a time."""
+        """Process batches until canceled. One batch is in the executor at a time."""
         loop = asyncio.get_running_loop()
         while True:
             await self._job_added.wait()
@@ -68,7 +68,7 @@ class Batcher(Generic[Item, Result]):
             outcomes = await loop.run_in_executor(self._executor, self._outcomes, [job.item for job in batch])
             # Futures of asyncio may only be set in the event loop's thread, so not in `_outcomes`.
             for job, outcome in zip(batch, outcomes, strict=True):
-                if job.future.done():  # cancelled while the batch was processed
+                if job.future.done():  # canceled while the batch was processed
                     continue
                 if isinstance(outcome, Exception):
                     job.future.set_exception(outcome)

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_SECONDS = 10.0
 """From the start of waiting for a request to the end of its headers. uvicorn's own keep-alive timeout ends with the
-first byte that arrives, so a client that sends one byte at a time could hold a connection for ever."""
+first byte that arrives, so a client that sends one byte at a time could hold a connection forever."""
 MAX_CONNECTIONS = 1000
 """At once. Further connections are closed without an answer."""
 _READ_BYTES = 32 * 1024

@@ -119,7 +119,7 @@ class Inference:
         limits = self.admission.limits
         try:
             with self.admission.queue_places(num_photos, explain=explain):
-                # At the deadline the photo's coroutines are cancelled, and the batchers skip their items.
+                # At the deadline the photo's coroutines are canceled, and the batchers skip their items.
                 async with asyncio.timeout(limits.answer_seconds):
                     yield
         except TimeoutError:

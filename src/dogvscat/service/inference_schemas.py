@@ -92,7 +92,7 @@ class ServerReady(BaseModel):
 
     live: bool
     ready: bool
-    killed_decoders: int = Field(description="Processes that decode photos and were ended by one.")
+    killed_decoders: int = Field(description="Number of decoding processes that ended because of a photo.")
 
 
 def answers(model: type[BaseModel], *statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -101,7 +101,7 @@ class _Pictures:
             raise RequestError(404, "not_found", "the photo is not among the photos any more")
         data = self._source.read(suspect.path)
         if hashlib.sha256(data).hexdigest() != sha256:
-            message = "the photo has changed since its label was checked, so this decision would not apply to it"
+            message = "the photo has changed since its label was checked, so a decision would not apply to it"
             raise RequestError(409, "changed", message)
         buffer = io.BytesIO()
         pixels = decode_for_display(data, suspect.path, _LONGEST_SIDE)

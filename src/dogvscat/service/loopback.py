@@ -32,8 +32,8 @@ class LoopbackGuard:
 
     Any other site that is open in the same browser can send requests to this machine. A site whose name resolves to
     127.0.0.1 (DNS rebinding) is refused because the header `Host` has its name. A request that changes something needs
-    the token of the page: other sites cannot read the page, and cannot send a header of their own without asking first,
-    which is refused as well. Bodies are not read before.
+    the token of the page in a header. Other sites cannot read the page. Nor can they send this header: the browser asks
+    the server for permission first (a CORS preflight), and that is refused as well. Bodies are read after these checks.
 
     Args:
         app: The app.
@@ -68,8 +68,8 @@ class LoopbackGuard:
             )
         is_reading = scope["method"] in ("GET", "HEAD")
         if not is_reading and not hmac.compare_digest(headers.get(TOKEN_HEADER.encode(), b""), self._token):
-            message = "the request does not have the token of the page; the command was started again, or another"
-            return RequestError(403, "token", f"{message} site sent it", hint="Reload the page.")
+            message = "the request lacks the token of the page: the command was started again, or another site sent it"
+            return RequestError(403, "token", message, hint="Reload the page.")
         return None
 
 

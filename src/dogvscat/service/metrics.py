@@ -62,7 +62,7 @@ class Metrics:
         batch_text = "Images that went through the network together"
         self._batch_size = Histogram("batch_size", batch_text, buckets=_SIZES, **options)
         self._predictions = Counter("prediction", "Predictions by label", ["label"], **options)
-        killed_text = "Decoding processes that a photo made end"
+        killed_text = "Decoding processes that ended because of a photo"
         self._killed_decoders = Counter("killed_decoders", killed_text, ["reason"], **options)
         self._replaced_workers = Counter("replaced_workers", "Workers that have ended and were replaced", **options)
         info = Gauge("model_info", "The bundle in use", ["name", "digest"], multiprocess_mode="max", **options)
@@ -105,7 +105,7 @@ class Metrics:
         self._predictions.labels(label).inc()
 
     def count_killed_decoder(self, reason: str) -> None:
-        """Count a process that a photo has cost; the reason is that of `DecoderPool`."""
+        """Count a decoding process that ended because of a photo; the reason is that of `DecoderPool`."""
         self._killed_decoders.labels(reason).inc()
 
     def page(self) -> bytes:

@@ -70,7 +70,7 @@ class RequestGuard:
         await exchange.linger()
 
     def _record(self, scope: Scope, exchange: "_Exchange") -> None:
-        status = exchange.status or 500  # 0: cancelled before there was an answer
+        status = exchange.status or 500  # 0: canceled before there was an answer
         seconds = time.perf_counter() - exchange.started
         self.metrics.count_request(status, seconds)
         self.log.write(

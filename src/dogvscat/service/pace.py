@@ -57,7 +57,7 @@ class Paces:
     def seconds(self, num_photos: int, num_heat_maps: int) -> float:
         """How long that many photos take, heat maps for some of them included.
 
-        The steps overlap, so this is rather too long.
+        The steps overlap, so the estimate tends to be too long.
         """
         per_photo = self.decoding.seconds_per_photo + self.network.seconds_per_photo
         return num_photos * per_photo + num_heat_maps * self.heat_map.seconds_per_photo

@@ -45,7 +45,7 @@ class ServiceSettings:
     """CPU threads of the network, 0 for as many as there are CPUs that this process may use."""
     limits: Limits = field(default_factory=Limits)
     public_key: Path | None = None
-    """A PEM file; the model must be signed with its private key."""
+    """A PEM file; the model must be signed with the matching private key."""
     decoder_limits: DecoderLimits = field(default_factory=DecoderLimits)
     """What the decoding of one photo may cost."""
     exact: bool = False
@@ -154,7 +154,7 @@ def run(settings: ServiceSettings, bound_socket: socket.socket, on_ready: Callab
 
     def note_killed_decoder(reason: str) -> None:
         metrics.count_killed_decoder(reason)
-        log.write(level="warning", message=f"a photo made a process that decodes photos end ({reason})")
+        log.write(level="warning", message=f"a photo ended the process that decoded it ({reason})")
 
     decoders = DecoderPool(num_decoders, settings.decoder_limits, note_killed_decoder)
     config = uvicorn.Config(

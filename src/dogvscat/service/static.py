@@ -32,7 +32,7 @@ def page_routes(bundle: Bundle) -> APIRouter:
 
 
 def read_page_file(folder: str, name: str) -> bytes:
-    """A file of one of the folders of pages in this room."""
+    """A file from one of the folders of pages in this package."""
     return files("dogvscat.service").joinpath(folder, name).read_bytes()
 
 

@@ -44,8 +44,9 @@ class JsonStderr:
 
     def __exit__(self, *args: object) -> None:
         os.dup2(self._stderr, 2)
-        # The pipe would end only with the last child process, and one of `multiprocessing` lives as long as this one.
-        # In a thread, because this waits if the pipe is full, where nobody reads stderr.
+        # A last line ends the reading thread. The end of the pipe would come too late: a child process that
+        # `multiprocessing` starts holds it open as long as this process lives. The line is written in a thread, because
+        # writing waits while the pipe is full, and it stays full if nobody reads stderr.
         threading.Thread(target=self._write_last_line, daemon=True).start()
         self._thread.join(_END_SECONDS)
         os.close(self._pipe)  # whoever still waits to write gets an error, and can end

@@ -35,7 +35,8 @@ class Networks:
             try:
                 self._open(self._first, threads)
             except ModelError as error:
-                self._first, self.problem = None, f"The full network answers everything, which takes longer: {error}."
+                self._first = None
+                self.problem = f"The full network answers everything, which takes longer, because {error}."
         if self._first is None:
             self.full()  # a graph that cannot be run is refused now, not in the middle of the work
 

@@ -103,7 +103,7 @@ class Predictor:
         Args:
             model: A run folder or a bundle folder, or None for the bundled model.
             threads: CPU threads, 0 for as many as there are CPUs that this process may use.
-            public_key: A PEM file; the bundle must be signed with its private key. None: no signature is needed.
+            public_key: A PEM file; the bundle must be signed with the matching private key. None: no signature needed.
             exact: Ask only the full network.
 
         Raises:

@@ -34,7 +34,7 @@ ATTEMPTS = 3
 
 _STOP_FILE = "stop"
 """A file of this name in a job's folder, which all machines see, asks the job to stop. `ray.cancel` is not used: if a
-task ends at the moment it is cancelled, this whole process crashes
+task ends at the moment it is canceled, this whole process crashes
 (https://github.com/ray-project/ray/pull/54798)."""
 
 _POLL_SECONDS = 0.5
@@ -156,7 +156,7 @@ class RayExecutor:
     def _refuse_endless_waiting(self) -> None:
         """Raise if for `_GRACE_SECONDS` there was no machine that a running job could run on.
 
-        Ray itself would wait for such a machine for ever.
+        Ray itself would wait for such a machine forever.
         """
         threads, machines = min(running.job.threads for running in self._running.values()), alive_machines()
         if any(self._slots_of(machine, threads) for machine in machines):

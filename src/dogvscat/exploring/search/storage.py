@@ -124,7 +124,7 @@ class _Journal(JournalFileBackend):
 
     def __init__(self, file: Path) -> None:
         # Optuna's lock is a symbolic link to this path, and its age is that of the file behind it. A relative path
-        # would lead nowhere: then others would wait for the lock of a killed process for ever, not for half a minute.
+        # would lead nowhere: then others would wait for the lock of a killed process forever, not for half a minute.
         super().__init__(str(file.absolute()))
         self.file = file
 

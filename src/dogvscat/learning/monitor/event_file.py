@@ -1,7 +1,7 @@
 """Event files, which TensorBoard reads: figures of a training by tag and step.
 
-A file is a sequence of records (TFRecord), each an `Event` in the encoding of protocol buffers. Two messages and two
-kinds of records are all that a curve needs, so they are encoded here.
+A file is a sequence of records (TFRecord), each an `Event` in the encoding of protocol buffers. Curves need only a few
+of the messages and fields, so these are encoded here, without a library.
 
 Sources: TensorFlow's record_writer.h (records, masked checksums), event.proto and summary.proto (messages);
 RFC 3720, appendix B.4 (CRC-32C).

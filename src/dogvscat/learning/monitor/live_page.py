@@ -32,7 +32,7 @@ class _Step:
 
     step: int = 0
     loss: float = 0.0
-    """Mean over the epoch so far, as `accuracy`."""
+    """Mean over the epoch so far; so is `accuracy`."""
     accuracy: float = 0.0
     learning_rate: float = 0.0
     epoch_seconds: float = 0.0

@@ -44,7 +44,7 @@ class PageContent:
     """What the server asks for. Both are called in threads of the server."""
 
     progress: Callable[[], tuple[object, dict[str, Any]]]
-    """The state of the training as JSON values, with a version: an object that is a different one after a change."""
+    """A version, and the state of the training as JSON values. After a change, the version is another object."""
     picture: Callable[[int], bytes | None]
     """The PNG of a validation photo, or None if there is no such photo."""
 
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer with a file of the page, a picture, or the stream of changes."""
         host = self.headers.get("Host", "").rpartition(":")[0]
         path = urlsplit(self.path).path
-        if host not in _NAMES:  # else any website could give its own name this address, and read the photos
+        if host not in _NAMES:  # else a website could point its own name here, and read the photos
             self._send(HTTPStatus.FORBIDDEN, "text/plain", b"Open this page at http://127.0.0.1 or http://localhost.\n")
         elif path == "/events":
             self._stream()
@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
             while not is_last:
                 is_last = server.is_closing  # before the state is read, so that the last one is complete
                 version, progress = server.content.progress()
-                # A line with a colon is a comment: it finds out whether the visitor is still there.
+                # A line that starts with a colon is a comment: sending it shows whether the visitor is still there.
                 event = f"data: {json.dumps(progress, allow_nan=False)}\n\n" if version is not sent else ":\n\n"
                 self.wfile.write(event.encode())
                 sent = version

@@ -24,8 +24,8 @@ _FIGURES = {
 class TensorBoardLog:
     """Appends each epoch to the event files of a run.
 
-    A resumed training writes its files again from the start: an epoch that was trained twice, because the process was
-    killed before its checkpoint, would be two points.
+    A resumed training writes its files again from the start. Otherwise, an epoch that was trained twice, because the
+    process was killed before its checkpoint, would be two points.
 
     Args:
         folder: Gets a folder `train` and a folder `validation`. Files of an earlier session are removed.

@@ -3,9 +3,10 @@
 Every hash is compared with every other: with so many bits that may differ, an index of hashes would propose nearly as
 many pairs. But one comparison of 128 bits rules out nearly all pairs, in all sixteen versions at once.
 
-Those 128 bits are the same in every version of a picture. Swapping rows with columns only exchanges bits, and mirroring
-and inverting flip whole words, so that two bits which are exchanged, or flipped together, combine to one that stays.
-Each bit of a hash takes part in one combination only: wrong bits of a copy spoil at most as many combinations.
+Swapping rows with columns only exchanges bits; mirroring and inverting flip whole words. So if two bits are exchanged
+with each other, or always flipped together, their XOR is the same in every version of a picture. The 128 bits are such
+XORs: 64 are the same in every version, and the other 64 are the same or all flipped. Each bit of a hash is in one XOR
+only, so n wrong bits of a copy spoil at most n XORs.
 """
 
 import math

@@ -111,7 +111,7 @@ def read_photo(path: Path) -> bytes:
     """
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device could wait for ever
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device could wait forever
             kind = "folder" if stat.S_ISDIR(status.st_mode) else "pipe or a device"
             raise ImageError(str(path), "unreadable", f"is a {kind}, expected a photo")
         num_bytes = status.st_size
@@ -205,7 +205,7 @@ def _as_image_errors(path: str) -> Iterator[None]:
         raise
     except Image.DecompressionBombError as error:
         raise ImageError(path, "too_large", f"declares far too many pixels: {error}") from None
-    except MemoryError as error:  # the cause: a process that decodes for others ends after this
+    except MemoryError as error:  # stays as the cause: a decoder process sees it there, and ends
         raise ImageError(path, "too_large", "needs more memory than is available") from error
     except Exception as error:  # malformed files make Pillow raise many kinds: ValueError, SyntaxError, struct.error
         reason = str(error) or type(error).__name__

@@ -231,7 +231,7 @@ class _Worker:
         reason = "time" if self._took_too_long else _REASONS.get(code, "crash")
         if reason == "crash":
             ending = f"signal {-code}" if code < 0 else f"exit code {code}"
-            message = f"made the process that decodes it end ({ending})"
+            message = f"has ended the process that decoded it ({ending})"
             hint = "It is damaged, or made to do harm. Copy it again, or export it again with an image editor."
             return reason, ImageError(path, "unreadable", message, hint=hint)
         used = {

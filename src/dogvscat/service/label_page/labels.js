@@ -95,7 +95,7 @@ function showEvidence({ filed_as: filedAs, probabilities }) {
   const label = document.createElement("b");
   label.textContent = printable(filedAs);
   const opinions = Object.entries(probabilities ?? {}).map(([name, value]) => `${printable(name)} ${formatProbability(value)}`);
-  const opinion = opinions.length ? `networks that did not learn from it: ${opinions.join(", ")}.` : "networks that did not learn from it are undecided.";
+  const opinion = opinions.length ? `networks that did not learn from this photo: ${opinions.join(", ")}.` : "networks that did not learn from this photo are undecided.";
   byId("evidence").replaceChildren("Filed as ", label, `; ${opinion}`);
 }
 

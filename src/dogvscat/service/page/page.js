@@ -251,7 +251,7 @@ function errorFromProblem(status, { detail, hint }, busy) {
 
 // The server's reasons about a file have no subject: "is damaged: ...".
 function toSentence(reason) {
-  const clause = /^(is|has|declares|needs|cannot) /.test(reason) ? `This file ${reason}` : reason;
+  const clause = /^(is|has|declares|needs|cannot|would) /.test(reason) ? `This file ${reason}` : reason;
   return clause.charAt(0).toUpperCase() + clause.slice(1) + (/[.!?]$/.test(clause) ? "" : ".");
 }
 

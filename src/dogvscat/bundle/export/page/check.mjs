@@ -1,6 +1,6 @@
 // Checks the export before it is written, with ONNX Runtime Web in Node: node check.mjs FOLDER PIXELS
 // FOLDER has the page's files, model.onnx and about.json. PIXELS is a file with the raw bytes of all images, one after
-// the other. Prints one line of JSON with the logits per image.
+// the other. Prints one line of JSON per image, with its logits.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -6,7 +6,7 @@ import { partsOf, strongestPart, windowPositions } from "./numbers.js";
 const MOST_USES = 8; // of a number in one convolution that are tried: the strongest
 const MOST_TRIALS = 400;
 
-// Returns { numbers, reachesAnswer }: numbers from a pixel over the given number to the answer, each an input of the
+// Returns { numbers, reachesAnswer }: numbers from a pixel through the given number to the answer, each an input of the
 // next. Before the given number, each is the strongest part of the next. After it, the next is where the number counts
 // most, among the ways on which it is not lost: a number that becomes 0, or is not the largest of its square, leads
 // nowhere. If it is lost on all ways that are tried, the path ends early.

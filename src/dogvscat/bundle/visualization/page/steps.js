@@ -23,7 +23,7 @@ export function showPath(list, computation, { numbers, reachesAnswer }, chosen, 
 }
 
 const END_OF_PATH =
-  "The path ends here: on every way that was tried, the number becomes 0 or is not the largest of its square. So the answer hardly depends on it.";
+  "The path ends here: on every way that was tried, the number becomes 0, or pooling keeps a larger one. So the answer hardly depends on this number.";
 
 // How a number is computed, with the number before it on the path.
 export function describeStep(computation, number, previous) {
@@ -62,7 +62,7 @@ function describeDecision(computation, answer, about) {
   }
   const { verdict, reason } = describeAnswer(answer, about);
   const threshold = formatPercent(about.decision.threshold);
-  sentences.push(`Answer: ${verdict}. ${reason || `From ${threshold} on, the answer is ${positive}.`}`);
+  sentences.push(`Answer: ${verdict}. ${reason || `If the probability is at least ${threshold}, the answer is ${positive}.`}`);
   return sentences;
 }
 
