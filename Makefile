@@ -15,7 +15,7 @@ help:
 	@echo "make test-fast   only the tests that are quick and need no browser and no Ray cluster"
 	@echo "make setup       prepare .venv with everything a developer needs"
 	@echo "make lint        check formatting, lint, types and import rules"
-	@echo "make docs        write docs/cli.md again from the commands"
+	@echo "make docs        write docs/cli.md and docs/glossary.md again from the code"
 	@echo "make lock        write the locked, hashed requirement files again"
 	@echo "make sbom        build the wheel, and list what it can bring along, as CycloneDX"
 	@echo "make advisories  compare the locked packages with published advisories (needs the network)"
@@ -51,6 +51,7 @@ lint: setup
 
 docs: setup
 	$(BIN)/python docs/write_cli.py
+	$(BIN)/python docs/write_glossary.py
 
 lock: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock.sh

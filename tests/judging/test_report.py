@@ -66,6 +66,7 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.tags: list[str] = []
         self.sources: list[str] = []
+        self.anchors: list[str] = []
         self.text = ""
         self.feed(html)
         self.close()
@@ -73,6 +74,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.sources += [value for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        self.anchors += [value for name, value in attrs if name == "id"]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -89,8 +91,12 @@ def test_the_page_is_whole_well_nested_and_fetches_nothing(tmp_path, full_report
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.open == []
     assert "script" not in page.tags
-    assert len(page.sources) == len(full_report.figures) == 7
-    for source, path in zip(page.sources, full_report.figures, strict=False):
+    links = {source for source in page.sources if source.startswith("#")}
+    assert links
+    assert links <= {f"#{anchor}" for anchor in page.anchors}
+    loaded = [source for source in page.sources if source not in links]
+    assert len(loaded) == len(full_report.figures) == 7
+    for source, path in zip(loaded, full_report.figures, strict=False):
         assert source.startswith("data:image/png;base64,"), path
         assert base64.b64decode(source.split(",")[1]).startswith(b"\x89PNG")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dogvscat.atomic import write_bytes
+from dogvscat.glossary.page import explain_words
 from dogvscat.judging.decision import Decision
 from dogvscat.judging.diagnosis import CONFIDENT_CONTRADICTION, CURVES_NOTE, Finding, Suspect
 from dogvscat.judging.intervals import RESAMPLES, MetricValue, as_decimal, as_percent
@@ -80,11 +81,11 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def render_report(report: Report) -> str:
-    """The page as HTML."""
+    """The page as HTML, with the words it uses explained."""
     if not report.splits:
         raise ValueError("expected at least one split to report on, received none")
     templates = open_templates(Path(__file__).parent, percent=as_percent, decimal=as_decimal)
-    return templates.get_template("report.html.jinja").render(_variables(report))
+    return explain_words(templates.get_template("report.html.jinja").render(_variables(report)))
 
 
 def _variables(report: Report) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from dogvscat.bundle.folder import MODEL_FILE, Bundle
 from dogvscat.bundle.publish import NETWORK_PICTURE_FILE, network_picture
 from dogvscat.bundle.visualization.description import describe_network, new_outputs
 from dogvscat.bundle.visualization.graph_outputs import with_outputs
+from dogvscat.glossary.page import explain_words
 from dogvscat.pages import data_uri, open_templates
 
 _OWN_PAGE = Path(__file__).parent / "page"
@@ -71,21 +72,19 @@ def make_page(bundle: Bundle, pixels: np.ndarray) -> Conversion:
 def _index(bundle: Bundle) -> bytes:
     card = bundle.card
     pictures = [(picture.label, data_uri(bundle.read(picture.file))) for picture in card.golden]
-    return (
-        open_templates(_OWN_PAGE)
-        .get_template("index.html.jinja")
-        .render(
-            bundle_name=bundle.name,
-            recipe=card.config.recipe,
-            negative=card.class_names[0],
-            positive=card.class_names[1],
-            image_size=card.image_size,
-            golden=pictures,
-            network_picture=NETWORK_PICTURE_FILE,
-            scripts=["scripts/ort.js", _DATA_SCRIPT, *(f"scripts/{script.name}" for script in _SCRIPTS)],
-        )
-        .encode()
+    template = open_templates(_OWN_PAGE).get_template("index.html.jinja")
+    html = template.render(
+        bundle_name=bundle.name,
+        recipe=card.config.recipe,
+        negative=card.class_names[0],
+        positive=card.class_names[1],
+        image_size=card.image_size,
+        golden=pictures,
+        network_picture=NETWORK_PICTURE_FILE,
+        scripts=["scripts/ort.js", _DATA_SCRIPT, *(f"scripts/{script.name}" for script in _SCRIPTS)],
     )
+    # The sentences about the layers are added by a script.
+    return explain_words(html, (_OWN_PAGE / "meanings.js").read_text(encoding="utf-8")).encode()
 
 
 def _classic_script(module: str) -> bytes:

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from dogvscat import atomic
 from dogvscat.exploring.comparison.compare import Arm, Comparison
 from dogvscat.exploring.comparison.evaluated_run import EvaluatedRun
+from dogvscat.glossary.page import explain_words
 from dogvscat.judging import report
 from dogvscat.judging.plotting import (
     INK,
@@ -140,7 +141,8 @@ def _caption(comparison: Comparison, arm: Arm, index: int) -> str:
 def _html(document: Mapping[str, Any], pictures: Mapping[str, Path]) -> str:
     templates = open_templates(Path(__file__).parent, Path(report.__file__).parent)  # the latter for report.css
     images = {name: data_uri(path.read_bytes()) for name, path in pictures.items()}
-    return templates.get_template("comparison.html.jinja").render(document=document, images=images)
+    html = templates.get_template("comparison.html.jinja").render(document=document, images=images)
+    return explain_words(html)
 
 
 def _elapsed_seconds(run: EvaluatedRun) -> np.ndarray:

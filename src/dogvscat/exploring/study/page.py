@@ -15,6 +15,7 @@ from dogvscat.exploring.study.figures import draw_curves, draw_effects, draw_gap
 from dogvscat.exploring.study.plan import BASE, VARIANT, Treatment, treatment_name
 from dogvscat.exploring.study.techniques import techniques_of
 from dogvscat.exploring.training_job import read_note
+from dogvscat.glossary.page import explain_words
 from dogvscat.judging import report
 from dogvscat.learning.run import Run
 from dogvscat.pages import data_uri, open_templates
@@ -82,7 +83,8 @@ def write_study(folder: Path, study: Study) -> Path | None:
         name=treatment_name,
     )
     page = folder / "study.html"
-    atomic.write_bytes(page, html.encode("utf-8", "backslashreplace"))  # file names may hold bytes that are not UTF-8
+    # File names may hold bytes that are not UTF-8.
+    atomic.write_bytes(page, explain_words(html).encode("utf-8", "backslashreplace"))
     return page
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dogvscat.errors import UsageError
+from dogvscat.glossary.page import explain_words
 
 LOOPBACK = "127.0.0.1"
 _NAMES = (LOOPBACK, "localhost")
@@ -118,7 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream()
         elif path in _FILES:
             package, name, media_type = _FILES[path]
-            self._send(HTTPStatus.OK, media_type, files(package).joinpath(name).read_bytes())
+            text = files(package).joinpath(name).read_text(encoding="utf-8")
+            self._send(HTTPStatus.OK, media_type, (explain_words(text) if path == "/" else text).encode())
         elif (picture := self._picture(path)) is not None:
             self._send(HTTPStatus.OK, "image/png", picture)
         else:
