@@ -90,6 +90,11 @@ def test_a_page_explains_the_terms_it_uses_and_links_their_first_mention() -> No
     assert re.sub(r'<a class="word"[^>]*>([^<]*)</a>', r"\1", section.sub(MARK, page)) == PAGE
 
 
+def test_a_page_with_controls_explains_its_terms_without_links() -> None:
+    page = explain_words(PAGE, with_links=False)
+    assert (explained_in(page), linked_in(page)) == (explained_in(explain_words(PAGE)), [])
+
+
 def test_text_that_is_added_later_is_explained_too() -> None:
     assert explained_in(explain_words(f"<p>Nothing</p>{MARK}", "one sigmoid")) == ["sigmoid"]
 

@@ -20,15 +20,16 @@ _VERDICT = "verdict"
 """The class of a page's headline, which is large enough without links."""
 
 
-def explain_words(html: str, later_text: str = "") -> str:
+def explain_words(html: str, later_text: str = "", *, with_links: bool = True) -> str:
     """The page with a section that explains the terms it uses, in place of `MARK`.
 
-    The first mention of a term in running text becomes a link to its explanation. The section is closed at first;
+    The first mention of a term in running text can become a link to its explanation. The section is closed at first;
     a browser opens it when such a link is followed, without a script.
 
     Args:
         html: The whole page. Each element that must have an end tag has one, and no attribute has a `>`.
         later_text: More text that the page will show, for example that of its scripts. Its terms are explained, too.
+        with_links: Whether mentions become links. On a page with controls, the Tab key would have to pass them all.
     """
     used = {term.name for _, term in find_terms(later_text)}
     linked: set[str] = set()
@@ -39,7 +40,7 @@ def explain_words(html: str, later_text: str = "") -> str:
             _follow_tag(part, open_elements)
         elif part.strip() and not _UNREAD.intersection(open_elements):
             used.update(term.name for _, term in find_terms(part))
-            if _may_link(open_elements):
+            if with_links and _may_link(open_elements):
                 parts[index] = _link_terms(part, linked)
     return "".join(parts).replace(MARK, _section([term for term in terms() if term.name in used]))
 

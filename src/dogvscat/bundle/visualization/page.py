@@ -84,7 +84,8 @@ def _index(bundle: Bundle) -> bytes:
         scripts=["scripts/ort.js", _DATA_SCRIPT, *(f"scripts/{script.name}" for script in _SCRIPTS)],
     )
     # The sentences about the layers are added by a script.
-    return explain_words(html, (_OWN_PAGE / "meanings.js").read_text(encoding="utf-8")).encode()
+    meanings = (_OWN_PAGE / "meanings.js").read_text(encoding="utf-8")
+    return explain_words(html, meanings, with_links=False).encode()
 
 
 def _classic_script(module: str) -> bytes:

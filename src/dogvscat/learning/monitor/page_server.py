@@ -120,7 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif path in _FILES:
             package, name, media_type = _FILES[path]
             text = files(package).joinpath(name).read_text(encoding="utf-8")
-            self._send(HTTPStatus.OK, media_type, (explain_words(text) if path == "/" else text).encode())
+            self._send(
+                HTTPStatus.OK, media_type, (explain_words(text, with_links=False) if path == "/" else text).encode()
+            )
         elif (picture := self._picture(path)) is not None:
             self._send(HTTPStatus.OK, "image/png", picture)
         else:
