@@ -142,7 +142,7 @@ def _html(document: Mapping[str, Any], pictures: Mapping[str, Path]) -> str:
     templates = open_templates(Path(__file__).parent, Path(report.__file__).parent)  # the latter for report.css
     images = {name: data_uri(path.read_bytes()) for name, path in pictures.items()}
     html = templates.get_template("comparison.html.jinja").render(document=document, images=images)
-    return explain_words(html)
+    return explain_words(html, with_links=False)  # its sentences are full of names of runs
 
 
 def _elapsed_seconds(run: EvaluatedRun) -> np.ndarray:
